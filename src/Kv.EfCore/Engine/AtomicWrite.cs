@@ -1,0 +1,70 @@
+namespace Kv.Engine;
+
+/// <summary>One all-or-nothing write in the engine's terms: bytes, not objects.</summary>
+internal sealed class AtomicWrite
+{
+    public List<Check> Checks { get; } = [];
+
+    public List<Mutation> Mutations { get; } = [];
+
+    public List<NewMessage> Messages { get; } = [];
+
+    /// <summary>The held message that this write acknowledges: if it is not held any more, nothing is written.</summary>
+    public Fence? Acknowledges { get; set; }
+
+    /// <summary>Whether the outcome depends on what is stored, so that rows must be read under the lock first.</summary>
+    public bool Reads => Acknowledges is not null || Checks.Count > 0 || Mutations.Exists(static m => m.Kind is not (MutationKind.Set or MutationKind.Delete or MutationKind.DeleteRange));
+
+    public int Size => Mutations.Sum(static m => m.Value.Length + m.Key.Length) + Messages.Sum(static m => m.Data.Length);
+}
+
+/// <summary>A condition: the key's version as it was read, or null for a key that was absent.</summary>
+internal readonly record struct Check(byte[] Key, long? Version);
+
+internal enum MutationKind
+{
+    Set,
+    SetVersionstamped,
+    Delete,
+    DeleteRange,
+
+    /// <summary>Deletes the key if it is past its time when the write runs.</summary>
+    DeleteExpired,
+    Touch,
+    Sum,
+    SumWithin,
+    Min,
+    Max,
+}
+
+/// <param name="Kind">What is done.</param>
+/// <param name="Key">The key, or the start of a range.</param>
+internal readonly record struct Mutation(MutationKind Kind, byte[] Key)
+{
+    /// <summary>The exclusive end of a range.</summary>
+    public byte[] End { get; init; } = [];
+
+    public byte[] Value { get; init; } = [];
+
+    public int Encoding { get; init; }
+
+    /// <summary>Milliseconds from the write to its expiry; -1 for never.</summary>
+    public long ExpireIn { get; init; } = -1;
+
+    /// <summary>The operand of a counter.</summary>
+    public ulong Operand { get; init; }
+
+    public SumBounds? Bounds { get; init; }
+}
+
+/// <param name="Delta">What is added; may be negative.</param>
+/// <param name="Min">The least result.</param>
+/// <param name="Max">The greatest result.</param>
+/// <param name="Clamp">Whether a result outside is drawn to the bound; otherwise the write fails.</param>
+internal sealed record SumBounds(long Delta, ulong Min, ulong Max, bool Clamp);
+
+/// <summary>A message to put into the queue.</summary>
+internal sealed record NewMessage(string Id, byte[] Data, int Encoding, string Topic, string Type, long Delay, string Backoff, string Undelivered, string? Trace);
+
+/// <summary>What proves that a message is still held by whoever acts on it: its owner and the number of its claim.</summary>
+internal readonly record struct Fence(string Id, string Owner, long Claim);

@@ -1,0 +1,147 @@
+using Microsoft.Extensions.Logging;
+
+namespace Kv.Engine;
+
+/// <summary>
+/// The one door for all writes of a process to a store. What waits while a group commits is the next group, so the price of a commit is
+/// shared without any timer; each write of a group keeps an outcome of its own.
+/// </summary>
+/// <remarks>A caller that finds nobody at work leads: it runs its own group at once, without a hop to another thread.</remarks>
+internal sealed class CommitPipeline(GroupRunner runner, KvStoreOptions options) : IAsyncDisposable
+{
+    private readonly Lock _gate = new();
+    private readonly Queue<Work> _waiting = new();
+    private readonly SemaphoreSlim _room = new(options.MaxPendingWrites, options.MaxPendingWrites);
+    private Task _drain = Task.CompletedTask;
+    private bool _busy;
+    private bool _disposed;
+
+    /// <summary>Has the work done, and tells its result once it is committed.</summary>
+    /// <param name="work">What to do.</param>
+    /// <param name="cancellationToken">Gives up while the work waits. What is part of a group already is carried through.</param>
+    public async ValueTask<TResult> SubmitAsync<TResult>(Work<TResult> work, CancellationToken cancellationToken)
+    {
+        await _room.WaitAsync(cancellationToken).ConfigureAwait(false);
+        try
+        {
+            if (Enter(work))
+            {
+                await LeadAsync(work.Task).ConfigureAwait(false);
+            }
+
+            if (work.Task.IsCompleted)
+            {
+                return await work.Task.ConfigureAwait(false);
+            }
+
+            var giveUp = cancellationToken.UnsafeRegister(
+                static (state, token) =>
+                {
+                    if (((Work)state!).TryCancel())
+                    {
+                        ((Work)state).Cancel(token);
+                    }
+                },
+                work);
+            await using (giveUp.ConfigureAwait(false))
+            {
+                return await work.Task.ConfigureAwait(false);
+            }
+        }
+        finally
+        {
+            _room.Release();
+        }
+    }
+
+    /// <summary>Lets the group that runs finish; what waits, and what comes later, fails.</summary>
+    public async ValueTask DisposeAsync()
+    {
+        Task drain;
+        lock (_gate)
+        {
+            if (_disposed)
+            {
+                return;
+            }
+
+            _disposed = true;
+            drain = _drain;
+        }
+
+        await drain.ConfigureAwait(false);
+        await runner.DisposeAsync().ConfigureAwait(false);
+        _room.Dispose();
+    }
+
+    /// <returns>Whether the caller is to lead.</returns>
+    private bool Enter(Work work)
+    {
+        lock (_gate)
+        {
+            ObjectDisposedException.ThrowIf(_disposed, typeof(IKvStore));
+            _waiting.Enqueue(work);
+            if (_busy)
+            {
+                return false;
+            }
+
+            _busy = true;
+            return true;
+        }
+    }
+
+    // A leader stays until its own work is done; those that came meanwhile get a task of their own, which the pipeline owns.
+    private async Task LeadAsync(Task? own)
+    {
+        while (Next() is { } group)
+        {
+            await runner.RunAsync(group).ConfigureAwait(false);
+            if (own is { IsCompleted: true })
+            {
+                lock (_gate)
+                {
+                    if (_waiting.Count == 0)
+                    {
+                        _busy = false;
+                    }
+                    else
+                    {
+                        _drain = Task.Run(() => LeadAsync(own: null));
+                    }
+                }
+
+                return;
+            }
+        }
+    }
+
+    private Group? Next()
+    {
+        lock (_gate)
+        {
+            var group = new Group();
+            var size = 0;
+            while (group.Count < options.MaxGroupWrites && size < options.MaxGroupSize && _waiting.TryDequeue(out var work))
+            {
+                if (_disposed)
+                {
+                    work.Fail(new ObjectDisposedException(nameof(IKvStore), "The store was disposed while the write waited. Nothing was written."));
+                }
+                else if (work.TryTake())
+                {
+                    group.Add(work);
+                    size += work.Size;
+                }
+            }
+
+            if (group.Count > 0)
+            {
+                return group;
+            }
+
+            _busy = false;
+            return null;
+        }
+    }
+}

@@ -1,0 +1,66 @@
+namespace Kv.Engine;
+
+/// <summary>Tells those who wait in this process what a commit brought: never before the commit.</summary>
+internal sealed class CommitSignals
+{
+    private readonly Lock _gate = new();
+    private TaskCompletionSource _changed = New();
+    private long _version;
+
+    /// <summary>Something expires earlier than before.</summary>
+    public Signal Expiry { get; } = new();
+
+    /// <summary>Messages came into the queue.</summary>
+    public event Action? MessagesQueued;
+
+    /// <summary>The highest version that this process knows to be committed.</summary>
+    public long Version => Interlocked.Read(ref _version);
+
+    public void Committed(Group group, GroupReads reads, GroupEffects effects)
+    {
+        if (reads.LastVersion > 0)
+        {
+            Advance(reads.LastVersion);
+        }
+
+        if (effects.EarliestExpiry != long.MaxValue)
+        {
+            Expiry.Set();
+        }
+
+        if (effects.Messages.Count > 0 || reads.Recovered > 0 || group.Requeues.Count > 0)
+        {
+            MessagesQueued?.Invoke();
+        }
+    }
+
+    /// <summary>A version was seen in the database, written by this process or another.</summary>
+    public void Advance(long version)
+    {
+        TaskCompletionSource changed;
+        lock (_gate)
+        {
+            if (version <= _version)
+            {
+                return;
+            }
+
+            Interlocked.Exchange(ref _version, version);
+            changed = _changed;
+            _changed = New();
+        }
+
+        changed.TrySetResult();
+    }
+
+    /// <summary>Completes when a version above this one is known.</summary>
+    public Task WaitAboveAsync(long version, CancellationToken cancellationToken)
+    {
+        lock (_gate)
+        {
+            return _version > version ? Task.CompletedTask : _changed.Task.WaitAsync(cancellationToken);
+        }
+    }
+
+    private static TaskCompletionSource New() => new(TaskCreationOptions.RunContinuationsAsynchronously);
+}

@@ -1,0 +1,103 @@
+namespace Kv.Engine;
+
+/// <summary>The work that shares one transaction.</summary>
+internal sealed class Group
+{
+    public List<AtomicWork> Writes { get; } = [];
+
+    public List<CompleteWork> Completions { get; } = [];
+
+    public List<RequeueWork> Requeues { get; } = [];
+
+    public List<ClaimWork> Claims { get; } = [];
+
+    public IEnumerable<Work> All => Writes.Concat<Work>(Completions).Concat(Requeues).Concat(Claims);
+
+    public int Count => Writes.Count + Completions.Count + Requeues.Count + Claims.Count;
+
+    public void Add(Work work)
+    {
+        switch (work)
+        {
+            case AtomicWork write:
+                Writes.Add(write);
+                break;
+            case CompleteWork completion:
+                Completions.Add(completion);
+                break;
+            case RequeueWork requeue:
+                Requeues.Add(requeue);
+                break;
+            case ClaimWork claim:
+                Claims.Add(claim);
+                break;
+            default:
+                throw new ArgumentOutOfRangeException(nameof(work), work, "Not a kind of work that a group runs.");
+        }
+    }
+}
+
+/// <summary>Names a commit, so that its outcome can be asked for when the answer was lost.</summary>
+/// <param name="Writer">The number that the writer drew for itself.</param>
+/// <param name="Sequence">The number of the commit among the writer's.</param>
+internal readonly record struct CommitMark(long Writer, long Sequence);
+
+/// <summary>What a group finds when its transaction has begun.</summary>
+internal sealed class GroupReads
+{
+    /// <summary>The version after the group: the last write's own. 0 if it is not known before the commit.</summary>
+    public long LastVersion { get; set; }
+
+    public Dictionary<byte[], StoredRow> Rows { get; } = new(KeyComparer.Instance);
+
+    /// <summary>Those of the fences asked for that still hold.</summary>
+    public HashSet<Fence> Held { get; } = [];
+
+    /// <summary>The completed and requeued messages that were still held.</summary>
+    public HashSet<Fence> Released { get; } = [];
+
+    public Dictionary<ClaimWork, List<ClaimedMessage>> Claimed { get; } = [];
+
+    /// <summary>How many lapsed messages went back into the queue.</summary>
+    public int Recovered { get; set; }
+}
+
+/// <param name="Version">The version that wrote the row.</param>
+/// <param name="Encoding">The value's encoding.</param>
+/// <param name="ExpiresAt">Unix milliseconds, or -1.</param>
+/// <param name="Counter">The value, for rows that may be counters.</param>
+internal readonly record struct StoredRow(long Version, int Encoding, long ExpiresAt, byte[]? Counter);
+
+/// <summary>What a group changes, each key at most once: the last word on it.</summary>
+internal sealed class GroupEffects
+{
+    public List<(byte[] Start, byte[] End)> Ranges { get; } = [];
+
+    public List<byte[]> Deletes { get; } = [];
+
+    /// <remarks><c>Back</c> counts from the group's last version to the version of the write.</remarks>
+    public List<(byte[] Key, byte[] Value, int Encoding, long Back, long ExpiresAt)> Puts { get; } = [];
+
+    public List<(byte[] Key, long Back, long ExpiresAt)> Touches { get; } = [];
+
+    public List<NewMessage> Messages { get; } = [];
+
+    public List<Fence> Acknowledged { get; } = [];
+
+    /// <summary>The earliest time at which something written now expires; <see cref="long.MaxValue"/> for none.</summary>
+    public long EarliestExpiry { get; set; } = long.MaxValue;
+}
+
+internal sealed class KeyComparer : IEqualityComparer<byte[]>
+{
+    public static readonly KeyComparer Instance = new();
+
+    public bool Equals(byte[]? x, byte[]? y) => x.AsSpan().SequenceEqual(y);
+
+    public int GetHashCode(byte[] obj)
+    {
+        var hash = default(HashCode);
+        hash.AddBytes(obj);
+        return hash.ToHashCode();
+    }
+}

@@ -1,0 +1,93 @@
+namespace Kv.Engine;
+
+/// <summary>One run of a group's transaction: what it read, what it decided, and whom to tell.</summary>
+internal sealed class GroupAttempt(Group group, GroupReads reads, long now)
+{
+    private readonly List<Answer> _answers = new(group.Writes.Count);
+
+    public GroupReads Reads { get; } = reads;
+
+    public GroupEffects Effects { get; private set; } = new();
+
+    /// <summary>Whether every member is a write that was refused or failed: then there is nothing to commit, and no version is taken.</summary>
+    public bool IsVoid => group.Count == group.Writes.Count && _answers.TrueForAll(static a => a.Error is not null || a.Refused is not null);
+
+    public void Evaluate()
+    {
+        var evaluator = new GroupEvaluator(Reads, now);
+        for (var i = 0; i < group.Writes.Count; i++)
+        {
+            try
+            {
+                _answers.Add(new Answer(evaluator.Evaluate(group.Writes[i].Write, Reads.LastVersion - Back(i), Back(i)), null));
+            }
+            catch (KvException error)
+            {
+                _answers.Add(new Answer(null, error));
+            }
+        }
+
+        Effects = evaluator.Finish();
+    }
+
+    /// <summary>Gives every member its answer.</summary>
+    /// <param name="certain">
+    /// Whether the commit answered. When its answer was lost, a message that is not held any more was most likely let go by that very commit,
+    /// and messages that it claimed come back when their lease lapses.
+    /// </param>
+    public void Tell(bool certain)
+    {
+        for (var i = 0; i < group.Writes.Count; i++)
+        {
+            if (_answers[i].Error is { } error)
+            {
+                group.Writes[i].Fail(error);
+            }
+            else
+            {
+                group.Writes[i].Complete(
+                    _answers[i].Refused is { } refused ? new AtomicOutcome(0, refused) : new AtomicOutcome(Reads.LastVersion - Back(i), []));
+            }
+        }
+
+        foreach (var completion in group.Completions)
+        {
+            completion.Complete(!certain || Reads.Released.Contains(completion.Fence));
+        }
+
+        foreach (var requeue in group.Requeues)
+        {
+            requeue.Complete(!certain || Reads.Released.Contains(requeue.Fence));
+        }
+
+        foreach (var claim in group.Claims)
+        {
+            claim.Complete(Reads.Claimed.TryGetValue(claim, out var claimed) ? claimed : []);
+        }
+    }
+
+    /// <summary>Tells the members that nobody could find out whether they are committed.</summary>
+    public void TellUnknown(CommitMark mark, Exception cause)
+    {
+        for (var i = 0; i < group.Writes.Count; i++)
+        {
+            if (_answers[i].Error is { } error)
+            {
+                group.Writes[i].Fail(error);
+            }
+            else
+            {
+                group.Writes[i].Fail(new KvCommitUnknownException(new KvOperationId(mark.Writer, mark.Sequence, Back(i)), cause));
+            }
+        }
+
+        foreach (var work in group.All.Where(static w => w is not AtomicWork))
+        {
+            work.Fail(cause);
+        }
+    }
+
+    private int Back(int index) => group.Writes.Count - 1 - index;
+
+    private readonly record struct Answer(IReadOnlyList<(int Index, long? Present)>? Refused, KvException? Error);
+}

@@ -1,0 +1,334 @@
+using System.Buffers.Binary;
+using System.Globalization;
+using System.Text;
+
+namespace Kv.Engine;
+
+/// <summary>
+/// Decides what each write of a group does, over rows that were read under the lock. The meaning of checks and mutations is here alone,
+/// once for both databases; a write that is refused or fails leaves no effect, since its effects are merged only when all of it is well.
+/// </summary>
+internal sealed class GroupEvaluator(GroupReads reads, long now)
+{
+    private readonly Dictionary<byte[], Cell> _cells = new(KeyComparer.Instance);
+    private readonly Dictionary<byte[], Cell> _pending = new(KeyComparer.Instance);
+    private readonly List<(byte[] Start, byte[] End)> _pendingRanges = [];
+    private readonly GroupEffects _effects = new();
+
+    private enum Effect
+    {
+        None,
+        Put,
+        Touch,
+        Delete,
+    }
+
+    /// <summary>Evaluates one write.</summary>
+    /// <param name="write">The write; writes are evaluated in the order of their versions.</param>
+    /// <param name="version">Its version, or 0 if the group reads nothing and so does not need it.</param>
+    /// <param name="back">How many versions of the group come after it.</param>
+    /// <returns>The checks that refuse it, or null when it takes effect.</returns>
+    /// <exception cref="KvException">A mutation cannot be done, or the acknowledged message is not held any more.</exception>
+    public IReadOnlyList<(int Index, long? Present)>? Evaluate(AtomicWrite write, long version, long back)
+    {
+        if (write.Acknowledges is { } fence && !reads.Held.Remove(fence))
+        {
+            throw new KvException(
+                KvError.LeaseLost,
+                $"The message {fence.Id} is not held by this worker any more: its lease ran out, and others may be handling it. Nothing was written; stop handling it.");
+        }
+
+        try
+        {
+            if (FailedChecks(write) is { } failed)
+            {
+                Restore(write);
+                return failed;
+            }
+
+            foreach (var mutation in write.Mutations)
+            {
+                Apply(mutation, version, back);
+            }
+        }
+        catch
+        {
+            Restore(write);
+            throw;
+        }
+        finally
+        {
+            Merge();
+        }
+
+        _effects.Messages.AddRange(write.Messages);
+        if (write.Acknowledges is { } acknowledged)
+        {
+            _effects.Acknowledged.Add(acknowledged);
+        }
+
+        return null;
+    }
+
+    /// <summary>What the group changes in all.</summary>
+    public GroupEffects Finish()
+    {
+        foreach (var (key, cell) in _cells)
+        {
+            switch (cell.Effect)
+            {
+                case Effect.Put:
+                    _effects.Puts.Add((key, cell.Value!, cell.Encoding, cell.Back, cell.ExpiresAt));
+                    break;
+                case Effect.Touch:
+                    _effects.Touches.Add((key, cell.Back, cell.ExpiresAt));
+                    break;
+                case Effect.Delete:
+                    _effects.Deletes.Add(key);
+                    break;
+                default:
+                    continue;
+            }
+
+            if (cell.Effect != Effect.Delete && cell.ExpiresAt >= 0 && cell.ExpiresAt < _effects.EarliestExpiry)
+            {
+                _effects.EarliestExpiry = cell.ExpiresAt;
+            }
+        }
+
+        return _effects;
+    }
+
+    // What a refused write had begun is forgotten, and the message that it would have acknowledged stays held.
+    private void Restore(AtomicWrite write)
+    {
+        _pending.Clear();
+        _pendingRanges.Clear();
+        if (write.Acknowledges is { } fence)
+        {
+            reads.Held.Add(fence);
+        }
+    }
+
+    private List<(int Index, long? Present)>? FailedChecks(AtomicWrite write)
+    {
+        List<(int, long?)>? failed = null;
+        for (var i = 0; i < write.Checks.Count; i++)
+        {
+            var cell = Find(write.Checks[i].Key);
+            long? present = cell.Live ? cell.Version : null;
+            if (present != write.Checks[i].Version)
+            {
+                (failed ??= []).Add((i, present));
+            }
+        }
+
+        return failed;
+    }
+
+    private void Apply(in Mutation mutation, long version, long back)
+    {
+        var expiresAt = mutation.ExpireIn < 0 ? -1 : now + mutation.ExpireIn;
+        switch (mutation.Kind)
+        {
+            case MutationKind.Set:
+                Put(mutation.Key, mutation.Value, mutation.Encoding, expiresAt);
+                break;
+            case MutationKind.SetVersionstamped:
+                Put(WithVersionstamp(mutation.Key, version), mutation.Value, mutation.Encoding, expiresAt);
+                break;
+            case MutationKind.Delete:
+                _pending[mutation.Key] = new Cell { Effect = Effect.Delete };
+                break;
+            case MutationKind.DeleteRange:
+                DeleteRange(_pending, mutation.Key, mutation.End);
+                _pendingRanges.Add((mutation.Key, mutation.End));
+                break;
+            case MutationKind.DeleteExpired:
+                // Under the lock the row may have a later expiry than when it was seen, or be gone.
+                if (reads.Rows.TryGetValue(mutation.Key, out var row) && row.ExpiresAt >= 0 && row.ExpiresAt <= now && Find(mutation.Key).Effect == Effect.None)
+                {
+                    _pending[mutation.Key] = new Cell { Effect = Effect.Delete };
+                }
+
+                break;
+            case MutationKind.Touch:
+                if (Find(mutation.Key) is { Live: true } touched)
+                {
+                    _pending[mutation.Key] = touched with
+                    {
+                        Effect = touched.Effect == Effect.Put ? Effect.Put : Effect.Touch,
+                        Live = expiresAt < 0 || expiresAt > now,
+                        Version = version,
+                        Back = back,
+                        ExpiresAt = expiresAt,
+                    };
+                }
+
+                break;
+            default:
+                Count(mutation);
+                break;
+        }
+
+        void Put(byte[] key, byte[] value, int encoding, long expires) => _pending[key] = new Cell
+        {
+            Live = expires < 0 || expires > now,
+            Version = version,
+            Back = back,
+            Value = value,
+            Encoding = encoding,
+            ExpiresAt = expires,
+            Effect = Effect.Put,
+        };
+
+        void Count(in Mutation counter)
+        {
+            var cell = Find(counter.Key);
+            ulong? present = cell.Live ? Counter(counter, cell) : null;
+            var result = counter.Kind switch
+            {
+                MutationKind.Sum => unchecked((present ?? 0) + counter.Operand),
+                MutationKind.SumWithin => SumWithin(counter, present ?? 0),
+                MutationKind.Min => Math.Min(present ?? counter.Operand, counter.Operand),
+                MutationKind.Max => Math.Max(present ?? counter.Operand, counter.Operand),
+                _ => throw new ArgumentOutOfRangeException(nameof(mutation), counter.Kind, "Not a kind of mutation."),
+            };
+
+            var value = new byte[sizeof(ulong)];
+            BinaryPrimitives.WriteUInt64LittleEndian(value, result);
+
+            // A counter keeps the expiry that it has: adding to it must not make it live for ever.
+            Put(counter.Key, value, (int)KvEncoding.UInt64, cell.Live ? cell.ExpiresAt : -1);
+        }
+    }
+
+    private static ulong Counter(in Mutation mutation, Cell cell)
+    {
+        if (cell.Encoding != (int)KvEncoding.UInt64)
+        {
+            var verb = mutation.Kind switch
+            {
+                MutationKind.Min => "min",
+                MutationKind.Max => "max",
+                _ => "sum",
+            };
+            throw new KvException(
+                KvError.Type,
+                $"Failed to perform '{verb}' mutation on a non-U64 value in the database: the value of {KvKey.FromStored(mutation.Key)} has encoding {cell.Encoding}. Set it to a ulong first, or count under another key.");
+        }
+
+        return cell.Value is { Length: sizeof(ulong) } bytes
+            ? BinaryPrimitives.ReadUInt64LittleEndian(bytes)
+            : throw new KvException(
+                KvError.Type,
+                $"The counter {KvKey.FromStored(mutation.Key)} has {cell.Value?.Length ?? 0} bytes; a 64-bit counter has 8. Set it to a ulong first.");
+    }
+
+    private static ulong SumWithin(in Mutation mutation, ulong present)
+    {
+        var bounds = mutation.Bounds!;
+        var sum = (Int128)present + bounds.Delta;
+        if (sum >= bounds.Min && sum <= bounds.Max)
+        {
+            return (ulong)sum;
+        }
+
+        if (!bounds.Clamp)
+        {
+            throw new KvException(
+                KvError.Range,
+                string.Create(CultureInfo.InvariantCulture, $"The result of a Sum operation would exceed its range limit: {KvKey.FromStored(mutation.Key)} would become {sum}, outside {bounds.Min}..{bounds.Max}. Clamp it, or handle the refusal."));
+        }
+
+        return sum < bounds.Min ? bounds.Min : bounds.Max;
+    }
+
+    /// <summary>The key with one more part: the versionstamp as a string (specification 4.2).</summary>
+    private static byte[] WithVersionstamp(byte[] prefix, long version)
+    {
+        var key = new byte[prefix.Length + 22];
+        prefix.CopyTo(key, 0);
+        key[prefix.Length] = 0x02;
+        Encoding.ASCII.GetBytes(KvVersionstamp.FromVersion(version).ToString(), key.AsSpan(prefix.Length + 1));
+        return key;
+    }
+
+    private Cell Find(byte[] key)
+    {
+        if (_pending.TryGetValue(key, out var pending))
+        {
+            return pending;
+        }
+
+        foreach (var (start, end) in _pendingRanges)
+        {
+            if (IsWithin(key, start, end))
+            {
+                return default;
+            }
+        }
+
+        if (_cells.TryGetValue(key, out var cell))
+        {
+            return cell;
+        }
+
+        return reads.Rows.TryGetValue(key, out var row) && !_effects.Ranges.Exists(range => IsWithin(key, range.Start, range.End))
+            ? new Cell
+            {
+                Live = row.ExpiresAt < 0 || row.ExpiresAt > now,
+                Version = row.Version,
+                Encoding = row.Encoding,
+                ExpiresAt = row.ExpiresAt,
+                Value = row.Counter,
+            }
+            : default;
+    }
+
+    // Ranges run before single keys in the database, so what a range covers loses the effect that it had.
+    private void Merge()
+    {
+        foreach (var (start, end) in _pendingRanges)
+        {
+            DeleteRange(_cells, start, end);
+            _effects.Ranges.Add((start, end));
+        }
+
+        foreach (var (key, cell) in _pending)
+        {
+            _cells[key] = cell;
+        }
+
+        _pending.Clear();
+        _pendingRanges.Clear();
+    }
+
+    private static void DeleteRange(Dictionary<byte[], Cell> cells, byte[] start, byte[] end)
+    {
+        foreach (var key in cells.Keys.Where(key => IsWithin(key, start, end)).ToList())
+        {
+            cells[key] = default;
+        }
+    }
+
+    private static bool IsWithin(byte[] key, byte[] start, byte[] end) =>
+        key.AsSpan().SequenceCompareTo(start) >= 0 && key.AsSpan().SequenceCompareTo(end) < 0;
+
+    private readonly record struct Cell
+    {
+        public bool Live { get; init; }
+
+        public long Version { get; init; }
+
+        public long Back { get; init; }
+
+        public int Encoding { get; init; }
+
+        public byte[]? Value { get; init; }
+
+        public long ExpiresAt { get; init; }
+
+        public Effect Effect { get; init; }
+    }
+}

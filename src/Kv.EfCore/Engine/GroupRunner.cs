@@ -1,0 +1,177 @@
+using Microsoft.Extensions.Logging;
+
+namespace Kv.Engine;
+
+/// <summary>Runs groups one after the other on one writing session, and sees each through to one of three answers: committed, refused, unknown.</summary>
+internal sealed class GroupRunner(
+    SessionFactory sessions, KvDialect dialect, StoreClock clock, KvStoreOptions options, CommitSignals signals, FailPoints failPoints, ILogger logger)
+    : IAsyncDisposable
+{
+    private readonly CommitMarks _marks = new(clock);
+    private GroupWriter? _writer;
+    private GroupAttempt? _attempt;
+
+    /// <summary>Runs a group. It never throws: every member gets its answer.</summary>
+    public async Task RunAsync(Group group)
+    {
+        try
+        {
+            _marks.Next();
+            await RunToTheEndAsync(group).ConfigureAwait(false);
+        }
+        catch (Exception error) when (group.Count > 1 && dialect.Classify(error) == Fault.Permanent && error is not KvException)
+        {
+            // The database refused the transaction as a whole, and one member is to blame: alone, each finds out for itself.
+            KvLog.GroupSplit(logger, error, group.Count);
+            foreach (var work in group.All.ToList())
+            {
+                var alone = new Group();
+                alone.Add(work);
+                await RunAsync(alone).ConfigureAwait(false);
+            }
+        }
+        catch (Exception error)
+        {
+            foreach (var work in group.All)
+            {
+                work.Fail(error);
+            }
+        }
+    }
+
+    /// <summary>Asks whether the commit of a mark happened.</summary>
+    public async ValueTask<long?> ResolveAsync(CommitMark mark, CancellationToken cancellationToken)
+    {
+        var writer = await OpenAsync(cancellationToken).ConfigureAwait(false);
+        await using (writer.ConfigureAwait(false))
+        {
+            return await writer.ResolveAsync(mark, cancellationToken).ConfigureAwait(false);
+        }
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        if (_writer is { } writer)
+        {
+            _writer = null;
+            await writer.DisposeAsync().ConfigureAwait(false);
+        }
+    }
+
+    private async Task RunToTheEndAsync(Group group)
+    {
+        Backoff? backoff = null;
+        var certain = true;
+        while (true)
+        {
+            Exception error;
+            try
+            {
+                _writer ??= await OpenAsync(CancellationToken.None).ConfigureAwait(false);
+                await TryAsync(group, _writer, certain).ConfigureAwait(false);
+                return;
+            }
+            catch (Exception caught)
+            {
+                error = caught;
+            }
+
+            var unsure = _writer is { CommitSent: true } && !dialect.ProvesRollback(error);
+            await EndTransactionAsync(broken: unsure || dialect.Classify(error) == Fault.Broken).ConfigureAwait(false);
+            if (unsure)
+            {
+                // Queue work proves its fences again, so it may run again; writes may not, before it is known that they did not happen.
+                certain = false;
+                KvLog.CommitUnknown(logger, error, group.Count);
+                if (group.Writes.Count > 0 && await SettleAsync(group, error).ConfigureAwait(false))
+                {
+                    return;
+                }
+            }
+
+            // Here nothing of the group's writes is in the database.
+            backoff = await WaitOrThrowAsync(backoff, error, group).ConfigureAwait(false);
+        }
+    }
+
+    private async ValueTask<Backoff> WaitOrThrowAsync(Backoff? backoff, Exception error, Group group)
+    {
+        var fault = dialect.Classify(error);
+        if (fault == Fault.Permanent)
+        {
+            System.Runtime.ExceptionServices.ExceptionDispatchInfo.Throw(error);
+        }
+
+        KvLog.GroupRetried(logger, error, group.Count);
+        backoff ??= fault == Fault.Busy ? Backoff.ForLocks(options.CommandTimeout) : Backoff.ForConnections(options.CommandTimeout);
+        return await backoff.WaitAsync(CancellationToken.None).ConfigureAwait(false)
+            ? backoff
+            : throw new KvException(
+                KvError.Unavailable,
+                $"The database did not take the write within {options.CommandTimeout.TotalSeconds:0.#} seconds ({error.Message}). Nothing was written; try again when it is back.",
+                error);
+    }
+
+    private async Task TryAsync(Group group, GroupWriter writer, bool certain)
+    {
+        var reads = await writer.BeginAsync(group, _marks.Current, CancellationToken.None).ConfigureAwait(false);
+        var attempt = _attempt = new GroupAttempt(group, reads, clock.Now);
+        attempt.Evaluate();
+        if (attempt.IsVoid)
+        {
+            await EndTransactionAsync(broken: false).ConfigureAwait(false);
+        }
+        else
+        {
+            await writer.CommitAsync(reads, attempt.Effects).ConfigureAwait(false);
+            signals.Committed(group, reads, attempt.Effects);
+        }
+
+        attempt.Tell(certain);
+    }
+
+    /// <summary>Finds out what became of a commit whose answer was lost.</summary>
+    /// <returns>Whether the members have their answers; false if nothing of the group was committed.</returns>
+    private async Task<bool> SettleAsync(Group group, Exception cause)
+    {
+        var (attempt, mark) = (_attempt!, _marks.Current);
+        var backoff = Backoff.ForConnections(options.CommandTimeout);
+        while (true)
+        {
+            try
+            {
+                var version = await ResolveAsync(mark, CancellationToken.None).ConfigureAwait(false);
+                KvLog.CommitResolved(logger, group.Count, version is not null);
+                if (version is null)
+                {
+                    return false;
+                }
+
+                attempt.Reads.LastVersion = version.Value;
+                signals.Committed(group, attempt.Reads, attempt.Effects);
+                attempt.Tell(certain: false);
+                return true;
+            }
+            catch (Exception error) when (dialect.Classify(error) != Fault.Permanent)
+            {
+                if (!await backoff.WaitAsync(CancellationToken.None).ConfigureAwait(false))
+                {
+                    _marks.Renew();
+                    attempt.TellUnknown(mark, cause);
+                    return true;
+                }
+            }
+        }
+    }
+
+    private async ValueTask<GroupWriter> OpenAsync(CancellationToken cancellationToken) =>
+        dialect.CreateWriter(await sessions.OpenAsync(SessionRole.Write, cancellationToken).ConfigureAwait(false), clock, options, failPoints);
+
+    private async ValueTask EndTransactionAsync(bool broken)
+    {
+        if (_writer is not null && (broken || !await _writer.TryRollbackAsync().ConfigureAwait(false)))
+        {
+            await DisposeAsync().ConfigureAwait(false);
+        }
+    }
+}

@@ -1,0 +1,113 @@
+using System.Data.Common;
+
+namespace Kv.Engine;
+
+/// <summary>Runs the transaction of a group over a session: first what it finds, then what it changes.</summary>
+internal abstract class GroupWriter(Session session, FailPoints failPoints) : IAsyncDisposable
+{
+    protected Session Session { get; } = session;
+
+    protected FailPoints FailPoints { get; } = failPoints;
+
+    /// <summary>Whether COMMIT may have reached the database: from here on an error does not prove that nothing happened.</summary>
+    public bool CommitSent { get; protected set; }
+
+    /// <summary>In a user's transaction a savepoint stands for the transaction: beginning, committing and marking are the user's.</summary>
+    protected bool IsNested => Session.Transaction is not null;
+
+    /// <summary>Begins the transaction, takes the group's versions, and reads what its writes ask for.</summary>
+    public abstract ValueTask<GroupReads> BeginAsync(Group group, CommitMark mark, CancellationToken cancellationToken);
+
+    /// <summary>Writes the effects and commits. What <paramref name="reads"/> did not know yet, it knows then.</summary>
+    public abstract ValueTask CommitAsync(GroupReads reads, GroupEffects effects);
+
+    /// <summary>Takes everything back. An error here means that the connection is of no more use; it never hides the cause.</summary>
+    public async ValueTask<bool> TryRollbackAsync()
+    {
+        try
+        {
+            await Session.ExecuteAsync(IsNested ? KvSql.RollbackToSavepoint : KvSql.Rollback, CancellationToken.None).ConfigureAwait(false);
+            return true;
+        }
+        catch (Exception error) when (error is DbException or InvalidOperationException or IOException or TimeoutException)
+        {
+            return false;
+        }
+    }
+
+    /// <summary>Asks whether a commit happened.</summary>
+    /// <returns>The last version of the writer's marked commit, or null if that commit did not happen.</returns>
+    /// <remarks>The version row is locked first, so that a COMMIT still on its way has landed or failed when the marker is read.</remarks>
+    public async ValueTask<long?> ResolveAsync(CommitMark mark, CancellationToken cancellationToken)
+    {
+        long? version = null;
+        await BeginTransactionAsync(cancellationToken).ConfigureAwait(false);
+        try
+        {
+            await Session.ExecuteAsync(KvSql.LockVersion, cancellationToken).ConfigureAwait(false);
+            var reader = await Session.Statement(KvSql.Marker).Set("@writer", mark.Writer).ReadAsync(cancellationToken).ConfigureAwait(false);
+            await using (reader.ConfigureAwait(false))
+            {
+                // A writer that does not know an outcome takes another number before it goes on, so an equal sequence is this commit.
+                if (await reader.ReadAsync(cancellationToken).ConfigureAwait(false) && reader.GetInt64(1) >= mark.Sequence)
+                {
+                    version = reader.GetInt64(0);
+                }
+            }
+        }
+        finally
+        {
+            await TryRollbackAsync().ConfigureAwait(false);
+        }
+
+        return version;
+    }
+
+    public ValueTask DisposeAsync() => Session.DisposeAsync();
+
+    protected abstract ValueTask BeginTransactionAsync(CancellationToken cancellationToken);
+
+    /// <summary>The rows that the group's writes need to see.</summary>
+    protected static IReadOnlyCollection<byte[]> KeysToRead(Group group)
+    {
+        HashSet<byte[]>? keys = null;
+        foreach (var work in group.Writes)
+        {
+            foreach (var check in work.Write.Checks)
+            {
+                (keys ??= new(KeyComparer.Instance)).Add(check.Key);
+            }
+
+            foreach (var mutation in work.Write.Mutations)
+            {
+                if (mutation.Kind is not (MutationKind.Set or MutationKind.SetVersionstamped or MutationKind.Delete or MutationKind.DeleteRange))
+                {
+                    (keys ??= new(KeyComparer.Instance)).Add(mutation.Key);
+                }
+            }
+        }
+
+        return keys as IReadOnlyCollection<byte[]> ?? [];
+    }
+
+    protected static List<Fence> FencesToCheck(Group group) =>
+        [.. group.Writes.Where(static w => w.Write.Acknowledges is not null).Select(static w => w.Write.Acknowledges!.Value).Distinct()];
+
+    /// <summary>Reads the columns of a message, which start at <paramref name="first"/>.</summary>
+    protected static ClaimedMessage ReadMessage(DbDataReader reader, int first, string owner, long claim, int crashes) => new(
+        new Fence(reader.GetString(first), owner, claim),
+        reader.GetFieldValue<byte[]>(first + 1),
+        reader.GetInt32(first + 6),
+        reader.GetString(first + 4),
+        reader.GetString(first + 5),
+        reader.GetString(first + 2),
+        ReadText(reader, first + 3),
+        reader.GetInt32(first + 7),
+        crashes,
+        reader.GetInt64(first + 10),
+        reader.IsDBNull(first + 11) ? null : reader.GetString(first + 11));
+
+    // The column is declared BLOB and holds TEXT in Deno's files; other programs have been seen to write a BLOB.
+    private static string ReadText(DbDataReader reader, int column) =>
+        reader.GetValue(column) is byte[] bytes ? System.Text.Encoding.UTF8.GetString(bytes) : reader.GetString(column);
+}

@@ -1,0 +1,108 @@
+using System.Data.Common;
+using System.Reflection;
+using Microsoft.Extensions.Logging;
+
+namespace Kv.Engine;
+
+/// <summary>What differs between the databases. Each provider package has one, and names it with <see cref="KvProviderAttribute"/>.</summary>
+internal abstract class KvDialect
+{
+    private static readonly Dictionary<string, string> Packages = new(StringComparer.Ordinal)
+    {
+        ["Microsoft.EntityFrameworkCore.Sqlite"] = "Kv.EfCore.Sqlite",
+        ["Npgsql.EntityFrameworkCore.PostgreSQL"] = "Kv.EfCore.PostgreSql",
+    };
+
+    /// <summary>The assembly that holds this database's migrations: the provider package itself.</summary>
+    public string MigrationsAssembly => GetType().Assembly.GetName().Name!;
+
+    /// <summary>The store's SQL for this database.</summary>
+    public abstract KvSql Sql { get; }
+
+    /// <summary>
+    /// Whether the database has a clock that all its clients share. Then due times and leases are judged by it; where every client runs on
+    /// the database's own machine, they are judged by the injected clock.
+    /// </summary>
+    public abstract bool HasServerClock { get; }
+
+    /// <summary>How many connections read at the same time.</summary>
+    public abstract int Readers { get; }
+
+    /// <summary>How long a command may take on a session, in seconds as ADO.NET counts; null for the connection's own setting.</summary>
+    public virtual int? CommandTimeout(SessionRole role, KvStoreOptions options) => (int)Math.Ceiling(options.CommandTimeout.TotalSeconds);
+
+    /// <summary>Refuses connections that the engine cannot work with, before anything is opened.</summary>
+    public abstract void CheckConnection(DbConnection connection);
+
+    /// <summary>Prepares a connection that was just opened.</summary>
+    public abstract ValueTask OpenedAsync(DbConnection connection, SessionRole role, KvStoreOptions options, ILogger logger, CancellationToken cancellationToken);
+
+    /// <summary>Says what an error of the database means for the step that met it.</summary>
+    public abstract Fault Classify(Exception exception);
+
+    /// <summary>Whether the error proves that a commit that was sent did not happen.</summary>
+    public abstract bool ProvesRollback(Exception exception);
+
+    /// <summary>A new writer of groups over a session.</summary>
+    public abstract GroupWriter CreateWriter(Session session, StoreClock clock, KvStoreOptions options, FailPoints failPoints);
+
+    /// <summary>Takes over tables that another program made, so that migrations continue from there.</summary>
+    /// <returns>The names of the migrations that the tables already equal.</returns>
+    public virtual ValueTask<IReadOnlyList<string>> AdoptAsync(DbConnection connection, CancellationToken cancellationToken) =>
+        ValueTask.FromResult<IReadOnlyList<string>>([]);
+
+    /// <summary>Finds the provider package for the EF Core provider of a context.</summary>
+    /// <exception cref="NotSupportedException">The provider is not one that stores run on, or its package is not there.</exception>
+    public static KvDialect For(string? provider)
+    {
+        if (provider is null || !Packages.TryGetValue(provider, out var package))
+        {
+            throw new NotSupportedException(
+                $"Kv stores run on SQLite and PostgreSQL; the context uses '{provider ?? "no provider"}'. Configure it with UseSqlite(...) or UseNpgsql(...).");
+        }
+
+        Assembly assembly;
+        try
+        {
+            assembly = Assembly.Load(new AssemblyName(package));
+        }
+        catch (FileNotFoundException missing)
+        {
+            throw new NotSupportedException(
+                $"The context uses '{provider}', and the package that runs the store on it is not here. Add it: dotnet add package {package}.", missing);
+        }
+
+        var attribute = assembly.GetCustomAttribute<KvProviderAttribute>()
+            ?? throw new NotSupportedException($"The assembly '{package}' does not describe a provider ([assembly: KvProvider(...)] is missing). Update the package.");
+        return (KvDialect)Activator.CreateInstance(attribute.Dialect, nonPublic: true)!;
+    }
+}
+
+/// <summary>What a session is for.</summary>
+internal enum SessionRole
+{
+    /// <summary>Reads only.</summary>
+    Read,
+
+    /// <summary>Runs the groups of the commit pipeline.</summary>
+    Write,
+
+    /// <summary>Keeps leases alive, apart from all other traffic.</summary>
+    Heartbeat,
+}
+
+/// <summary>What an error means for the step that met it.</summary>
+internal enum Fault
+{
+    /// <summary>The statement is at fault, and would fail again.</summary>
+    Permanent,
+
+    /// <summary>Others were in the way (a lock, a serialization failure): the same step may be run again on the same connection.</summary>
+    Busy,
+
+    /// <summary>The connection is gone or going: the step may be run again on another one.</summary>
+    Broken,
+
+    /// <summary>The database has no room: it may have some later.</summary>
+    Full,
+}

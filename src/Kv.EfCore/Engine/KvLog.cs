@@ -1,0 +1,49 @@
+using Microsoft.Extensions.Logging;
+
+namespace Kv.Engine;
+
+/// <summary>What the engine logs. Error: someone must look. Warning: a retry. Information: start and stop. Debug: the rest.</summary>
+internal static partial class KvLog
+{
+    [LoggerMessage(1, LogLevel.Warning, "A transaction of {Count} writes failed and is tried again.")]
+    public static partial void GroupRetried(ILogger logger, Exception error, int count);
+
+    [LoggerMessage(2, LogLevel.Debug, "The database refused a transaction of {Count} writes; each is run alone.")]
+    public static partial void GroupSplit(ILogger logger, Exception error, int count);
+
+    [LoggerMessage(3, LogLevel.Warning, "The answer to the commit of {Count} writes was lost; asking whether it happened.")]
+    public static partial void CommitUnknown(ILogger logger, Exception error, int count);
+
+    [LoggerMessage(4, LogLevel.Warning, "The commit of {Count} writes whose answer was lost: committed = {Committed}.")]
+    public static partial void CommitResolved(ILogger logger, int count, bool committed);
+
+    [LoggerMessage(5, LogLevel.Warning, "A read failed and is tried again.")]
+    public static partial void ReadRetried(ILogger logger, Exception error);
+
+    [LoggerMessage(6, LogLevel.Error, "Sweeping expired entries failed; it is tried again in {Wait}.")]
+    public static partial void SweepFailed(ILogger logger, Exception error, TimeSpan wait);
+
+    [LoggerMessage(7, LogLevel.Debug, "Swept {Count} expired entries.")]
+    public static partial void Swept(ILogger logger, int count);
+
+    [LoggerMessage(8, LogLevel.Warning, "Looking for commits of other processes failed; it is tried again.")]
+    public static partial void PollFailed(ILogger logger, Exception error);
+
+    [LoggerMessage(9, LogLevel.Information, "Migrating the store: {Migrations}.")]
+    public static partial void Migrating(ILogger logger, string migrations);
+
+    [LoggerMessage(10, LogLevel.Information, "Waiting for another process that is migrating the store.")]
+    public static partial void WaitingForMigration(ILogger logger);
+
+    [LoggerMessage(11, LogLevel.Information, "The tables were made by Deno; they equal the migrations {Migrations}, which are recorded.")]
+    public static partial void Adopted(ILogger logger, string migrations);
+
+    [LoggerMessage(
+        12,
+        LogLevel.Warning,
+        "SQLite {Version} can corrupt a file in WAL mode when two processes write and checkpoint at one moment (fixed in 3.51.3). Share the file between processes only with a newer native library.")]
+    public static partial void OldSqlite(ILogger logger, string version);
+
+    [LoggerMessage(13, LogLevel.Warning, "PostgreSQL runs with {Setting} = {Value}: commits that were answered can be lost in a crash.")]
+    public static partial void NotDurable(ILogger logger, string setting, string value);
+}

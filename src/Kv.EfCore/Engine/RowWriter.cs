@@ -1,0 +1,227 @@
+using System.Globalization;
+
+namespace Kv.Engine;
+
+/// <summary>Runs groups with a statement a row, for a database that lives in the process.</summary>
+internal sealed class RowWriter(Session session, KvDialect dialect, StoreClock clock, TimeSpan budget, FailPoints failPoints) : GroupWriter(session, failPoints)
+{
+    private const int LapsedAtOnce = 100;
+    private long _now;
+
+    public override async ValueTask<GroupReads> BeginAsync(Group group, CommitMark mark, CancellationToken cancellationToken)
+    {
+        CommitSent = false;
+        _now = clock.Now;
+        var reads = new GroupReads();
+        await BeginTransactionAsync(cancellationToken).ConfigureAwait(false);
+        if (group.Writes.Count > 0)
+        {
+            reads.LastVersion = await BumpAsync(group.Writes.Count, mark, cancellationToken).ConfigureAwait(false);
+            await ReadRowsAsync(group, reads, cancellationToken).ConfigureAwait(false);
+        }
+
+        foreach (var completion in group.Completions)
+        {
+            if (await FencedAsync(KvSql.Complete, completion.Fence, cancellationToken).ConfigureAwait(false))
+            {
+                reads.Released.Add(completion.Fence);
+            }
+        }
+
+        foreach (var requeue in group.Requeues)
+        {
+            await RequeueAsync(requeue, reads, cancellationToken).ConfigureAwait(false);
+        }
+
+        foreach (var claim in group.Claims)
+        {
+            await ClaimAsync(claim, reads, cancellationToken).ConfigureAwait(false);
+        }
+
+        return reads;
+    }
+
+    public override async ValueTask CommitAsync(GroupReads reads, GroupEffects effects)
+    {
+        foreach (var (start, end) in effects.Ranges)
+        {
+            await Session.Statement(KvSql.DeleteRange).Set("@start", start).Set("@end", end).ExecuteAsync(default).ConfigureAwait(false);
+        }
+
+        foreach (var key in effects.Deletes)
+        {
+            await Session.Statement(KvSql.Delete).Set("@k", key).ExecuteAsync(default).ConfigureAwait(false);
+        }
+
+        foreach (var touch in effects.Touches)
+        {
+            await Session.Statement(KvSql.Touch).Set("@k", touch.Key).Set("@version", reads.LastVersion - touch.Back)
+                .Set("@expires", touch.ExpiresAt).ExecuteAsync(default).ConfigureAwait(false);
+        }
+
+        foreach (var put in effects.Puts)
+        {
+            await Session.Statement(KvSql.Put).Set("@k", put.Key).Set("@v", put.Value).Set("@encoding", put.Encoding)
+                .Set("@version", reads.LastVersion - put.Back).Set("@expires", put.ExpiresAt).ExecuteAsync(default).ConfigureAwait(false);
+        }
+
+        foreach (var message in effects.Messages)
+        {
+            await Session.Statement(KvSql.Enqueue).Set("@now", _now).Set("@delay", message.Delay).Set("@id", message.Id).Set("@data", message.Data)
+                .Set("@backoff", message.Backoff).Set("@undelivered", message.Undelivered).Set("@topic", message.Topic).Set("@type", message.Type)
+                .Set("@encoding", message.Encoding).Set("@trace", message.Trace).ExecuteAsync(default).ConfigureAwait(false);
+        }
+
+        foreach (var fence in effects.Acknowledged)
+        {
+            await FencedAsync(KvSql.Complete, fence, default).ConfigureAwait(false);
+        }
+
+        if (IsNested)
+        {
+            await Session.ExecuteAsync(KvSql.ReleaseSavepoint, default).ConfigureAwait(false);
+            return;
+        }
+
+        await FailPoints.HitAsync(FailPoints.BeforeCommit).ConfigureAwait(false);
+        CommitSent = true;
+        await RetryBusyAsync(KvSql.Commit, default).ConfigureAwait(false);
+        await FailPoints.HitAsync(FailPoints.AfterCommit).ConfigureAwait(false);
+    }
+
+    protected override ValueTask BeginTransactionAsync(CancellationToken cancellationToken) =>
+        RetryBusyAsync(IsNested ? KvSql.Savepoint : dialect.Sql.BeginWrite, cancellationToken);
+
+    // Another process may hold the lock: we wait for it in turns of our own, without a thread and in steps far shorter than the driver's.
+    private async ValueTask RetryBusyAsync(string statement, CancellationToken cancellationToken)
+    {
+        Backoff? backoff = null;
+        while (true)
+        {
+            try
+            {
+                await Session.ExecuteAsync(statement, cancellationToken).ConfigureAwait(false);
+                return;
+            }
+            catch (Exception error) when (dialect.Classify(error) == Fault.Busy)
+            {
+                backoff ??= Backoff.ForLocks(budget);
+                if (!await backoff.WaitAsync(cancellationToken).ConfigureAwait(false))
+                {
+                    throw new KvException(
+                        KvError.Unavailable,
+                        $"Another process has held the write lock of the database for {budget.TotalSeconds:0.#} seconds. Nothing was written. Look for a transaction that is left open, or raise KvStoreOptions.CommandTimeout.",
+                        error);
+                }
+            }
+        }
+    }
+
+    private async ValueTask<long> BumpAsync(int count, CommitMark mark, CancellationToken cancellationToken)
+    {
+        var version = await Session.Statement(KvSql.Bump).Set("@count", count).ScalarAsync(cancellationToken).ConfigureAwait(false);
+        var last = Convert.ToInt64(version, CultureInfo.InvariantCulture);
+        if (!IsNested)
+        {
+            await Session.Statement(KvSql.Mark).Set("@writer", mark.Writer).Set("@sequence", mark.Sequence).Set("@version", last)
+                .ExecuteAsync(cancellationToken).ConfigureAwait(false);
+        }
+
+        return last;
+    }
+
+    private async ValueTask ReadRowsAsync(Group group, GroupReads reads, CancellationToken cancellationToken)
+    {
+        foreach (var key in KeysToRead(group))
+        {
+            var reader = await Session.Statement(KvSql.ReadRow).Set("@k", key).ReadAsync(cancellationToken).ConfigureAwait(false);
+            await using (reader.ConfigureAwait(false))
+            {
+                if (await reader.ReadAsync(cancellationToken).ConfigureAwait(false))
+                {
+                    var counter = reader.IsDBNull(3) ? null : reader.GetFieldValue<byte[]>(3);
+                    reads.Rows.Add(key, new StoredRow(reader.GetInt64(0), reader.GetInt32(1), reader.GetInt64(2), counter));
+                }
+            }
+        }
+
+        foreach (var fence in FencesToCheck(group))
+        {
+            var held = await Fenced(KvSql.Fence, fence).ScalarAsync(cancellationToken).ConfigureAwait(false);
+            if (held is not null)
+            {
+                reads.Held.Add(fence);
+            }
+        }
+    }
+
+    private async ValueTask RequeueAsync(RequeueWork requeue, GroupReads reads, CancellationToken cancellationToken)
+    {
+        var copied = await Fenced(KvSql.CopyToQueue, requeue.Fence).Set("@now", _now).Set("@delay", requeue.Delay)
+            .Set("@backoff", requeue.Backoff).Set("@attempt", requeue.Attempt).ExecuteAsync(cancellationToken).ConfigureAwait(false);
+        if (copied > 0)
+        {
+            await FencedAsync(KvSql.Complete, requeue.Fence, cancellationToken).ConfigureAwait(false);
+            reads.Released.Add(requeue.Fence);
+        }
+    }
+
+    private async ValueTask ClaimAsync(ClaimWork claim, GroupReads reads, CancellationToken cancellationToken)
+    {
+        if (claim.Recover)
+        {
+            var lapsed = Session.Statement(KvSql.TakeLapsed).Set("@now", _now).Set("@limit", LapsedAtOnce);
+            foreach (var message in await TakeAsync(lapsed, "", claims: 0, crashes: 1, cancellationToken).ConfigureAwait(false))
+            {
+                await Fill(KvSql.PutBack, message).Set("@now", _now).ExecuteAsync(cancellationToken).ConfigureAwait(false);
+                reads.Recovered++;
+            }
+        }
+
+        var claimed = new List<ClaimedMessage>();
+        foreach (var topic in claim.Topics)
+        {
+            if (claimed.Count < claim.Limit)
+            {
+                var due = Session.Statement(KvSql.TakeDue).Set("@topic", topic).Set("@now", _now).Set("@limit", claim.Limit - claimed.Count);
+                claimed.AddRange(await TakeAsync(due, claim.Owner, claims: 1, crashes: 0, cancellationToken).ConfigureAwait(false));
+            }
+        }
+
+        foreach (var message in claimed)
+        {
+            await Fill(KvSql.Hold, message).Set("@now", _now).Set("@lease", claim.Lease).Set("@owner", message.Fence.Owner)
+                .ExecuteAsync(cancellationToken).ConfigureAwait(false);
+        }
+
+        reads.Claimed.Add(claim, claimed);
+    }
+
+    // RETURNING has no order, so what was taken is sorted here: by due time, then by id.
+    private static async ValueTask<IEnumerable<ClaimedMessage>> TakeAsync(
+        Statement statement, string owner, int claims, int crashes, CancellationToken cancellationToken)
+    {
+        List<(long At, ClaimedMessage Message)> taken = [];
+        var reader = await statement.ReadAsync(cancellationToken).ConfigureAwait(false);
+        await using (reader.ConfigureAwait(false))
+        {
+            while (await reader.ReadAsync(cancellationToken).ConfigureAwait(false))
+            {
+                taken.Add((reader.GetInt64(0), ReadMessage(reader, 1, owner, reader.GetInt64(10) + claims, reader.GetInt32(9) + crashes)));
+            }
+        }
+
+        return taken.OrderBy(static t => t.At).ThenBy(static t => t.Message.Fence.Id, StringComparer.Ordinal).Select(static t => t.Message);
+    }
+
+    private Statement Fill(string text, ClaimedMessage message) => Session.Statement(text)
+        .Set("@id", message.Fence.Id).Set("@data", message.Data).Set("@backoff", message.Backoff).Set("@undelivered", message.Undelivered)
+        .Set("@topic", message.Topic).Set("@type", message.Type).Set("@encoding", message.Encoding).Set("@attempt", message.Attempt)
+        .Set("@crashes", message.Crashes).Set("@claim", message.Fence.Claim).Set("@enqueued", message.EnqueuedAt).Set("@trace", message.Trace);
+
+    private Statement Fenced(string text, Fence fence) =>
+        Session.Statement(text).Set("@id", fence.Id).Set("@owner", fence.Owner).Set("@claim", fence.Claim);
+
+    private async ValueTask<bool> FencedAsync(string text, Fence fence, CancellationToken cancellationToken) =>
+        await Fenced(text, fence).ExecuteAsync(cancellationToken).ConfigureAwait(false) > 0;
+}

@@ -1,0 +1,97 @@
+using System.Data.Common;
+using Microsoft.EntityFrameworkCore;
+
+namespace Kv.Engine;
+
+/// <summary>An open connection of a context, with the commands that were prepared on it.</summary>
+/// <remarks>
+/// The connection is the context's own, so the user's connection string, data source and connection interceptors apply. It is held open,
+/// since a context for each call costs more than most calls do. Not for concurrent use.
+/// </remarks>
+internal sealed class Session(DbContext context, DbTransaction? transaction = null) : IAsyncDisposable
+{
+    private readonly Dictionary<string, Statement> _statements = new(StringComparer.Ordinal);
+    private readonly Dictionary<string, DbBatch> _batches = new(StringComparer.Ordinal);
+    private readonly HashSet<DbBatch> _prepared = [];
+
+    public DbConnection Connection { get; } = context.Database.GetDbConnection();
+
+    /// <summary>The user's transaction, when the session is lent from a context of theirs.</summary>
+    public DbTransaction? Transaction { get; } = transaction;
+
+    public int? CommandTimeout { get; init; }
+
+    public Statement Statement(string text)
+    {
+        if (!_statements.TryGetValue(text, out var statement))
+        {
+            var command = Connection.CreateCommand();
+            command.CommandText = text;
+            command.Transaction = Transaction;
+            if (CommandTimeout is { } timeout)
+            {
+                command.CommandTimeout = timeout;
+            }
+
+            Engine.Statement.Declare(command.Parameters, text, command.CreateParameter);
+            statement = new Statement(command);
+            _statements.Add(text, statement);
+        }
+
+        return statement;
+    }
+
+    /// <summary>Several statements in one round trip, kept and prepared like a single one under the name of their combination.</summary>
+    public DbBatch Batch(string name, Func<IEnumerable<string>> texts)
+    {
+        if (!_batches.TryGetValue(name, out var batch))
+        {
+            batch = Connection.CreateBatch();
+            batch.Transaction = Transaction;
+            if (CommandTimeout is { } timeout)
+            {
+                batch.Timeout = timeout;
+            }
+
+            foreach (var text in texts())
+            {
+                var command = batch.CreateBatchCommand();
+                command.CommandText = text;
+                Engine.Statement.Declare(command.Parameters, text, command.CreateParameter);
+                batch.BatchCommands.Add(command);
+            }
+
+            _batches.Add(name, batch);
+        }
+
+        return batch;
+    }
+
+    public async ValueTask PrepareAsync(DbBatch batch, CancellationToken cancellationToken)
+    {
+        if (_prepared.Add(batch))
+        {
+            await batch.PrepareAsync(cancellationToken).ConfigureAwait(false);
+        }
+    }
+
+    public ValueTask<int> ExecuteAsync(string text, CancellationToken cancellationToken) => Statement(text).ExecuteAsync(cancellationToken);
+
+    public async ValueTask DisposeAsync()
+    {
+        foreach (var statement in _statements.Values)
+        {
+            statement.Dispose();
+        }
+
+        foreach (var batch in _batches.Values)
+        {
+            await batch.DisposeAsync().ConfigureAwait(false);
+        }
+
+        if (Transaction is null)
+        {
+            await context.DisposeAsync().ConfigureAwait(false);
+        }
+    }
+}

@@ -1,0 +1,58 @@
+using System.Collections.Concurrent;
+
+namespace Kv.Engine;
+
+/// <summary>The sessions that read. A reader rents one for one batch, so a slow consumer holds none.</summary>
+internal sealed class SessionPool(SessionFactory factory, int size) : IAsyncDisposable
+{
+    private readonly ConcurrentBag<Session> _idle = [];
+    private readonly SemaphoreSlim _free = new(size, size);
+    private volatile bool _disposed;
+
+    public async ValueTask<Session> RentAsync(CancellationToken cancellationToken)
+    {
+        await _free.WaitAsync(cancellationToken).ConfigureAwait(false);
+        try
+        {
+            ObjectDisposedException.ThrowIf(_disposed, typeof(IKvStore));
+            return _idle.TryTake(out var session)
+                ? session
+                : await factory.OpenAsync(SessionRole.Read, cancellationToken).ConfigureAwait(false);
+        }
+        catch
+        {
+            _free.Release();
+            throw;
+        }
+    }
+
+    /// <summary>Takes a session back; one that met an error it may not survive is closed.</summary>
+    public async ValueTask ReturnAsync(Session session, bool healthy)
+    {
+        if (healthy && !_disposed)
+        {
+            _idle.Add(session);
+        }
+        else
+        {
+            await session.DisposeAsync().ConfigureAwait(false);
+        }
+
+        _free.Release();
+    }
+
+    /// <summary>Closes the sessions that wait: after one was found broken, the others usually are too.</summary>
+    public async ValueTask ClearAsync()
+    {
+        while (_idle.TryTake(out var session))
+        {
+            await session.DisposeAsync().ConfigureAwait(false);
+        }
+    }
+
+    public ValueTask DisposeAsync()
+    {
+        _disposed = true;
+        return ClearAsync();
+    }
+}

@@ -1,0 +1,283 @@
+using System.Data.Common;
+using System.Globalization;
+using System.Runtime.CompilerServices;
+using Microsoft.Extensions.Logging;
+
+namespace Kv.Engine;
+
+/// <summary>Reads rows that are alive now. Each call sees one snapshot.</summary>
+/// <remarks>A read that fails for reasons of the connection is safe to run again, so it is.</remarks>
+internal sealed class SnapshotReader(SessionPool pool, KvDialect dialect, StoreClock clock, KvStoreOptions options, ILogger logger)
+{
+    public ValueTask<Row?> GetAsync(byte[] key, CancellationToken cancellationToken) =>
+        RunAsync((Reader: this, Key: key), static (session, arg, token) => arg.Reader.GetAsync(session, arg.Key, token), cancellationToken);
+
+    public ValueTask<bool> ExistsAsync(byte[] key, CancellationToken cancellationToken) =>
+        RunAsync(
+            (Reader: this, Key: key),
+            static async (session, arg, token) =>
+                await session.Statement(KvSql.Exists).Set("@k", arg.Key).Set("@now", arg.Reader.Now).ScalarAsync(token).ConfigureAwait(false) is not null,
+            cancellationToken);
+
+    public ValueTask<Row?[]> GetManyAsync(IReadOnlyList<byte[]> keys, CancellationToken cancellationToken) =>
+        RunAsync((Reader: this, Keys: keys), static (session, arg, token) => arg.Reader.GetManyAsync(session, arg.Keys, token), cancellationToken);
+
+    public ValueTask<long> CountAsync(byte[] start, byte[] end, CancellationToken cancellationToken) =>
+        RunAsync(
+            (Reader: this, Start: start, End: end),
+            static async (session, arg, token) => Convert.ToInt64(
+                await session.Statement(KvSql.Count).Set("@start", arg.Start).Set("@end", arg.End).Set("@now", arg.Reader.Now).ScalarAsync(token).ConfigureAwait(false),
+                CultureInfo.InvariantCulture),
+            cancellationToken);
+
+    public ValueTask<List<Row>> ListAsync(ListRange range, CancellationToken cancellationToken) =>
+        RunAsync((Reader: this, Range: range), static (session, arg, token) => arg.Reader.ListAsync(session, arg.Range, token), cancellationToken);
+
+    /// <summary>Pages through a range in one snapshot, which holds a session and, on SQLite, keeps the log from being recycled, until the end.</summary>
+    public async IAsyncEnumerable<List<Row>> ListSnapshotAsync(ListRange range, [EnumeratorCancellation] CancellationToken cancellationToken)
+    {
+        var session = await pool.RentAsync(cancellationToken).ConfigureAwait(false);
+        var healthy = false;
+        try
+        {
+            await session.ExecuteAsync(dialect.Sql.BeginSnapshot, cancellationToken).ConfigureAwait(false);
+            var now = Now;
+            while (true)
+            {
+                var rows = await ListAsync(session, range, now, cancellationToken).ConfigureAwait(false);
+                if (rows.Count > 0)
+                {
+                    yield return rows;
+                }
+
+                if (rows.Count < range.Limit)
+                {
+                    break;
+                }
+
+                range = range.After(rows[^1].Key);
+            }
+
+            await session.ExecuteAsync(KvSql.Commit, CancellationToken.None).ConfigureAwait(false);
+            healthy = true;
+        }
+        finally
+        {
+            await pool.ReturnAsync(session, healthy).ConfigureAwait(false);
+        }
+    }
+
+    public ValueTask<long> VersionAsync(CancellationToken cancellationToken) =>
+        RunAsync(
+            this,
+            static async (session, _, token) =>
+                Convert.ToInt64(await session.Statement(KvSql.Version).ScalarAsync(token).ConfigureAwait(false), CultureInfo.InvariantCulture),
+            cancellationToken);
+
+    /// <summary>The rows of some keys together with the store's version, all of one snapshot.</summary>
+    public ValueTask<(Row?[] Rows, long Version)> GetWithVersionAsync(IReadOnlyList<byte[]> keys, CancellationToken cancellationToken) =>
+        RunAsync(
+            (Reader: this, Keys: keys),
+            static async (session, arg, token) =>
+            {
+                await session.ExecuteAsync(arg.Reader.BeginSnapshot, token).ConfigureAwait(false);
+                var version = Convert.ToInt64(await session.Statement(KvSql.Version).ScalarAsync(token).ConfigureAwait(false), CultureInfo.InvariantCulture);
+                var rows = await arg.Reader.ReadManyAsync(session, arg.Keys, token).ConfigureAwait(false);
+                await session.ExecuteAsync(KvSql.Commit, CancellationToken.None).ConfigureAwait(false);
+                return (rows, version);
+            },
+            cancellationToken);
+
+    public ValueTask<long?> NextExpiryAsync(CancellationToken cancellationToken) =>
+        RunAsync(
+            this,
+            static async (session, _, token) => await session.Statement(KvSql.NextExpiry).ScalarAsync(token).ConfigureAwait(false) is { } at and not DBNull
+                ? Convert.ToInt64(at, CultureInfo.InvariantCulture)
+                : (long?)null,
+            cancellationToken);
+
+    public ValueTask<List<byte[]>> ExpiredAsync(int limit, CancellationToken cancellationToken) =>
+        RunAsync(
+            (Reader: this, Limit: limit),
+            static async (session, arg, token) =>
+            {
+                List<byte[]> keys = [];
+                var statement = session.Statement(KvSql.Expired).Set("@now", arg.Reader.Now).Set("@limit", arg.Limit);
+                var reader = await statement.ReadAsync(token).ConfigureAwait(false);
+                await using (reader.ConfigureAwait(false))
+                {
+                    while (await reader.ReadAsync(token).ConfigureAwait(false))
+                    {
+                        keys.Add(reader.GetFieldValue<byte[]>(0));
+                    }
+                }
+
+                return keys;
+            },
+            cancellationToken);
+
+    /// <summary>Milliseconds until the next message of some topics is due, and until the next lease lapses.</summary>
+    public ValueTask<(long? Due, long? Lapse)> NextDueAsync(IReadOnlyList<string> topics, CancellationToken cancellationToken) =>
+        RunAsync((Reader: this, Topics: topics), static (session, arg, token) => arg.Reader.NextDueAsync(session, arg.Topics, token), cancellationToken);
+
+    private long Now => clock.Now;
+
+    private string BeginSnapshot => dialect.Sql.BeginSnapshot;
+
+    private async ValueTask<Row?> GetAsync(Session session, byte[] key, CancellationToken cancellationToken)
+    {
+        var reader = await session.Statement(KvSql.Get).Set("@k", key).Set("@now", Now).ReadAsync(cancellationToken).ConfigureAwait(false);
+        await using (reader.ConfigureAwait(false))
+        {
+            return await reader.ReadAsync(cancellationToken).ConfigureAwait(false)
+                ? new Row(key, reader.GetFieldValue<byte[]>(0), reader.GetInt32(1), reader.GetInt64(2))
+                : null;
+        }
+    }
+
+    private async ValueTask<Row?[]> GetManyAsync(Session session, IReadOnlyList<byte[]> keys, CancellationToken cancellationToken)
+    {
+        if (dialect.Sql.Arrays || keys.Count < 2)
+        {
+            return await ReadManyAsync(session, keys, cancellationToken).ConfigureAwait(false);
+        }
+
+        await session.ExecuteAsync(BeginSnapshot, cancellationToken).ConfigureAwait(false);
+        var rows = await ReadManyAsync(session, keys, cancellationToken).ConfigureAwait(false);
+        await session.ExecuteAsync(KvSql.Commit, CancellationToken.None).ConfigureAwait(false);
+        return rows;
+    }
+
+    private async ValueTask<Row?[]> ReadManyAsync(Session session, IReadOnlyList<byte[]> keys, CancellationToken cancellationToken)
+    {
+        var rows = new Row?[keys.Count];
+        if (!dialect.Sql.Arrays)
+        {
+            for (var i = 0; i < rows.Length; i++)
+            {
+                rows[i] = await GetAsync(session, keys[i], cancellationToken).ConfigureAwait(false);
+            }
+
+            return rows;
+        }
+
+        var found = new Dictionary<byte[], Row>(KeyComparer.Instance);
+        var statement = session.Statement(KvSql.GetManyArray).Set("@keys", keys.ToArray()).Set("@now", Now);
+        var reader = await statement.ReadAsync(cancellationToken).ConfigureAwait(false);
+        await using (reader.ConfigureAwait(false))
+        {
+            while (await reader.ReadAsync(cancellationToken).ConfigureAwait(false))
+            {
+                var row = ReadRow(reader, keysOnly: false);
+                found[row.Key] = row;
+            }
+        }
+
+        for (var i = 0; i < rows.Length; i++)
+        {
+            rows[i] = found.TryGetValue(keys[i], out var row) ? row : null;
+        }
+
+        return rows;
+    }
+
+    private ValueTask<List<Row>> ListAsync(Session session, ListRange range, CancellationToken cancellationToken) =>
+        ListAsync(session, range, Now, cancellationToken);
+
+    private static async ValueTask<List<Row>> ListAsync(Session session, ListRange range, long now, CancellationToken cancellationToken)
+    {
+        var text = (range.KeysOnly, range.Reverse) switch
+        {
+            (false, false) => KvSql.ListForward,
+            (false, true) => KvSql.ListReverse,
+            (true, false) => KvSql.KeysForward,
+            (true, true) => KvSql.KeysReverse,
+        };
+        var rows = new List<Row>(Math.Min(range.Limit, 128));
+        var statement = session.Statement(text).Set("@start", range.Start).Set("@end", range.End).Set("@limit", range.Limit).Set("@now", now);
+        var reader = await statement.ReadAsync(cancellationToken).ConfigureAwait(false);
+        await using (reader.ConfigureAwait(false))
+        {
+            while (await reader.ReadAsync(cancellationToken).ConfigureAwait(false))
+            {
+                rows.Add(ReadRow(reader, range.KeysOnly));
+            }
+        }
+
+        return rows;
+    }
+
+    private async ValueTask<(long? Due, long? Lapse)> NextDueAsync(Session session, IReadOnlyList<string> topics, CancellationToken cancellationToken)
+    {
+        var statement = session.Statement(dialect.Sql.NextDue(clock.ServerJudgesQueues)).Set("@now", Now);
+        (long? Due, long? Lapse) next = default;
+        foreach (var (name, value) in dialect.Sql.Arrays ? [("@topics", (object)topics.ToArray())] : topics.Select(static t => ("@topic", (object)t)))
+        {
+            var reader = await statement.Set(name, value).ReadAsync(cancellationToken).ConfigureAwait(false);
+            await using (reader.ConfigureAwait(false))
+            {
+                await reader.ReadAsync(cancellationToken).ConfigureAwait(false);
+                long? due = reader.IsDBNull(0) ? null : reader.GetInt64(0);
+                next = (due is null || next.Due < due ? next.Due : due, reader.IsDBNull(1) ? null : reader.GetInt64(1));
+            }
+        }
+
+        return next;
+    }
+
+    private static Row ReadRow(DbDataReader reader, bool keysOnly) => keysOnly
+        ? new Row(reader.GetFieldValue<byte[]>(0), [], 0, 0)
+        : new Row(reader.GetFieldValue<byte[]>(0), reader.GetFieldValue<byte[]>(1), reader.GetInt32(2), reader.GetInt64(3));
+
+    private async ValueTask<TResult> RunAsync<TArgument, TResult>(
+        TArgument argument, Func<Session, TArgument, CancellationToken, ValueTask<TResult>> read, CancellationToken cancellationToken)
+    {
+        Backoff? backoff = null;
+        while (true)
+        {
+            Session? session = null;
+            var healthy = false;
+            try
+            {
+                session = await pool.RentAsync(cancellationToken).ConfigureAwait(false);
+                var result = await read(session, argument, cancellationToken).ConfigureAwait(false);
+                healthy = true;
+                return result;
+            }
+            catch (Exception error) when (dialect.Classify(error) is Fault.Busy or Fault.Broken)
+            {
+                KvLog.ReadRetried(logger, error);
+                backoff ??= dialect.Classify(error) == Fault.Busy ? Backoff.ForLocks(options.CommandTimeout) : Backoff.ForConnections(options.CommandTimeout);
+                if (!await backoff.WaitAsync(cancellationToken).ConfigureAwait(false))
+                {
+                    throw new KvException(
+                        KvError.Unavailable,
+                        $"The database did not answer a read within {options.CommandTimeout.TotalSeconds:0.#} seconds ({error.Message}). Try again when it is back.",
+                        error);
+                }
+            }
+            finally
+            {
+                if (session is not null)
+                {
+                    await pool.ReturnAsync(session, healthy).ConfigureAwait(false);
+                }
+
+                if (!healthy)
+                {
+                    await pool.ClearAsync().ConfigureAwait(false);
+                }
+            }
+        }
+    }
+}
+
+/// <summary>A row of the store.</summary>
+internal sealed record Row(byte[] Key, byte[] Value, int Encoding, long Version);
+
+/// <summary>What one batch of a listing reads.</summary>
+internal readonly record struct ListRange(byte[] Start, byte[] End, bool Reverse, int Limit, bool KeysOnly)
+{
+    /// <summary>The range that is left after a key: above it, or below it in reverse.</summary>
+    public ListRange After(byte[] key) => Reverse ? this with { End = key } : this with { Start = [.. key, 0] };
+}

@@ -1,0 +1,78 @@
+using System.Data.Common;
+using System.Text.RegularExpressions;
+
+namespace Kv.Engine;
+
+/// <summary>A prepared command of a session, kept for as long as the session lives.</summary>
+/// <remarks>Its parameters are those that its text names. A value for a name that the text does not have is passed over.</remarks>
+internal sealed partial class Statement(DbCommand command) : IDisposable
+{
+    private bool _prepared;
+
+    public Statement Set(string parameter, object? value)
+    {
+        Assign(command.Parameters, parameter, value);
+        return this;
+    }
+
+    public async ValueTask<DbDataReader> ReadAsync(CancellationToken cancellationToken)
+    {
+        await PrepareAsync(cancellationToken).ConfigureAwait(false);
+        return await command.ExecuteReaderAsync(cancellationToken).ConfigureAwait(false);
+    }
+
+    public async ValueTask<object?> ScalarAsync(CancellationToken cancellationToken)
+    {
+        await PrepareAsync(cancellationToken).ConfigureAwait(false);
+        return await command.ExecuteScalarAsync(cancellationToken).ConfigureAwait(false);
+    }
+
+    public async ValueTask<int> ExecuteAsync(CancellationToken cancellationToken)
+    {
+        await PrepareAsync(cancellationToken).ConfigureAwait(false);
+        return await command.ExecuteNonQueryAsync(cancellationToken).ConfigureAwait(false);
+    }
+
+    public void Dispose() => command.Dispose();
+
+    /// <summary>Gives a value to a parameter of a command or of a part of a batch.</summary>
+    public static void Assign(DbParameterCollection parameters, string parameter, object? value)
+    {
+        for (var i = 0; i < parameters.Count; i++)
+        {
+            if (string.Equals(parameters[i].ParameterName, parameter, StringComparison.Ordinal))
+            {
+                parameters[i].Value = value ?? DBNull.Value;
+                return;
+            }
+        }
+    }
+
+    /// <summary>Adds the parameters that a text names, in order of their first use.</summary>
+    public static void Declare(DbParameterCollection parameters, string text, Func<DbParameter> create)
+    {
+        foreach (var name in ParameterName().EnumerateMatches(text))
+        {
+            var parameterName = text.Substring(name.Index, name.Length);
+            if (!parameters.Contains(parameterName))
+            {
+                var parameter = create();
+                parameter.ParameterName = parameterName;
+                parameters.Add(parameter);
+            }
+        }
+    }
+
+    // Prepared at the first run and not before: PostgreSQL takes the types of the parameters from their values.
+    private async ValueTask PrepareAsync(CancellationToken cancellationToken)
+    {
+        if (!_prepared)
+        {
+            await command.PrepareAsync(cancellationToken).ConfigureAwait(false);
+            _prepared = true;
+        }
+    }
+
+    [GeneratedRegex("@[a-z]+", RegexOptions.CultureInvariant)]
+    private static partial Regex ParameterName();
+}

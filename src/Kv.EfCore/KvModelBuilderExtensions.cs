@@ -1,0 +1,90 @@
+using Kv;
+using Kv.Model;
+using Microsoft.EntityFrameworkCore.Metadata.Builders;
+
+namespace Microsoft.EntityFrameworkCore;
+
+/// <summary>Maps the store's tables.</summary>
+public static class KvModelBuilderExtensions
+{
+    /// <summary>Maps <c>kv</c>, <c>data_version</c>, <c>queue</c> and <c>queue_running</c>, in the default schema of the connection.</summary>
+    /// <remarks>
+    /// Call it in <c>OnModelCreating</c> of your own context to have the tables in your own model and migrations. Names and meaning are those
+    /// of Deno KV's SQLite file, so a column of ours that Deno does not know has a default.
+    /// </remarks>
+    /// <param name="modelBuilder">The builder of the model to add the tables to.</param>
+    /// <returns>The same builder.</returns>
+    public static ModelBuilder UseKv(this ModelBuilder modelBuilder)
+    {
+        ArgumentNullException.ThrowIfNull(modelBuilder);
+
+        modelBuilder.Entity<StoredEntry>(entry =>
+        {
+            entry.ToTable("kv");
+            entry.HasKey(e => e.Key);
+            entry.Property(e => e.Key).HasColumnName("k").ValueGeneratedNever();
+            entry.Property(e => e.Value).HasColumnName("v");
+            entry.Property(e => e.Encoding).HasColumnName("v_encoding");
+            entry.Property(e => e.Version).HasColumnName("version");
+//S2            entry.Property(e => e.Sequence).HasColumnName("seq").HasDefaultValue(0L);
+//S2            entry.Property(e => e.ExpiresAt).HasColumnName("expiration_ms").HasDefaultValue(-1L);
+//S2            // Most entries never expire: a partial index costs them nothing.
+//S2            entry.HasIndex(e => e.ExpiresAt).HasDatabaseName("kv_expiration_ms_idx").HasFilter("expiration_ms >= 0");
+//!S2            entry.Ignore(e => e.Sequence).Ignore(e => e.ExpiresAt);
+        });
+
+        modelBuilder.Entity<DataVersion>(version =>
+        {
+            version.ToTable("data_version");
+            version.HasKey(v => v.Key);
+            version.Property(v => v.Key).HasColumnName("k").ValueGeneratedNever();
+            version.Property(v => v.Version).HasColumnName("version");
+//S2            version.Property(v => v.Sequence).HasColumnName("seq").HasDefaultValue(0L);
+//!S2            version.Ignore(v => v.Sequence);
+        });
+
+        modelBuilder.Entity<QueuedMessage>(message =>
+        {
+            message.ToTable("queue");
+            message.HasKey(m => new { m.DueAt, m.Id });
+            message.Property(m => m.DueAt).HasColumnName("ts");
+            MapMessage(message);
+//S3            // Claim: where topic = … and ts <= … order by ts, id.
+//S3            message.HasIndex(m => new { m.Topic, m.DueAt, m.Id }).HasDatabaseName("queue_topic_idx");
+        });
+
+        modelBuilder.Entity<RunningMessage>(message =>
+        {
+            message.ToTable("queue_running");
+            message.HasKey(m => new { m.Deadline, m.Id });
+            message.Property(m => m.Deadline).HasColumnName("deadline");
+            MapMessage(message);
+//S3            message.Property(m => m.Owner).HasColumnName("owner").HasDefaultValue("");
+//S3            // Complete, fail, extend: where id = … Unique, since a message has at most one holder.
+//S3            message.HasIndex(m => m.Id).IsUnique().HasDatabaseName("queue_running_id_idx");
+//!S3            message.Ignore(m => m.Owner);
+        });
+
+        return modelBuilder;
+    }
+
+    private static void MapMessage<TRow>(EntityTypeBuilder<TRow> message)
+        where TRow : MessageRow
+    {
+        message.Property(m => m.Id).HasColumnName("id");
+        message.Property(m => m.Data).HasColumnName("data");
+        message.Property(m => m.BackoffSchedule).HasColumnName("backoff_schedule");
+        message.Property(m => m.KeysIfUndelivered).HasColumnName("keys_if_undelivered");
+//S3        message.Property(m => m.Topic).HasColumnName("topic").HasDefaultValue("");
+//S3        message.Property(m => m.Type).HasColumnName("type").HasDefaultValue("");
+//S3        // A message that does not say is Deno's, and Deno's are always V8 data.
+//S3        message.Property(m => m.Encoding).HasColumnName("encoding").HasDefaultValue(KvEncoding.V8).HasSentinel((KvEncoding)0);
+//S3        message.Property(m => m.Attempt).HasColumnName("attempt").HasDefaultValue(0);
+//S3        message.Property(m => m.Crashes).HasColumnName("crashes").HasDefaultValue(0);
+//S3        message.Property(m => m.Claim).HasColumnName("claim").HasDefaultValue(0L);
+//S3        message.Property(m => m.EnqueuedAt).HasColumnName("enqueued_at").HasDefaultValue(0L);
+//S3        message.Property(m => m.Trace).HasColumnName("trace");
+//!S3        message.Ignore(m => m.Topic).Ignore(m => m.Type).Ignore(m => m.Encoding).Ignore(m => m.Attempt).Ignore(m => m.Crashes)
+//!S3            .Ignore(m => m.Claim).Ignore(m => m.EnqueuedAt).Ignore(m => m.Trace);
+    }
+}

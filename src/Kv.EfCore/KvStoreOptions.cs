@@ -1,0 +1,75 @@
+namespace Kv;
+
+/// <summary>How much a store takes, and how it keeps it.</summary>
+public sealed class KvStoreOptions
+{
+    /// <summary>The largest encoded value, in bytes.</summary>
+    /// <value>Default: 65,536, as in Deno KV. Values beyond it cannot be read by Deno.</value>
+    public int MaxValueSize { get; set; } = KvLimits.MaxValueSize;
+
+    /// <summary>The largest message, in bytes.</summary>
+    /// <value>Default: 65,536, as in Deno KV.</value>
+    public int MaxMessageSize { get; set; } = KvLimits.MaxMessageSize;
+
+    /// <summary>Checks in one atomic write.</summary>
+    /// <value>Default: 100, as in Deno KV.</value>
+    public int MaxChecks { get; set; } = KvLimits.MaxChecks;
+
+    /// <summary>Mutations and messages in one atomic write.</summary>
+    /// <value>Default: 1,000, as in Deno KV.</value>
+    public int MaxMutations { get; set; } = KvLimits.MaxMutations;
+
+    /// <summary>The total size of an atomic write, in bytes: keys, values and messages as Deno KV counts them.</summary>
+    /// <value>Default: 819,200.</value>
+    public int MaxTotalSize { get; set; } = KvLimits.MaxTotalSize;
+
+    /// <summary>The total size of the keys that an atomic write gives values to, in bytes.</summary>
+    /// <value>Default: 81,920.</value>
+    public int MaxTotalKeySize { get; set; } = KvLimits.MaxTotalKeySize;
+
+    /// <summary>Keys in one <see cref="IKvStore.GetManyAsync"/>.</summary>
+    /// <value>Default: 10, as in Deno KV.</value>
+    public int MaxReadKeys { get; set; } = KvLimits.MaxReadRanges;
+
+    /// <summary>The largest batch of a listing.</summary>
+    /// <value>Default: 1,000, as in Deno KV.</value>
+    public int MaxBatchSize { get; set; } = KvLimits.MaxReadEntries;
+
+    /// <summary>What a commit survives once it is answered.</summary>
+    /// <value>Default: <see cref="KvDurability.Full"/>.</value>
+    public KvDurability Durability { get; set; }
+
+    /// <summary>
+    /// How long a write tries while the database is locked by others or away, and how long a command may take. Past it, a write fails with
+    /// <see cref="KvError.Unavailable"/>, or <see cref="KvError.CommitUnknown"/> if its commit was under way.
+    /// </summary>
+    /// <value>Default: 30 seconds.</value>
+    public TimeSpan CommandTimeout { get; set; } = TimeSpan.FromSeconds(30);
+
+    /// <summary>How often watchers look for commits of other processes. Commits of this process wake them at once.</summary>
+    /// <value>Default: 100 milliseconds. Without a watcher nobody looks.</value>
+    public TimeSpan WatchInterval { get; set; } = TimeSpan.FromMilliseconds(100);
+
+    /// <summary>
+    /// How often the sweeper looks for expired entries even if it knows of none: what other processes wrote. Readers do not depend on it,
+    /// since they see no expired entry.
+    /// </summary>
+    /// <value>Default: 60 seconds.</value>
+    public TimeSpan SweepInterval { get; set; } = TimeSpan.FromSeconds(60);
+
+    /// <summary>Entries that one commit of the sweeper deletes.</summary>
+    /// <value>Default: 500.</value>
+    public int SweepBatchSize { get; set; } = 500;
+
+    /// <summary>Writes that may wait at once; callers beyond them wait before they enter.</summary>
+    /// <value>Default: 10,000.</value>
+    public int MaxPendingWrites { get; set; } = 10_000;
+
+    /// <summary>Writes that may share one transaction.</summary>
+    /// <value>Default: 512.</value>
+    public int MaxGroupWrites { get; set; } = 512;
+
+    /// <summary>The size in bytes from which a group takes no further write.</summary>
+    /// <value>Default: 4 MiB.</value>
+    public int MaxGroupSize { get; set; } = 4 << 20;
+}
