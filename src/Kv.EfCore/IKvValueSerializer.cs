@@ -1,0 +1,18 @@
+namespace Kv;
+
+/// <summary>Turns objects into stored values and back. A store uses <see cref="KvJsonSerializer"/> unless another one is registered.</summary>
+/// <remarks>
+/// Implementations are called from several threads. They should pass a <see cref="KvValue"/> through unchanged, and throw a
+/// <see cref="KvException"/> when a stored value cannot be read as the type asked for.
+/// </remarks>
+public interface IKvValueSerializer
+{
+    /// <summary>Makes the value to store.</summary>
+    /// <typeparam name="T">The type the caller named; the object may be of a derived one.</typeparam>
+    KvValue Serialize<T>(T value);
+
+    /// <summary>Reads a stored value.</summary>
+    /// <typeparam name="T">The type the caller asks for.</typeparam>
+    /// <exception cref="KvException">The value cannot be read as this type; the message says what to do.</exception>
+    T? Deserialize<T>(KvValue value);
+}

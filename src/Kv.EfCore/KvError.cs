@@ -1,0 +1,29 @@
+namespace Kv;
+
+/// <summary>What a caller can do about a <see cref="KvException"/>.</summary>
+public enum KvError
+{
+    /// <summary>A value has another type than the operation or the caller expects. Read or write it as the type it has.</summary>
+    Type = 0,
+
+    /// <summary>A number is outside the bounds that were asked for, or does not fit the type. Nothing was written.</summary>
+    Range = 1,
+
+    /// <summary>Stored bytes cannot be read. The entry stays as it is; it can be read as <see cref="KvValue"/>.</summary>
+    Encoding = 2,
+
+    /// <summary>The tables of the store are missing or of another version. Apply the migrations.</summary>
+    Schema = 3,
+
+    /// <summary>Others kept changing the same entries until the attempts ran out. Nothing was written; try again later.</summary>
+    Conflict = 4,
+
+    /// <summary>The message belongs to another worker by now. Nothing was written; stop working on it.</summary>
+    LeaseLost = 5,
+
+    /// <summary>The database was busy or could not be reached. Nothing was written; try again later.</summary>
+    Unavailable = 6,
+
+    /// <summary>The connection was lost during a commit. See <see cref="KvCommitUnknownException"/>.</summary>
+    CommitUnknown = 7,
+}

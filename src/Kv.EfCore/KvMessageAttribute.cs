@@ -1,0 +1,40 @@
+namespace Kv;
+
+/// <summary>Gives a message type the name under which it is stored in the queue, so that the class can be renamed and moved.</summary>
+/// <remarks>Messages that were enqueued under one name are delivered to the type that has this name when they are due.</remarks>
+[AttributeUsage(AttributeTargets.Class | AttributeTargets.Struct | AttributeTargets.Interface, Inherited = false)]
+public sealed class KvMessageAttribute : Attribute
+{
+    private const int MaxLength = 200;
+
+    /// <summary>Names the message type.</summary>
+    /// <param name="name">1 to 200 characters without control characters, such as <c>order-placed</c>.</param>
+    /// <exception cref="ArgumentException">The name is empty, too long, or has control characters.</exception>
+    public KvMessageAttribute(string name)
+    {
+        ArgumentNullException.ThrowIfNull(name);
+        Name = Valid(name, nameof(name));
+    }
+
+    /// <summary>The stored name of the message type.</summary>
+    public string Name { get; }
+
+    /// <summary>The topic that messages of this type go to unless the one who enqueues says otherwise.</summary>
+    /// <value>Default: null, the store's default topic. Otherwise 1 to 200 characters without control characters.</value>
+    /// <exception cref="ArgumentException">The topic is empty, too long, or has control characters.</exception>
+    public string? Topic
+    {
+        get;
+        init => field = value is null ? null : Valid(value, nameof(value));
+    }
+
+    private static string Valid(string text, string parameter)
+    {
+        if (text.Length is 0 or > MaxLength)
+            throw new ArgumentException($"The name has {text.Length} characters; 1 to {MaxLength} are allowed. Choose a short stable name.", parameter);
+        var control = text.Index().FirstOrDefault(c => char.IsControl(c.Item), (Index: -1, Item: ' ')).Index;
+        return control < 0 ? text : throw new ArgumentException(
+            $"The name has the control character U+{(int)text[control]:X4} at position {control}. Use printable characters.",
+            parameter);
+    }
+}

@@ -1,0 +1,62 @@
+using System.Buffers.Binary;
+
+namespace Kv;
+
+/// <summary>A value as it is stored: bytes, and how to read them.</summary>
+/// <remarks>Stores take encoded values of up to <see cref="KvLimits.MaxValueSize"/> bytes. Values are equal when bytes and encoding are.</remarks>
+public sealed class KvValue : IEquatable<KvValue>
+{
+    /// <summary>Makes a value of any encoding; the bytes are copied.</summary>
+    public KvValue(ReadOnlySpan<byte> bytes, KvEncoding encoding)
+        : this(bytes.ToArray(), encoding)
+    {
+    }
+
+    /// <summary>Takes the array as it is; it belongs to the value from here on.</summary>
+    internal KvValue(byte[] array, KvEncoding encoding) => (Array, Encoding) = (array, encoding);
+
+    /// <summary>The stored bytes.</summary>
+    public ReadOnlyMemory<byte> Bytes => Array;
+
+    /// <summary>How to read the bytes. May be a number that <see cref="KvEncoding"/> does not name.</summary>
+    public KvEncoding Encoding { get; }
+
+    internal byte[] Array { get; }
+
+    /// <summary>Makes a value of the bytes themselves, which are copied.</summary>
+    public static KvValue FromBytes(ReadOnlySpan<byte> bytes) => new(bytes, KvEncoding.Bytes);
+
+    /// <summary>Makes a counter, which <c>Sum</c>, <c>Min</c> and <c>Max</c> work on.</summary>
+    public static KvValue FromUInt64(ulong number)
+    {
+        var bytes = new byte[sizeof(ulong)];
+        BinaryPrimitives.WriteUInt64LittleEndian(bytes, number);
+        return new(bytes, KvEncoding.UInt64);
+    }
+
+    /// <summary>Reads a counter; the encoding must be <see cref="KvEncoding.UInt64"/>.</summary>
+    /// <exception cref="KvException">The stored bytes are not 8 (<see cref="KvError.Encoding"/>).</exception>
+    internal ulong ReadUInt64() => Array.Length == sizeof(ulong)
+        ? BinaryPrimitives.ReadUInt64LittleEndian(Array)
+        : throw new KvException(
+            KvError.Encoding,
+            $"A value with encoding {KvEncoding.UInt64} has 8 bytes; this one has {Array.Length}. Write the entry again, or read it as {nameof(KvValue)}.");
+
+    /// <inheritdoc />
+    public bool Equals(KvValue? other) => other is not null && Encoding == other.Encoding && Array.AsSpan().SequenceEqual(other.Array);
+
+    /// <inheritdoc />
+    public override bool Equals(object? obj) => Equals(obj as KvValue);
+
+    /// <inheritdoc />
+    public override int GetHashCode()
+    {
+        var hash = new HashCode();
+        hash.Add(Encoding);
+        hash.AddBytes(Array);
+        return hash.ToHashCode();
+    }
+
+    /// <summary>Encoding and size, such as <c>Json, 120 bytes</c>; never the content, which may be large or secret.</summary>
+    public override string ToString() => $"{Encoding}, {Array.Length} bytes";
+}
