@@ -26,11 +26,10 @@ public static class KvModelBuilderExtensions
             entry.Property(e => e.Value).HasColumnName("v");
             entry.Property(e => e.Encoding).HasColumnName("v_encoding");
             entry.Property(e => e.Version).HasColumnName("version");
-//S2            entry.Property(e => e.Sequence).HasColumnName("seq").HasDefaultValue(0L);
-//S2            entry.Property(e => e.ExpiresAt).HasColumnName("expiration_ms").HasDefaultValue(-1L);
-//S2            // Most entries never expire: a partial index costs them nothing.
-//S2            entry.HasIndex(e => e.ExpiresAt).HasDatabaseName("kv_expiration_ms_idx").HasFilter("expiration_ms >= 0");
-//!S2            entry.Ignore(e => e.Sequence).Ignore(e => e.ExpiresAt);
+            entry.Property(e => e.Sequence).HasColumnName("seq").HasDefaultValue(0L);
+            entry.Property(e => e.ExpiresAt).HasColumnName("expiration_ms").HasDefaultValue(-1L);
+            // Most entries never expire: a partial index costs them nothing.
+            entry.HasIndex(e => e.ExpiresAt).HasDatabaseName("kv_expiration_ms_idx").HasFilter("expiration_ms >= 0");
         });
 
         modelBuilder.Entity<DataVersion>(version =>
@@ -39,8 +38,9 @@ public static class KvModelBuilderExtensions
             version.HasKey(v => v.Key);
             version.Property(v => v.Key).HasColumnName("k").ValueGeneratedNever();
             version.Property(v => v.Version).HasColumnName("version");
-//S2            version.Property(v => v.Sequence).HasColumnName("seq").HasDefaultValue(0L);
-//!S2            version.Ignore(v => v.Sequence);
+            version.Property(v => v.Sequence).HasColumnName("seq").HasDefaultValue(0L);
+            // The clock starts at 0; every commit takes the next number.
+            version.HasData(new { Key = 0L, Version = 0L, Sequence = 0L });
         });
 
         modelBuilder.Entity<QueuedMessage>(message =>
@@ -49,8 +49,8 @@ public static class KvModelBuilderExtensions
             message.HasKey(m => new { m.DueAt, m.Id });
             message.Property(m => m.DueAt).HasColumnName("ts");
             MapMessage(message);
-//S3            // Claim: where topic = … and ts <= … order by ts, id.
-//S3            message.HasIndex(m => new { m.Topic, m.DueAt, m.Id }).HasDatabaseName("queue_topic_idx");
+            // Claim: where topic = … and ts <= … order by ts, id.
+            message.HasIndex(m => new { m.Topic, m.DueAt, m.Id }).HasDatabaseName("queue_topic_idx");
         });
 
         modelBuilder.Entity<RunningMessage>(message =>
@@ -59,10 +59,9 @@ public static class KvModelBuilderExtensions
             message.HasKey(m => new { m.Deadline, m.Id });
             message.Property(m => m.Deadline).HasColumnName("deadline");
             MapMessage(message);
-//S3            message.Property(m => m.Owner).HasColumnName("owner").HasDefaultValue("");
-//S3            // Complete, fail, extend: where id = … Unique, since a message has at most one holder.
-//S3            message.HasIndex(m => m.Id).IsUnique().HasDatabaseName("queue_running_id_idx");
-//!S3            message.Ignore(m => m.Owner);
+            message.Property(m => m.Owner).HasColumnName("owner").HasDefaultValue("");
+            // Complete, fail, extend: where id = … Unique, since a message has at most one holder.
+            message.HasIndex(m => m.Id).IsUnique().HasDatabaseName("queue_running_id_idx");
         });
 
         return modelBuilder;
@@ -75,16 +74,14 @@ public static class KvModelBuilderExtensions
         message.Property(m => m.Data).HasColumnName("data");
         message.Property(m => m.BackoffSchedule).HasColumnName("backoff_schedule");
         message.Property(m => m.KeysIfUndelivered).HasColumnName("keys_if_undelivered");
-//S3        message.Property(m => m.Topic).HasColumnName("topic").HasDefaultValue("");
-//S3        message.Property(m => m.Type).HasColumnName("type").HasDefaultValue("");
-//S3        // A message that does not say is Deno's, and Deno's are always V8 data.
-//S3        message.Property(m => m.Encoding).HasColumnName("encoding").HasDefaultValue(KvEncoding.V8).HasSentinel((KvEncoding)0);
-//S3        message.Property(m => m.Attempt).HasColumnName("attempt").HasDefaultValue(0);
-//S3        message.Property(m => m.Crashes).HasColumnName("crashes").HasDefaultValue(0);
-//S3        message.Property(m => m.Claim).HasColumnName("claim").HasDefaultValue(0L);
-//S3        message.Property(m => m.EnqueuedAt).HasColumnName("enqueued_at").HasDefaultValue(0L);
-//S3        message.Property(m => m.Trace).HasColumnName("trace");
-//!S3        message.Ignore(m => m.Topic).Ignore(m => m.Type).Ignore(m => m.Encoding).Ignore(m => m.Attempt).Ignore(m => m.Crashes)
-//!S3            .Ignore(m => m.Claim).Ignore(m => m.EnqueuedAt).Ignore(m => m.Trace);
+        message.Property(m => m.Topic).HasColumnName("topic").HasDefaultValue("");
+        message.Property(m => m.Type).HasColumnName("type").HasDefaultValue("");
+        // A message that does not say is Deno's, and Deno's are always V8 data.
+        message.Property(m => m.Encoding).HasColumnName("encoding").HasDefaultValue(KvEncoding.V8).HasSentinel((KvEncoding)0);
+        message.Property(m => m.Attempt).HasColumnName("attempt").HasDefaultValue(0);
+        message.Property(m => m.Crashes).HasColumnName("crashes").HasDefaultValue(0);
+        message.Property(m => m.Claim).HasColumnName("claim").HasDefaultValue(0L);
+        message.Property(m => m.EnqueuedAt).HasColumnName("enqueued_at").HasDefaultValue(0L);
+        message.Property(m => m.Trace).HasColumnName("trace");
     }
 }

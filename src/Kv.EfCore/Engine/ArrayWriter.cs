@@ -1,5 +1,4 @@
 using System.Data.Common;
-using System.Globalization;
 
 namespace Kv.Engine;
 
@@ -95,7 +94,7 @@ internal sealed class ArrayWriter(Session session, KvDialect dialect, StoreClock
         if (group.Requeues.Count > 0)
         {
             var requeues = group.Requeues;
-            AddFenced("requeue", dialect.Sql.RequeueAll(ServerClock), requeues.ConvertAll(static r => r.Fence), static reads => reads.Released, p => Set(
+            AddFenced("requeue", KvSql.RequeueAll(ServerClock), requeues.ConvertAll(static r => r.Fence), static reads => reads.Released, p => Set(
                 p,
                 ("@now", _now),
                 ("@delays", requeues.Select(static r => r.Delay).ToArray()),
@@ -105,7 +104,7 @@ internal sealed class ArrayWriter(Session session, KvDialect dialect, StoreClock
 
         if (group.Claims.Exists(static c => c.Recover))
         {
-            Add("recover", dialect.Sql.RecoverAll(ServerClock), p => Set(p, ("@now", _now), ("@limit", LapsedAtOnce)), static (_, reads) => reads.Recovered++);
+            Add("recover", KvSql.RecoverAll(ServerClock), p => Set(p, ("@now", _now), ("@limit", LapsedAtOnce)), static (_, reads) => reads.Recovered++);
         }
 
         foreach (var claim in group.Claims)
@@ -116,7 +115,7 @@ internal sealed class ArrayWriter(Session session, KvDialect dialect, StoreClock
 
     private void AddClaim(ClaimWork claim) => Add(
         "claim",
-        dialect.Sql.ClaimAll(ServerClock),
+        KvSql.ClaimAll(ServerClock),
         p => Set(p, ("@now", _now), ("@topics", claim.Topics.ToArray()), ("@limit", claim.Limit), ("@lease", claim.Lease), ("@owner", claim.Owner)),
         (reader, reads) =>
         {
@@ -163,7 +162,7 @@ internal sealed class ArrayWriter(Session session, KvDialect dialect, StoreClock
 
         if (effects.Messages is { Count: > 0 } messages)
         {
-            Add("enqueue", dialect.Sql.EnqueueAll(ServerClock), p => Set(
+            Add("enqueue", KvSql.EnqueueAll(ServerClock), p => Set(
                 p,
                 ("@now", _now),
                 ("@ids", messages.Select(static m => m.Id).ToArray()),

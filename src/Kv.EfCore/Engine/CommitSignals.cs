@@ -53,13 +53,23 @@ internal sealed class CommitSignals
         changed.TrySetResult();
     }
 
-    /// <summary>Completes when a version above this one is known.</summary>
-    public Task WaitAboveAsync(long version, CancellationToken cancellationToken)
+    /// <summary>Waits until a version above this one is known.</summary>
+    /// <returns>False if the wait was cancelled.</returns>
+    public async ValueTask<bool> TryWaitAboveAsync(long version, CancellationToken cancellationToken)
     {
+        Task changed;
         lock (_gate)
         {
-            return _version > version ? Task.CompletedTask : _changed.Task.WaitAsync(cancellationToken);
+            if (_version > version)
+            {
+                return !cancellationToken.IsCancellationRequested;
+            }
+
+            changed = _changed.Task;
         }
+
+        await changed.WaitAsync(cancellationToken).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+        return !cancellationToken.IsCancellationRequested;
     }
 
     private static TaskCompletionSource New() => new(TaskCreationOptions.RunContinuationsAsynchronously);

@@ -49,6 +49,37 @@ internal sealed class GroupRunner(
         }
     }
 
+    /// <summary>Runs a write inside a transaction of the user's, who commits it or not.</summary>
+    public async Task<AtomicOutcome> RunNestedAsync(AtomicWork work, Session session, CancellationToken cancellationToken)
+    {
+        var group = new Group();
+        group.Add(work);
+        var writer = dialect.CreateWriter(session, clock, options, failPoints);
+        try
+        {
+            var reads = await writer.BeginAsync(group, default, cancellationToken).ConfigureAwait(false);
+            var attempt = new GroupAttempt(group, reads, clock.Now);
+            attempt.Evaluate();
+            if (attempt.IsVoid)
+            {
+                await writer.TryRollbackAsync().ConfigureAwait(false);
+            }
+            else
+            {
+                await writer.CommitAsync(reads, attempt.Effects).ConfigureAwait(false);
+            }
+
+            attempt.Tell(certain: true);
+        }
+        catch
+        {
+            await writer.TryRollbackAsync().ConfigureAwait(false);
+            throw;
+        }
+
+        return await work.Task.ConfigureAwait(false);
+    }
+
     public async ValueTask DisposeAsync()
     {
         if (_writer is { } writer)

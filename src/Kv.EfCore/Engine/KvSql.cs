@@ -63,6 +63,9 @@ internal sealed class KvSql(bool arrays)
 
     public string BeginSnapshot { get; } = arrays ? "begin isolation level repeatable read read only" : "begin deferred";
 
+    /// <summary>Locks that end with their holder. The number is the advisory lock's name: "efkv" in ASCII.</summary>
+    public string BeginMigration { get; } = arrays ? "begin; select pg_advisory_xact_lock(1701210998)" : "begin immediate";
+
     public const string Commit = "commit";
 
     public const string Rollback = "rollback";
@@ -164,7 +167,7 @@ internal sealed class KvSql(bool arrays)
 
     public const string DeleteRanges = "delete from kv using unnest(@starts, @ends) as r (s, e) where kv.k >= r.s and kv.k < r.e";
 
-    public string EnqueueAll(bool serverClock) => $"""
+    public static string EnqueueAll(bool serverClock) => $"""
         insert into queue (ts, {MessageColumns})
         select {Now(serverClock)} + r.delay, r.id, r.data, r.backoff, r.undelivered, r.topic, r.type, r.encoding, 0, 0, 0, {Now(serverClock)}, r.trace
         from unnest(@ids, @datas, @backoffs, @undelivereds, @topics, @types, @encodings, @delays, @traces)
@@ -182,7 +185,7 @@ internal sealed class KvSql(bool arrays)
         where q.id = r.id and q.owner = r.owner and q.claim = r.claim returning q.id, q.claim
         """;
 
-    public string RequeueAll(bool serverClock) => $"""
+    public static string RequeueAll(bool serverClock) => $"""
         with gone as (
             delete from queue_running q using unnest(@ids, @owners, @claims, @delays, @backoffs, @attempts) as r (id, owner, claim, delay, backoff, attempt)
             where q.id = r.id and q.owner = r.owner and q.claim = r.claim
@@ -196,7 +199,7 @@ internal sealed class KvSql(bool arrays)
     /// A topic at a time, so that the index on (topic, ts, id) gives the oldest of each without reading what waits for others. MATERIALIZED,
     /// since the planner may otherwise run a limited subquery again and take more rows than asked.
     /// </summary>
-    public string ClaimAll(bool serverClock) => $"""
+    public static string ClaimAll(bool serverClock) => $"""
         with due as materialized (
             select q.ts, q.id from unnest(@topics) as t (topic)
             cross join lateral (
@@ -208,7 +211,7 @@ internal sealed class KvSql(bool arrays)
         from gone returning {MessageColumns}
         """;
 
-    public string RecoverAll(bool serverClock) => $"""
+    public static string RecoverAll(bool serverClock) => $"""
         with lapsed as materialized (
             select deadline, id from queue_running where deadline <= {Now(serverClock)} order by deadline limit @limit for update skip locked),
         gone as (delete from queue_running q using lapsed where q.deadline = lapsed.deadline and q.id = lapsed.id returning q.*)

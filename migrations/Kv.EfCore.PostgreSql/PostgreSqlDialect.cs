@@ -1,0 +1,87 @@
+using System.Data.Common;
+using Kv.Engine;
+using Microsoft.Extensions.Logging;
+using Npgsql;
+
+[assembly: Kv.KvProvider(typeof(Kv.PostgreSql.PostgreSqlDialect))]
+
+namespace Kv.PostgreSql;
+
+/// <summary>The store on PostgreSQL.</summary>
+internal sealed class PostgreSqlDialect : KvDialect
+{
+    private static int _warned;
+
+    public override KvSql Sql { get; } = new(arrays: true);
+
+    public override bool HasServerClock => true;
+
+    public override int Readers => 8;
+
+    // A lease must be extended, or found lost, well within a third of itself.
+    public override int? CommandTimeout(SessionRole role, KvStoreOptions options) =>
+        role == SessionRole.Heartbeat ? 3 : base.CommandTimeout(role, options);
+
+    public override void CheckConnection(DbConnection connection)
+    {
+        // Any server will do; what is wrong with the connection string, the driver says.
+    }
+
+    public override async ValueTask OpenedAsync(
+        DbConnection connection, SessionRole role, KvStoreOptions options, ILogger logger, CancellationToken cancellationToken)
+    {
+        if (role != SessionRole.Write)
+        {
+            return;
+        }
+
+        var command = connection.CreateCommand();
+        await using (command.ConfigureAwait(false))
+        {
+            // A writer whose machine is cut off must not hold the version row for as long as TCP believes in it.
+            command.CommandText = """
+                set idle_in_transaction_session_timeout = '10s';
+                select current_setting('fsync'), current_setting('synchronous_commit'), current_setting('full_page_writes')
+                """;
+            var reader = await command.ExecuteReaderAsync(cancellationToken).ConfigureAwait(false);
+            await using (reader.ConfigureAwait(false))
+            {
+                await reader.ReadAsync(cancellationToken).ConfigureAwait(false);
+                for (var i = 0; i < 3; i++)
+                {
+                    if (reader.GetString(i) == "off" && Interlocked.Exchange(ref _warned, 1) == 0)
+                    {
+                        KvLog.NotDurable(logger, i switch { 0 => "fsync", 1 => "synchronous_commit", _ => "full_page_writes" }, "off");
+                    }
+                }
+            }
+        }
+    }
+
+    /// <summary>The driver's own notion of transient errors lacks some of these, and has a full disk among them.</summary>
+    public override Fault Classify(Exception exception) => exception switch
+    {
+        PostgresException error => Classify(error.SqlState),
+        NpgsqlException or IOException or TimeoutException or System.Net.Sockets.SocketException => Fault.Broken,
+        _ => Fault.Permanent,
+    };
+
+    // The server answered with an error instead of a commit. A server that is going down may have committed before it said so.
+    public override bool ProvesRollback(Exception exception) => exception is PostgresException { SqlState: var state } && !IsShutdown(state);
+
+    public override GroupWriter CreateWriter(Session session, StoreClock clock, KvStoreOptions options, FailPoints failPoints) =>
+        new ArrayWriter(session, this, clock, failPoints);
+
+    private static Fault Classify(string state) => state switch
+    {
+        "40001" or "40P01" or "55P03" => Fault.Busy,
+        "25006" => Fault.Broken, // A standby: this connection still leads to a former primary.
+        "26000" or "25P03" => Fault.Broken, // A prepared statement or a transaction that the server no longer has.
+        "3D000" or "28000" or "28P01" => Fault.Permanent,
+        _ when IsShutdown(state) || state.StartsWith("08", StringComparison.Ordinal) => Fault.Broken,
+        _ when state.StartsWith("53", StringComparison.Ordinal) => Fault.Full,
+        _ => Fault.Permanent,
+    };
+
+    private static bool IsShutdown(string state) => state is "57P01" or "57P02" or "57P03" or "57P05";
+}

@@ -1,0 +1,10 @@
+#!/usr/bin/env bash
+# Adds the same-named migration to both provider packages: migrations/add.sh NAME
+set -euo pipefail
+name=${1:?usage: migrations/add.sh NAME}
+cd "$(dirname "$0")/.."
+dotnet tool restore >/dev/null
+for provider in Sqlite PostgreSql; do
+    project=migrations/Kv.EfCore.$provider
+    dotnet ef migrations add "$name" --project "$project" --startup-project "$project" --output-dir Migrations
+done

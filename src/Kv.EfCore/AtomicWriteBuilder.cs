@@ -1,0 +1,202 @@
+using System.Diagnostics;
+using System.Globalization;
+using System.Text;
+using Kv.Engine;
+
+namespace Kv;
+
+/// <summary>Turns what an atomic write is asked to do into the engine's terms, and refuses what is over a limit before anything is read or written.</summary>
+internal sealed class AtomicWriteBuilder(KvEngine engine, IKvValueSerializer serializer)
+{
+    private const int MaxUndeliveredKeys = 10;
+    private const string DefaultBackoff = "[100,1000,5000,30000,60000]";
+    private readonly AtomicWrite _write = new();
+    private int _totalSize;
+    private int _totalKeySize;
+
+    private KvStoreOptions Options => engine.Options;
+
+    public void Check(KvKey key, KvVersionstamp? versionstamp)
+    {
+        var bytes = Key(key);
+        _totalSize += bytes.Length;
+        _write.Checks.Add(new Check(bytes, versionstamp?.Version));
+    }
+
+    public void Set<T>(MutationKind kind, KvKey key, T value, TimeSpan? expireIn)
+    {
+        var stored = serializer.Serialize(value);
+        if (stored.Array.Length > Options.MaxValueSize)
+        {
+            throw new ArgumentException(
+                $"Value too large (max {Options.MaxValueSize} bytes): the value of {key} takes {stored.Array.Length} bytes. Split it over several keys, store it elsewhere, or raise KvStoreOptions.MaxValueSize.",
+                nameof(value));
+        }
+
+        Count(key.Bytes, stored.Array.Length);
+        _write.Mutations.Add(new Mutation(kind, Key(key)) { Value = stored.Array, Encoding = (int)stored.Encoding, ExpireIn = ExpireIn(expireIn) });
+    }
+
+    public void Add(MutationKind kind, KvKey key)
+    {
+        _totalSize += key?.Bytes.Length ?? 0;
+        _write.Mutations.Add(new Mutation(kind, Key(key)));
+    }
+
+    public void DeleteRange(KvSelector range)
+    {
+        ArgumentNullException.ThrowIfNull(range);
+        _totalSize += range.Start.Length + range.End.Length;
+        _write.Mutations.Add(new Mutation(MutationKind.DeleteRange, Bound(range.Start, nameof(range))) { End = Bound(range.End, nameof(range)) });
+    }
+
+    public void Count(MutationKind kind, KvKey key, ulong operand)
+    {
+        Count(key?.Bytes ?? [], sizeof(ulong));
+        _write.Mutations.Add(new Mutation(kind, Key(key)) { Operand = operand });
+    }
+
+    public void SumWithin(KvKey key, long delta, ulong min, ulong max, bool clamp)
+    {
+        if (min > max)
+        {
+            throw new ArgumentException($"The least result {min} is above the greatest, {max}. Swap them.", nameof(min));
+        }
+
+        Count(key?.Bytes ?? [], sizeof(ulong));
+        _write.Mutations.Add(new Mutation(MutationKind.SumWithin, Key(key)) { Bounds = new SumBounds(delta, min, max, clamp) });
+    }
+
+    public void Touch(KvKey key, TimeSpan? expireIn)
+    {
+        _totalSize += key?.Bytes.Length ?? 0;
+        _write.Mutations.Add(new Mutation(MutationKind.Touch, Key(key)) { ExpireIn = ExpireIn(expireIn) });
+    }
+
+    public void Enqueue<T>(T message, KvEnqueueOptions? options)
+    {
+        ArgumentNullException.ThrowIfNull(message);
+        options ??= new KvEnqueueOptions();
+        if (options.Delay < TimeSpan.Zero || options.Delay > KvLimits.MaxDelay)
+        {
+            throw new ArgumentException(
+                $"The delay is {options.Delay}; it must be zero to 30 days. For later, enqueue a message that enqueues this one.", nameof(options));
+        }
+
+        var payload = serializer.Serialize(message);
+        if (payload.Array.Length > Options.MaxMessageSize)
+        {
+            throw new ArgumentException(
+                $"enqueue payload too large (max {Options.MaxMessageSize} bytes): the message takes {payload.Array.Length} bytes. Store the large part under a key and send the key, or raise KvStoreOptions.MaxMessageSize.",
+                nameof(message));
+        }
+
+        var (name, topic) = MessageName.Of(typeof(T));
+        _totalSize += payload.Array.Length + (4 * (options.BackoffSchedule?.Count ?? KvLimits.MaxBackoffIntervals));
+        _write.Messages.Add(new NewMessage(
+            engine.Ids.Next(engine.Clock.Now),
+            payload.Array,
+            (int)payload.Encoding,
+            options.Topic ?? topic,
+            name,
+            (long)options.Delay.TotalMilliseconds,
+            Backoff(options.BackoffSchedule),
+            Undelivered(options.KeysIfUndelivered),
+            Activity.Current is { IdFormat: ActivityIdFormat.W3C, Id: var id } ? id : null));
+    }
+
+    /// <summary>The write, if it is within the limits as a whole.</summary>
+    public AtomicWrite Build()
+    {
+        Limit(_write.Checks.Count, Options.MaxChecks, "Too many checks", "", nameof(KvStoreOptions.MaxChecks));
+        Limit(_write.Mutations.Count + _write.Messages.Count, Options.MaxMutations, "Too many mutations", "", nameof(KvStoreOptions.MaxMutations));
+        Limit(_totalSize, Options.MaxTotalSize, "Total mutation size too large", " bytes", nameof(KvStoreOptions.MaxTotalSize));
+        Limit(_totalKeySize, Options.MaxTotalKeySize, "Total key size too large", " bytes", nameof(KvStoreOptions.MaxTotalKeySize));
+        return _write;
+    }
+
+    private static void Limit(int value, int most, string what, string unit, string option)
+    {
+        if (value > most)
+        {
+            throw new ArgumentException($"{what} (max {most}{unit}): the atomic write has {value}{unit}. Split it, or raise KvStoreOptions.{option}.");
+        }
+    }
+
+    // Sizes are counted as Deno does: the key of a value twice.
+    private void Count(byte[] key, int value)
+    {
+        _totalSize += (2 * key.Length) + value;
+        _totalKeySize += key.Length;
+    }
+
+    /// <summary>A key that may be written, deleted or checked.</summary>
+    private static byte[] Key(KvKey? key)
+    {
+        ArgumentNullException.ThrowIfNull(key);
+        return key.Bytes.Length switch
+        {
+            0 => throw new ArgumentException("key cannot be empty: give it at least one part, such as [\"users\"].", nameof(key)),
+            > KvLimits.MaxKeySize => throw new ArgumentException(
+                $"Key too large for write (max {KvLimits.MaxKeySize} bytes): the key encodes to {key.Bytes.Length} bytes. Shorten its parts, or store the long part in the value.",
+                nameof(key)),
+            _ => key.Bytes,
+        };
+    }
+
+    private static byte[] Bound(byte[] bound, string parameter) => bound.Length <= KvLimits.MaxReadKeySize
+        ? bound
+        : throw new ArgumentException(
+            $"Key too large for read (max {KvLimits.MaxReadKeySize} bytes): a bound of the range takes {bound.Length} bytes. Shorten its parts.", parameter);
+
+    private static long ExpireIn(TimeSpan? expireIn) => expireIn switch
+    {
+        null => -1,
+        { } time when time < TimeSpan.Zero => throw new ArgumentException(
+            $"expireIn must be a non-negative integer: received {time}. Leave it out for an entry that lives for ever; delete the key to end it now.", nameof(expireIn)),
+        { } time when time.TotalDays > 365_000 => throw new ArgumentException(
+            $"expireIn is too large: {time}. Leave it out for an entry that lives for ever.", nameof(expireIn)),
+        { } time => (long)time.TotalMilliseconds,
+    };
+
+    private static string Backoff(IReadOnlyList<TimeSpan>? schedule)
+    {
+        if (schedule is null)
+        {
+            return DefaultBackoff;
+        }
+
+        if (schedule.Count > KvLimits.MaxBackoffIntervals)
+        {
+            throw new ArgumentException(
+                $"Invalid backoffSchedule, max {KvLimits.MaxBackoffIntervals} intervals allowed: received {schedule.Count}. Use fewer and longer ones.", nameof(schedule));
+        }
+
+        for (var i = 0; i < schedule.Count; i++)
+        {
+            if (schedule[i] < TimeSpan.Zero || schedule[i] > KvLimits.MaxBackoffInterval)
+            {
+                throw new ArgumentException(
+                    $"Invalid backoffSchedule, interval at index {i} is invalid: {schedule[i]} is not between zero and an hour.", nameof(schedule));
+            }
+        }
+
+        return $"[{string.Join(',', schedule.Select(static wait => ((long)wait.TotalMilliseconds).ToString(CultureInfo.InvariantCulture)))}]";
+    }
+
+    private static string Undelivered(IReadOnlyList<KvKey> keys)
+    {
+        if (keys.Count > MaxUndeliveredKeys)
+        {
+            throw new ArgumentException($"A message can have {MaxUndeliveredKeys} keys if undelivered; received {keys.Count}.", nameof(keys));
+        }
+
+        var text = new StringBuilder("[");
+        foreach (var key in keys)
+        {
+            text.Append(text.Length > 1 ? ",[" : "[").AppendJoin(',', Key(key)).Append(']');
+        }
+
+        return text.Append(']').ToString();
+    }
+}

@@ -1,0 +1,67 @@
+using Microsoft.Extensions.Logging;
+
+namespace Kv.Engine;
+
+/// <summary>Deletes what has expired, in batches, each a commit with a version, so that watchers see it.</summary>
+internal sealed class ExpirySweeper(
+    SnapshotReader reader, CommitPipeline pipeline, CommitSignals signals, StoreClock clock, KvStoreOptions options, ILogger logger)
+{
+    private static readonly TimeSpan RetryAfter = TimeSpan.FromSeconds(5);
+
+    /// <summary>Sweeps when something is due, and looks again when the next thing is: earlier if an earlier expiry is committed.</summary>
+    public async Task RunAsync(CancellationToken cancellationToken)
+    {
+        while (!cancellationToken.IsCancellationRequested)
+        {
+            TimeSpan wait;
+            try
+            {
+                wait = await SweepAsync(cancellationToken).ConfigureAwait(false);
+            }
+            catch (Exception) when (cancellationToken.IsCancellationRequested)
+            {
+                return;
+            }
+            catch (Exception error)
+            {
+                wait = RetryAfter;
+                KvLog.SweepFailed(logger, error, wait);
+            }
+
+            try
+            {
+                await signals.Expiry.WaitAsync(wait, clock.Time, cancellationToken).ConfigureAwait(false);
+            }
+            catch (OperationCanceledException)
+            {
+                return;
+            }
+        }
+    }
+
+    /// <summary>Deletes all that is due now.</summary>
+    /// <returns>How long until there may be more.</returns>
+    public async Task<TimeSpan> SweepAsync(CancellationToken cancellationToken)
+    {
+        while (true)
+        {
+            var expired = await reader.ExpiredAsync(options.SweepBatchSize, cancellationToken).ConfigureAwait(false);
+            if (expired.Count > 0)
+            {
+                var write = new AtomicWrite();
+                write.Mutations.AddRange(expired.ConvertAll(static key => new Mutation(MutationKind.DeleteExpired, key)));
+                await pipeline.SubmitAsync(new AtomicWork(write), cancellationToken).ConfigureAwait(false);
+                KvLog.Swept(logger, expired.Count);
+            }
+
+            if (expired.Count < options.SweepBatchSize)
+            {
+                break;
+            }
+        }
+
+        var next = await reader.NextExpiryAsync(cancellationToken).ConfigureAwait(false);
+        var wait = next is { } at ? TimeSpan.FromMilliseconds(Math.Max(1, at - clock.Now)) : options.SweepInterval;
+        return wait < options.SweepInterval ? wait : options.SweepInterval;
+    }
+}

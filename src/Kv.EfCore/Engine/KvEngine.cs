@@ -1,0 +1,105 @@
+using Microsoft.Extensions.Logging;
+
+namespace Kv.Engine;
+
+/// <summary>A store's parts and their life: made on the first use, which also makes sure that the schema is as it must be.</summary>
+internal sealed class KvEngine : IAsyncDisposable
+{
+    private readonly CancellationTokenSource _stop = new();
+    private readonly SemaphoreSlim _opening = new(1, 1);
+    private readonly SessionPool _pool;
+    private readonly SessionFactory _sessions;
+    private readonly CommitSignals _signals = new();
+    private Task _sweeping = Task.CompletedTask;
+    private volatile bool _open;
+    private bool _disposed;
+
+    public KvEngine(Func<KvDbContext> contexts, KvStoreOptions options, TimeProvider time, ILogger logger, FailPoints? failPoints = null)
+    {
+        Options = options;
+        using (var context = contexts())
+        {
+            Dialect = KvDialect.For(context.Database.ProviderName);
+        }
+
+        Clock = new StoreClock(time, Dialect);
+        _sessions = new SessionFactory(contexts, Dialect, options, logger);
+        _pool = new SessionPool(_sessions, Dialect.Readers);
+        Reader = new SnapshotReader(_pool, Dialect, Clock, options, logger);
+        Runner = new GroupRunner(_sessions, Dialect, Clock, options, _signals, failPoints ?? new FailPoints(), logger);
+        Pipeline = new CommitPipeline(Runner, options);
+        Queue = new MessageQueue(Pipeline, Reader, _sessions, Dialect, Clock, _signals);
+        Sweeper = new ExpirySweeper(Reader, Pipeline, _signals, Clock, options, logger);
+        Poller = new ChangePoller(Reader, _signals, Clock, options, logger, _stop.Token);
+    }
+
+    public KvStoreOptions Options { get; }
+
+    public KvDialect Dialect { get; }
+
+    public StoreClock Clock { get; }
+
+    public SnapshotReader Reader { get; }
+
+    public GroupRunner Runner { get; }
+
+    public CommitPipeline Pipeline { get; }
+
+    public MessageQueue Queue { get; }
+
+    public ExpirySweeper Sweeper { get; }
+
+    public ChangePoller Poller { get; }
+
+    public CommitSignals Signals => _signals;
+
+    public MessageId Ids { get; } = new();
+
+    public KvDbContext CreateContext() => _sessions.CreateContext();
+
+    /// <summary>Makes sure of the schema before the first statement, and begins to sweep.</summary>
+    /// <exception cref="KvException">The schema is behind or ahead (<see cref="KvError.Schema"/>).</exception>
+    public ValueTask OpenAsync(CancellationToken cancellationToken) => _open ? ValueTask.CompletedTask : OpenOnceAsync(cancellationToken);
+
+    public async ValueTask DisposeAsync()
+    {
+        if (_disposed)
+        {
+            return;
+        }
+
+        _disposed = true;
+        await _stop.CancelAsync().ConfigureAwait(false);
+        await _sweeping.ConfigureAwait(false);
+        await Poller.Completion.ConfigureAwait(false);
+        await Pipeline.DisposeAsync().ConfigureAwait(false);
+        await _pool.DisposeAsync().ConfigureAwait(false);
+        _stop.Dispose();
+    }
+
+    private async ValueTask OpenOnceAsync(CancellationToken cancellationToken)
+    {
+        await _opening.WaitAsync(cancellationToken).ConfigureAwait(false);
+        try
+        {
+            ObjectDisposedException.ThrowIf(_disposed, typeof(IKvStore));
+            if (_open)
+            {
+                return;
+            }
+
+            var context = _sessions.CreateContext();
+            await using (context.ConfigureAwait(false))
+            {
+                await SchemaCheck.EnsureCurrentAsync(context, Dialect, cancellationToken).ConfigureAwait(false);
+            }
+
+            _sweeping = Task.Run(() => Sweeper.RunAsync(_stop.Token), CancellationToken.None);
+            _open = true;
+        }
+        finally
+        {
+            _opening.Release();
+        }
+    }
+}

@@ -1,0 +1,121 @@
+namespace Kv;
+
+/// <summary>An ordered, transactional key-value store with a durable message queue, in tables of the application's own database.</summary>
+/// <remarks>
+/// A singleton, safe for concurrent use. All writes of a process share commits; a read sees every commit that was answered before it
+/// began. Errors that a caller can act on are <see cref="KvException"/>; absent is null; a failed check is a result.
+/// </remarks>
+public interface IKvStore
+{
+    /// <summary>The entry of a key.</summary>
+    /// <param name="key">The key; an empty key is always absent.</param>
+    /// <param name="cancellationToken">Stops waiting.</param>
+    /// <returns>The entry, or null if there is none, or none that is still alive.</returns>
+    /// <exception cref="ArgumentException">The key is larger than <see cref="KvLimits.MaxReadKeySize"/> bytes.</exception>
+    ValueTask<KvEntry?> GetAsync(KvKey key, CancellationToken cancellationToken = default);
+
+    /// <summary>The value of a key as a .NET type.</summary>
+    /// <typeparam name="T">What the value is read as; see <see cref="IKvValueSerializer"/>.</typeparam>
+    /// <param name="key">The key.</param>
+    /// <param name="cancellationToken">Stops waiting.</param>
+    /// <returns>The value, or the default of the type if the key is absent.</returns>
+    /// <exception cref="KvException">The value cannot be read as that type (<see cref="KvError.Encoding"/>, <see cref="KvError.Type"/>).</exception>
+    ValueTask<T?> GetAsync<T>(KvKey key, CancellationToken cancellationToken = default);
+
+    /// <summary>The entries of several keys, all of one snapshot.</summary>
+    /// <param name="keys">Up to <see cref="KvStoreOptions.MaxReadKeys"/> keys; duplicates are allowed.</param>
+    /// <param name="cancellationToken">Stops waiting.</param>
+    /// <returns>One answer for each key in the order of the keys, null where there is no entry.</returns>
+    ValueTask<IReadOnlyList<KvEntry?>> GetManyAsync(IReadOnlyList<KvKey> keys, CancellationToken cancellationToken = default);
+
+    /// <summary>Whether a key has an entry, without loading its value.</summary>
+    /// <param name="key">The key.</param>
+    /// <param name="cancellationToken">Stops waiting.</param>
+    ValueTask<bool> ExistsAsync(KvKey key, CancellationToken cancellationToken = default);
+
+    /// <summary>The entries of a range in key order, read batch by batch while they are consumed.</summary>
+    /// <remarks>
+    /// Each batch is a snapshot of its own unless <see cref="KvListOptions.Snapshot"/> is asked for. Memory stays flat however long the range is.
+    /// </remarks>
+    /// <param name="selector">The range.</param>
+    /// <param name="options">Limit, direction, cursor, batch size.</param>
+    /// <param name="cancellationToken">Stops the listing.</param>
+    /// <exception cref="ArgumentException">The cursor or an option is not valid; thrown at once, before anything is read.</exception>
+    IAsyncEnumerable<KvEntry> ListAsync(KvSelector selector, KvListOptions? options = null, CancellationToken cancellationToken = default);
+
+    /// <summary>The keys of a range in key order, without loading their values.</summary>
+    /// <inheritdoc cref="ListAsync" path="/param|/exception" />
+    IAsyncEnumerable<KvKey> ListKeysAsync(KvSelector selector, KvListOptions? options = null, CancellationToken cancellationToken = default);
+
+    /// <summary>One page of a range, with the cursor of the next.</summary>
+    /// <inheritdoc cref="ListAsync" path="/param|/exception" />
+    ValueTask<KvPage> ListPageAsync(KvSelector selector, KvListOptions? options = null, CancellationToken cancellationToken = default);
+
+    /// <summary>How many entries a range has, counted in the database.</summary>
+    /// <param name="selector">The range.</param>
+    /// <param name="cancellationToken">Stops waiting.</param>
+    ValueTask<long> CountAsync(KvSelector selector, CancellationToken cancellationToken = default);
+
+    /// <summary>Begins an atomic write: checks, mutations and messages that are committed all or not at all.</summary>
+    KvAtomic Atomic();
+
+    /// <summary>Sets a value.</summary>
+    /// <typeparam name="T">The value's type; see <see cref="IKvValueSerializer"/> for how it is stored.</typeparam>
+    /// <param name="key">The key.</param>
+    /// <param name="value">The value.</param>
+    /// <param name="expireIn">How long the entry lives from the commit; null for ever. A former expiry is dropped.</param>
+    /// <param name="cancellationToken">Gives up while the write waits for its turn.</param>
+    /// <returns>The versionstamp of the commit.</returns>
+    /// <exception cref="ArgumentException">The key or value is over a limit.</exception>
+    ValueTask<KvVersionstamp> SetAsync<T>(KvKey key, T value, TimeSpan? expireIn = null, CancellationToken cancellationToken = default);
+
+    /// <summary>Deletes a key. An absent key is fine.</summary>
+    /// <param name="key">The key.</param>
+    /// <param name="cancellationToken">Gives up while the write waits for its turn.</param>
+    /// <returns>The versionstamp of the commit.</returns>
+    ValueTask<KvVersionstamp> DeleteAsync(KvKey key, CancellationToken cancellationToken = default);
+
+    /// <summary>Deletes all entries of a range in one commit.</summary>
+    /// <param name="range">The range.</param>
+    /// <param name="cancellationToken">Gives up while the write waits for its turn.</param>
+    /// <returns>The versionstamp of the commit.</returns>
+    ValueTask<KvVersionstamp> DeleteAsync(KvSelector range, CancellationToken cancellationToken = default);
+
+    /// <summary>Puts a message into the queue. It is delivered at least once.</summary>
+    /// <typeparam name="T">The message's type; its <see cref="KvMessageAttribute"/> names it.</typeparam>
+    /// <param name="message">The message.</param>
+    /// <param name="options">Delay, retries, topic, where it goes if it cannot be delivered.</param>
+    /// <param name="cancellationToken">Gives up while the write waits for its turn.</param>
+    /// <returns>The versionstamp of the commit.</returns>
+    ValueTask<KvVersionstamp> EnqueueAsync<T>(T message, KvEnqueueOptions? options = null, CancellationToken cancellationToken = default);
+
+    /// <summary>
+    /// Runs a block whose reads are remembered as checks and whose writes are committed together, again and again until nobody came between.
+    /// </summary>
+    /// <typeparam name="T">What the block returns.</typeparam>
+    /// <param name="body">The block. It may run several times: its effects belong into the transaction.</param>
+    /// <param name="cancellationToken">Stops trying.</param>
+    /// <returns>What the run that was committed returned.</returns>
+    /// <exception cref="KvException">
+    /// Others came between for <see cref="KvStoreOptions.CommandTimeout"/> (<see cref="KvError.Conflict"/>), or what a commit can throw.
+    /// </exception>
+    Task<T> TransactAsync<T>(Func<KvTransaction, CancellationToken, Task<T>> body, CancellationToken cancellationToken = default);
+
+    /// <inheritdoc cref="TransactAsync{T}" />
+    Task TransactAsync(Func<KvTransaction, CancellationToken, Task> body, CancellationToken cancellationToken = default);
+
+    /// <summary>Follows some keys: their entries now, and again after each change, whoever committed it.</summary>
+    /// <remarks>
+    /// Every element is one snapshot of all the keys. States in between may be skipped, the last one never is. Setting an equal value is a
+    /// change. The sequence ends, without an exception, when the token is cancelled.
+    /// </remarks>
+    /// <param name="keys">One to <see cref="KvLimits.MaxWatchedKeys"/> keys.</param>
+    /// <param name="cancellationToken">Ends the sequence.</param>
+    IAsyncEnumerable<IReadOnlyList<KvEntry?>> WatchAsync(IReadOnlyList<KvKey> keys, CancellationToken cancellationToken = default);
+
+    /// <summary>Tells what became of a write whose commit was of unknown outcome.</summary>
+    /// <param name="operationId">From <see cref="KvCommitUnknownException"/>.</param>
+    /// <param name="cancellationToken">Stops waiting.</param>
+    /// <returns>The versionstamp if it was committed; null if it was not, and will not be. Good for seven days.</returns>
+    ValueTask<KvVersionstamp?> ResolveAsync(KvOperationId operationId, CancellationToken cancellationToken = default);
+}

@@ -1,0 +1,32 @@
+using Kv.Engine;
+using Microsoft.EntityFrameworkCore;
+using Microsoft.EntityFrameworkCore.Infrastructure;
+
+namespace Kv;
+
+/// <summary>Completes what the user configured with where the migrations are.</summary>
+internal static class KvContextOptions
+{
+    /// <summary>Runs the user's configuration and adds the migrations of its provider, recorded in a history table of the store's own.</summary>
+    public static void Configure(DbContextOptionsBuilder builder, Action<DbContextOptionsBuilder> database)
+    {
+        database(builder);
+        var relational = builder.Options.Extensions.OfType<RelationalOptionsExtension>().FirstOrDefault();
+        var provider = builder.Options.Extensions.FirstOrDefault(static e => e.Info.IsDatabaseProvider)?.GetType().Assembly.GetName().Name;
+        var dialect = KvDialect.For(provider);
+        if (relational is { MigrationsAssembly: null })
+        {
+            relational = relational.WithMigrationsAssembly(dialect.MigrationsAssembly);
+        }
+
+        if (relational is { MigrationsHistoryTableName: null })
+        {
+            relational = relational.WithMigrationsHistoryTableName(SchemaCheck.HistoryTable);
+        }
+
+        if (relational is not null)
+        {
+            ((IDbContextOptionsBuilderInfrastructure)builder).AddOrUpdateExtension(relational);
+        }
+    }
+}

@@ -1,0 +1,6 @@
+namespace Kv;
+
+/// <summary>A page of a listing.</summary>
+/// <param name="Entries">The entries, in the order of the listing.</param>
+/// <param name="Cursor">Resumes after this page; null when the range has no more.</param>
+public sealed record KvPage(IReadOnlyList<KvEntry> Entries, string? Cursor);

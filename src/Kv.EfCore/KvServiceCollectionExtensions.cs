@@ -1,0 +1,92 @@
+using Kv;
+using Kv.Engine;
+using Microsoft.EntityFrameworkCore;
+using Microsoft.Extensions.DependencyInjection.Extensions;
+using Microsoft.Extensions.Logging;
+using Microsoft.Extensions.Logging.Abstractions;
+using Microsoft.Extensions.Options;
+
+namespace Microsoft.Extensions.DependencyInjection;
+
+/// <summary>Registers stores.</summary>
+public static class KvServiceCollectionExtensions
+{
+    /// <summary>Adds <see cref="IKvStore"/> as a singleton, and <see cref="KvDbContext"/> with its factory for LINQ over the store's tables.</summary>
+    /// <remarks>
+    /// The database and the migrations follow from the provider. Nothing is migrated: see <c>MigrateKvStoreAsync</c>. Options can also come
+    /// from configuration: <c>services.Configure&lt;KvStoreOptions&gt;(configuration.GetSection("Kv"))</c>; they are validated when the host starts.
+    /// A <see cref="TimeProvider"/> or <see cref="IKvValueSerializer"/> in the container takes the place of the default. Calling it again changes
+    /// only what the last call says.
+    /// </remarks>
+    /// <param name="services">The services.</param>
+    /// <param name="database">Chooses the database, as for any context: <c>db => db.UseSqlite("Data Source=app.db")</c>.</param>
+    /// <param name="options">Changes the store's options.</param>
+    /// <returns>The same services.</returns>
+    public static IServiceCollection AddKvStore(
+        this IServiceCollection services, Action<DbContextOptionsBuilder> database, Action<KvStoreOptions>? options = null)
+    {
+        ArgumentNullException.ThrowIfNull(database);
+        return services.AddKvStore((_, db) => database(db), options);
+    }
+
+    /// <inheritdoc cref="AddKvStore(IServiceCollection, Action{DbContextOptionsBuilder}, Action{KvStoreOptions}?)" />
+    public static IServiceCollection AddKvStore(
+        this IServiceCollection services, Action<IServiceProvider, DbContextOptionsBuilder> database, Action<KvStoreOptions>? options = null)
+    {
+        ArgumentNullException.ThrowIfNull(services);
+        ArgumentNullException.ThrowIfNull(database);
+        services.AddShared(Options.Options.DefaultName, options);
+        services.AddDbContextFactory<KvDbContext>((provider, db) => KvContextOptions.Configure(db, inner => database(provider, inner)));
+        services.TryAddSingleton(static provider =>
+        {
+            var factory = provider.GetRequiredService<IDbContextFactory<KvDbContext>>();
+            return Create(provider, Options.Options.DefaultName, factory.CreateDbContext);
+        });
+        services.TryAddSingleton<IKvStore>(static provider => provider.GetRequiredService<KvStore>());
+        return services;
+    }
+
+    /// <summary>Adds a further store under a name: a keyed singleton, <c>[FromKeyedServices("name")] IKvStore store</c>.</summary>
+    /// <param name="services">The services.</param>
+    /// <param name="name">The service key, which is also the name of its <see cref="KvStoreOptions"/>.</param>
+    /// <param name="database">Chooses the database.</param>
+    /// <param name="options">Changes the store's options.</param>
+    /// <returns>The same services.</returns>
+    public static IServiceCollection AddKvStore(
+        this IServiceCollection services, string name, Action<IServiceProvider, DbContextOptionsBuilder> database, Action<KvStoreOptions>? options = null)
+    {
+        ArgumentNullException.ThrowIfNull(services);
+        ArgumentException.ThrowIfNullOrEmpty(name);
+        ArgumentNullException.ThrowIfNull(database);
+        services.AddShared(name, options);
+        services.TryAddKeyedSingleton(name, (provider, _) =>
+        {
+            var builder = new DbContextOptionsBuilder<KvDbContext>();
+            builder.UseApplicationServiceProvider(provider);
+            KvContextOptions.Configure(builder, inner => database(provider, inner));
+            return Create(provider, name, () => new KvDbContext(builder.Options));
+        });
+        services.TryAddKeyedSingleton<IKvStore>(name, static (provider, key) => provider.GetRequiredKeyedService<KvStore>(key));
+        return services;
+    }
+
+    private static void AddShared(this IServiceCollection services, string name, Action<KvStoreOptions>? options)
+    {
+        services.TryAddEnumerable(ServiceDescriptor.Singleton<IValidateOptions<KvStoreOptions>, KvStoreOptionsValidator>());
+        services.TryAddSingleton<IKvValueSerializer>(static _ => new KvJsonSerializer());
+        services.TryAddSingleton(TimeProvider.System);
+        var bound = services.AddOptions<KvStoreOptions>(name).ValidateOnStart();
+        if (options is not null)
+        {
+            bound.Configure(options);
+        }
+    }
+
+    private static KvStore Create(IServiceProvider provider, string name, Func<KvDbContext> contexts)
+    {
+        var options = provider.GetRequiredService<IOptionsMonitor<KvStoreOptions>>().Get(name);
+        var logger = provider.GetService<ILoggerFactory>()?.CreateLogger("Kv") ?? NullLogger.Instance;
+        var engine = new KvEngine(contexts, options, provider.GetRequiredService<TimeProvider>(), logger, provider.GetService<FailPoints>());
+        return new KvStore(engine, provider.GetRequiredService<IKvValueSerializer>());
+    }
+}

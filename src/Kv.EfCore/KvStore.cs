@@ -1,0 +1,253 @@
+using System.Runtime.CompilerServices;
+using Kv.Engine;
+using Microsoft.EntityFrameworkCore;
+using Microsoft.EntityFrameworkCore.Storage;
+
+namespace Kv;
+
+/// <summary>The store that <c>AddKvStore</c> registers.</summary>
+internal sealed class KvStore(KvEngine engine, IKvValueSerializer serializer) : IKvStore, IAsyncDisposable, IDisposable
+{
+    public KvEngine Engine { get; } = engine;
+
+    public IKvValueSerializer Serializer { get; } = serializer;
+
+    public async ValueTask<KvEntry?> GetAsync(KvKey key, CancellationToken cancellationToken = default)
+    {
+        var bytes = ReadKey(key);
+        await Engine.OpenAsync(cancellationToken).ConfigureAwait(false);
+        return await Engine.Reader.GetAsync(bytes, cancellationToken).ConfigureAwait(false) is { } row ? Entry(key, row) : null;
+    }
+
+    public async ValueTask<T?> GetAsync<T>(KvKey key, CancellationToken cancellationToken = default) =>
+        await GetAsync(key, cancellationToken).ConfigureAwait(false) is { } entry ? entry.As<T>() : default;
+
+    public async ValueTask<IReadOnlyList<KvEntry?>> GetManyAsync(IReadOnlyList<KvKey> keys, CancellationToken cancellationToken = default)
+    {
+        ArgumentNullException.ThrowIfNull(keys);
+        if (keys.Count > Engine.Options.MaxReadKeys)
+        {
+            throw new ArgumentException(
+                $"Too many ranges (max {Engine.Options.MaxReadKeys}): received {keys.Count} keys. Read them in several calls, or raise KvStoreOptions.MaxReadKeys.",
+                nameof(keys));
+        }
+
+        var bytes = keys.Select(ReadKey).ToArray();
+        await Engine.OpenAsync(cancellationToken).ConfigureAwait(false);
+        return Entries(keys, await Engine.Reader.GetManyAsync(bytes, cancellationToken).ConfigureAwait(false));
+    }
+
+    public async ValueTask<bool> ExistsAsync(KvKey key, CancellationToken cancellationToken = default)
+    {
+        var bytes = ReadKey(key);
+        await Engine.OpenAsync(cancellationToken).ConfigureAwait(false);
+        return await Engine.Reader.ExistsAsync(bytes, cancellationToken).ConfigureAwait(false);
+    }
+
+    public IAsyncEnumerable<KvEntry> ListAsync(KvSelector selector, KvListOptions? options = null, CancellationToken cancellationToken = default) =>
+        ListRowsAsync(new Listing(selector, options, Engine.Options, keysOnly: false), row => Entry(KvKey.FromStored(row.Key), row), cancellationToken);
+
+    public IAsyncEnumerable<KvKey> ListKeysAsync(KvSelector selector, KvListOptions? options = null, CancellationToken cancellationToken = default) =>
+        ListRowsAsync(new Listing(selector, options, Engine.Options, keysOnly: true), static row => KvKey.FromStored(row.Key), cancellationToken);
+
+    public async ValueTask<KvPage> ListPageAsync(KvSelector selector, KvListOptions? options = null, CancellationToken cancellationToken = default)
+    {
+        options ??= new KvListOptions();
+        var size = options.Limit ?? options.BatchSize ?? KvLimits.DefaultBatchSize;
+
+        // One more than asked tells whether there is a next page.
+        List<KvEntry> entries = [];
+        await foreach (var entry in ListAsync(selector, options with { Limit = size == int.MaxValue ? size : size + 1 }, cancellationToken).ConfigureAwait(false))
+        {
+            entries.Add(entry);
+        }
+
+        if (entries.Count <= size)
+        {
+            return new KvPage(entries, null);
+        }
+
+        entries.RemoveAt(size);
+        return new KvPage(entries, selector.CursorAt(entries[^1].Key));
+    }
+
+    public async ValueTask<long> CountAsync(KvSelector selector, CancellationToken cancellationToken = default)
+    {
+        ArgumentNullException.ThrowIfNull(selector);
+        await Engine.OpenAsync(cancellationToken).ConfigureAwait(false);
+        return await Engine.Reader.CountAsync(selector.Start, selector.End, cancellationToken).ConfigureAwait(false);
+    }
+
+    public KvAtomic Atomic() => new(this);
+
+    public ValueTask<KvVersionstamp> SetAsync<T>(KvKey key, T value, TimeSpan? expireIn = null, CancellationToken cancellationToken = default) =>
+        CommitUncheckedAsync(Atomic().Set(key, value, expireIn), cancellationToken);
+
+    public ValueTask<KvVersionstamp> DeleteAsync(KvKey key, CancellationToken cancellationToken = default) =>
+        CommitUncheckedAsync(Atomic().Delete(key), cancellationToken);
+
+    public ValueTask<KvVersionstamp> DeleteAsync(KvSelector range, CancellationToken cancellationToken = default) =>
+        CommitUncheckedAsync(Atomic().Delete(range), cancellationToken);
+
+    public ValueTask<KvVersionstamp> EnqueueAsync<T>(T message, KvEnqueueOptions? options = null, CancellationToken cancellationToken = default) =>
+        CommitUncheckedAsync(Atomic().Enqueue(message, options), cancellationToken);
+
+    public async Task<T> TransactAsync<T>(Func<KvTransaction, CancellationToken, Task<T>> body, CancellationToken cancellationToken = default)
+    {
+        ArgumentNullException.ThrowIfNull(body);
+        var backoff = Backoff.ForLocks(Engine.Options.CommandTimeout);
+        while (true)
+        {
+            var transaction = new KvTransaction(this);
+            var result = await body(transaction, cancellationToken).ConfigureAwait(false);
+            var commit = await transaction.Writes.CommitAsync(cancellationToken).ConfigureAwait(false);
+            if (commit.Succeeded)
+            {
+                return result;
+            }
+
+            if (!await backoff.WaitAsync(cancellationToken).ConfigureAwait(false))
+            {
+                throw new KvException(
+                    KvError.Conflict,
+                    $"Other writers came between for {Engine.Options.CommandTimeout.TotalSeconds:0.#} seconds; the last time at {commit.FailedChecks[0].Key}. Nothing was written. Make the block shorter, or use Sum, Min and Max, which need no check.");
+            }
+        }
+    }
+
+    public async Task TransactAsync(Func<KvTransaction, CancellationToken, Task> body, CancellationToken cancellationToken = default)
+    {
+        ArgumentNullException.ThrowIfNull(body);
+        await TransactAsync(
+            async (transaction, token) =>
+            {
+                await body(transaction, token).ConfigureAwait(false);
+                return true;
+            },
+            cancellationToken).ConfigureAwait(false);
+    }
+
+    public IAsyncEnumerable<IReadOnlyList<KvEntry?>> WatchAsync(IReadOnlyList<KvKey> keys, CancellationToken cancellationToken = default)
+    {
+        ArgumentNullException.ThrowIfNull(keys);
+        if (keys.Count is 0 or > KvLimits.MaxWatchedKeys)
+        {
+            throw new ArgumentException(
+                $"Too many keys (max {KvLimits.MaxWatchedKeys}) or none: received {keys.Count}. Watch one key that every change touches, or several times fewer.", nameof(keys));
+        }
+
+        return WatchAsync(keys, [.. keys.Select(ReadKey)], cancellationToken);
+    }
+
+    public async ValueTask<KvVersionstamp?> ResolveAsync(KvOperationId operationId, CancellationToken cancellationToken = default)
+    {
+        await Engine.OpenAsync(cancellationToken).ConfigureAwait(false);
+        var version = await Engine.Runner.ResolveAsync(new CommitMark(operationId.Writer, operationId.Sequence), cancellationToken).ConfigureAwait(false);
+        return version is { } last ? KvVersionstamp.FromVersion(last - operationId.Back) : null;
+    }
+
+    public async ValueTask<KvCommitResult> CommitAsync(AtomicWrite write, CancellationToken cancellationToken)
+    {
+        await Engine.OpenAsync(cancellationToken).ConfigureAwait(false);
+        return Result(write, await Engine.Pipeline.SubmitAsync(new AtomicWork(write), cancellationToken).ConfigureAwait(false));
+    }
+
+    public async ValueTask<KvCommitResult> CommitAsync(AtomicWrite write, DbContext context, CancellationToken cancellationToken)
+    {
+        ArgumentNullException.ThrowIfNull(context);
+        var transaction = context.Database.CurrentTransaction ?? throw new InvalidOperationException(
+            "The context has no transaction open, so there is nothing to be part of. Begin one with context.Database.BeginTransactionAsync(), save your entities, call this, and commit.");
+        if (KvDialect.For(context.Database.ProviderName).GetType() != Engine.Dialect.GetType())
+        {
+            throw new InvalidOperationException(
+                $"The context uses '{context.Database.ProviderName}' and the store another database; one commit spans one database. Use a context on the store's database.");
+        }
+
+        await Engine.OpenAsync(cancellationToken).ConfigureAwait(false);
+        var session = new Session(context, transaction.GetDbTransaction());
+        await using (session.ConfigureAwait(false))
+        {
+            return Result(write, await Engine.Runner.RunNestedAsync(new AtomicWork(write), session, cancellationToken).ConfigureAwait(false));
+        }
+    }
+
+    public static KvCommitResult Result(AtomicWrite write, AtomicOutcome outcome) => outcome.Version > 0
+        ? new KvCommitResult(KvVersionstamp.FromVersion(outcome.Version))
+        : new KvCommitResult([.. outcome.FailedChecks.Select(check => new KvFailedCheck(
+            check.Index, KvKey.FromStored(write.Checks[check.Index].Key), check.Present is { } version ? KvVersionstamp.FromVersion(version) : null))]);
+
+    public ValueTask DisposeAsync() => Engine.DisposeAsync();
+
+    /// <summary>For containers that are disposed synchronously.</summary>
+    public void Dispose() => Engine.DisposeAsync().AsTask().GetAwaiter().GetResult();
+
+    private static async ValueTask<KvVersionstamp> CommitUncheckedAsync(KvAtomic atomic, CancellationToken cancellationToken) =>
+        (await atomic.CommitAsync(cancellationToken).ConfigureAwait(false)).Versionstamp;
+
+    private async IAsyncEnumerable<T> ListRowsAsync<T>(Listing listing, Func<Row, T> read, [EnumeratorCancellation] CancellationToken cancellationToken)
+    {
+        await Engine.OpenAsync(cancellationToken).ConfigureAwait(false);
+        await foreach (var batch in listing.ReadAsync(Engine.Reader, cancellationToken).ConfigureAwait(false))
+        {
+            foreach (var row in batch)
+            {
+                yield return read(row);
+            }
+        }
+    }
+
+    private async IAsyncEnumerable<IReadOnlyList<KvEntry?>> WatchAsync(
+        IReadOnlyList<KvKey> keys, byte[][] bytes, [EnumeratorCancellation] CancellationToken cancellationToken)
+    {
+        IReadOnlyList<KvEntry?>? last = null;
+        Engine.Poller.Enter();
+        try
+        {
+            while (!cancellationToken.IsCancellationRequested)
+            {
+                IReadOnlyList<KvEntry?> entries;
+                long version;
+                try
+                {
+                    await Engine.OpenAsync(cancellationToken).ConfigureAwait(false);
+                    (var rows, version) = await Engine.Reader.GetWithVersionAsync(bytes, cancellationToken).ConfigureAwait(false);
+                    entries = Entries(keys, rows);
+                }
+                catch (OperationCanceledException) when (cancellationToken.IsCancellationRequested)
+                {
+                    yield break;
+                }
+
+                if (last is null || !last.Select(static e => e?.Versionstamp).SequenceEqual(entries.Select(static e => e?.Versionstamp)))
+                {
+                    yield return last = entries;
+                }
+
+                if (!await Engine.Signals.TryWaitAboveAsync(version, cancellationToken).ConfigureAwait(false))
+                {
+                    yield break;
+                }
+            }
+        }
+        finally
+        {
+            Engine.Poller.Leave();
+        }
+    }
+
+    private KvEntry Entry(KvKey key, Row row) =>
+        new(key, new KvValue(row.Value, (KvEncoding)row.Encoding), KvVersionstamp.FromVersion(row.Version), Serializer);
+
+    private KvEntry?[] Entries(IReadOnlyList<KvKey> keys, Row?[] rows) =>
+        [.. rows.Select((row, i) => row is null ? null : Entry(keys[i], row))];
+
+    private static byte[] ReadKey(KvKey key)
+    {
+        ArgumentNullException.ThrowIfNull(key);
+        return key.Bytes.Length <= KvLimits.MaxReadKeySize
+            ? key.Bytes
+            : throw new ArgumentException(
+                $"Key too large for read (max {KvLimits.MaxReadKeySize} bytes): the key encodes to {key.Bytes.Length} bytes. No such key can be written, so shorten its parts.",
+                nameof(key));
+    }
+}

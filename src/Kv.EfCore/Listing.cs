@@ -1,0 +1,85 @@
+using System.Runtime.CompilerServices;
+using Kv.Engine;
+
+namespace Kv;
+
+/// <summary>A listing with its options looked through: what to read, batch by batch.</summary>
+internal sealed class Listing
+{
+    private readonly ListRange _first;
+    private readonly int _limit;
+    private readonly bool _snapshot;
+
+    public Listing(KvSelector selector, KvListOptions? options, KvStoreOptions store, bool keysOnly)
+    {
+        ArgumentNullException.ThrowIfNull(selector);
+        options ??= new KvListOptions();
+        if (options.Limit is <= 0)
+        {
+            throw new ArgumentException($"Limit must be a positive integer: received {options.Limit}. Leave it out to list everything.", nameof(options));
+        }
+
+        if (options.BatchSize is <= 0)
+        {
+            throw new ArgumentException($"batchSize must be a positive integer: received {options.BatchSize}. Leave it out for the default.", nameof(options));
+        }
+
+        if (options.BatchSize > store.MaxBatchSize)
+        {
+            throw new ArgumentException(
+                $"Too many entries (max {store.MaxBatchSize}): the batch size is {options.BatchSize}. A listing may have any length; only its batches are bounded. Lower it, or raise KvStoreOptions.MaxBatchSize.",
+                nameof(options));
+        }
+
+        _limit = options.Limit ?? int.MaxValue;
+        _snapshot = options.Snapshot;
+        var batch = options.BatchSize ?? Math.Min(Math.Min(options.Limit ?? KvLimits.DefaultBatchSize, KvLimits.MaxDefaultBatchSize), store.MaxBatchSize);
+        var (start, end) = selector.Resume(options.Cursor, options.Reverse);
+        if (start.Length > KvLimits.MaxReadKeySize || end.Length > KvLimits.MaxReadKeySize)
+        {
+            throw new ArgumentException(
+                $"Key too large for read (max {KvLimits.MaxReadKeySize} bytes): a bound of {selector} takes {Math.Max(start.Length, end.Length)} bytes. Shorten its parts.",
+                nameof(selector));
+        }
+
+        _first = new ListRange(start, end, options.Reverse, Math.Min(batch, _limit), keysOnly);
+    }
+
+    public IAsyncEnumerable<List<Row>> ReadAsync(SnapshotReader reader, CancellationToken cancellationToken) =>
+        CutAsync(_snapshot ? reader.ListSnapshotAsync(_first, cancellationToken) : ReadBatchesAsync(reader, cancellationToken));
+
+    private async IAsyncEnumerable<List<Row>> ReadBatchesAsync(SnapshotReader reader, [EnumeratorCancellation] CancellationToken cancellationToken)
+    {
+        var range = _first;
+        while (true)
+        {
+            var rows = await reader.ListAsync(range, cancellationToken).ConfigureAwait(false);
+            yield return rows;
+            if (rows.Count < range.Limit)
+            {
+                break;
+            }
+
+            range = range.After(rows[^1].Key);
+        }
+    }
+
+    private async IAsyncEnumerable<List<Row>> CutAsync(IAsyncEnumerable<List<Row>> batches)
+    {
+        var left = _limit;
+        await foreach (var batch in batches.ConfigureAwait(false))
+        {
+            if (batch.Count > left)
+            {
+                batch.RemoveRange(left, batch.Count - left);
+            }
+
+            left -= batch.Count;
+            yield return batch;
+            if (left == 0)
+            {
+                break;
+            }
+        }
+    }
+}
