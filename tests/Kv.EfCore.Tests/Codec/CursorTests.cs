@@ -70,7 +70,10 @@ public sealed class CursorTests
         var belowStart = Assert.Throws<ArgumentException>(() => KvSelector.Prefix(["a"], ["a", "m"], null).Resume(early, reverse: false));
         var aboveEnd = Assert.Throws<ArgumentException>(() => KvSelector.Prefix(["a"], null, ["a", "m"]).Resume(late, reverse: true));
 
-        Assert.StartsWith("cursor out of bounds: 'AmIA' names an entry outside of prefix [\"a\"], start [\"a\", \"m\"].", belowStart.Message, StringComparison.Ordinal);
+        Assert.StartsWith(
+            "cursor out of bounds: 'AmIA' names an entry outside of prefix [\"a\"], start [\"a\", \"m\"].",
+            belowStart.Message,
+            StringComparison.Ordinal);
         Assert.StartsWith("cursor out of bounds", aboveEnd.Message, StringComparison.Ordinal);
     }
 
@@ -131,7 +134,8 @@ public sealed class CursorTests
         while (true)
         {
             var (start, end) = selector.Resume(cursor, reverse);
-            var left = sorted.Where(key => key.Bytes.AsSpan().SequenceCompareTo(start) >= 0 && key.Bytes.AsSpan().SequenceCompareTo(end) < 0);
+            var left = sorted.Where(key =>
+                key.Bytes.AsSpan().SequenceCompareTo(start) >= 0 && key.Bytes.AsSpan().SequenceCompareTo(end) < 0);
             var page = (reverse ? left.Reverse() : left).Take(2).ToArray();
             foreach (var key in page)
                 yield return key;

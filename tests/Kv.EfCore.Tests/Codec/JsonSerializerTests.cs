@@ -15,7 +15,7 @@ public sealed partial class JsonSerializerTests
         var value = _serializer.Serialize(new Order(42, ["a", "é"]));
 
         Assert.Equal(KvEncoding.Json, value.Encoding);
-        Assert.Equal("""{"Id":42,"Tags":["a","\u00E9"]}""", Encoding.UTF8.GetString(value.Bytes.Span));
+        Assert.Equal("""{"Id":42,"Tags":["a","é"]}""", Encoding.UTF8.GetString(value.Bytes.Span));
         var order = _serializer.Deserialize<Order>(value)!;
         Assert.Equal(42, order.Id);
         Assert.Equal(["a", "é"], order.Tags);
@@ -138,7 +138,9 @@ public sealed partial class JsonSerializerTests
     [InlineData("{\"Id\":\"no number\"}")]
     public void JSON_that_does_not_fit_the_type_is_an_encoding_error(string json)
     {
-        var error = Assert.Throws<KvException>(() => _serializer.Deserialize<Order>(new KvValue(Encoding.UTF8.GetBytes(json), KvEncoding.Json)));
+        var value = new KvValue(Encoding.UTF8.GetBytes(json), KvEncoding.Json);
+
+        var error = Assert.Throws<KvException>(() => _serializer.Deserialize<Order>(value));
 
         Assert.Equal(KvError.Encoding, error.Kind);
         Assert.IsType<JsonException>(error.InnerException);
@@ -185,7 +187,10 @@ public sealed partial class JsonSerializerTests
 
         Assert.Equal(7, entry.As<int>());
         Assert.Equal(KvError.Type, error.Kind);
-        Assert.StartsWith("The entry [\"orders\", 42] (UInt64, 8 bytes) cannot be read: The value has encoding UInt64", error.Message, StringComparison.Ordinal);
+        Assert.StartsWith(
+            "The entry [\"orders\", 42] (UInt64, 8 bytes) cannot be read: The value has encoding UInt64",
+            error.Message,
+            StringComparison.Ordinal);
         Assert.Equal("[\"orders\", 42]: UInt64, 8 bytes, 00000000000000050000", entry.ToString());
     }
 

@@ -28,7 +28,8 @@ internal static class KeyGenerators
     private static readonly Gen<double> Doubles = Gen.Frequency(
         (1, Gen.Elements(
             0.0, -0.0, 1.0, -1.0, double.Epsilon, -double.Epsilon, double.MaxValue, double.MinValue, double.PositiveInfinity,
-            double.NegativeInfinity, double.NaN, -double.NaN, BitConverter.UInt64BitsToDouble(0x7FF0000000000001), 1e21, 1e-7)),
+            double.NegativeInfinity, double.NaN, Math.CopySign(double.NaN, 1),
+            BitConverter.UInt64BitsToDouble(0x7FF0000000000001), 1e21, 1e-7)),
         (1, Bytes.ArrayOf(8).Select(bytes => BitConverter.ToDouble(bytes))),
         (1, ArbMap.Default.GeneratorFor<double>()));
 

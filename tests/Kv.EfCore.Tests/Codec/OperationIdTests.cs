@@ -28,7 +28,9 @@ public sealed class OperationIdTests
     [InlineData("1-2-123456789")]
     public void Other_text_is_refused(string text)
     {
-        Assert.Contains("not an operation id", Assert.Throws<FormatException>(() => KvOperationId.Parse(text)).Message, StringComparison.Ordinal);
+        var error = Assert.Throws<FormatException>(() => KvOperationId.Parse(text));
+
+        Assert.Contains("not an operation id", error.Message, StringComparison.Ordinal);
         Assert.False(KvOperationId.TryParse(text, out _));
         Assert.False(KvOperationId.TryParse(null, out _));
     }
