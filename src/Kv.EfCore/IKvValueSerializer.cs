@@ -1,6 +1,8 @@
 namespace Kv;
 
-/// <summary>Turns objects into stored values and back. A store uses <see cref="KvJsonSerializer"/> unless another one is registered.</summary>
+/// <summary>
+/// Turns objects into stored values and back. A store uses <see cref="KvJsonSerializer"/> unless another one is registered.
+/// </summary>
 /// <remarks>
 /// Implementations are called from several threads. They should pass a <see cref="KvValue"/> through unchanged, and throw a
 /// <see cref="KvException"/> when a stored value cannot be read as the type asked for.

@@ -1,6 +1,8 @@
 namespace Kv;
 
-/// <summary>The connection was lost while a write was committing: it took effect as a whole or not at all, and nobody here knows which.</summary>
+/// <summary>
+/// The connection was lost while a write was committing: it took effect as a whole or not at all, and nobody here knows which.
+/// </summary>
 /// <remarks>
 /// Ask the store with <c>ResolveAsync</c> and <see cref="OperationId"/>. Without asking, repeat only writes that do no harm when they
 /// happen twice, such as those guarded by a check.
@@ -10,7 +12,8 @@ namespace Kv;
 public sealed class KvCommitUnknownException(KvOperationId operationId, Exception? inner = null)
     : KvException(
         KvError.CommitUnknown,
-        $"The connection was lost while committing; the write {operationId} took effect or it did not. Ask the store with ResolveAsync and this id.",
+        $"The connection was lost while committing; the write {operationId} took effect or it did not. "
+        + "Ask the store with ResolveAsync and this id.",
         inner)
 {
     /// <summary>Names the write for <c>ResolveAsync</c>; its text can be kept and parsed by another process.</summary>

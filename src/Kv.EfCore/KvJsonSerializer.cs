@@ -1,4 +1,5 @@
 using System.Numerics;
+using System.Text.Encodings.Web;
 using System.Text.Json;
 
 namespace Kv;
@@ -8,11 +9,14 @@ namespace Kv;
 /// </summary>
 /// <param name="options">
 /// Options for JSON, for example those of a source-generated context. Default: the defaults of <see cref="JsonSerializer"/>, which nest
-/// up to 64 deep and take no type names from the data.
+/// up to 64 deep and take no type names from the data, with characters beyond ASCII as they are instead of escaped.
 /// </param>
 public sealed class KvJsonSerializer(JsonSerializerOptions? options = null) : IKvValueSerializer
 {
-    private readonly JsonSerializerOptions _options = options ?? JsonSerializerOptions.Default;
+    // Values are limited in bytes, and an escaped character takes 6 where UTF-8 takes 2 or 3. The escapes protect JSON inside of HTML,
+    // which is not where values go.
+    private readonly JsonSerializerOptions _options =
+        options ?? new JsonSerializerOptions { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
 
     /// <inheritdoc />
     public KvValue Serialize<T>(T value) => value switch
@@ -86,7 +90,8 @@ public sealed class KvJsonSerializer(JsonSerializerOptions? options = null) : IK
 
         throw new KvException(
             KvError.Type,
-            $"The value has encoding {KvEncoding.UInt64}, a counter, and cannot be read as {type.Name}. Read it as ulong or another type of number.");
+            $"The value has encoding {KvEncoding.UInt64}, a counter, and cannot be read as {type.Name}. "
+            + "Read it as ulong or another type of number.");
     }
 
     private static T ReadBytes<T>(KvValue value)
@@ -114,7 +119,8 @@ public sealed class KvJsonSerializer(JsonSerializerOptions? options = null) : IK
         {
             throw new KvException(
                 KvError.Encoding,
-                $"The value has encoding {KvEncoding.Json}, {value.Array.Length} bytes, and cannot be read as {typeof(T).Name}: {exception.Message} "
+                $"The value has encoding {KvEncoding.Json}, {value.Array.Length} bytes, and cannot be read as {typeof(T).Name}: "
+                + $"{exception.Message} "
                 + $"Read it as the type it was written as, or as {nameof(KvValue)}.",
                 exception);
         }

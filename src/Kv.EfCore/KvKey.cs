@@ -12,6 +12,7 @@ namespace Kv;
 /// Keys sort part by part, each by type and then value (see <see cref="KvPartType"/>); a key sorts before its continuations. They are
 /// compared, hashed and stored by their encoded bytes, of which a key that is written has at most
 /// <see cref="KvLimits.MaxKeySize"/>. The empty key can be a prefix and be read, but not written.
+/// Where C# does not know that a key is wanted, <c>KvKey.Create(["users", 42L])</c> says so.
 /// </remarks>
 [CollectionBuilder(typeof(KvKey), nameof(Create))]
 public sealed class KvKey : IReadOnlyList<KvKeyPart>, IEquatable<KvKey>, IComparable<KvKey>, IParsable<KvKey>
@@ -92,8 +93,8 @@ public sealed class KvKey : IReadOnlyList<KvKeyPart>, IEquatable<KvKey>, ICompar
 
     static KvKey IParsable<KvKey>.Parse(string s, IFormatProvider? provider) => Parse(s);
 
-    static bool IParsable<KvKey>.TryParse([NotNullWhen(true)] string? s, IFormatProvider? provider, [MaybeNullWhen(false)] out KvKey result) =>
-        TryParse(s, out result);
+    static bool IParsable<KvKey>.TryParse(
+        [NotNullWhen(true)] string? s, IFormatProvider? provider, [MaybeNullWhen(false)] out KvKey result) => TryParse(s, out result);
 
     /// <summary>Wraps stored bytes without looking at them or copying them; the array belongs to the key from here on.</summary>
     internal static KvKey FromStored(byte[] encoded) => new(encoded);

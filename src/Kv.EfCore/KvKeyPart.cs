@@ -98,10 +98,14 @@ public readonly struct KvKeyPart : IEquatable<KvKeyPart>, IComparable<KvKeyPart>
     public static implicit operator KvKeyPart(ulong value) => value <= long.MaxValue ? new((long)value) : new(new BigInteger(value));
 
     /// <summary>Makes an integer part.</summary>
-    /// <param name="value">An integer whose magnitude takes at most 255 bytes; others give an <see cref="ArgumentOutOfRangeException"/>.</param>
+    /// <param name="value">At most 255 bytes of magnitude; more give an <see cref="ArgumentOutOfRangeException"/>.</param>
     public static implicit operator KvKeyPart(BigInteger value) => new(value);
 
     /// <summary>Makes a double part, which differs from the integer part of the same value.</summary>
+    /// <remarks>
+    /// The sign of a NaN counts, and that of a computed one depends on the processor. <see cref="double.NaN"/> is the -NaN that sorts
+    /// before all doubles; <c>Math.CopySign(double.NaN, 1)</c> is the NaN of JavaScript, which sorts after them.
+    /// </remarks>
     public static implicit operator KvKeyPart(double value) => new(value);
 
     /// <summary>Makes a boolean part.</summary>
@@ -230,7 +234,8 @@ public readonly struct KvKeyPart : IEquatable<KvKeyPart>, IComparable<KvKeyPart>
     private void Demand(KvPartType type)
     {
         if (Type != type)
-            throw new InvalidOperationException($"The key part {this} has type {Type}, not {type}. Look at {nameof(Type)} before reading it.");
+            throw new InvalidOperationException(
+                $"The key part {this} has type {Type}, not {type}. Look at {nameof(Type)} before reading it.");
     }
 
     // UTF-8 sorts surrogate pairs above U+E000..U+FFFF, UTF-16 below; the strings are well-formed here.

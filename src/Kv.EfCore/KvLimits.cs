@@ -45,7 +45,9 @@ public static class KvLimits
     /// <summary>Keys of one watch. Deno: "Too many keys (max 10)".</summary>
     public const int MaxWatchedKeys = 10;
 
-    /// <summary>Retries after the first attempt for which a message can ask an own interval. Deno: "Invalid backoffSchedule, max 5 intervals allowed".</summary>
+    /// <summary>
+    /// Intervals of a backoff schedule: one for each retry of a message. Deno: "Invalid backoffSchedule, max 5 intervals allowed".
+    /// </summary>
     public const int MaxBackoffIntervals = 5;
 
     /// <summary>Entries that a listing reads at once when neither limit nor batch size is given; the default of Deno.</summary>

@@ -31,10 +31,14 @@ public sealed class KvMessageAttribute : Attribute
     private static string Valid(string text, string parameter)
     {
         if (text.Length is 0 or > MaxLength)
-            throw new ArgumentException($"The name has {text.Length} characters; 1 to {MaxLength} are allowed. Choose a short stable name.", parameter);
-        var control = text.Index().FirstOrDefault(c => char.IsControl(c.Item), (Index: -1, Item: ' ')).Index;
-        return control < 0 ? text : throw new ArgumentException(
-            $"The name has the control character U+{(int)text[control]:X4} at position {control}. Use printable characters.",
-            parameter);
+            throw new ArgumentException(
+                $"The name has {text.Length} characters; 1 to {MaxLength} are allowed. Choose a short stable name.",
+                parameter);
+        for (var i = 0; i < text.Length; i++)
+            if (char.IsControl(text[i]))
+                throw new ArgumentException(
+                    $"The name has the control character U+{(int)text[i]:X4} at position {i}. Use printable characters.",
+                    parameter);
+        return text;
     }
 }

@@ -23,7 +23,8 @@ public readonly record struct KvOperationId : IParsable<KvOperationId>
         ArgumentNullException.ThrowIfNull(text);
         return TryParse(text, out var id)
             ? id
-            : throw new FormatException($"The text of {text.Length} characters is not an operation id. Pass one unchanged, such as 1f-2a-0.");
+            : throw new FormatException(
+                $"The text of {text.Length} characters is not an operation id. Pass one unchanged, such as 1f-2a-0.");
     }
 
     /// <summary>Reads the text that <see cref="ToString"/> gives; false when the text is something else.</summary>

@@ -81,7 +81,9 @@ public sealed class KvSelector
         ArgumentNullException.ThrowIfNull(key);
         var bytes = key.Bytes.AsSpan();
         if (bytes.SequenceCompareTo(Start) < 0 || bytes.SequenceCompareTo(End) >= 0)
-            throw new ArgumentException($"The key {key} is not selected by {this}. Pass a key that a listing of this selector returned.", nameof(key));
+            throw new ArgumentException(
+                $"The key {key} is not selected by {this}. Pass a key that a listing of this selector returned.",
+                nameof(key));
         return Cursor.Encode(bytes[_commonSize..]);
     }
 
@@ -109,11 +111,13 @@ public sealed class KvSelector
         // Deno looks at a given start or end only. Looking at the range itself also keeps a made-up cursor inside the prefix.
         if (reverse ? bound.AsSpan().SequenceCompareTo(End) > 0 : bound.AsSpan().SequenceCompareTo(Start) < 0)
             throw new ArgumentException(
-                $"cursor out of bounds: '{Shortened(cursor)}' names an entry outside of {this}. Resume with the selector that gave the cursor.",
+                $"cursor out of bounds: '{Shortened(cursor)}' names an entry outside of {this}. "
+                + "Resume with the selector that gave the cursor.",
                 nameof(cursor));
         return reverse ? (Start, bound) : (bound, End);
     }
 
+    // Deno compares bytes here, and so takes ["a\0b"] for a key below ["a"]; an end like that selects keys outside of the prefix.
     private static bool IsBelow(KvKey prefix, KvKey key) => key != prefix && key.StartsWith(prefix);
 
     private static string Shortened(string cursor) => cursor.Length <= 64 ? cursor : $"{cursor.AsSpan(0, 64)}…";

@@ -3,7 +3,9 @@ using System.Buffers.Binary;
 namespace Kv;
 
 /// <summary>A value as it is stored: bytes, and how to read them.</summary>
-/// <remarks>Stores take encoded values of up to <see cref="KvLimits.MaxValueSize"/> bytes. Values are equal when bytes and encoding are.</remarks>
+/// <remarks>
+/// Stores take values of up to <see cref="KvLimits.MaxValueSize"/> bytes. Values are equal when bytes and encoding are.
+/// </remarks>
 public sealed class KvValue : IEquatable<KvValue>
 {
     /// <summary>Makes a value of any encoding; the bytes are copied.</summary>
@@ -40,7 +42,8 @@ public sealed class KvValue : IEquatable<KvValue>
         ? BinaryPrimitives.ReadUInt64LittleEndian(Array)
         : throw new KvException(
             KvError.Encoding,
-            $"A value with encoding {KvEncoding.UInt64} has 8 bytes; this one has {Array.Length}. Write the entry again, or read it as {nameof(KvValue)}.");
+            $"A value with encoding {KvEncoding.UInt64} has 8 bytes; this one has {Array.Length}. "
+            + $"Write the entry again, or read it as {nameof(KvValue)}.");
 
     /// <inheritdoc />
     public bool Equals(KvValue? other) => other is not null && Encoding == other.Encoding && Array.AsSpan().SequenceEqual(other.Array);

@@ -46,7 +46,7 @@ public readonly record struct KvVersionstamp : IComparable<KvVersionstamp>, IPar
                 $"The text of {text.Length} characters is not a versionstamp. It has 20 hexadecimal digits, such as 00000000000000050000.");
     }
 
-    /// <summary>Reads the 20 hexadecimal digits that <see cref="ToString"/> gives, in either case; false when the text is something else.</summary>
+    /// <summary>Reads the 20 hexadecimal digits that <see cref="ToString"/> gives, in either case; false for other text.</summary>
     public static bool TryParse([NotNullWhen(true)] string? text, out KvVersionstamp versionstamp)
     {
         versionstamp = default;

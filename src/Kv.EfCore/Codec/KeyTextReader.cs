@@ -186,9 +186,10 @@ internal ref struct KeyTextReader
             default: return false;
         }
 
-        var valid = ushort.TryParse(_text.Slice(_position + 1, 4), NumberStyles.AllowHexSpecifier, CultureInfo.InvariantCulture, out var code);
+        if (!ushort.TryParse(_text.Slice(_position + 1, 4), NumberStyles.AllowHexSpecifier, CultureInfo.InvariantCulture, out var code))
+            return false;
         unit = (char)code;
         _position += 4;
-        return valid;
+        return true;
     }
 }

@@ -1,0 +1,147 @@
+using FsCheck;
+using FsCheck.Fluent;
+
+namespace Kv.Tests.Codec;
+
+public sealed class CursorTests
+{
+    public static TheoryData<KvSelector, KvKey, string> Vectors => new()
+    {
+        { KvSelector.Prefix(["a"]), ["a", "b"], "AmIA" },
+        { KvSelector.Prefix(["a"]), ["a", "d"], "AmQA" },
+        { KvSelector.Range(["a", "a"], ["a", "z"]), ["a", "a"], "YQA=" },
+        { KvSelector.Range(["a", "a"], ["b"]), ["a", "a"], "YQACYQA=" },
+    };
+
+    [Theory]
+    [MemberData(nameof(Vectors), DisableDiscoveryEnumeration = true)]
+    public void A_cursor_is_that_of_Deno(KvSelector selector, KvKey key, string cursor) => Assert.Equal(cursor, selector.CursorAt(key));
+
+    [Theory]
+    [MemberData(nameof(Vectors), DisableDiscoveryEnumeration = true)]
+    public void A_listing_resumes_behind_the_entry_of_the_cursor(KvSelector selector, KvKey key, string cursor)
+    {
+        var forward = selector.Resume(cursor, reverse: false);
+        var reverse = selector.Resume(cursor, reverse: true);
+
+        Assert.Equal([.. key.Bytes, 0x00], forward.Start);
+        Assert.Equal(selector.End, forward.End);
+        Assert.Equal(selector.Start, reverse.Start);
+        Assert.Equal(key.Bytes, reverse.End);
+    }
+
+    [Theory]
+    [InlineData(null)]
+    [InlineData("")]
+    public void Without_a_cursor_a_listing_is_whole(string? cursor)
+    {
+        var selector = KvSelector.Prefix(["a"]);
+
+        Assert.Equal((selector.Start, selector.End), selector.Resume(cursor, reverse: false));
+        Assert.Equal((selector.Start, selector.End), selector.Resume(cursor, reverse: true));
+    }
+
+    [Theory]
+    [InlineData("AmI")]
+    [InlineData(".")]
+    [InlineData("+/")]
+    [InlineData("+/+/")]
+    [InlineData("AmIA ")]
+    [InlineData("Am IA")]
+    [InlineData("YQA")]
+    [InlineData("YQB=")]
+    [InlineData("YQA==")]
+    [InlineData("=")]
+    [InlineData("====")]
+    [InlineData("é€😀a")]
+    public void Text_that_is_not_padded_base64url_is_no_cursor(string cursor)
+    {
+        var error = Assert.Throws<ArgumentException>(() => KvSelector.Prefix(["a"]).Resume(cursor, reverse: false));
+
+        Assert.StartsWith($"invalid cursor: '{cursor}' is not padded base64url.", error.Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void A_cursor_before_the_start_or_behind_the_end_is_refused()
+    {
+        var early = KvSelector.Prefix(["a"]).CursorAt(["a", "b"]);
+        var late = KvSelector.Prefix(["a"]).CursorAt(["a", "y"]);
+
+        var belowStart = Assert.Throws<ArgumentException>(() => KvSelector.Prefix(["a"], ["a", "m"], null).Resume(early, reverse: false));
+        var aboveEnd = Assert.Throws<ArgumentException>(() => KvSelector.Prefix(["a"], null, ["a", "m"]).Resume(late, reverse: true));
+
+        Assert.StartsWith(
+            "cursor out of bounds: 'AmIA' names an entry outside of prefix [\"a\"], start [\"a\", \"m\"].",
+            belowStart.Message,
+            StringComparison.Ordinal);
+        Assert.StartsWith("cursor out of bounds", aboveEnd.Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void A_cursor_past_the_far_end_leaves_nothing()
+    {
+        var (start, end) = KvSelector.Prefix(["a"], null, ["a", "m"]).Resume(KvSelector.Prefix(["a"]).CursorAt(["a", "y"]), reverse: false);
+
+        Assert.True(start.AsSpan().SequenceCompareTo(end) > 0);
+    }
+
+    [Fact]
+    public void A_cursor_is_given_for_selected_keys_only()
+    {
+        var error = Assert.Throws<ArgumentException>(() => KvSelector.Prefix(["a"]).CursorAt(["b", 1]));
+
+        Assert.StartsWith("The key [\"b\", 1] is not selected by prefix [\"a\"].", error.Message, StringComparison.Ordinal);
+        Assert.Throws<ArgumentException>(() => KvSelector.Prefix(["a"]).CursorAt(["a"]));
+        Assert.Throws<ArgumentException>(() => KvSelector.Range(["a"], ["b"]).CursorAt(["b"]));
+    }
+
+    [Fact]
+    public void No_cursor_leads_out_of_the_selector() =>
+        Check.One(KeyGenerators.Config, Prop.ForAll(KeyGenerators.Encoded, bytes =>
+            StaysInside(KvSelector.Prefix(["a"]), Kv.Codec.Cursor.Encode(bytes), reverse: false)
+            && StaysInside(KvSelector.Prefix(["a"]), Kv.Codec.Cursor.Encode(bytes), reverse: true)
+            && StaysInside(KvSelector.Range(["a"], ["b"]), Kv.Codec.Cursor.Encode(bytes), reverse: false)
+            && StaysInside(KvSelector.Range(["a"], ["b"]), Kv.Codec.Cursor.Encode(bytes), reverse: true)));
+
+    [Fact]
+    public void Pages_that_follow_the_cursor_show_every_entry_once() =>
+        Check.One(KeyGenerators.Config.WithMaxTest(300), Prop.ForAll(
+            KeyGenerators.Keys.Generator.ArrayOf(12).ToArbitrary(),
+            keys =>
+            {
+                var sorted = keys.Select(key => KvKey.Create(["p", .. key])).Where(key => key.Count > 1).Distinct().Order().ToArray();
+                var selector = KvSelector.Prefix(["p"]);
+                return Walk(sorted, selector, reverse: false).SequenceEqual(sorted)
+                    && Walk(sorted, selector, reverse: true).SequenceEqual(sorted.Reverse());
+            }));
+
+    private static bool StaysInside(KvSelector selector, string cursor, bool reverse)
+    {
+        try
+        {
+            var (start, end) = selector.Resume(cursor, reverse);
+            return start.AsSpan().SequenceCompareTo(selector.Start) >= 0 && end.AsSpan().SequenceCompareTo(selector.End) <= 0;
+        }
+        catch (ArgumentException error)
+        {
+            return error.Message.StartsWith("cursor out of bounds", StringComparison.Ordinal);
+        }
+    }
+
+    private static IEnumerable<KvKey> Walk(KvKey[] sorted, KvSelector selector, bool reverse)
+    {
+        string? cursor = null;
+        while (true)
+        {
+            var (start, end) = selector.Resume(cursor, reverse);
+            var left = sorted.Where(key =>
+                key.Bytes.AsSpan().SequenceCompareTo(start) >= 0 && key.Bytes.AsSpan().SequenceCompareTo(end) < 0);
+            var page = (reverse ? left.Reverse() : left).Take(2).ToArray();
+            foreach (var key in page)
+                yield return key;
+            if (page.Length == 0)
+                yield break;
+            cursor = selector.CursorAt(page[^1]);
+        }
+    }
+}
