@@ -45,6 +45,15 @@ internal sealed class KvSql(bool arrays)
 
     public const string Expired = "select k from kv where expiration_ms >= 0 and expiration_ms <= @now order by expiration_ms limit @limit";
 
+    /// <summary>Statements that fail unless the tables have every column.</summary>
+    public static IReadOnlyList<string> Probes { get; } =
+    [
+        "select k, v, v_encoding, version, seq, expiration_ms from kv where 1 = 0",
+        "select k, version, seq from data_version where 1 = 0",
+        $"select ts, {MessageColumns} from queue where 1 = 0",
+        $"select deadline, owner, {MessageColumns} from queue_running where 1 = 0",
+    ];
+
     // Resolving a commit. The version row is locked first: a COMMIT that is still on its way lands before the marker is read.
 
     public const string LockVersion = "update data_version set version = version where k = 0";

@@ -1,5 +1,3 @@
-using System.Data.Common;
-
 namespace Kv.Engine;
 
 /// <summary>What happens to messages: claim, extend, complete, requeue. Every change of a held message proves that it is still held.</summary>
@@ -39,73 +37,6 @@ internal sealed class MessageQueue(
     public ValueTask<(long? Due, long? Lapse)> NextDueAsync(IReadOnlyList<string> topics, CancellationToken cancellationToken) =>
         reader.NextDueAsync(topics, cancellationToken);
 
-    /// <summary>Opens a session that does nothing but keep leases alive.</summary>
-    public async ValueTask<LeaseKeeper> OpenLeaseKeeperAsync(CancellationToken cancellationToken) =>
-        new(await sessions.OpenAsync(SessionRole.Heartbeat, cancellationToken).ConfigureAwait(false), dialect, clock);
-}
-
-/// <summary>Extends leases on a connection of its own, so that no handler's traffic can hold them up.</summary>
-internal sealed class LeaseKeeper(Session session, KvDialect dialect, StoreClock clock) : IAsyncDisposable
-{
-    /// <summary>Extends the leases of held messages.</summary>
-    /// <returns>Those that are still held.</returns>
-    public async ValueTask<HashSet<Fence>> ExtendAsync(IReadOnlyList<Fence> fences, string owner, TimeSpan lease, CancellationToken cancellationToken)
-    {
-        HashSet<Fence> held = [];
-        var statement = session.Statement(dialect.Sql.Extend(clock.ServerJudgesQueues)).Set("@now", clock.Now)
-            .Set("@lease", (long)lease.TotalMilliseconds).Set("@owner", owner);
-        if (dialect.Sql.Arrays)
-        {
-            statement.Set("@ids", fences.Select(static f => f.Id).ToArray()).Set("@claims", fences.Select(static f => f.Claim).ToArray());
-            await ReadAsync(statement).ConfigureAwait(false);
-        }
-        else
-        {
-            await session.ExecuteAsync(dialect.Sql.BeginWrite, cancellationToken).ConfigureAwait(false);
-            try
-            {
-                foreach (var fence in fences)
-                {
-                    await ReadAsync(statement.Set("@id", fence.Id).Set("@claim", fence.Claim)).ConfigureAwait(false);
-                }
-
-                await session.ExecuteAsync(KvSql.Commit, CancellationToken.None).ConfigureAwait(false);
-            }
-            catch
-            {
-                await TryRollbackAsync().ConfigureAwait(false);
-                throw;
-            }
-        }
-
-        return held;
-
-        async ValueTask ReadAsync(Statement extend)
-        {
-            var reader = await extend.ReadAsync(cancellationToken).ConfigureAwait(false);
-            await using (reader.ConfigureAwait(false))
-            {
-                while (await reader.ReadAsync(cancellationToken).ConfigureAwait(false))
-                {
-                    held.Add(new Fence(reader.GetString(0), owner, reader.GetInt64(1)));
-                }
-            }
-        }
-    }
-
-    public Fault Classify(Exception error) => dialect.Classify(error);
-
-    public ValueTask DisposeAsync() => session.DisposeAsync();
-
-    private async ValueTask TryRollbackAsync()
-    {
-        try
-        {
-            await session.ExecuteAsync(KvSql.Rollback, CancellationToken.None).ConfigureAwait(false);
-        }
-        catch (DbException)
-        {
-            // The cause is on its way to the caller, who closes this session.
-        }
-    }
+    /// <summary>Opens a session that does nothing but keep leases alive. It blocks the calling thread.</summary>
+    public LeaseKeeper OpenLeaseKeeper() => new(sessions.Open(SessionRole.Heartbeat), dialect, clock);
 }

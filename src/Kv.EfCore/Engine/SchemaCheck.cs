@@ -1,4 +1,7 @@
+using System.Data.Common;
 using Microsoft.EntityFrameworkCore;
+using Microsoft.EntityFrameworkCore.Infrastructure;
+using Microsoft.EntityFrameworkCore.Migrations;
 
 namespace Kv.Engine;
 
@@ -28,7 +31,12 @@ internal static class SchemaCheck
     public static async Task<(List<string> Missing, List<string> Unknown)> CompareAsync(KvDbContext context, CancellationToken cancellationToken)
     {
         var known = context.Database.GetMigrations().ToList();
-        var applied = (await context.Database.GetAppliedMigrationsAsync(cancellationToken).ConfigureAwait(false)).ToList();
+        var history = context.GetService<IHistoryRepository>();
+
+        // Asked first, since reading a history that is not there is an error that EF Core logs.
+        List<string> applied = await history.ExistsAsync(cancellationToken).ConfigureAwait(false)
+            ? [.. (await history.GetAppliedMigrationsAsync(cancellationToken).ConfigureAwait(false)).Select(static row => row.MigrationId)]
+            : [];
         return ([.. known.Except(applied, StringComparer.Ordinal)], [.. applied.Except(known, StringComparer.Ordinal)]);
     }
 
@@ -42,19 +50,36 @@ internal static class SchemaCheck
         }
     }
 
-    // Tables that an application's own migrations made (UseKv in its own context) have no history of ours. LINQ names every column.
+    // Tables that an application's own migrations made (UseKv in its own context) have no history of ours, so they are asked for each column.
     private static async Task<bool> HasTablesAsync(KvDbContext context, CancellationToken cancellationToken)
     {
-        try
-        {
-            await context.Entries.AsNoTracking().Take(0).ToListAsync(cancellationToken).ConfigureAwait(false);
-            await context.QueuedMessages.AsNoTracking().Take(0).ToListAsync(cancellationToken).ConfigureAwait(false);
-            await context.RunningMessages.AsNoTracking().Take(0).ToListAsync(cancellationToken).ConfigureAwait(false);
-            return await context.Versions.AsNoTracking().AnyAsync(static v => v.Key == 0, cancellationToken).ConfigureAwait(false);
-        }
-        catch (System.Data.Common.DbException)
+        if (!await context.Database.CanConnectAsync(cancellationToken).ConfigureAwait(false))
         {
             return false;
+        }
+
+        await context.Database.OpenConnectionAsync(cancellationToken).ConfigureAwait(false);
+        try
+        {
+            foreach (var probe in KvSql.Probes)
+            {
+                var command = context.Database.GetDbConnection().CreateCommand();
+                await using (command.ConfigureAwait(false))
+                {
+                    command.CommandText = probe;
+                    await command.ExecuteNonQueryAsync(cancellationToken).ConfigureAwait(false);
+                }
+            }
+
+            return true;
+        }
+        catch (DbException)
+        {
+            return false;
+        }
+        finally
+        {
+            await context.Database.CloseConnectionAsync().ConfigureAwait(false);
         }
     }
 }

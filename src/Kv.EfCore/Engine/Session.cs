@@ -8,7 +8,7 @@ namespace Kv.Engine;
 /// The connection is the context's own, so the user's connection string, data source and connection interceptors apply. It is held open,
 /// since a context for each call costs more than most calls do. Not for concurrent use.
 /// </remarks>
-internal sealed class Session(DbContext context, DbTransaction? transaction = null) : IAsyncDisposable
+internal sealed class Session(DbContext context, DbTransaction? transaction = null) : IAsyncDisposable, IDisposable
 {
     private readonly Dictionary<string, Statement> _statements = new(StringComparer.Ordinal);
     private readonly Dictionary<string, DbBatch> _batches = new(StringComparer.Ordinal);
@@ -76,6 +76,24 @@ internal sealed class Session(DbContext context, DbTransaction? transaction = nu
     }
 
     public ValueTask<int> ExecuteAsync(string text, CancellationToken cancellationToken) => Statement(text).ExecuteAsync(cancellationToken);
+
+    public void Dispose()
+    {
+        foreach (var statement in _statements.Values)
+        {
+            statement.Dispose();
+        }
+
+        foreach (var batch in _batches.Values)
+        {
+            batch.Dispose();
+        }
+
+        if (Transaction is null)
+        {
+            context.Dispose();
+        }
+    }
 
     public async ValueTask DisposeAsync()
     {

@@ -8,6 +8,25 @@ internal sealed class SessionFactory(Func<KvDbContext> contexts, KvDialect diale
 {
     public KvDbContext CreateContext() => contexts();
 
+    /// <summary>Opens a session on the calling thread alone.</summary>
+    public Session Open(SessionRole role)
+    {
+        var context = contexts();
+        try
+        {
+            var connection = context.Database.GetDbConnection();
+            dialect.CheckConnection(connection);
+            context.Database.OpenConnection();
+            dialect.OpenedAsync(connection, role, options, logger, CancellationToken.None).AsTask().GetAwaiter().GetResult();
+            return new Session(context) { CommandTimeout = dialect.CommandTimeout(role, options) };
+        }
+        catch
+        {
+            context.Dispose();
+            throw;
+        }
+    }
+
     public async ValueTask<Session> OpenAsync(SessionRole role, CancellationToken cancellationToken)
     {
         var context = contexts();
@@ -21,6 +40,7 @@ internal sealed class SessionFactory(Func<KvDbContext> contexts, KvDialect diale
         }
         catch
         {
+            // What failed to open says why; closing it adds nothing.
             await context.DisposeAsync().ConfigureAwait(false);
             throw;
         }

@@ -21,6 +21,18 @@ internal sealed partial class Statement(DbCommand command) : IDisposable
         return await command.ExecuteReaderAsync(cancellationToken).ConfigureAwait(false);
     }
 
+    /// <summary>Reads without the thread pool: the driver blocks the calling thread.</summary>
+    public DbDataReader Read()
+    {
+        if (!_prepared)
+        {
+            command.Prepare();
+            _prepared = true;
+        }
+
+        return command.ExecuteReader();
+    }
+
     public async ValueTask<object?> ScalarAsync(CancellationToken cancellationToken)
     {
         await PrepareAsync(cancellationToken).ConfigureAwait(false);

@@ -1,0 +1,74 @@
+using System.Data.Common;
+
+namespace Kv.Engine;
+
+/// <summary>
+/// Extends leases on a connection of its own and on the caller's own thread, so that handlers which block threads or take every pooled
+/// connection cannot hold them up.
+/// </summary>
+internal sealed class LeaseKeeper(Session session, KvDialect dialect, StoreClock clock) : IDisposable
+{
+    /// <summary>Extends the leases of held messages.</summary>
+    /// <returns>Those that are still held.</returns>
+    /// <exception cref="DbException">The database is away or locked (<see cref="IsBusy"/>): nothing was extended.</exception>
+    public HashSet<Fence> Extend(IReadOnlyCollection<Fence> fences, string owner, TimeSpan lease)
+    {
+        HashSet<Fence> held = [];
+        var extend = session.Statement(dialect.Sql.Extend(clock.ServerJudgesQueues)).Set("@now", clock.Now)
+            .Set("@lease", (long)lease.TotalMilliseconds).Set("@owner", owner);
+        if (dialect.Sql.Arrays)
+        {
+            Read(extend.Set("@ids", fences.Select(static f => f.Id).ToArray()).Set("@claims", fences.Select(static f => f.Claim).ToArray()));
+            return held;
+        }
+
+        Execute(dialect.Sql.BeginWrite);
+        try
+        {
+            foreach (var fence in fences)
+            {
+                Read(extend.Set("@id", fence.Id).Set("@claim", fence.Claim));
+            }
+
+            Execute(KvSql.Commit);
+        }
+        catch
+        {
+            TryRollback();
+            throw;
+        }
+
+        return held;
+
+        void Read(Statement statement)
+        {
+            using var reader = statement.Read();
+            while (reader.Read())
+            {
+                held.Add(new Fence(reader.GetString(0), owner, reader.GetInt64(1)));
+            }
+        }
+    }
+
+    /// <summary>Whether others were in the way: the same connection may try again.</summary>
+    public bool IsBusy(Exception error) => dialect.Classify(error) == Fault.Busy;
+
+    public void Dispose() => session.Dispose();
+
+    private void Execute(string text)
+    {
+        using var reader = session.Statement(text).Read();
+    }
+
+    private void TryRollback()
+    {
+        try
+        {
+            Execute(KvSql.Rollback);
+        }
+        catch (DbException)
+        {
+            // The cause is on its way to the caller, who closes this session.
+        }
+    }
+}

@@ -1,0 +1,38 @@
+namespace Kv;
+
+/// <summary>How a worker takes and keeps messages.</summary>
+public sealed class KvWorkerOptions
+{
+    /// <summary>Messages handled at the same time by this worker.</summary>
+    /// <value>Default: 10. From 1 to 1,000.</value>
+    public int Concurrency { get; set; } = 10;
+
+    /// <summary>
+    /// How long a message belongs to this worker without a sign of life. Running messages are extended three times per lease; after a crash,
+    /// others wait this long before they take the message over.
+    /// </summary>
+    /// <value>Default: 30 seconds. From 1 second to 1 hour.</value>
+    public TimeSpan Lease { get; set; } = TimeSpan.FromSeconds(30);
+
+    /// <summary>
+    /// How often the worker looks for messages that other processes put in. Those of this process, and due times that it knows, wake it at once.
+    /// </summary>
+    /// <value>Default: 1 second. From 10 milliseconds to 1 minute.</value>
+    public TimeSpan PollInterval { get; set; } = TimeSpan.FromSeconds(1);
+
+    /// <summary>How often the worker looks for messages whose lease has lapsed.</summary>
+    /// <value>Default: 5 seconds. From 10 milliseconds to 1 minute.</value>
+    public TimeSpan RecoverInterval { get; set; } = TimeSpan.FromSeconds(5);
+
+    /// <summary>How long running handlers may go on when the worker stops, before their tokens are cancelled and their messages are given back.</summary>
+    /// <value>Default: 20 seconds; keep it below the host's own shutdown timeout (30 seconds).</value>
+    public TimeSpan ShutdownTimeout { get; set; } = TimeSpan.FromSeconds(20);
+
+    /// <summary>How often a message may take its worker down (its lease lapses while it is handled) before it is treated as undeliverable.</summary>
+    /// <value>Default: 5.</value>
+    public int MaxCrashes { get; set; } = 5;
+
+    /// <summary>Where undeliverable messages go that name no keys themselves: under this key, their topic and their id.</summary>
+    /// <value>Default: <c>["dead_letters"]</c>.</value>
+    public KvKey DeadLetterPrefix { get; set; } = ["dead_letters"];
+}

@@ -1,0 +1,41 @@
+using Kv;
+using Kv.Worker;
+using Microsoft.Extensions.DependencyInjection.Extensions;
+using Microsoft.Extensions.Hosting;
+using Microsoft.Extensions.Options;
+
+namespace Microsoft.Extensions.DependencyInjection;
+
+/// <summary>Registers the worker.</summary>
+public static class KvWorkerServiceCollectionExtensions
+{
+    /// <summary>Adds the hosted service that takes due messages from the store's queue and calls their handlers.</summary>
+    /// <remarks>
+    /// The store is added with <c>AddKvStore</c>. Options can also come from configuration:
+    /// <c>services.Configure&lt;KvWorkerOptions&gt;(configuration.GetSection("Kv:Worker"))</c>. Calling it again adds handlers to the same worker.
+    /// </remarks>
+    /// <param name="services">The services.</param>
+    /// <param name="options">Changes the worker's options.</param>
+    /// <returns>The builder that takes the handlers.</returns>
+    public static KvWorkerBuilder AddKvWorker(this IServiceCollection services, Action<KvWorkerOptions>? options = null)
+    {
+        ArgumentNullException.ThrowIfNull(services);
+        if (services.FirstOrDefault(static s => s.ServiceType == typeof(HandlerRegistry))?.ImplementationInstance is not HandlerRegistry handlers)
+        {
+            services.AddSingleton(handlers = new HandlerRegistry());
+            services.AddSingleton<IHostedService>(static provider => ActivatorUtilities.CreateInstance<KvWorker>(
+                provider,
+                provider.GetService<KvStore>() ?? throw new InvalidOperationException(
+                    "The worker has no store to take messages from. Add one: services.AddKvStore(db => db.UseSqlite(...)).")));
+        }
+
+        services.TryAddEnumerable(ServiceDescriptor.Singleton<IValidateOptions<KvWorkerOptions>, KvWorkerOptionsValidator>());
+        var bound = services.AddOptions<KvWorkerOptions>().ValidateOnStart();
+        if (options is not null)
+        {
+            bound.Configure(options);
+        }
+
+        return new KvWorkerBuilder(services, handlers);
+    }
+}

@@ -1,0 +1,43 @@
+using Microsoft.Extensions.Logging;
+
+namespace Kv.Worker;
+
+/// <summary>What the worker logs.</summary>
+internal static partial class WorkerLog
+{
+    [LoggerMessage(101, LogLevel.Information, "The worker {Owner} takes messages of {Topics}, up to {Concurrency} at a time.")]
+    public static partial void Started(ILogger logger, string owner, string topics, int concurrency);
+
+    [LoggerMessage(102, LogLevel.Information, "The worker {Owner} has stopped; {Released} messages were given back.")]
+    public static partial void Stopped(ILogger logger, string owner, int released);
+
+    [LoggerMessage(103, LogLevel.Error, "Taking messages failed; it is tried again in {Wait}.")]
+    public static partial void RoundFailed(ILogger logger, Exception error, TimeSpan wait);
+
+    [LoggerMessage(104, LogLevel.Warning, "Message {Id} of '{Topic}' failed at attempt {Attempt}; the next one is in {Delay}.")]
+    public static partial void Retried(ILogger logger, Exception error, string id, string topic, int attempt, TimeSpan delay);
+
+    [LoggerMessage(105, LogLevel.Error, "Message {Id} of '{Topic}' could not be delivered in {Attempt} attempts; it is kept under {Keys}.")]
+    public static partial void Undelivered(ILogger logger, Exception? error, string id, string topic, int attempt, string keys);
+
+    [LoggerMessage(106, LogLevel.Warning, "The lease of message {Id} of '{Topic}' was lost; what its handler still does is not recorded, and it is delivered again.")]
+    public static partial void LeaseLost(ILogger logger, string id, string topic);
+
+    [LoggerMessage(107, LogLevel.Warning, "Extending leases failed; it is tried again.")]
+    public static partial void HeartbeatFailed(ILogger logger, Exception error);
+
+    [LoggerMessage(108, LogLevel.Warning, "The handler of message {Id} of '{Topic}' threw after the message was completed.")]
+    public static partial void ThrewAfterCompletion(ILogger logger, Exception error, string id, string topic);
+
+    [LoggerMessage(109, LogLevel.Warning, "Message {Id} of '{Topic}' has a column that cannot be read ({Column}: {Text}); it is taken as empty.")]
+    public static partial void BadColumn(ILogger logger, string id, string topic, string column, string text);
+
+    [LoggerMessage(110, LogLevel.Warning, "The worker has no handlers, so it takes no messages. Register some: AddKvWorker().Handle<TMessage, THandler>().")]
+    public static partial void NoHandlers(ILogger logger);
+
+    [LoggerMessage(111, LogLevel.Debug, "Message {Id} of '{Topic}' was given back: the worker stops.")]
+    public static partial void Released(ILogger logger, string id, string topic);
+
+    [LoggerMessage(112, LogLevel.Warning, "Finishing message {Id} of '{Topic}' failed; it is tried again while the lease lasts.")]
+    public static partial void FinishRetried(ILogger logger, Exception error, string id, string topic);
+}
