@@ -1,0 +1,55 @@
+using Kv.Engine;
+using Microsoft.EntityFrameworkCore;
+using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Logging;
+
+namespace Kv.TestKit;
+
+/// <summary>A kind of database that a specification runs on. Every test gets an empty one of its own.</summary>
+public abstract class KvDatabase : IAsyncLifetime
+{
+    /// <summary>What an error message or a skipped test calls it.</summary>
+    public abstract string Name { get; }
+
+    /// <summary>A database without any table.</summary>
+    public abstract Task<string> CreateEmptyAsync();
+
+    /// <summary>A database with the store's tables, made from a template.</summary>
+    public abstract Task<string> CreateMigratedAsync();
+
+    public abstract void Configure(DbContextOptionsBuilder db, string connectionString);
+
+    /// <summary>A store on a database of its own, or on one that others use too.</summary>
+    public async Task<KvTestStore> CreateStoreAsync(
+        TimeProvider? time = null,
+        Action<KvStoreOptions>? options = null,
+        string? connectionString = null,
+        Action<IServiceCollection>? services = null)
+    {
+        connectionString ??= await CreateMigratedAsync();
+        var collection = new ServiceCollection();
+        collection.AddLogging(static logging => logging.SetMinimumLevel(LogLevel.Warning));
+        if (time is not null)
+        {
+            collection.AddSingleton(time);
+        }
+
+        var failPoints = new FailPoints();
+        collection.AddSingleton(failPoints);
+        collection.AddKvStore(db => Configure(db, connectionString), options);
+        services?.Invoke(collection);
+        return new KvTestStore(collection.BuildServiceProvider(), connectionString, failPoints);
+    }
+
+    public virtual ValueTask InitializeAsync() => ValueTask.CompletedTask;
+
+    public abstract ValueTask DisposeAsync();
+
+    protected async Task MigrateAsync(string connectionString)
+    {
+        var services = new ServiceCollection();
+        services.AddKvStore(db => Configure(db, connectionString));
+        await using var provider = services.BuildServiceProvider();
+        await provider.MigrateKvStoreAsync();
+    }
+}

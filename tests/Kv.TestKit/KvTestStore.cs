@@ -1,0 +1,29 @@
+using Kv.Engine;
+using Microsoft.EntityFrameworkCore;
+using Microsoft.Extensions.DependencyInjection;
+
+namespace Kv.TestKit;
+
+/// <summary>A store as an application has it, with what tests look at besides.</summary>
+public sealed class KvTestStore : IAsyncDisposable
+{
+    private readonly ServiceProvider _services;
+
+    internal KvTestStore(ServiceProvider services, string connectionString, FailPoints failPoints) =>
+        (_services, ConnectionString, FailPoints) = (services, connectionString, failPoints);
+
+    public IKvStore Store => _services.GetRequiredService<IKvStore>();
+
+    public IServiceProvider Services => _services;
+
+    public string ConnectionString { get; }
+
+    internal FailPoints FailPoints { get; }
+
+    internal KvEngine Engine => _services.GetRequiredService<KvStore>().Engine;
+
+    /// <summary>LINQ over the tables.</summary>
+    public KvDbContext CreateContext() => _services.GetRequiredService<IDbContextFactory<KvDbContext>>().CreateDbContext();
+
+    public ValueTask DisposeAsync() => _services.DisposeAsync();
+}
