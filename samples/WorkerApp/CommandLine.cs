@@ -15,7 +15,7 @@ internal static class CommandLine
           --help                       this text
 
         Kill it whenever you like, and start it again with the same arguments: it goes on where it was.
-        Exit code: 0 the summary agrees with the input, 1 it does not or the run was stopped, 2 it could not begin.
+        Exit code: 0 the summary agrees with the input, 1 it does not or the run was stopped, 2 it could not run.
         """;
 
     public static readonly Dictionary<string, string> Switches = new(StringComparer.OrdinalIgnoreCase)

@@ -6,7 +6,10 @@ namespace WorkerApp;
 /// <param name="Line">The last line that was taken.</param>
 /// <param name="Orders">The orders among the lines.</param>
 /// <param name="Finished">Whether the input has no more lines.</param>
-internal sealed record ImportPosition(int Line, int Orders, bool Finished);
+internal sealed record ImportPosition(int Line, int Orders, bool Finished)
+{
+    public static readonly ImportPosition Start = new(0, 0, false);
+}
 
 /// <summary>Enqueues the orders of an input, each exactly once, however often it is started and wherever it was killed.</summary>
 internal sealed class OrderImport(IKvStore store, OrderInput input, Report report)
@@ -14,7 +17,7 @@ internal sealed class OrderImport(IKvStore store, OrderInput input, Report repor
     private const int BatchSize = 100;
 
     private readonly ImportKeys _keys = new(input.Fingerprint);
-    private ImportPosition _position = new(0, 0, false);
+    private ImportPosition _position = ImportPosition.Start;
     private KvVersionstamp? _version;
 
     /// <returns>What the input says must come out.</returns>
@@ -22,7 +25,7 @@ internal sealed class OrderImport(IKvStore store, OrderInput input, Report repor
     {
         var expected = new Expected();
         await ReadPositionAsync(cancellationToken);
-        Report.Resume(_position);
+        Report.Begin(_position);
         await foreach (var lines in input.ReadAsync(cancellationToken).Chunk(BatchSize).WithCancellation(cancellationToken))
         {
             foreach (var line in lines)
@@ -32,7 +35,6 @@ internal sealed class OrderImport(IKvStore store, OrderInput input, Report repor
             }
 
             await TakeAsync(lines, finished: false, cancellationToken);
-            report.Imported(_position);
         }
 
         await TakeAsync([], finished: true, cancellationToken);
@@ -55,6 +57,7 @@ internal sealed class OrderImport(IKvStore store, OrderInput input, Report repor
             if (result.Succeeded)
             {
                 (_position, _version) = (position, result.Versionstamp);
+                report.Imported(position);
             }
             else
             {

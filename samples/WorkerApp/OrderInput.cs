@@ -73,7 +73,8 @@ internal sealed class OrderInput : IDisposable
         }
         catch (JsonException error)
         {
-            return (null, error.Message);
+            // What follows names a place in a document; the line is what a reader looks for.
+            return (null, error.Message.Split(" Path: ")[0] + (error.Path is null or "$" ? "" : $" It is about {error.Path}."));
         }
     }
 }

@@ -1,9 +1,11 @@
 using System.Data.Common;
+using System.Net.Sockets;
 using Kv;
 using Microsoft.EntityFrameworkCore;
 using Microsoft.Extensions.Configuration;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Hosting;
+using Microsoft.Extensions.Options;
 using WorkerApp;
 
 if (args.Contains("--help"))
@@ -16,7 +18,7 @@ try
 {
     var builder = Host.CreateApplicationBuilder(new HostApplicationBuilderSettings { ContentRootPath = AppContext.BaseDirectory });
     builder.Configuration.AddCommandLine(CommandLine.Parse(args), CommandLine.Switches);
-    var settings = builder.Configuration.GetRequiredSection("WorkerApp").Get<Settings>()!;
+    var settings = builder.Configuration.GetSection("WorkerApp").Get<Settings>() ?? new Settings();
 
     builder.Services.AddKvStore(settings.UseDatabase);
     builder.Services.AddKvWorker().Handle<OrderPlaced, OrderHandler>().Handle<ReceiptDue, ReceiptHandler>();
@@ -30,13 +32,7 @@ try
     await host.StartAsync(stopping);
     try
     {
-        var store = host.Services.GetRequiredService<IKvStore>();
-        var time = host.Services.GetRequiredService<TimeProvider>();
-        var keys = new ImportKeys(input.Fingerprint);
-        Report.Begin(settings.Provider, input);
-        var expected = await new OrderImport(store, input, new Report(settings, time)).RunAsync(stopping);
-        await new Progress(store, keys, settings, time).FollowAsync(stopping);
-        return await new Summary(store, keys, expected).PrintAsync(stopping) ? 0 : 1;
+        return await RunAsync(host.Services, settings, input, stopping) ? 0 : 1;
     }
     catch (OperationCanceledException) when (stopping.IsCancellationRequested)
     {
@@ -48,8 +44,28 @@ try
         await host.StopAsync(CancellationToken.None);
     }
 }
-catch (Exception error) when (error is ArgumentException or IOException or UnauthorizedAccessException or DbException or KvException)
+catch (Exception error) when (error.GetBaseException() is ArgumentException or FormatException or IOException or UnauthorizedAccessException
+    or DbException or SocketException or KvException or OptionsValidationException)
 {
-    Console.Error.WriteLine(error.Message);
+    var cause = error.GetBaseException();
+    Console.Error.WriteLine(cause == error ? error.Message : $"{error.Message} {cause.Message}");
     return 2;
+}
+
+// The worker handles orders from the moment the first ones are imported.
+static async Task<bool> RunAsync(IServiceProvider services, Settings settings, OrderInput input, CancellationToken stopping)
+{
+    var store = services.GetRequiredService<IKvStore>();
+    var time = services.GetRequiredService<TimeProvider>();
+    var keys = new ImportKeys(input.Fingerprint);
+    var progress = new Progress(store, keys, settings, time);
+    Console.WriteLine($"Import {input.Fingerprint}: {input.Name}, {settings.Provider}");
+    if (await progress.IsDoneAsync(stopping))
+    {
+        Console.WriteLine("Everything is already done.");
+    }
+
+    var expected = await new OrderImport(store, input, new Report(settings, time)).RunAsync(stopping);
+    await progress.FollowAsync(stopping);
+    return await new Summary(store, keys, expected).PrintAsync(stopping);
 }

@@ -1,25 +1,18 @@
 namespace WorkerApp;
 
-/// <summary>What the program says while it works: plain lines, good for a terminal and for a file.</summary>
+/// <summary>What the import says while it works: plain lines, good for a terminal and for a file.</summary>
 internal sealed class Report(Settings settings, TimeProvider time)
 {
     private const int ShownDefects = 20;
 
-    private long? _spokeAt;
+    private long _spokeAt = time.GetTimestamp();
     private int _defects;
 
-    public static void Begin(string database, OrderInput input) =>
-        Console.WriteLine($"Import {input.Fingerprint}: {input.Name}, into {database}.");
-
-    public static void Resume(ImportPosition position)
+    public static void Begin(ImportPosition position)
     {
-        if (position.Finished)
+        if (position.Line > 0)
         {
-            Console.WriteLine($"All {position.Orders:N0} orders were imported before.");
-        }
-        else if (position.Line > 0)
-        {
-            Console.WriteLine($"Lines up to {position.Line:N0} were imported before.");
+            Console.WriteLine($"{position.Orders:N0} orders were imported before.");
         }
     }
 
@@ -27,13 +20,13 @@ internal sealed class Report(Settings settings, TimeProvider time)
     {
         if (line.Defect is not null && ++_defects <= ShownDefects)
         {
-            Console.Error.WriteLine($"Line {line.Number} is not an order and is left out: {line.Defect}");
+            Console.Error.WriteLine($"Line {line.Number:N0} is not an order and is left out: {line.Defect}");
         }
     }
 
     public void Imported(ImportPosition position)
     {
-        if (_spokeAt is null || time.GetElapsedTime(_spokeAt.Value) >= settings.Progress)
+        if (position.Finished || time.GetElapsedTime(_spokeAt) >= settings.Progress)
         {
             _spokeAt = time.GetTimestamp();
             Console.WriteLine($"Imported {position.Orders:N0} orders.");
