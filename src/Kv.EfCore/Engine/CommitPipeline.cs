@@ -10,6 +10,7 @@ internal sealed class CommitPipeline(GroupRunner runner, KvStoreOptions options)
     private readonly Lock _gate = new();
     private readonly Queue<Work> _waiting = new();
     private readonly SemaphoreSlim _room = new(options.MaxPendingWrites, options.MaxPendingWrites);
+    private readonly TaskCompletionSource _idle = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private Task _drain = Task.CompletedTask;
     private bool _busy;
     private bool _disposed;
@@ -55,7 +56,6 @@ internal sealed class CommitPipeline(GroupRunner runner, KvStoreOptions options)
     /// <summary>Lets the group that runs finish; what waits, and what comes later, fails.</summary>
     public async ValueTask DisposeAsync()
     {
-        Task drain;
         lock (_gate)
         {
             if (_disposed)
@@ -64,12 +64,16 @@ internal sealed class CommitPipeline(GroupRunner runner, KvStoreOptions options)
             }
 
             _disposed = true;
-            drain = _drain;
+            if (!_busy)
+            {
+                _idle.SetResult();
+            }
         }
 
-        await drain.ConfigureAwait(false);
+        // A group may run on the task of its leader, whom nobody here awaits: the last one to leave tells.
+        await _idle.Task.ConfigureAwait(false);
+        await _drain.ConfigureAwait(false);
         await runner.DisposeAsync().ConfigureAwait(false);
-        _room.Dispose();
     }
 
     /// <returns>Whether the caller is to lead.</returns>
@@ -101,7 +105,7 @@ internal sealed class CommitPipeline(GroupRunner runner, KvStoreOptions options)
                 {
                     if (_waiting.Count == 0)
                     {
-                        _busy = false;
+                        Leave();
                     }
                     else
                     {
@@ -138,8 +142,17 @@ internal sealed class CommitPipeline(GroupRunner runner, KvStoreOptions options)
                 return group;
             }
 
-            _busy = false;
+            Leave();
             return null;
+        }
+    }
+
+    private void Leave()
+    {
+        _busy = false;
+        if (_disposed)
+        {
+            _idle.SetResult();
         }
     }
 }
