@@ -15,21 +15,26 @@ public sealed class PostgresDatabase : KvDatabase
 
     public override string Name => "postgres";
 
-    public PostgresServer Server => _server!;
-
-    public override async ValueTask InitializeAsync()
+    /// <summary>The server. A test that asks for it where there is none is skipped, by its name, or fails where there must be one.</summary>
+    public PostgresServer Server
     {
-        _server = await PostgresServer.FindAsync();
-        if (_server is null)
+        get
         {
-            if (Environment.GetEnvironmentVariable("CI") == "true")
+            if (_server is null)
             {
-                Assert.Fail(PostgresServer.Missing);
+                if (Environment.GetEnvironmentVariable("CI") == "true")
+                {
+                    Assert.Fail(PostgresServer.Missing);
+                }
+
+                Assert.Skip(PostgresServer.Missing);
             }
 
-            Assert.Skip(PostgresServer.Missing);
+            return _server;
         }
     }
+
+    public override async ValueTask InitializeAsync() => _server = await PostgresServer.FindAsync();
 
     public override async Task<string> CreateEmptyAsync() => await CreateAsync(template: null);
 
