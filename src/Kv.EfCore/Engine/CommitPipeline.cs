@@ -11,6 +11,7 @@ internal sealed class CommitPipeline(GroupRunner runner, KvStoreOptions options)
     private readonly Queue<Work> _waiting = new();
     private readonly SemaphoreSlim _room = new(options.MaxPendingWrites, options.MaxPendingWrites);
     private Task _drain = Task.CompletedTask;
+    private TaskCompletionSource? _idle;
     private bool _busy;
     private bool _disposed;
 
@@ -64,9 +65,17 @@ internal sealed class CommitPipeline(GroupRunner runner, KvStoreOptions options)
             }
 
             _disposed = true;
+            _idle = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+            if (!_busy)
+            {
+                _idle.SetResult();
+            }
+
             drain = _drain;
         }
 
+        // Who leads may be a caller, whose group is in no task of ours.
+        await _idle.Task.ConfigureAwait(false);
         await drain.ConfigureAwait(false);
         await runner.DisposeAsync().ConfigureAwait(false);
         _room.Dispose();
@@ -101,7 +110,7 @@ internal sealed class CommitPipeline(GroupRunner runner, KvStoreOptions options)
                 {
                     if (_waiting.Count == 0)
                     {
-                        _busy = false;
+                        Rest();
                     }
                     else
                     {
@@ -138,8 +147,14 @@ internal sealed class CommitPipeline(GroupRunner runner, KvStoreOptions options)
                 return group;
             }
 
-            _busy = false;
+            Rest();
             return null;
         }
+    }
+
+    private void Rest()
+    {
+        _busy = false;
+        _idle?.TrySetResult();
     }
 }

@@ -4,7 +4,7 @@ namespace Kv.Engine;
 
 /// <summary>Runs groups one after the other on one writing session, and sees each through to one of three answers: committed, refused, unknown.</summary>
 internal sealed class GroupRunner(
-    SessionFactory sessions, KvDialect dialect, StoreClock clock, KvStoreOptions options, CommitSignals signals, FailPoints failPoints, ILogger logger)
+    SessionFactory sessions, KvDialect dialect, StoreClock clock, KvStoreOptions options, CommitSignals signals, FailPoints failPoints, WriteTurn? turn, ILogger logger)
     : IAsyncDisposable
 {
     private readonly CommitMarks _marks = new(clock);
@@ -99,7 +99,7 @@ internal sealed class GroupRunner(
             try
             {
                 _writer ??= await OpenAsync(CancellationToken.None).ConfigureAwait(false);
-                await TryAsync(group, _writer, certain).ConfigureAwait(false);
+                await TryInTurnAsync(group, _writer, certain).ConfigureAwait(false);
                 return;
             }
             catch (Exception caught)
@@ -143,6 +143,25 @@ internal sealed class GroupRunner(
                 error);
     }
 
+    private async Task TryInTurnAsync(Group group, GroupWriter writer, bool certain)
+    {
+        if (turn is null)
+        {
+            await TryAsync(group, writer, certain).ConfigureAwait(false);
+            return;
+        }
+
+        await turn.EnterAsync().ConfigureAwait(false);
+        try
+        {
+            await TryAsync(group, writer, certain).ConfigureAwait(false);
+        }
+        finally
+        {
+            turn.Leave();
+        }
+    }
+
     private async Task TryAsync(Group group, GroupWriter writer, bool certain)
     {
         var reads = await writer.BeginAsync(group, _marks.Current, CancellationToken.None).ConfigureAwait(false);
@@ -183,9 +202,10 @@ internal sealed class GroupRunner(
                 attempt.Tell(certain: false);
                 return true;
             }
-            catch (Exception error) when (dialect.Classify(error) != Fault.Permanent)
+            catch (Exception error)
             {
-                if (!await backoff.WaitAsync(CancellationToken.None).ConfigureAwait(false))
+                // Whatever keeps the answer back, the commit may have happened: nothing here may pass for a write that did not.
+                if (dialect.Classify(error) == Fault.Permanent || !await backoff.WaitAsync(CancellationToken.None).ConfigureAwait(false))
                 {
                     _marks.Renew();
                     attempt.TellUnknown(mark, cause);
