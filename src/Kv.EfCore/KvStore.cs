@@ -217,6 +217,10 @@ internal sealed class KvStore(KvEngine engine, IKvValueSerializer serializer) : 
                 {
                     yield break;
                 }
+                catch (ObjectDisposedException) when (last is not null)
+                {
+                    yield break;
+                }
 
                 if (last is null || !last.Select(static e => e?.Versionstamp).SequenceEqual(entries.Select(static e => e?.Versionstamp)))
                 {
