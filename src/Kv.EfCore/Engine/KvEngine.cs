@@ -71,6 +71,7 @@ internal sealed class KvEngine : IAsyncDisposable
 
         _disposed = true;
         await _stop.CancelAsync().ConfigureAwait(false);
+        _signals.End();
         await _sweeping.ConfigureAwait(false);
         await Poller.Completion.ConfigureAwait(false);
         await Pipeline.DisposeAsync().ConfigureAwait(false);
