@@ -4,7 +4,7 @@ namespace Kv.Engine;
 
 /// <summary>Runs groups one after the other on one writing session, and sees each through to one of three answers: committed, refused, unknown.</summary>
 internal sealed class GroupRunner(
-    SessionFactory sessions, KvDialect dialect, StoreClock clock, KvStoreOptions options, CommitSignals signals, FailPoints failPoints, ILogger logger)
+    SessionFactory sessions, KvDialect dialect, StoreClock clock, KvStoreOptions options, CommitSignals signals, FailPoints failPoints, WriteTurn? turn, ILogger logger)
     : IAsyncDisposable
 {
     private readonly CommitMarks _marks = new(clock);
@@ -121,7 +121,7 @@ internal sealed class GroupRunner(
             try
             {
                 _writer ??= await OpenAsync(CancellationToken.None).ConfigureAwait(false);
-                await TryAsync(group, _writer, certain).ConfigureAwait(false);
+                await TryInTurnAsync(group, _writer, certain).ConfigureAwait(false);
                 return;
             }
             catch (Exception caught)
@@ -163,6 +163,25 @@ internal sealed class GroupRunner(
                 KvError.Unavailable,
                 $"The database did not take the write within {options.CommandTimeout.TotalSeconds:0.#} seconds ({error.Message}). Nothing was written; try again when it is back.",
                 error);
+    }
+
+    private async Task TryInTurnAsync(Group group, GroupWriter writer, bool certain)
+    {
+        if (turn is null)
+        {
+            await TryAsync(group, writer, certain).ConfigureAwait(false);
+            return;
+        }
+
+        await turn.EnterAsync().ConfigureAwait(false);
+        try
+        {
+            await TryAsync(group, writer, certain).ConfigureAwait(false);
+        }
+        finally
+        {
+            turn.Leave();
+        }
     }
 
     private async Task TryAsync(Group group, GroupWriter writer, bool certain)

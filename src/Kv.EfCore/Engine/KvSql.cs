@@ -218,7 +218,7 @@ internal sealed class KvSql(bool arrays)
 
     /// <summary>
     /// A topic at a time, so that the index on (topic, ts, id) gives the oldest of each without reading what waits for others. MATERIALIZED,
-    /// since the planner may otherwise run a limited subquery again and take more rows than asked.
+    /// since the planner may otherwise run a limited subquery again and take more rows than asked. Sorted at the end, since RETURNING has no order.
     /// </summary>
     public static string ClaimAll(bool serverClock) => $"""
         with due as materialized (
@@ -226,10 +226,13 @@ internal sealed class KvSql(bool arrays)
             cross join lateral (
                 select ts, id from queue where topic = t.topic and ts <= {Now(serverClock)} order by ts, id limit @limit for update skip locked) q
             order by q.ts, q.id limit @limit),
-        gone as (delete from queue using due where queue.ts = due.ts and queue.id = due.id returning queue.*)
-        insert into queue_running (deadline, owner, {MessageColumns})
-        select {Now(serverClock)} + @lease, @owner, id, data, backoff_schedule, keys_if_undelivered, topic, type, encoding, attempt, crashes, claim + 1, enqueued_at, trace
-        from gone returning {MessageColumns}
+        gone as (delete from queue using due where queue.ts = due.ts and queue.id = due.id returning queue.*),
+        held as (
+            insert into queue_running (deadline, owner, {MessageColumns})
+            select {Now(serverClock)} + @lease, @owner, id, data, backoff_schedule, keys_if_undelivered, topic, type, encoding, attempt, crashes, claim + 1, enqueued_at, trace
+            from gone)
+        select id, data, backoff_schedule, keys_if_undelivered, topic, type, encoding, attempt, crashes, claim + 1, enqueued_at, trace
+        from gone order by ts, id
         """;
 
     public static string RecoverAll(bool serverClock) => $"""
