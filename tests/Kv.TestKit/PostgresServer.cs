@@ -19,10 +19,13 @@ public sealed class PostgresServer
     private static readonly Lazy<Task<PostgresServer?>> Shared = new(StartAsync);
     private static readonly TimeSpan Patience = TimeSpan.FromSeconds(60);
 
-    private PostgresServer(string connectionString) => ConnectionString = connectionString;
+    private PostgresServer(string connectionString, bool isOwn) => (ConnectionString, IsOwn) = (connectionString, isOwn);
 
     /// <summary>To a database that is there already, as a user who may create others.</summary>
     public string ConnectionString { get; }
+
+    /// <summary>Whether the server is the kit's own and ends with this process, with all that is on it.</summary>
+    public bool IsOwn { get; }
 
     public static Task<PostgresServer?> FindAsync() => Shared.Value;
 
@@ -30,13 +33,13 @@ public sealed class PostgresServer
     {
         if (Environment.GetEnvironmentVariable(Variable) is { Length: > 0 } named)
         {
-            return new PostgresServer(named);
+            return new PostgresServer(named, isOwn: false);
         }
 
 #if USE_TESTCONTAINERS
         if (await PostgresContainer.TryStartAsync() is { } container)
         {
-            return new PostgresServer(container);
+            return new PostgresServer(container, isOwn: true);
         }
 #endif
         return FindPrograms() is { } programs ? await StartClusterAsync(programs) : null;
@@ -98,7 +101,7 @@ public sealed class PostgresServer
             {
                 await using var connection = new NpgsqlConnection(connectionString);
                 await connection.OpenAsync();
-                return new PostgresServer(connectionString);
+                return new PostgresServer(connectionString, isOwn: true);
             }
             catch (NpgsqlException) when (TimeProvider.System.GetElapsedTime(started) < Patience)
             {
