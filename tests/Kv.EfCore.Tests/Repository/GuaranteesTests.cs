@@ -13,7 +13,7 @@ public sealed partial class GuaranteesTests
         var named = TestName().Matches(page).Select(static m => m.Groups[1].Value).Distinct().ToList();
 
         Assert.True(named.Count > 30, $"Only {named.Count} names were found on the page.");
-        Assert.Empty(named.Where(name => !sources.Contains($" {name}(", StringComparison.Ordinal)));
+        Assert.All(named, name => Assert.Contains($" {name}(", sources, StringComparison.Ordinal));
     }
 
     [GeneratedRegex("`([A-Z][a-z]*(?:_[A-Za-z0-9]+){2,})`")]
