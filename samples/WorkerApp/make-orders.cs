@@ -31,7 +31,7 @@ for (var id = 1; id <= count; id++)
     switch (random.Next(100))
     {
         case 0 when random.Next(2) == 0: order["cents"] = -(long)order["cents"]; break; // poison
-        case 0: order["currency"] = "XXX"; break; // poison
+        case 0: order["currency"] = "ZZZ"; break; // poison
         case < 4: order["flaky"] = random.Next(1, 4); break; // fails, then succeeds
         default: break;
     }

@@ -1,4 +1,5 @@
 using System.Collections.Concurrent;
+using System.Threading.Channels;
 using Microsoft.Extensions.Logging;
 
 namespace Kv.Tests;
@@ -7,12 +8,22 @@ namespace Kv.Tests;
 internal sealed class LogCollector
 {
     private readonly ConcurrentQueue<(LogLevel Level, int Event, string Text)> _entries = [];
+    private readonly Channel<int> _written = Channel.CreateUnbounded<int>();
 
     public IReadOnlyCollection<(LogLevel Level, int Event, string Text)> Entries => [.. _entries];
 
-    public ILoggerProvider CreateProvider() => new Provider(_entries);
+    public ILoggerProvider CreateProvider() => new Provider(this);
 
-    private sealed class Provider(ConcurrentQueue<(LogLevel Level, int Event, string Text)> entries) : ILoggerProvider, ILogger
+    /// <summary>Waits until an event was logged so many times. One waiter at a time.</summary>
+    public async Task WaitForAsync(int id, int times)
+    {
+        while (_entries.Count(entry => entry.Event == id) < times)
+        {
+            await _written.Reader.ReadAsync().AsTask().WaitAsync(WorkerTesting.Patience);
+        }
+    }
+
+    private sealed class Provider(LogCollector collector) : ILoggerProvider, ILogger
     {
         public ILogger CreateLogger(string categoryName) => this;
 
@@ -21,8 +32,11 @@ internal sealed class LogCollector
 
         public bool IsEnabled(LogLevel logLevel) => true;
 
-        public void Log<TState>(LogLevel logLevel, EventId eventId, TState state, Exception? exception, Func<TState, Exception?, string> formatter) =>
-            entries.Enqueue((logLevel, eventId.Id, formatter(state, exception)));
+        public void Log<TState>(LogLevel logLevel, EventId eventId, TState state, Exception? exception, Func<TState, Exception?, string> formatter)
+        {
+            collector._entries.Enqueue((logLevel, eventId.Id, formatter(state, exception)));
+            collector._written.Writer.TryWrite(eventId.Id);
+        }
 
         public void Dispose()
         {

@@ -120,7 +120,7 @@ public abstract class WorkSpec(KvDatabase database)
         Assert.True(await seen.WaitAsync(WorkerTesting.Patience));
 
         await test.ExecuteAsync("alter table queue rename to away");
-        await LoggedAsync(103, times: 3);
+        await _logs.WaitForAsync(103, times: 3);
         await test.ExecuteAsync("alter table away rename to queue");
         await test.Store.EnqueueAsync(new Job(2));
 
@@ -138,7 +138,7 @@ public abstract class WorkSpec(KvDatabase database)
             services.AddKvWorker().Handle<Job>((_, _, _) => Task.FromResult(seen.Release()));
         });
         await test.StartAsync();
-        await LoggedAsync(103, times: 1);
+        await _logs.WaitForAsync(103, times: 1);
 
         await test.Services.MigrateKvStoreAsync();
         await test.Store.EnqueueAsync(new Job(1));
@@ -176,16 +176,6 @@ public abstract class WorkSpec(KvDatabase database)
         worker => worker.Handle<Job>((_, _, _) => Task.FromResult(seen.Release())), options: options => options.PollInterval = poll, logs: _logs);
 
     private void Collect(IServiceCollection services) => services.AddSingleton(_ => _logs.CreateProvider());
-
-    private async Task LoggedAsync(int id, int times)
-    {
-        var started = TimeProvider.System.GetTimestamp();
-        while (_logs.Entries.Count(e => e.Event == id) < times)
-        {
-            Assert.True(TimeProvider.System.GetElapsedTime(started) < WorkerTesting.Patience);
-            await Task.Delay(TimeSpan.FromMilliseconds(10), TimeProvider.System);
-        }
-    }
 }
 
 public sealed class SqliteWorkTests(SqliteDatabase database) : WorkSpec(database), IClassFixture<SqliteDatabase>
