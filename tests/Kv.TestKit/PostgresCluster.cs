@@ -11,14 +11,16 @@ internal sealed class PostgresCluster : IAsyncDisposable
 {
     private const int Attempts = 3;
 
-    // Waits until its input ends, which it does however the process at the other end ends, then removes the cluster. It ignores what
-    // a terminal or a test runner sends to the whole group of processes.
+    // Makes the cluster, waits until its input ends, which it does however the process at the other end ends, and removes the cluster.
+    // In one script, so that nothing is being made while it is removed. It ignores what a terminal or a test runner sends to the whole
+    // group of processes. Not syncing the files that initdb writes is safe for a cluster that does not outlive the machine's next crash.
     private const string GuardScript = """
         trap '' INT TERM HUP
+        folder=$1 programs=$2; shift 2
+        "$@" "$programs/initdb" -D "$folder/data" -U postgres -A trust -E UTF8 --locale=C --no-sync 2>&1 </dev/null && echo made
         exec >/dev/null 2>&1
         cat
-        folder=$1; shift
-        "$@" -D "$folder/data" -m immediate -w stop
+        "$@" "$programs/pg_ctl" -D "$folder/data" -m immediate -w stop
         rm -rf "$folder"
         """;
 
@@ -35,14 +37,20 @@ internal sealed class PostgresCluster : IAsyncDisposable
         // A server refuses to run as root, so root hands the cluster to the user that the package made.
         _asOwner = Environment.IsPrivilegedProcess ? ["runuser", "-u", "postgres", "--"] : [];
 
+        if (_asOwner.Length > 0)
+        {
+            Shell.Run("chown", "postgres", _folder);
+        }
+
         // A session of its own keeps the guard alive when the test's whole group is killed. macOS has no setsid and goes without.
         string[] session = File.Exists("/usr/bin/setsid") ? ["/usr/bin/setsid"] : [];
-        string[] command = [.. session, "/bin/sh", "-c", GuardScript, "guard", _folder, .. _asOwner, Program("pg_ctl")];
+        string[] command = [.. session, "/bin/sh", "-c", GuardScript, "guard", _folder, programs, .. _asOwner];
         _guard = Process.Start(new ProcessStartInfo(command[0], command[1..])
         {
             UseShellExecute = false,
             WorkingDirectory = "/",
             RedirectStandardInput = true,
+            RedirectStandardOutput = true,
         })!;
         AppDomain.CurrentDomain.ProcessExit += OnProcessExit;
     }
@@ -87,13 +95,12 @@ internal sealed class PostgresCluster : IAsyncDisposable
 
     private void Initialize()
     {
-        if (_asOwner.Length > 0)
+        var output = _guard.StandardOutput.ReadToEnd();
+        if (!output.EndsWith("made\n", StringComparison.Ordinal))
         {
-            Shell.Run("chown", "postgres", _folder);
+            throw new InvalidOperationException($"No PostgreSQL cluster could be made with {_programs}/initdb: {output}");
         }
 
-        // Not syncing the files that initdb writes is safe for a cluster that does not outlive the machine's next crash.
-        AsOwner("initdb", "-D", Data, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync");
         for (var attempt = 1; ; attempt++)
         {
             // Between asking for a free port and listening on it, another process may take it.
@@ -132,15 +139,11 @@ internal sealed class PostgresCluster : IAsyncDisposable
         }
     }
 
-    private void Control(params string[] arguments) => AsOwner("pg_ctl", ["-D", Data, "-l", Log, "-w", .. arguments]);
-
-    private void AsOwner(string program, params string[] arguments)
+    private void Control(params string[] arguments)
     {
-        string[] command = [.. _asOwner, Program(program), .. arguments];
+        string[] command = [.. _asOwner, Path.Combine(_programs, "pg_ctl"), "-D", Data, "-l", Log, "-w", .. arguments];
         Shell.Run(command[0], command[1..]);
     }
-
-    private string Program(string name) => Path.Combine(_programs, name);
 
     private void OnProcessExit(object? sender, EventArgs e)
     {
