@@ -38,6 +38,13 @@ namespace Kv.Sqlite.Migrations
                     keys_if_undelivered BLOB NOT NULL,
                     PRIMARY KEY (deadline, id)
                 );
+
+                -- Deno keeps the number of its last schema step here, and would make the tables again without it.
+                CREATE TABLE migration_state (
+                    k INTEGER PRIMARY KEY NOT NULL,
+                    version INTEGER NOT NULL
+                );
+                INSERT INTO migration_state (k, version) VALUES (0, 2);
                 """);
 
             migrationBuilder.InsertData(
@@ -60,6 +67,9 @@ namespace Kv.Sqlite.Migrations
 
             migrationBuilder.DropTable(
                 name: "queue_running");
+
+            migrationBuilder.DropTable(
+                name: "migration_state");
         }
     }
 }

@@ -36,11 +36,15 @@ namespace Kv.Sqlite.Migrations
                 table: "kv",
                 column: "expiration_ms",
                 filter: "expiration_ms >= 0");
+
+            migrationBuilder.Sql("UPDATE migration_state SET version = 3 WHERE k = 0;");
         }
 
         /// <inheritdoc />
         protected override void Down(MigrationBuilder migrationBuilder)
         {
+            migrationBuilder.Sql("UPDATE migration_state SET version = 2 WHERE k = 0;");
+
             migrationBuilder.DropIndex(
                 name: "kv_expiration_ms_idx",
                 table: "kv");

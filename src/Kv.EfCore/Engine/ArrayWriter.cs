@@ -25,7 +25,7 @@ internal sealed class ArrayWriter(Session session, KvDialect dialect, StoreClock
             AddBump(group.Writes.Count, mark);
         }
 
-        var reads = new GroupReads();
+        var reads = new GroupReads { Now = _now };
         var dependent = group.Writes.Exists(static w => w.Write.Reads);
         if (dependent)
         {
@@ -62,6 +62,11 @@ internal sealed class ArrayWriter(Session session, KvDialect dialect, StoreClock
         }
         else
         {
+            if (mark.Sequence == 1)
+            {
+                Add("prune", KvSql.DeleteOldMarks, p => Set(p, ("@before", CommitMarks.Before(_now))));
+            }
+
             Add("bump+mark", KvSql.BumpAndMark, p => Set(p, ("@count", count), ("@writer", mark.Writer), ("@sequence", mark.Sequence)), ReadVersion);
         }
 

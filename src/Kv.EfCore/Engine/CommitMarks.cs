@@ -29,6 +29,6 @@ internal sealed class CommitMarks(StoreClock clock)
         Current = new CommitMark((_drawnAt << RandomBits) | (long)Random.Shared.Next(1 << RandomBits), 0);
     }
 
-    /// <summary>Markers of writers below this number are past their lifetime.</summary>
+    /// <summary>Marks of writers below this number are past their lifetime. The first commit under a number deletes them.</summary>
     public static long Before(long now) => (now - (long)Lifetime.TotalMilliseconds) << RandomBits;
 }

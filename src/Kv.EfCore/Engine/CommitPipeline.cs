@@ -10,7 +10,7 @@ internal sealed class CommitPipeline(GroupRunner runner, KvStoreOptions options)
     private readonly Lock _gate = new();
     private readonly Queue<Work> _waiting = new();
     private readonly SemaphoreSlim _room = new(options.MaxPendingWrites, options.MaxPendingWrites);
-    private Task _drain = Task.CompletedTask;
+    private TaskCompletionSource? _quiet;
     private bool _busy;
     private bool _disposed;
 
@@ -55,7 +55,7 @@ internal sealed class CommitPipeline(GroupRunner runner, KvStoreOptions options)
     /// <summary>Lets the group that runs finish; what waits, and what comes later, fails.</summary>
     public async ValueTask DisposeAsync()
     {
-        Task drain;
+        Task quiet;
         lock (_gate)
         {
             if (_disposed)
@@ -64,10 +64,16 @@ internal sealed class CommitPipeline(GroupRunner runner, KvStoreOptions options)
             }
 
             _disposed = true;
-            drain = _drain;
+            _quiet = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+            if (!_busy)
+            {
+                _quiet.SetResult();
+            }
+
+            quiet = _quiet.Task;
         }
 
-        await drain.ConfigureAwait(false);
+        await quiet.ConfigureAwait(false);
         await runner.DisposeAsync().ConfigureAwait(false);
         _room.Dispose();
     }
@@ -89,7 +95,8 @@ internal sealed class CommitPipeline(GroupRunner runner, KvStoreOptions options)
         }
     }
 
-    // A leader stays until its own work is done; those that came meanwhile get a task of their own, which the pipeline owns.
+    // A leader stays until its own work is done; those that came meanwhile get a task of their own, whose end
+    // disposal waits for.
     private async Task LeadAsync(Task? own)
     {
         while (Next() is { } group)
@@ -101,11 +108,11 @@ internal sealed class CommitPipeline(GroupRunner runner, KvStoreOptions options)
                 {
                     if (_waiting.Count == 0)
                     {
-                        _busy = false;
+                        Rest();
                     }
                     else
                     {
-                        _drain = Task.Run(() => LeadAsync(own: null));
+                        _ = Task.Run(() => LeadAsync(own: null));
                     }
                 }
 
@@ -138,8 +145,14 @@ internal sealed class CommitPipeline(GroupRunner runner, KvStoreOptions options)
                 return group;
             }
 
-            _busy = false;
+            Rest();
             return null;
         }
+    }
+
+    private void Rest()
+    {
+        _busy = false;
+        _quiet?.TrySetResult();
     }
 }

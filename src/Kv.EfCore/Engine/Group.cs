@@ -45,6 +45,9 @@ internal readonly record struct CommitMark(long Writer, long Sequence);
 /// <summary>What a group finds when its transaction has begun.</summary>
 internal sealed class GroupReads
 {
+    /// <summary>The time of the step: expiries count from it, and are judged by it.</summary>
+    public required long Now { get; init; }
+
     /// <summary>The version after the group: the last write's own. 0 if it is not known before the commit.</summary>
     public long LastVersion { get; set; }
 

@@ -1,7 +1,7 @@
 namespace Kv.Engine;
 
 /// <summary>One run of a group's transaction: what it read, what it decided, and whom to tell.</summary>
-internal sealed class GroupAttempt(Group group, GroupReads reads, long now)
+internal sealed class GroupAttempt(Group group, GroupReads reads)
 {
     private readonly List<Answer> _answers = new(group.Writes.Count);
 
@@ -14,7 +14,7 @@ internal sealed class GroupAttempt(Group group, GroupReads reads, long now)
 
     public void Evaluate()
     {
-        var evaluator = new GroupEvaluator(Reads, now);
+        var evaluator = new GroupEvaluator(Reads);
         for (var i = 0; i < group.Writes.Count; i++)
         {
             try

@@ -8,7 +8,7 @@ namespace Kv.Engine;
 /// Decides what each write of a group does, over rows that were read under the lock. The meaning of checks and mutations is here alone,
 /// once for both databases; a write that is refused or fails leaves no effect, since its effects are merged only when all of it is well.
 /// </summary>
-internal sealed class GroupEvaluator(GroupReads reads, long now)
+internal sealed class GroupEvaluator(GroupReads reads)
 {
     private readonly Dictionary<byte[], Cell> _cells = new(KeyComparer.Instance);
     private readonly Dictionary<byte[], Cell> _pending = new(KeyComparer.Instance);
@@ -128,7 +128,7 @@ internal sealed class GroupEvaluator(GroupReads reads, long now)
 
     private void Apply(in Mutation mutation, long version, long back)
     {
-        var expiresAt = mutation.ExpireIn < 0 ? -1 : now + mutation.ExpireIn;
+        var expiresAt = mutation.ExpireIn < 0 ? -1 : reads.Now + mutation.ExpireIn;
         switch (mutation.Kind)
         {
             case MutationKind.Set:
@@ -146,7 +146,7 @@ internal sealed class GroupEvaluator(GroupReads reads, long now)
                 break;
             case MutationKind.DeleteExpired:
                 // Under the lock the row may have a later expiry than when it was seen, or be gone.
-                if (reads.Rows.TryGetValue(mutation.Key, out var row) && row.ExpiresAt >= 0 && row.ExpiresAt <= now && Find(mutation.Key).Effect == Effect.None)
+                if (reads.Rows.TryGetValue(mutation.Key, out var row) && row.ExpiresAt >= 0 && row.ExpiresAt <= reads.Now && Find(mutation.Key).Effect == Effect.None)
                 {
                     _pending[mutation.Key] = new Cell { Effect = Effect.Delete };
                 }
@@ -158,7 +158,7 @@ internal sealed class GroupEvaluator(GroupReads reads, long now)
                     _pending[mutation.Key] = touched with
                     {
                         Effect = touched.Effect == Effect.Put ? Effect.Put : Effect.Touch,
-                        Live = expiresAt < 0 || expiresAt > now,
+                        Live = expiresAt < 0 || expiresAt > reads.Now,
                         Version = version,
                         Back = back,
                         ExpiresAt = expiresAt,
@@ -173,7 +173,7 @@ internal sealed class GroupEvaluator(GroupReads reads, long now)
 
         void Put(byte[] key, byte[] value, int encoding, long expires) => _pending[key] = new Cell
         {
-            Live = expires < 0 || expires > now,
+            Live = expires < 0 || expires > reads.Now,
             Version = version,
             Back = back,
             Value = value,
@@ -277,7 +277,7 @@ internal sealed class GroupEvaluator(GroupReads reads, long now)
         return reads.Rows.TryGetValue(key, out var row) && !_effects.Ranges.Exists(range => IsWithin(key, range.Start, range.End))
             ? new Cell
             {
-                Live = row.ExpiresAt < 0 || row.ExpiresAt > now,
+                Live = row.ExpiresAt < 0 || row.ExpiresAt > reads.Now,
                 Version = row.Version,
                 Encoding = row.Encoding,
                 ExpiresAt = row.ExpiresAt,

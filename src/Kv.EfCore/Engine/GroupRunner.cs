@@ -16,7 +16,11 @@ internal sealed class GroupRunner(
     {
         try
         {
-            _marks.Next();
+            if (group.Writes.Count > 0)
+            {
+                _marks.Next();
+            }
+
             await RunToTheEndAsync(group).ConfigureAwait(false);
         }
         catch (Exception error) when (group.Count > 1 && dialect.Classify(error) == Fault.Permanent && error is not KvException)
@@ -58,7 +62,7 @@ internal sealed class GroupRunner(
         try
         {
             var reads = await writer.BeginAsync(group, default, cancellationToken).ConfigureAwait(false);
-            var attempt = new GroupAttempt(group, reads, clock.Now);
+            var attempt = new GroupAttempt(group, reads);
             attempt.Evaluate();
             if (attempt.IsVoid)
             {
@@ -146,7 +150,7 @@ internal sealed class GroupRunner(
     private async Task TryAsync(Group group, GroupWriter writer, bool certain)
     {
         var reads = await writer.BeginAsync(group, _marks.Current, CancellationToken.None).ConfigureAwait(false);
-        var attempt = _attempt = new GroupAttempt(group, reads, clock.Now);
+        var attempt = _attempt = new GroupAttempt(group, reads);
         attempt.Evaluate();
         if (attempt.IsVoid)
         {

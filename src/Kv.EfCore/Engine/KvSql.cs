@@ -60,7 +60,7 @@ internal sealed class KvSql(bool arrays)
 
     public const string Marker = "select version, seq from data_version where k = @writer";
 
-    public const string DeleteOldMarkers = "delete from data_version where k > 0 and k < @before";
+    public const string DeleteOldMarks = "delete from data_version where k > 0 and k < @before";
 
     // Transactions.
 

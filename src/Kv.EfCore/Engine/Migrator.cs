@@ -161,7 +161,15 @@ internal sealed class Migrator(KvDbContext context, KvDialect dialect, ILogger l
         {
             command.CommandText = text;
             command.CommandTimeout = (int)Budget.TotalSeconds;
-            await command.ExecuteNonQueryAsync(cancellationToken).ConfigureAwait(false);
+
+            // Read to its end: ExecuteNonQuery of the SQLite driver passes over errors that come after a statement with rows.
+            var reader = await command.ExecuteReaderAsync(cancellationToken).ConfigureAwait(false);
+            await using (reader.ConfigureAwait(false))
+            {
+                while (await reader.NextResultAsync(cancellationToken).ConfigureAwait(false))
+                {
+                }
+            }
         }
     }
 }

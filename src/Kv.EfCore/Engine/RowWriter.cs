@@ -12,7 +12,7 @@ internal sealed class RowWriter(Session session, KvDialect dialect, StoreClock c
     {
         CommitSent = false;
         _now = clock.Now;
-        var reads = new GroupReads();
+        var reads = new GroupReads { Now = _now };
         await BeginTransactionAsync(cancellationToken).ConfigureAwait(false);
         if (group.Writes.Count > 0)
         {
@@ -123,6 +123,11 @@ internal sealed class RowWriter(Session session, KvDialect dialect, StoreClock c
         var last = Convert.ToInt64(version, CultureInfo.InvariantCulture);
         if (!IsNested)
         {
+            if (mark.Sequence == 1)
+            {
+                await Session.Statement(KvSql.DeleteOldMarks).Set("@before", CommitMarks.Before(_now)).ExecuteAsync(cancellationToken).ConfigureAwait(false);
+            }
+
             await Session.Statement(KvSql.Mark).Set("@writer", mark.Writer).Set("@sequence", mark.Sequence).Set("@version", last)
                 .ExecuteAsync(cancellationToken).ConfigureAwait(false);
         }

@@ -247,6 +247,11 @@ internal sealed class SnapshotReader(SessionPool pool, KvDialect dialect, StoreC
             catch (Exception error) when (dialect.Classify(error) is Fault.Busy or Fault.Broken)
             {
                 KvLog.ReadRetried(logger, error);
+                if (dialect.Classify(error) == Fault.Broken)
+                {
+                    await pool.ClearAsync().ConfigureAwait(false);
+                }
+
                 backoff ??= dialect.Classify(error) == Fault.Busy ? Backoff.ForLocks(options.CommandTimeout) : Backoff.ForConnections(options.CommandTimeout);
                 if (!await backoff.WaitAsync(cancellationToken).ConfigureAwait(false))
                 {
@@ -261,11 +266,6 @@ internal sealed class SnapshotReader(SessionPool pool, KvDialect dialect, StoreC
                 if (session is not null)
                 {
                     await pool.ReturnAsync(session, healthy).ConfigureAwait(false);
-                }
-
-                if (!healthy)
-                {
-                    await pool.ClearAsync().ConfigureAwait(false);
                 }
             }
         }
