@@ -1,4 +1,5 @@
 using System.Net.Sockets;
+using System.Runtime.InteropServices;
 
 namespace Kv.TestKit;
 
@@ -7,6 +8,8 @@ internal sealed class ProxiedConnection(TcpProxy proxy, Socket client) : IDispos
 {
     private readonly Socket _server = new(SocketType.Stream, ProtocolType.Tcp);
     private readonly Lock _gate = new();
+    private readonly PostgresRequests _requests = new();
+    private readonly List<byte> _lost = [];
     private volatile ProxyTrap? _loses;
     private bool _cut;
 
@@ -49,29 +52,22 @@ internal sealed class ProxiedConnection(TcpProxy proxy, Socket client) : IDispos
 
     public void Dispose() => Cut();
 
-    private async Task PumpAsync(Socket from, Socket to, Func<ReadOnlySpan<byte>, int, bool> passes)
+    private async Task PumpAsync(Socket from, Socket to, Func<ReadOnlyMemory<byte>, bool> passes)
     {
-        // What a trap looks for may be split between two reads, so the end of the last one is kept in front of the next.
-        const int Kept = 64;
-        var buffer = new byte[Kept + 65536];
-        var kept = 0;
+        var buffer = new byte[65536];
         int read;
         try
         {
-            while ((read = await from.ReceiveAsync(buffer.AsMemory(kept, buffer.Length - kept))) > 0)
+            while ((read = await from.ReceiveAsync(buffer)) > 0)
             {
-                if (passes(buffer.AsSpan(0, kept + read), kept))
+                var bytes = buffer.AsMemory(0, read);
+                if (passes(bytes))
                 {
-                    var sent = kept;
-                    while (sent < kept + read)
+                    while (!bytes.IsEmpty)
                     {
-                        sent += await to.SendAsync(buffer.AsMemory(sent, kept + read - sent));
+                        bytes = bytes[await to.SendAsync(bytes)..];
                     }
                 }
-
-                var end = kept + read;
-                kept = Math.Min(end, Kept);
-                buffer.AsSpan(end - kept, kept).CopyTo(buffer);
             }
 
             to.Shutdown(SocketShutdown.Send);
@@ -84,39 +80,40 @@ internal sealed class ProxiedConnection(TcpProxy proxy, Socket client) : IDispos
         }
     }
 
-    /// <summary>Whether the bytes hold the text, some of it among those that are new: what passed earlier does not count again.</summary>
-    private static bool Has(ReadOnlySpan<byte> bytes, int old, ReadOnlySpan<byte> text) => bytes[Math.Max(0, old - text.Length + 1)..].IndexOf(text) >= 0;
-
-    private bool Passes(ReadOnlySpan<byte> request, int old)
+    private bool Passes(ReadOnlyMemory<byte> request)
     {
+        var executed = _requests.Read(request.Span);
         if (proxy.DropsRequests)
         {
             return false;
         }
 
-        if (proxy.Trap is { } trap && Has(request, old, trap.Statement) && proxy.Spring(trap))
+        if (proxy.Spring(executed) is not { } trap)
         {
-            if (trap.LosesRequest)
-            {
-                Cut();
-                trap.Complete();
-                return false;
-            }
-
-            _loses = trap;
+            return true;
         }
 
-        return true;
+        if (!trap.LosesRequest)
+        {
+            _loses = trap;
+            return true;
+        }
+
+        Cut();
+        trap.Complete();
+        return false;
     }
 
-    private bool Answers(ReadOnlySpan<byte> answer, int old)
+    private bool Answers(ReadOnlyMemory<byte> answer)
     {
         if (_loses is not { } trap)
         {
             return !proxy.DropsAnswers;
         }
 
-        if (Has(answer, old, Idle))
+        // The end of the answer may be split between two reads.
+        _lost.AddRange(answer.Span);
+        if (CollectionsMarshal.AsSpan(_lost).IndexOf(Idle) >= 0)
         {
             Cut();
             trap.Complete();

@@ -37,8 +37,6 @@ public sealed class TcpProxy : IAsyncDisposable
     /// <summary>The same database, by way of the proxy.</summary>
     public string ConnectionString { get; }
 
-    internal ProxyTrap? Trap => _trap;
-
     internal bool DropsRequests => _dropsRequests;
 
     internal bool DropsAnswers => _dropsAnswers;
@@ -68,13 +66,13 @@ public sealed class TcpProxy : IAsyncDisposable
     /// <summary>Swallows what the server sends: requests take effect, and the clients never hear of it.</summary>
     public void DropAnswers() => _dropsAnswers = true;
 
-    /// <summary>Lets the next request with this text through, waits until the server has ended its transaction, and cuts the connection in place of the answer.</summary>
-    /// <param name="statement">As it stands on the wire: Npgsql commits with COMMIT.</param>
+    /// <summary>Lets the next such statement through, waits until the server is done and has no transaction open, and cuts the connection in place of the answer.</summary>
+    /// <param name="statement">How it begins, in any case: "commit". A store commits its reads as well as its writes.</param>
     /// <returns>Ends when the connection was cut.</returns>
     public Task LoseAnswerTo(string statement) => Set(new ProxyTrap(statement, losesRequest: false));
 
-    /// <summary>Cuts the connection in place of the next request with this text, which never arrives.</summary>
-    /// <param name="statement">As it stands on the wire: Npgsql commits with COMMIT.</param>
+    /// <summary>Cuts the connection in place of the next such statement, which never arrives, nor does what is sent along with it.</summary>
+    /// <param name="statement">How it begins, in any case: "commit". A store commits its reads as well as its writes.</param>
     /// <returns>Ends when the connection was cut.</returns>
     public Task LoseRequest(string statement) => Set(new ProxyTrap(statement, losesRequest: true));
 
@@ -86,8 +84,9 @@ public sealed class TcpProxy : IAsyncDisposable
         await Task.WhenAll(_connections.Values);
     }
 
-    /// <summary>Takes the trap away: one request springs it.</summary>
-    internal bool Spring(ProxyTrap trap) => Interlocked.CompareExchange(ref _trap, null, trap) == trap;
+    /// <summary>Takes the trap away if one of the statements springs it.</summary>
+    internal ProxyTrap? Spring(List<string> executed) =>
+        _trap is { } trap && executed.Exists(trap.Matches) && Interlocked.CompareExchange(ref _trap, null, trap) == trap ? trap : null;
 
     private Task Set(ProxyTrap trap)
     {

@@ -57,7 +57,7 @@ public sealed class TcpProxyTests(PostgresDatabase database) : IClassFixture<Pos
         await using var transaction = await client.BeginTransactionAsync();
         await ExecuteAsync(client, "insert into t values (1)");
 
-        var lost = proxy.LoseAnswerTo("COMMIT");
+        var lost = proxy.LoseAnswerTo("commit");
         await Assert.ThrowsAnyAsync<NpgsqlException>(() => transaction.CommitAsync());
 
         await lost.WaitAsync(Hang);
@@ -73,7 +73,7 @@ public sealed class TcpProxyTests(PostgresDatabase database) : IClassFixture<Pos
         await using var transaction = await client.BeginTransactionAsync();
         await ExecuteAsync(client, "insert into t values (1)");
 
-        var lost = proxy.LoseRequest("COMMIT");
+        var lost = proxy.LoseRequest("commit");
         await Assert.ThrowsAnyAsync<NpgsqlException>(() => transaction.CommitAsync());
 
         await lost.WaitAsync(Hang);
@@ -82,6 +82,39 @@ public sealed class TcpProxyTests(PostgresDatabase database) : IClassFixture<Pos
         // Ends when the server has noticed and rolled back: until then the table is locked.
         await ExecuteAsync(next, "alter table t add b int");
         Assert.Equal(0, await CountAsync(next));
+    }
+
+    [Fact]
+    public async Task A_prepared_statement_springs_the_trap_though_its_text_was_sent_earlier()
+    {
+        await using var proxy = await StartAsync();
+        await using var client = await OpenAsync(proxy.ConnectionString);
+        await using var insert = new NpgsqlCommand("insert into t values (1)", client);
+        await insert.PrepareAsync();
+        await insert.ExecuteNonQueryAsync();
+
+        var lost = proxy.LoseAnswerTo("insert");
+        await Assert.ThrowsAnyAsync<NpgsqlException>(() => insert.ExecuteNonQueryAsync());
+
+        await lost.WaitAsync(Hang);
+        await using var next = await OpenAsync(proxy.ConnectionString);
+        Assert.Equal(2, await CountAsync(next));
+    }
+
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public async Task A_store_finds_out_what_became_of_its_commit(bool arrives)
+    {
+        await using var proxy = new TcpProxy(await database.CreateMigratedAsync());
+        await using var test = await database.CreateStoreAsync(connectionString: proxy.ConnectionString);
+        await test.Store.SetAsync(["before"], 1);
+
+        var lost = arrives ? proxy.LoseAnswerTo("commit") : proxy.LoseRequest("commit");
+        var versionstamp = await test.Store.SetAsync(["a"], 1);
+
+        await lost.WaitAsync(Hang);
+        Assert.Equal(versionstamp, (await test.Store.GetAsync(["a"]))?.Versionstamp);
     }
 
     [Fact]
