@@ -35,10 +35,13 @@ internal sealed class Listing
         _snapshot = options.Snapshot;
         var batch = options.BatchSize ?? Math.Min(Math.Min(options.Limit ?? KvLimits.DefaultBatchSize, KvLimits.MaxDefaultBatchSize), store.MaxBatchSize);
         var (start, end) = selector.Resume(options.Cursor, options.Reverse);
-        if (start.Length > KvLimits.MaxReadKeySize || end.Length > KvLimits.MaxReadKeySize)
+
+        // A listing finds versionstamped keys, which are longer than any key that can be asked for, and its cursor may name one.
+        var most = KvLimits.MaxReadKeySize + (string.IsNullOrEmpty(options.Cursor) ? 0 : GroupEvaluator.VersionstampSize);
+        if (start.Length > most || end.Length > most)
         {
             throw new ArgumentException(
-                $"Key too large for read (max {KvLimits.MaxReadKeySize} bytes): a bound of {selector} takes {Math.Max(start.Length, end.Length)} bytes. Shorten its parts.",
+                $"Key too large for read (max {most} bytes): a bound of the range takes {Math.Max(start.Length, end.Length)} bytes. Shorten its parts.",
                 nameof(selector));
         }
 

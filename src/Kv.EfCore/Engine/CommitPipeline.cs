@@ -10,7 +10,8 @@ internal sealed class CommitPipeline(GroupRunner runner, KvStoreOptions options)
     private readonly Lock _gate = new();
     private readonly Queue<Work> _waiting = new();
     private readonly SemaphoreSlim _room = new(options.MaxPendingWrites, options.MaxPendingWrites);
-    private TaskCompletionSource? _quiet;
+    private readonly TaskCompletionSource _idle = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private Task _drain = Task.CompletedTask;
     private bool _busy;
     private bool _disposed;
 
@@ -55,7 +56,6 @@ internal sealed class CommitPipeline(GroupRunner runner, KvStoreOptions options)
     /// <summary>Lets the group that runs finish; what waits, and what comes later, fails.</summary>
     public async ValueTask DisposeAsync()
     {
-        Task quiet;
         lock (_gate)
         {
             if (_disposed)
@@ -64,18 +64,16 @@ internal sealed class CommitPipeline(GroupRunner runner, KvStoreOptions options)
             }
 
             _disposed = true;
-            _quiet = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
             if (!_busy)
             {
-                _quiet.SetResult();
+                _idle.SetResult();
             }
-
-            quiet = _quiet.Task;
         }
 
-        await quiet.ConfigureAwait(false);
+        // A group may run on the task of its leader, whom nobody here awaits: the last one to leave tells.
+        await _idle.Task.ConfigureAwait(false);
+        await _drain.ConfigureAwait(false);
         await runner.DisposeAsync().ConfigureAwait(false);
-        _room.Dispose();
     }
 
     /// <returns>Whether the caller is to lead.</returns>
@@ -95,8 +93,7 @@ internal sealed class CommitPipeline(GroupRunner runner, KvStoreOptions options)
         }
     }
 
-    // A leader stays until its own work is done; those that came meanwhile get a task of their own, whose end
-    // disposal waits for.
+    // A leader stays until its own work is done; those that came meanwhile get a task of their own, which the pipeline owns.
     private async Task LeadAsync(Task? own)
     {
         while (Next() is { } group)
@@ -108,11 +105,11 @@ internal sealed class CommitPipeline(GroupRunner runner, KvStoreOptions options)
                 {
                     if (_waiting.Count == 0)
                     {
-                        Rest();
+                        Leave();
                     }
                     else
                     {
-                        _ = Task.Run(() => LeadAsync(own: null));
+                        _drain = Task.Run(() => LeadAsync(own: null));
                     }
                 }
 
@@ -145,14 +142,17 @@ internal sealed class CommitPipeline(GroupRunner runner, KvStoreOptions options)
                 return group;
             }
 
-            Rest();
+            Leave();
             return null;
         }
     }
 
-    private void Rest()
+    private void Leave()
     {
         _busy = false;
-        _quiet?.TrySetResult();
+        if (_disposed)
+        {
+            _idle.SetResult();
+        }
     }
 }

@@ -10,6 +10,9 @@ namespace Kv.Engine;
 /// </summary>
 internal sealed class GroupEvaluator(GroupReads reads)
 {
+    /// <summary>How much longer a key gets by a versionstamp: a string part of 20 digits.</summary>
+    public const int VersionstampSize = 22;
+
     private readonly Dictionary<byte[], Cell> _cells = new(KeyComparer.Instance);
     private readonly Dictionary<byte[], Cell> _pending = new(KeyComparer.Instance);
     private readonly List<(byte[] Start, byte[] End)> _pendingRanges = [];
@@ -247,7 +250,7 @@ internal sealed class GroupEvaluator(GroupReads reads)
     /// <summary>The key with one more part: the versionstamp as a string (specification 4.2).</summary>
     private static byte[] WithVersionstamp(byte[] prefix, long version)
     {
-        var key = new byte[prefix.Length + 22];
+        var key = new byte[prefix.Length + VersionstampSize];
         prefix.CopyTo(key, 0);
         key[prefix.Length] = 0x02;
         Encoding.ASCII.GetBytes(KvVersionstamp.FromVersion(version).ToString(), key.AsSpan(prefix.Length + 1));

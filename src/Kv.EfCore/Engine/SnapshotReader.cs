@@ -10,7 +10,7 @@ namespace Kv.Engine;
 internal sealed class SnapshotReader(SessionPool pool, KvDialect dialect, StoreClock clock, KvStoreOptions options, ILogger logger)
 {
     public ValueTask<Row?> GetAsync(byte[] key, CancellationToken cancellationToken) =>
-        RunAsync((Reader: this, Key: key), static (session, arg, token) => arg.Reader.GetAsync(session, arg.Key, token), cancellationToken);
+        RunAsync((Reader: this, Key: key), static (session, arg, token) => GetAsync(session, arg.Key, arg.Reader.Now, token), cancellationToken);
 
     public ValueTask<bool> ExistsAsync(byte[] key, CancellationToken cancellationToken) =>
         RunAsync(
@@ -124,9 +124,9 @@ internal sealed class SnapshotReader(SessionPool pool, KvDialect dialect, StoreC
 
     private string BeginSnapshot => dialect.Sql.BeginSnapshot;
 
-    private async ValueTask<Row?> GetAsync(Session session, byte[] key, CancellationToken cancellationToken)
+    private static async ValueTask<Row?> GetAsync(Session session, byte[] key, long now, CancellationToken cancellationToken)
     {
-        var reader = await session.Statement(KvSql.Get).Set("@k", key).Set("@now", Now).ReadAsync(cancellationToken).ConfigureAwait(false);
+        var reader = await session.Statement(KvSql.Get).Set("@k", key).Set("@now", now).ReadAsync(cancellationToken).ConfigureAwait(false);
         await using (reader.ConfigureAwait(false))
         {
             return await reader.ReadAsync(cancellationToken).ConfigureAwait(false)
@@ -150,19 +150,19 @@ internal sealed class SnapshotReader(SessionPool pool, KvDialect dialect, StoreC
 
     private async ValueTask<Row?[]> ReadManyAsync(Session session, IReadOnlyList<byte[]> keys, CancellationToken cancellationToken)
     {
-        var rows = new Row?[keys.Count];
+        var (rows, now) = (new Row?[keys.Count], Now);
         if (!dialect.Sql.Arrays)
         {
             for (var i = 0; i < rows.Length; i++)
             {
-                rows[i] = await GetAsync(session, keys[i], cancellationToken).ConfigureAwait(false);
+                rows[i] = await GetAsync(session, keys[i], now, cancellationToken).ConfigureAwait(false);
             }
 
             return rows;
         }
 
         var found = new Dictionary<byte[], Row>(KeyComparer.Instance);
-        var statement = session.Statement(KvSql.GetManyArray).Set("@keys", keys.ToArray()).Set("@now", Now);
+        var statement = session.Statement(KvSql.GetManyArray).Set("@keys", keys.ToArray()).Set("@now", now);
         var reader = await statement.ReadAsync(cancellationToken).ConfigureAwait(false);
         await using (reader.ConfigureAwait(false))
         {

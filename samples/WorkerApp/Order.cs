@@ -1,0 +1,22 @@
+namespace WorkerApp;
+
+/// <summary>An order, as a line of the input has it and as its message carries it.</summary>
+/// <param name="Cents">The amount in the smallest unit of the currency: totals are exact.</param>
+/// <param name="Flaky">How many attempts at this order fail before one succeeds.</param>
+internal sealed record Order(long Id, DateOnly Day, string Customer, string Item, long Cents, string Currency, int Flaky = 0)
+{
+    public static readonly IReadOnlyList<string> Currencies = ["CHF", "EUR", "GBP", "USD"];
+
+    /// <summary>The waits before an order is tried again; short, so that the whole run takes seconds.</summary>
+    public static readonly IReadOnlyList<TimeSpan> Retries =
+        [TimeSpan.FromMilliseconds(50), TimeSpan.FromMilliseconds(100), TimeSpan.FromMilliseconds(200)];
+
+    /// <summary>Why no attempt at this order can succeed; null for a good order.</summary>
+    public string? Problem() =>
+        Cents < 0 ? $"The amount of order {Id} is negative: {Cents} cents."
+        : !Currencies.Contains(Currency) ? $"The currency of order {Id} is unknown: '{Currency}'."
+        : null;
+
+    /// <summary>Whether some attempt succeeds: what the summary expects of the handler.</summary>
+    public bool IsDeliverable() => Problem() is null && Flaky <= Retries.Count;
+}

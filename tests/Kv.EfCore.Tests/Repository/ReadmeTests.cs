@@ -1,0 +1,55 @@
+using System.Text.RegularExpressions;
+using Microsoft.CodeAnalysis;
+using Microsoft.CodeAnalysis.CSharp;
+
+namespace Kv.Tests.Repository;
+
+/// <summary>A reader copies code from the README, so it must compile.</summary>
+public sealed partial class ReadmeTests
+{
+    /// <summary>What a new worker project brings by itself.</summary>
+    private const string ImplicitUsings = """
+        global using System;
+        global using System.Collections.Generic;
+        global using System.IO;
+        global using System.Linq;
+        global using System.Net.Http;
+        global using System.Threading;
+        global using System.Threading.Tasks;
+        global using Microsoft.Extensions.Configuration;
+        global using Microsoft.Extensions.DependencyInjection;
+        global using Microsoft.Extensions.Hosting;
+        global using Microsoft.Extensions.Logging;
+        """;
+
+    [Fact]
+    public async Task Every_program_in_the_README_compiles()
+    {
+        var programs = Code().Matches(await File.ReadAllTextAsync(Repo.PathOf("README.md"))).Select(static match => match.Groups["code"].Value).ToList();
+
+        Assert.NotEmpty(programs);
+        Assert.All(programs, static program => Assert.True(Problems(program) is var problems && problems.Count == 0, $"{program}\n{string.Join('\n', problems)}"));
+    }
+
+    [Fact]
+    public void What_does_not_compile_is_told() => Assert.Contains("CS0103", Assert.Single(Problems("await missing.GetAsync();")), StringComparison.Ordinal);
+
+    private static List<string> Problems(string program)
+    {
+        var options = CSharpParseOptions.Default.WithLanguageVersion(LanguageVersion.Preview);
+        var references = ((string)AppContext.GetData("TRUSTED_PLATFORM_ASSEMBLIES")!).Split(Path.PathSeparator)
+            .Select(static path => MetadataReference.CreateFromFile(path));
+        var compilation = CSharpCompilation.Create(
+            "Readme",
+            [CSharpSyntaxTree.ParseText(ImplicitUsings, options), CSharpSyntaxTree.ParseText(program, options)],
+            references,
+            new CSharpCompilationOptions(OutputKind.ConsoleApplication, nullableContextOptions: NullableContextOptions.Enable));
+        return [.. compilation.GetDiagnostics().Where(static d => d.Severity >= DiagnosticSeverity.Warning && !IsAboutVersions(d)).Select(static d => d.ToString())];
+    }
+
+    // Where a feed has an older SQLitePCLRaw, the references here name two versions of it.
+    private static bool IsAboutVersions(Diagnostic diagnostic) => diagnostic.Id is "CS1701" or "CS1702" or "CS1705";
+
+    [GeneratedRegex("^```csharp\\r?\\n(?<code>.*?)^```", RegexOptions.Multiline | RegexOptions.Singleline | RegexOptions.ExplicitCapture, 1000)]
+    private static partial Regex Code();
+}

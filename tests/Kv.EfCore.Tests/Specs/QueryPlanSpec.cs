@@ -1,0 +1,168 @@
+using System.Reflection;
+using System.Text.RegularExpressions;
+using Kv.Engine;
+using Kv.TestKit;
+using Microsoft.EntityFrameworkCore;
+
+namespace Kv.Tests.Specs;
+
+/// <summary>Every statement of the engine finds its rows by an index, so that its cost does not grow with the table.</summary>
+public abstract partial class QueryPlanSpec(KvDatabase database)
+{
+    private const int Entries = 20_000;
+    private const int Messages = 10_000;
+
+    [Fact]
+    public async Task No_statement_reads_a_whole_table()
+    {
+        await using var test = await database.CreateStoreAsync();
+        await using var context = test.CreateContext();
+        await context.Database.OpenConnectionAsync();
+        await ExecuteAsync(context, Fill(Entries, Messages));
+        await ExecuteAsync(context, "analyze");
+
+        var statements = Statements(test.Engine.Dialect.Sql).Where(statement => Table().IsMatch(statement.Text) && IsUsedHere(statement.Name, statement.Text)).ToList();
+        List<string> scans = [];
+        foreach (var (name, text) in statements)
+        {
+            scans.AddRange((await ExplainAsync(context, text)).Where(IsScan).Select(line => $"{name}: {line.Trim()}"));
+        }
+
+        Assert.True(statements.Count > 20, $"Only {statements.Count} statements were found.");
+        Assert.Empty(scans);
+    }
+
+    [Fact]
+    public async Task A_scan_is_seen()
+    {
+        await using var test = await database.CreateStoreAsync();
+        await using var context = test.CreateContext();
+        await context.Database.OpenConnectionAsync();
+        await ExecuteAsync(context, Fill(Entries, Messages));
+
+        Assert.Contains(await ExplainAsync(context, "select id from queue where id = @id"), IsScan);
+    }
+
+    /// <summary>SQL that fills the tables with so many rows.</summary>
+    protected abstract string Fill(int entries, int messages);
+
+    protected abstract string Explain { get; }
+
+    /// <summary>Whether the engine runs the statement on this database.</summary>
+    protected abstract bool IsUsedHere(string name, string text);
+
+    protected abstract bool IsScan(string line);
+
+    private static IEnumerable<(string Name, string Text)> Statements(KvSql sql)
+    {
+        foreach (var member in typeof(KvSql).GetMembers(BindingFlags.Public | BindingFlags.Static | BindingFlags.Instance | BindingFlags.DeclaredOnly))
+        {
+            switch (member)
+            {
+                case FieldInfo { IsLiteral: true } field when field.FieldType == typeof(string):
+                    yield return (field.Name, (string)field.GetRawConstantValue()!);
+                    break;
+                case MethodInfo { IsSpecialName: false } method when method.ReturnType == typeof(string) && method.GetParameters() is [{ ParameterType: var type }] && type == typeof(bool):
+                    yield return (method.Name, (string)method.Invoke(method.IsStatic ? null : sql, [false])!);
+                    yield return (method.Name + " by the server's clock", (string)method.Invoke(method.IsStatic ? null : sql, [true])!);
+                    break;
+            }
+        }
+    }
+
+    private async Task<List<string>> ExplainAsync(DbContext context, string text)
+    {
+        await using var command = context.Database.GetDbConnection().CreateCommand();
+        command.CommandText = Explain + text;
+        Statement.Declare(command.Parameters, text, command.CreateParameter);
+        foreach (System.Data.Common.DbParameter parameter in command.Parameters)
+        {
+            parameter.Value = Sample(parameter.ParameterName);
+        }
+
+        List<string> lines = [];
+        await using var reader = await command.ExecuteReaderAsync();
+        while (await reader.ReadAsync())
+        {
+            lines.Add(reader.GetString(reader.FieldCount - 1));
+        }
+
+        return lines;
+    }
+
+    private static object Sample(string parameter) => parameter switch
+    {
+        "@k" or "@start" => new byte[] { 2, 48, 48, 48, 49, 0 },
+        "@end" => new byte[] { 2, 48, 48, 48, 50, 0 },
+        "@v" or "@data" => new byte[] { 1 },
+        "@keys" or "@starts" or "@values" or "@datas" => new[] { new byte[] { 2, 48, 48, 48, 49, 0 } },
+        "@ends" => new[] { new byte[] { 2, 48, 48, 48, 50, 0 } },
+        "@encodings" or "@attempts" => new[] { 1 },
+        "@backs" or "@expiries" or "@delays" or "@claims" => new[] { 1L },
+        "@ids" or "@owners" or "@backoffs" or "@undelivereds" or "@topics" or "@types" or "@traces" => new[] { "1" },
+        "@encoding" or "@attempt" or "@crashes" or "@limit" or "@count" => 10,
+        "@id" or "@owner" or "@backoff" or "@undelivered" or "@topic" or "@type" or "@trace" => "1",
+        _ => 10L,
+    };
+
+    private static async Task ExecuteAsync(DbContext context, string text)
+    {
+        await using var command = context.Database.GetDbConnection().CreateCommand();
+        command.CommandText = text;
+        await command.ExecuteNonQueryAsync();
+    }
+
+    [GeneratedRegex(@"^(select|insert|update|delete|with)\b.*\b(kv|queue|queue_running)\b", RegexOptions.Singleline | RegexOptions.ExplicitCapture)]
+    private static partial Regex Table();
+}
+
+public sealed partial class SqliteQueryPlanTests(SqliteDatabase database) : QueryPlanSpec(database), IClassFixture<SqliteDatabase>
+{
+    protected override string Explain => "explain query plan ";
+
+    protected override string Fill(int entries, int messages) => $"""
+        with recursive n (i) as (select 1 union all select i + 1 from n where i < {entries})
+        insert into kv (k, v, v_encoding, version, expiration_ms)
+        select cast(x'02' || printf('%08d', i) || x'00' as blob), x'01', 3, i, case when i % 10 = 0 then i else -1 end from n;
+        with recursive n (i) as (select 1 union all select i + 1 from n where i < {messages})
+        insert into queue (ts, id, data, backoff_schedule, keys_if_undelivered, topic) select i, 'q' || i, x'01', '[]', '[]', i % 20 from n;
+        with recursive n (i) as (select 1 union all select i + 1 from n where i < {messages})
+        insert into queue_running (deadline, id, data, backoff_schedule, keys_if_undelivered, topic) select i, 'r' || i, x'01', '[]', '[]', i % 20 from n
+        """;
+
+    protected override bool IsUsedHere(string name, string text) => !OfServers().IsMatch(text);
+
+    protected override bool IsScan(string line) => Scan().IsMatch(line);
+
+    [GeneratedRegex(@"unnest\(|any\(|clock_timestamp|for update", RegexOptions.ExplicitCapture)]
+    private static partial Regex OfServers();
+
+    [GeneratedRegex(@"^SCAN (TABLE )?(kv|queue|queue_running|q)\b", RegexOptions.ExplicitCapture)]
+    private static partial Regex Scan();
+}
+
+public sealed partial class PostgresQueryPlanTests(PostgresDatabase database) : QueryPlanSpec(database), IClassFixture<PostgresDatabase>
+{
+    private static readonly HashSet<string> RowByRow = new(StringComparer.Ordinal)
+    {
+        nameof(KvSql.ReadRow), nameof(KvSql.Put), nameof(KvSql.Touch), nameof(KvSql.Delete), nameof(KvSql.DeleteRange), nameof(KvSql.Enqueue), nameof(KvSql.Fence),
+        nameof(KvSql.Complete), nameof(KvSql.CopyToQueue), nameof(KvSql.TakeDue), nameof(KvSql.Hold), nameof(KvSql.TakeLapsed), nameof(KvSql.PutBack),
+    };
+
+    protected override string Explain => "explain ";
+
+    protected override string Fill(int entries, int messages) => $"""
+        insert into kv (k, v, v_encoding, version, expiration_ms)
+        select '\x02'::bytea || convert_to(lpad(i::text, 8, '0'), 'UTF8') || '\x00'::bytea, '\x01', 3, i, case when i % 10 = 0 then i else -1 end
+        from generate_series(1, {entries}) i;
+        insert into queue (ts, id, data, backoff_schedule, keys_if_undelivered, topic) select i, 'q' || i, '\x01', '[]', '[]', i % 20 from generate_series(1, {messages}) i;
+        insert into queue_running (deadline, id, data, backoff_schedule, keys_if_undelivered, topic) select i, 'r' || i, '\x01', '[]', '[]', i % 20 from generate_series(1, {messages}) i
+        """;
+
+    protected override bool IsUsedHere(string name, string text) => !RowByRow.Contains(name);
+
+    protected override bool IsScan(string line) => Scan().IsMatch(line);
+
+    [GeneratedRegex(@"Seq Scan on (kv|queue|queue_running)\b", RegexOptions.ExplicitCapture)]
+    private static partial Regex Scan();
+}

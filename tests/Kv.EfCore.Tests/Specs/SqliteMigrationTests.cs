@@ -1,0 +1,131 @@
+using System.Data.Common;
+using Kv.Engine;
+using Kv.TestKit;
+using Microsoft.Data.Sqlite;
+using Microsoft.EntityFrameworkCore;
+
+namespace Kv.Tests.Specs;
+
+public sealed class SqliteMigrationTests(SqliteDatabase database) : MigrationSpec(database), IClassFixture<SqliteDatabase>
+{
+    private readonly SqliteDatabase _database = database;
+
+    [Theory]
+    [InlineData(3, new[] { "Messages" })]
+    [InlineData(2, new[] { "Expiry", "Messages" })]
+    public async Task A_file_that_Deno_made_is_taken_over_with_its_data(int state, string[] missing)
+    {
+        await using var test = await _database.CreateStoreAsync(connectionString: await _database.CreateEmptyAsync());
+        KvKey[] keys = [["a"], ["a", "b"], ["a", 1], ["a", 2], ["b"]];
+        await MakeDenoFileAsync(test.ConnectionString, state, keys);
+
+        var applied = await test.Services.MigrateKvStoreAsync();
+
+        Assert.Equal(missing, applied.Select(NameOf));
+        var listed = await test.Store.ListAsync(KvSelector.Prefix(KvKey.Empty)).ToListAsync();
+        Assert.Equal(keys.Order(), listed.Select(static e => e.Key));
+        Assert.All(listed, static e => Assert.Equal(KvEncoding.UInt64, e.Value.Encoding));
+        Assert.Equal([1, 2, 3, 4, 5], keys.Select(key => (int)listed.Single(e => e.Key == key).As<ulong>()));
+        Assert.Equal("00000000000000060000", (await test.Store.SetAsync(["c"], 1)).ToString());
+        var claimed = await test.Engine.Queue.ClaimAsync([""], 10, "me", TimeSpan.FromMinutes(1), recover: true, default);
+        Assert.Equal(["running", "waiting"], claimed.Select(static m => m.Fence.Id).Order(StringComparer.Ordinal));
+        Assert.Equal("[[2,97,0]]", claimed.Single(static m => m.Fence.Id == "waiting").Undelivered);
+
+        // Deno opens it as it was: its own table still says what it said, and it goes by the names of its columns.
+        await using var context = test.CreateContext();
+        Assert.Equal(state, (await context.Database.SqlQuery<int>($"select version as Value from migration_state").ToListAsync()).Single());
+        Assert.Empty(await test.Services.MigrateKvStoreAsync());
+    }
+
+    [Fact]
+    public async Task A_file_of_a_Deno_without_queues_is_refused_with_the_remedy()
+    {
+        await using var test = await _database.CreateStoreAsync(connectionString: await _database.CreateEmptyAsync());
+        await ExecuteAsync(test.ConnectionString, "create table migration_state (k integer not null primary key, version integer not null); insert into migration_state values (0, 1)");
+
+        var error = await Assert.ThrowsAsync<KvException>(() => test.Services.MigrateKvStoreAsync());
+
+        Assert.Equal(KvError.Schema, error.Kind);
+        Assert.Contains("Open it once with a present Deno", error.Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task A_use_of_an_absent_file_makes_none()
+    {
+        var absent = await AbsentAsync();
+        await using var test = await _database.CreateStoreAsync(connectionString: absent);
+
+        await Assert.ThrowsAsync<KvException>(() => test.Store.SetAsync(["a"], 1).AsTask());
+
+        Assert.False(File.Exists(new SqliteConnectionStringBuilder(absent).DataSource));
+    }
+
+    protected override Task<string> AbsentAsync() => _database.CreateEmptyAsync();
+
+    protected override async Task<(DbConnection Holder, Func<Task> Die)> HoldMigrationLockAsync(string connectionString)
+    {
+        var connection = await OpenAsync(connectionString);
+        await ExecuteAsync(connection, new KvSql(arrays: false).BeginMigration);
+        return (connection, () => connection.DisposeAsync().AsTask());
+    }
+
+    private static async Task MakeDenoFileAsync(string connectionString, int state, KvKey[] keys)
+    {
+        await using var connection = await OpenAsync(connectionString);
+        await ExecuteAsync(connection, """
+            pragma journal_mode = wal;
+            create table migration_state (k integer not null primary key, version integer not null);
+            create table data_version (k integer primary key, version integer not null);
+            insert into data_version (k, version) values (0, 0);
+            create table kv (k blob primary key, v blob not null, v_encoding integer not null, version integer not null) without rowid;
+            create table queue (ts integer not null, id text not null, data blob not null, backoff_schedule text not null,
+                keys_if_undelivered blob not null, primary key (ts, id));
+            create table queue_running (deadline integer not null, id text not null, data blob not null, backoff_schedule text not null,
+                keys_if_undelivered blob not null, primary key (deadline, id));
+            """);
+        if (state > 2)
+        {
+            await ExecuteAsync(connection, """
+                alter table kv add column seq integer not null default 0;
+                alter table data_version add column seq integer not null default 0;
+                alter table kv add column expiration_ms integer not null default -1;
+                create index kv_expiration_ms_idx on kv (expiration_ms);
+                """);
+        }
+
+        await ExecuteAsync(connection, $"insert into migration_state values (0, {state}); update data_version set version = 5");
+        await ExecuteAsync(connection, """
+            insert into queue values (5, 'waiting', x'ff0f4902', '[100]', '[[2,97,0]]');
+            insert into queue_running values (6, 'running', x'ff0f4902', '[]', x'5b5d')
+            """);
+        for (var i = 0; i < keys.Length; i++)
+        {
+            await using var command = connection.CreateCommand();
+            command.CommandText = "insert into kv (k, v, v_encoding, version) values ($k, $v, 2, $version)";
+            command.Parameters.AddWithValue("$k", keys[i].Encoded.ToArray());
+            command.Parameters.AddWithValue("$v", KvValue.FromUInt64((ulong)i + 1).Bytes.ToArray());
+            command.Parameters.AddWithValue("$version", i + 1);
+            await command.ExecuteNonQueryAsync();
+        }
+    }
+
+    private static async Task ExecuteAsync(string connectionString, string text)
+    {
+        await using var connection = await OpenAsync(connectionString);
+        await ExecuteAsync(connection, text);
+    }
+
+    private static async Task ExecuteAsync(SqliteConnection connection, string text)
+    {
+        await using var command = connection.CreateCommand();
+        command.CommandText = text;
+        await command.ExecuteNonQueryAsync();
+    }
+
+    private static async Task<SqliteConnection> OpenAsync(string connectionString)
+    {
+        var connection = new SqliteConnection(new SqliteConnectionStringBuilder(connectionString) { Pooling = false }.ConnectionString);
+        await connection.OpenAsync();
+        return connection;
+    }
+}
