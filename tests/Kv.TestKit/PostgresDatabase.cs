@@ -16,6 +16,7 @@ public class PostgresDatabase : KvDatabase
 
     public override string Name => "postgres";
 
+    /// <summary>The server. A test that asks for it where there is none is skipped, by its name, or fails where there must be one.</summary>
     public PostgresServer Server => PostgresServer.Require(_server, IsPrivate);
 
     protected virtual bool IsPrivate => false;

@@ -31,9 +31,9 @@ public sealed class SqliteMigrationTests(SqliteDatabase database) : MigrationSpe
         Assert.Equal(["running", "waiting"], claimed.Select(static m => m.Fence.Id).Order(StringComparer.Ordinal));
         Assert.Equal("[[2,97,0]]", claimed.Single(static m => m.Fence.Id == "waiting").Undelivered);
 
-        // Deno opens it as it was: its own table still says what it said, and it goes by the names of its columns.
+        // Deno goes by its own number, and would make the columns of its step 3 again if the number were behind them.
         await using var context = test.CreateContext();
-        Assert.Equal(state, (await context.Database.SqlQuery<int>($"select version as Value from migration_state").ToListAsync()).Single());
+        Assert.Equal(3, (await context.Database.SqlQuery<int>($"select version as Value from migration_state").ToListAsync()).Single());
         Assert.Empty(await test.Services.MigrateKvStoreAsync());
     }
 
