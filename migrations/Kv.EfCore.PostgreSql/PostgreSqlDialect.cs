@@ -39,8 +39,10 @@ internal sealed class PostgreSqlDialect : KvDialect
         await using (command.ConfigureAwait(false))
         {
             // A writer whose machine is cut off must not hold the version row for as long as TCP believes in it.
-            command.CommandText = """
-                set idle_in_transaction_session_timeout = '10s';
+            // Well within the time that others try: what they wait for is this row.
+            var idle = (int)Math.Clamp(options.CommandTimeout.TotalMilliseconds / 3, 500, 10_000);
+            command.CommandText = $"""
+                set idle_in_transaction_session_timeout = {idle};
                 select current_setting('fsync'), current_setting('synchronous_commit'), current_setting('full_page_writes')
                 """;
             var reader = await command.ExecuteReaderAsync(cancellationToken).ConfigureAwait(false);

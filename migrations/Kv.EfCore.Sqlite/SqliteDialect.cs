@@ -11,6 +11,7 @@ namespace Kv.Sqlite;
 /// <summary>The store on SQLite.</summary>
 internal sealed class SqliteDialect : KvDialect
 {
+    private const int NoTransaction = 1;
     private const int Busy = 5;
     private const int Locked = 6;
     private const int IoError = 10;
@@ -99,6 +100,31 @@ internal sealed class SqliteDialect : KvDialect
                 command.CommandTimeout = CommandTimeout(role, options)!.Value;
                 return Convert.ToString(await command.ExecuteScalarAsync(cancellationToken).ConfigureAwait(false), CultureInfo.InvariantCulture);
             }
+        }
+    }
+
+    // The driver's pool takes connections back as they are. One that went back in the middle of a transaction would keep the write lock, or
+    // its old snapshot, and whoever opened it next would be in that transaction.
+    public override void Closing(DbConnection connection)
+    {
+        if (connection is not SqliteConnection { State: System.Data.ConnectionState.Open } sqlite)
+        {
+            return;
+        }
+
+        using var command = sqlite.CreateCommand();
+        command.CommandText = KvSql.Rollback;
+        try
+        {
+            command.ExecuteNonQuery();
+        }
+        catch (SqliteException error) when (error.SqliteErrorCode == NoTransaction)
+        {
+            // As it should be.
+        }
+        catch (SqliteException)
+        {
+            SqliteConnection.ClearPool(sqlite);
         }
     }
 

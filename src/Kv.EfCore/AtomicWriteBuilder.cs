@@ -97,7 +97,7 @@ internal sealed class AtomicWriteBuilder(KvEngine engine, IKvValueSerializer ser
             engine.Ids.Next(engine.Clock.Now),
             payload.Array,
             (int)payload.Encoding,
-            options.Topic ?? topic,
+            options.Topic is { Length: > 0 } chosen ? KvMessageAttribute.Valid(chosen, nameof(options)) : options.Topic ?? topic,
             name,
             (long)options.Delay.TotalMilliseconds,
             Backoff(options.BackoffSchedule),

@@ -19,6 +19,6 @@ public sealed record KvEnqueueOptions
     public IReadOnlyList<KvKey> KeysIfUndelivered { get; init; } = [];
 
     /// <summary>The topic that workers subscribe to.</summary>
-    /// <value>Default: null, for the topic of the message's <see cref="KvMessageAttribute"/>, which is by default its name.</value>
+    /// <value>Default: null, for the topic of the message's <see cref="KvMessageAttribute"/>, which is by default its name. Otherwise at most 200 characters without control characters; empty for programs that know no topics.</value>
     public string? Topic { get; init; }
 }

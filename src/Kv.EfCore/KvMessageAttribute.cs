@@ -20,7 +20,7 @@ public sealed class KvMessageAttribute : Attribute
     public string Name { get; }
 
     /// <summary>The topic that messages of this type go to unless the one who enqueues says otherwise.</summary>
-    /// <value>Default: null, the store's default topic. Otherwise 1 to 200 characters without control characters.</value>
+    /// <value>Default: null, for the name. Otherwise 1 to 200 characters without control characters.</value>
     /// <exception cref="ArgumentException">The topic is empty, too long, or has control characters.</exception>
     public string? Topic
     {
@@ -28,7 +28,8 @@ public sealed class KvMessageAttribute : Attribute
         init => field = value is null ? null : Valid(value, nameof(value));
     }
 
-    private static string Valid(string text, string parameter)
+    /// <summary>A name or a topic, if it is one that can be stored and be part of a key.</summary>
+    internal static string Valid(string text, string parameter)
     {
         if (text.Length is 0 or > MaxLength)
             throw new ArgumentException(

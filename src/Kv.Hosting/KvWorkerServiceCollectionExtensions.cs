@@ -23,10 +23,16 @@ public static class KvWorkerServiceCollectionExtensions
         if (services.FirstOrDefault(static s => s.ServiceType == typeof(HandlerRegistry))?.ImplementationInstance is not HandlerRegistry handlers)
         {
             services.AddSingleton(handlers = new HandlerRegistry());
-            services.AddSingleton<IHostedService>(static provider => ActivatorUtilities.CreateInstance<KvWorker>(
-                provider,
-                provider.GetService<KvStore>() ?? throw new InvalidOperationException(
-                    "The worker has no store to take messages from. Add one: services.AddKvStore(db => db.UseSqlite(...)).")));
+            services.AddSingleton<WorkerHealth>();
+            services.AddSingleton<IHostedService>(static provider =>
+            {
+                // A container disposes of what it made last first: resolved here under both names, the store outlives the worker.
+                _ = provider.GetService<IKvStore>();
+                return ActivatorUtilities.CreateInstance<KvWorker>(
+                    provider,
+                    provider.GetService<KvStore>() ?? throw new InvalidOperationException(
+                        "The worker has no store to take messages from. Add one: services.AddKvStore(db => db.UseSqlite(...))."));
+            });
         }
 
         services.TryAddEnumerable(ServiceDescriptor.Singleton<IValidateOptions<KvWorkerOptions>, KvWorkerOptionsValidator>());

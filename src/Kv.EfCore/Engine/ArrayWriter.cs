@@ -8,7 +8,7 @@ namespace Kv.Engine;
 /// </summary>
 internal sealed class ArrayWriter(Session session, KvDialect dialect, StoreClock clock, FailPoints failPoints) : GroupWriter(session, failPoints)
 {
-    private const int LapsedAtOnce = 100;
+    private const int LapsedAtOnce = 1000;
     private readonly List<Step> _steps = [];
     private long _now;
 

@@ -75,6 +75,12 @@ internal sealed class GroupAttempt(Group group, GroupReads reads)
             {
                 group.Writes[i].Fail(error);
             }
+            else if (_answers[i].Refused is not null)
+            {
+                // It wrote nothing either way; what refused it may be an earlier write of this very group.
+                group.Writes[i].Fail(new KvException(
+                    KvError.Unavailable, "The connection was lost while the checks were being answered. Nothing was written; try again.", cause));
+            }
             else
             {
                 group.Writes[i].Fail(new KvCommitUnknownException(new KvOperationId(mark.Writer, mark.Sequence, Back(i)), cause));

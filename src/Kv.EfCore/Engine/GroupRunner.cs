@@ -4,7 +4,7 @@ namespace Kv.Engine;
 
 /// <summary>Runs groups one after the other on one writing session, and sees each through to one of three answers: committed, refused, unknown.</summary>
 internal sealed class GroupRunner(
-    SessionFactory sessions, KvDialect dialect, StoreClock clock, KvStoreOptions options, CommitSignals signals, FailPoints failPoints, ILogger logger)
+    SessionFactory sessions, KvDialect dialect, StoreClock clock, KvStoreOptions options, CommitSignals signals, FailPoints failPoints, WriteTurn? turn, ILogger logger)
     : IAsyncDisposable
 {
     private readonly CommitMarks _marks = new(clock);
@@ -43,13 +43,31 @@ internal sealed class GroupRunner(
         }
     }
 
-    /// <summary>Asks whether the commit of a mark happened.</summary>
+    /// <summary>Finds out whether the commit of a mark happened, for as long as a write would try.</summary>
+    /// <returns>Its last version, or null: then it did not happen and never will.</returns>
     public async ValueTask<long?> ResolveAsync(CommitMark mark, CancellationToken cancellationToken)
     {
-        var writer = await OpenAsync(cancellationToken).ConfigureAwait(false);
-        await using (writer.ConfigureAwait(false))
+        var backoff = Backoff.ForConnections(options.CommandTimeout);
+        while (true)
         {
-            return await writer.ResolveAsync(mark, cancellationToken).ConfigureAwait(false);
+            try
+            {
+                var writer = await OpenAsync(cancellationToken).ConfigureAwait(false);
+                await using (writer.ConfigureAwait(false))
+                {
+                    return await writer.ResolveAsync(mark, cancellationToken).ConfigureAwait(false);
+                }
+            }
+            catch (Exception error) when (dialect.Classify(error) != Fault.Permanent)
+            {
+                if (!await backoff.WaitAsync(cancellationToken).ConfigureAwait(false))
+                {
+                    throw new KvException(
+                        KvError.Unavailable,
+                        $"The database did not tell within {options.CommandTimeout.TotalSeconds:0.#} seconds whether the write was committed ({error.Message}). Ask again when it is back.",
+                        error);
+                }
+            }
         }
     }
 
@@ -103,7 +121,7 @@ internal sealed class GroupRunner(
             try
             {
                 _writer ??= await OpenAsync(CancellationToken.None).ConfigureAwait(false);
-                await TryAsync(group, _writer, certain).ConfigureAwait(false);
+                await TryInTurnAsync(group, _writer, certain).ConfigureAwait(false);
                 return;
             }
             catch (Exception caught)
@@ -147,6 +165,25 @@ internal sealed class GroupRunner(
                 error);
     }
 
+    private async Task TryInTurnAsync(Group group, GroupWriter writer, bool certain)
+    {
+        if (turn is null)
+        {
+            await TryAsync(group, writer, certain).ConfigureAwait(false);
+            return;
+        }
+
+        await turn.EnterAsync().ConfigureAwait(false);
+        try
+        {
+            await TryAsync(group, writer, certain).ConfigureAwait(false);
+        }
+        finally
+        {
+            turn.Leave();
+        }
+    }
+
     private async Task TryAsync(Group group, GroupWriter writer, bool certain)
     {
         var reads = await writer.BeginAsync(group, _marks.Current, CancellationToken.None).ConfigureAwait(false);
@@ -170,33 +207,30 @@ internal sealed class GroupRunner(
     private async Task<bool> SettleAsync(Group group, Exception cause)
     {
         var (attempt, mark) = (_attempt!, _marks.Current);
-        var backoff = Backoff.ForConnections(options.CommandTimeout);
-        while (true)
+        try
         {
-            try
+            var version = await ResolveAsync(mark, CancellationToken.None).ConfigureAwait(false);
+            KvLog.CommitResolved(logger, group.Count, version is not null);
+            if (version is null)
             {
-                var version = await ResolveAsync(mark, CancellationToken.None).ConfigureAwait(false);
-                KvLog.CommitResolved(logger, group.Count, version is not null);
-                if (version is null)
-                {
-                    return false;
-                }
+                // This number is barred.
+                _marks.Next();
+                return false;
+            }
 
-                attempt.Reads.LastVersion = version.Value;
-                signals.Committed(group, attempt.Reads, attempt.Effects);
-                attempt.Tell(certain: false);
-                return true;
-            }
-            catch (Exception error) when (dialect.Classify(error) != Fault.Permanent)
-            {
-                if (!await backoff.WaitAsync(CancellationToken.None).ConfigureAwait(false))
-                {
-                    _marks.Renew();
-                    attempt.TellUnknown(mark, cause);
-                    return true;
-                }
-            }
+            attempt.Reads.LastVersion = version.Value;
+            signals.Committed(group, attempt.Reads, attempt.Effects);
+            attempt.Tell(certain: false);
         }
+        catch (Exception error)
+        {
+            // Whatever the reason, the outcome is unknown: an error that would say "refused" must not come out of here.
+            KvLog.CommitUnresolved(logger, error, group.Count);
+            _marks.Renew();
+            attempt.TellUnknown(mark, cause);
+        }
+
+        return true;
     }
 
     private async ValueTask<GroupWriter> OpenAsync(CancellationToken cancellationToken) =>

@@ -35,35 +35,48 @@ internal abstract class GroupWriter(Session session, FailPoints failPoints) : IA
         }
     }
 
-    /// <summary>Asks whether a commit happened.</summary>
+    /// <summary>Finds out whether a commit happened. If it did not, it never will: what may still be on its way is barred.</summary>
     /// <returns>The last version of the writer's marked commit, or null if that commit did not happen.</returns>
-    /// <remarks>The version row is locked first, so that a COMMIT still on its way has landed or failed when the marker is read.</remarks>
+    /// <remarks>The version row is locked first, so that a transaction that holds it has ended when the marker is read.</remarks>
     public async ValueTask<long?> ResolveAsync(CommitMark mark, CancellationToken cancellationToken)
     {
-        long? version = null;
         await BeginTransactionAsync(cancellationToken).ConfigureAwait(false);
+        var ended = false;
         try
         {
             await Session.ExecuteAsync(KvSql.LockVersion, cancellationToken).ConfigureAwait(false);
-            var reader = await Session.Statement(KvSql.Marker).Set("@writer", mark.Writer).ReadAsync(cancellationToken).ConfigureAwait(false);
-            await using (reader.ConfigureAwait(false))
+            var (version, sequence) = await ReadMarkerAsync(mark.Writer, cancellationToken).ConfigureAwait(false);
+
+            // A writer that does not know an outcome takes another number before it goes on, so an equal sequence is this commit.
+            if (sequence < mark.Sequence)
             {
-                // A writer that does not know an outcome takes another number before it goes on, so an equal sequence is this commit.
-                if (await reader.ReadAsync(cancellationToken).ConfigureAwait(false) && reader.GetInt64(1) >= mark.Sequence)
-                {
-                    version = reader.GetInt64(0);
-                }
+                await Session.Statement(KvSql.Bar).Set("@writer", mark.Writer).Set("@sequence", mark.Sequence).ExecuteAsync(cancellationToken).ConfigureAwait(false);
+                await Session.ExecuteAsync(KvSql.Commit, CancellationToken.None).ConfigureAwait(false);
+                ended = true;
+                return null;
             }
+
+            return version == 0 ? null : version;
         }
         finally
         {
-            await TryRollbackAsync().ConfigureAwait(false);
+            if (!ended)
+            {
+                await TryRollbackAsync().ConfigureAwait(false);
+            }
         }
-
-        return version;
     }
 
     public ValueTask DisposeAsync() => Session.DisposeAsync();
+
+    private async ValueTask<(long Version, long Sequence)> ReadMarkerAsync(long writer, CancellationToken cancellationToken)
+    {
+        var reader = await Session.Statement(KvSql.Marker).Set("@writer", writer).ReadAsync(cancellationToken).ConfigureAwait(false);
+        await using (reader.ConfigureAwait(false))
+        {
+            return await reader.ReadAsync(cancellationToken).ConfigureAwait(false) ? (reader.GetInt64(0), reader.GetInt64(1)) : (0, 0);
+        }
+    }
 
     protected abstract ValueTask BeginTransactionAsync(CancellationToken cancellationToken);
 

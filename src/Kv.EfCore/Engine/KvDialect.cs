@@ -37,6 +37,11 @@ internal abstract class KvDialect
     /// <summary>Prepares a connection that was just opened.</summary>
     public abstract ValueTask OpenedAsync(DbConnection connection, SessionRole role, KvStoreOptions options, ILogger logger, CancellationToken cancellationToken);
 
+    /// <summary>Makes a connection fit for whoever opens it next, before it goes back to the driver's pool. It never throws.</summary>
+    public virtual void Closing(DbConnection connection)
+    {
+    }
+
     /// <summary>Says what an error of the database means for the step that met it.</summary>
     public abstract Fault Classify(Exception exception);
 

@@ -26,9 +26,10 @@ internal sealed class KvEngine : IAsyncDisposable
         _sessions = new SessionFactory(contexts, Dialect, options, logger);
         _pool = new SessionPool(_sessions, Dialect.Readers);
         Reader = new SnapshotReader(_pool, Dialect, Clock, options, logger);
-        Runner = new GroupRunner(_sessions, Dialect, Clock, options, _signals, failPoints ?? new FailPoints(), logger);
+        var turn = Dialect.Sql.Arrays ? null : new WriteTurn();
+        Runner = new GroupRunner(_sessions, Dialect, Clock, options, _signals, failPoints ?? new FailPoints(), turn, logger);
         Pipeline = new CommitPipeline(Runner, options);
-        Queue = new MessageQueue(Pipeline, Reader, _sessions, Dialect, Clock, _signals);
+        Queue = new MessageQueue(Pipeline, Reader, _sessions, Dialect, Clock, turn, _signals);
         Sweeper = new ExpirySweeper(Reader, Pipeline, _signals, Clock, options, logger);
         Poller = new ChangePoller(Reader, _signals, Clock, options, logger, _stop.Token);
     }

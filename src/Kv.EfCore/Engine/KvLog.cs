@@ -46,4 +46,7 @@ internal static partial class KvLog
 
     [LoggerMessage(13, LogLevel.Warning, "PostgreSQL runs with {Setting} = {Value}: commits that were answered can be lost in a crash.")]
     public static partial void NotDurable(ILogger logger, string setting, string value);
+
+    [LoggerMessage(14, LogLevel.Error, "Nobody could find out whether the commit of {Count} writes happened; their callers are told so.")]
+    public static partial void CommitUnresolved(ILogger logger, Exception error, int count);
 }

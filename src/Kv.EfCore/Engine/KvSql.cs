@@ -54,11 +54,23 @@ internal sealed class KvSql(bool arrays)
         $"select deadline, owner, {MessageColumns} from queue_running where 1 = 0",
     ];
 
-    // Resolving a commit. The version row is locked first: a COMMIT that is still on its way lands before the marker is read.
+    // Resolving a commit. The version row is locked first: a transaction that holds it ends before the marker is read. A transaction that is
+    // still on its way, whole, cannot be waited for: where no marker is found, one is set that makes it fail when it arrives.
 
     public const string LockVersion = "update data_version set version = version where k = 0";
 
     public const string Marker = "select version, seq from data_version where k = @writer";
+
+    /// <summary>Version 0: this commit did not happen, and will not.</summary>
+    public const string Bar = $"""
+        insert into data_version (k, version, seq) values (@writer, 0, @sequence)
+        {OnMark}
+        """;
+
+    /// <summary>A number that is marked already, by the commit itself or by <see cref="Bar"/>, gives null, which the column refuses.</summary>
+    private const string OnMark = """
+        on conflict (k) do update set version = case when data_version.seq < excluded.seq then excluded.version end, seq = excluded.seq
+        """;
 
     public const string DeleteOldMarks = "delete from data_version where k > 0 and k < @before";
 
@@ -90,9 +102,9 @@ internal sealed class KvSql(bool arrays)
     /// <summary>Lock and clock in one: whoever holds this row sees all that was committed before, and its versions are the next.</summary>
     public const string Bump = "update data_version set version = version + @count where k = 0 returning version";
 
-    public const string Mark = """
+    public const string Mark = $"""
         insert into data_version (k, version, seq) values (@writer, @version, @sequence)
-        on conflict (k) do update set version = excluded.version, seq = excluded.seq
+        {OnMark}
         """;
 
     /// <summary>The value itself is read only where a counter may need it.</summary>
@@ -149,11 +161,11 @@ internal sealed class KvSql(bool arrays)
     // Groups, arrays (PostgreSQL). Versions are counted back from the version row, which the transaction holds: a group that reads nothing
     // needs no round trip to learn them.
 
-    public const string BumpAndMark = """
+    public const string BumpAndMark = $"""
         with bump as (update data_version set version = version + @count where k = 0 returning version),
             mark as (
                 insert into data_version (k, version, seq) select @writer, version, @sequence from bump
-                on conflict (k) do update set version = excluded.version, seq = excluded.seq)
+                {OnMark})
         select version from bump
         """;
 
@@ -206,7 +218,7 @@ internal sealed class KvSql(bool arrays)
 
     /// <summary>
     /// A topic at a time, so that the index on (topic, ts, id) gives the oldest of each without reading what waits for others. MATERIALIZED,
-    /// since the planner may otherwise run a limited subquery again and take more rows than asked.
+    /// since the planner may otherwise run a limited subquery again and take more rows than asked. Sorted at the end, since RETURNING has no order.
     /// </summary>
     public static string ClaimAll(bool serverClock) => $"""
         with due as materialized (
@@ -214,10 +226,13 @@ internal sealed class KvSql(bool arrays)
             cross join lateral (
                 select ts, id from queue where topic = t.topic and ts <= {Now(serverClock)} order by ts, id limit @limit for update skip locked) q
             order by q.ts, q.id limit @limit),
-        gone as (delete from queue using due where queue.ts = due.ts and queue.id = due.id returning queue.*)
-        insert into queue_running (deadline, owner, {MessageColumns})
-        select {Now(serverClock)} + @lease, @owner, id, data, backoff_schedule, keys_if_undelivered, topic, type, encoding, attempt, crashes, claim + 1, enqueued_at, trace
-        from gone returning {MessageColumns}
+        gone as (delete from queue using due where queue.ts = due.ts and queue.id = due.id returning queue.*),
+        held as (
+            insert into queue_running (deadline, owner, {MessageColumns})
+            select {Now(serverClock)} + @lease, @owner, id, data, backoff_schedule, keys_if_undelivered, topic, type, encoding, attempt, crashes, claim + 1, enqueued_at, trace
+            from gone)
+        select id, data, backoff_schedule, keys_if_undelivered, topic, type, encoding, attempt, crashes, claim + 1, enqueued_at, trace
+        from gone order by ts, id
         """;
 
     public static string RecoverAll(bool serverClock) => $"""

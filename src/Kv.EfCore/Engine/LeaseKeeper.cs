@@ -6,7 +6,7 @@ namespace Kv.Engine;
 /// Extends leases on a connection of its own and on the caller's own thread, so that handlers which block threads or take every pooled
 /// connection cannot hold them up.
 /// </summary>
-internal sealed class LeaseKeeper(Session session, KvDialect dialect, StoreClock clock) : IDisposable
+internal sealed class LeaseKeeper(Session session, KvDialect dialect, StoreClock clock, WriteTurn? turn) : IDisposable
 {
     /// <summary>Extends the leases of held messages.</summary>
     /// <returns>Those that are still held.</returns>
@@ -22,23 +22,40 @@ internal sealed class LeaseKeeper(Session session, KvDialect dialect, StoreClock
             return held;
         }
 
-        Execute(dialect.Sql.BeginWrite);
+        // Who has the turn may himself be waiting for another process: after a while it is tried without.
+        var entered = turn?.TryEnter(lease / 6) ?? false;
         try
         {
-            foreach (var fence in fences)
-            {
-                Read(extend.Set("@id", fence.Id).Set("@claim", fence.Claim));
-            }
-
-            Execute(KvSql.Commit);
+            ExtendEach();
+            return held;
         }
-        catch
+        finally
         {
-            TryRollback();
-            throw;
+            if (entered)
+            {
+                turn!.Leave();
+            }
         }
 
-        return held;
+        void ExtendEach()
+        {
+            Execute(dialect.Sql.BeginWrite);
+            try
+            {
+                extend.Set("@now", clock.Now);
+                foreach (var fence in fences)
+                {
+                    Read(extend.Set("@id", fence.Id).Set("@claim", fence.Claim));
+                }
+
+                Execute(KvSql.Commit);
+            }
+            catch
+            {
+                TryRollback();
+                throw;
+            }
+        }
 
         void Read(Statement statement)
         {

@@ -2,7 +2,7 @@ namespace Kv.Engine;
 
 /// <summary>What happens to messages: claim, extend, complete, requeue. Every change of a held message proves that it is still held.</summary>
 internal sealed class MessageQueue(
-    CommitPipeline pipeline, SnapshotReader reader, SessionFactory sessions, KvDialect dialect, StoreClock clock, CommitSignals signals)
+    CommitPipeline pipeline, SnapshotReader reader, SessionFactory sessions, KvDialect dialect, StoreClock clock, WriteTurn? turn, CommitSignals signals)
 {
     /// <summary>Messages came into the queue by a commit of this process.</summary>
     public event Action MessagesQueued
@@ -12,6 +12,9 @@ internal sealed class MessageQueue(
     }
 
     public TimeProvider Time => clock.Time;
+
+    /// <summary>Whether due times and leases are judged by the database server's clock.</summary>
+    public bool ServerJudges => clock.ServerJudgesQueues;
 
     /// <summary>Takes up to <paramref name="limit"/> due messages, oldest first within a topic.</summary>
     public ValueTask<IReadOnlyList<ClaimedMessage>> ClaimAsync(
@@ -38,5 +41,5 @@ internal sealed class MessageQueue(
         reader.NextDueAsync(topics, cancellationToken);
 
     /// <summary>Opens a session that does nothing but keep leases alive. It blocks the calling thread.</summary>
-    public LeaseKeeper OpenLeaseKeeper() => new(sessions.Open(SessionRole.Heartbeat), dialect, clock);
+    public LeaseKeeper OpenLeaseKeeper() => new(sessions.Open(SessionRole.Heartbeat), dialect, clock, turn);
 }

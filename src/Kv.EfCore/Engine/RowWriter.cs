@@ -5,15 +5,17 @@ namespace Kv.Engine;
 /// <summary>Runs groups with a statement a row, for a database that lives in the process.</summary>
 internal sealed class RowWriter(Session session, KvDialect dialect, StoreClock clock, TimeSpan budget, FailPoints failPoints) : GroupWriter(session, failPoints)
 {
-    private const int LapsedAtOnce = 100;
+    private const int LapsedAtOnce = 1000;
     private long _now;
 
     public override async ValueTask<GroupReads> BeginAsync(Group group, CommitMark mark, CancellationToken cancellationToken)
     {
         CommitSent = false;
+        await BeginTransactionAsync(cancellationToken).ConfigureAwait(false);
+
+        // After the wait for the lock: a lease must not be half over when it begins.
         _now = clock.Now;
         var reads = new GroupReads { Now = _now };
-        await BeginTransactionAsync(cancellationToken).ConfigureAwait(false);
         if (group.Writes.Count > 0)
         {
             reads.LastVersion = await BumpAsync(group.Writes.Count, mark, cancellationToken).ConfigureAwait(false);

@@ -21,6 +21,9 @@ internal sealed class Session(DbContext context, DbTransaction? transaction = nu
 
     public int? CommandTimeout { get; init; }
 
+    /// <summary>What is done to the connection before it is closed.</summary>
+    public Action<DbConnection>? Closing { get; init; }
+
     public Statement Statement(string text)
     {
         if (!_statements.TryGetValue(text, out var statement))
@@ -91,6 +94,7 @@ internal sealed class Session(DbContext context, DbTransaction? transaction = nu
 
         if (Transaction is null)
         {
+            Closing?.Invoke(Connection);
             context.Dispose();
         }
     }
@@ -109,6 +113,7 @@ internal sealed class Session(DbContext context, DbTransaction? transaction = nu
 
         if (Transaction is null)
         {
+            Closing?.Invoke(Connection);
             await context.DisposeAsync().ConfigureAwait(false);
         }
     }

@@ -30,13 +30,20 @@ internal static class FailureColumns
     {
         try
         {
-            var keys = JsonSerializer.Deserialize<List<List<byte>>?>(text)?.ConvertAll(static key => key.ToArray()) ?? [];
-            return keys.TrueForAll(static key => key.Length > 0 && KvKey.FromStored(key).IsDecodable) ? keys : null;
+            var keys = JsonSerializer.Deserialize<List<List<byte>?>?>(text)?.ConvertAll(static key => key?.ToArray() ?? []) ?? [];
+            return keys.TrueForAll(static key => key.Length is > 0 and <= KvLimits.MaxKeySize && KvKey.FromStored(key).IsDecodable) ? keys : null;
         }
         catch (JsonException)
         {
             return null;
         }
+    }
+
+    /// <summary>Where a message goes that names no keys: under its topic and its id, or its id alone where a topic makes the key too long.</summary>
+    public static byte[] DeadLetterKey(KvKey prefix, ClaimedMessage message)
+    {
+        var key = prefix.Append(message.Topic, message.Fence.Id).Encoded;
+        return (key.Length <= KvLimits.MaxKeySize ? key : prefix.Append(message.Fence.Id).Encoded).ToArray();
     }
 
     /// <summary>The write that moves a message from the queue under its keys.</summary>

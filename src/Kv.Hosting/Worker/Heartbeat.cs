@@ -8,24 +8,33 @@ namespace Kv.Worker;
 /// <remarks>On a thread and a connection of its own: handlers that block threads or take all pooled connections cannot hold it up.</remarks>
 internal sealed class Heartbeat : IDisposable
 {
-    private readonly ConcurrentDictionary<string, HeldMessage> _held;
+    // Who cannot extend a lease must not believe in it to its last moment: others may take the message then.
+    private const double Trusted = 0.9;
+    private static readonly TimeSpan Patience = TimeSpan.FromSeconds(5);
+    private readonly ConcurrentDictionary<Fence, HeldMessage> _held;
     private readonly MessageQueue _queue;
     private readonly string _owner;
     private readonly TimeSpan _lease;
     private readonly ILogger _logger;
-    private readonly AutoResetEvent _wake = new(false);
-    private readonly ITimer? _timer;
+    private readonly Lock _beating = new();
+    private readonly object _wake = new();
+    private readonly ITimer _timer;
     private readonly Thread _thread;
+    private readonly bool _injected;
     private LeaseKeeper? _keeper;
-    private volatile bool _stop;
+    private bool _due;
+    private bool _stop;
 
-    public Heartbeat(ConcurrentDictionary<string, HeldMessage> held, MessageQueue queue, string owner, TimeSpan lease, ILogger logger)
+    public Heartbeat(ConcurrentDictionary<Fence, HeldMessage> held, MessageQueue queue, string owner, TimeSpan lease, ILogger logger)
     {
         (_held, _queue, _owner, _lease, _logger) = (held, queue, owner, lease, logger);
-
-        // The system's timers run on the thread pool, which handlers may starve; the thread's own wait does not. An injected clock needs a timer.
-        _timer = ReferenceEquals(queue.Time, TimeProvider.System) ? null : queue.Time.CreateTimer(_ => _wake.Set(), null, lease / 3, lease / 3);
         _thread = new Thread(Run) { IsBackground = true, Name = "Kv heartbeat" };
+
+        // The system's timers run on the thread pool, which handlers may starve; the thread's own wait does not. So there the timer is but a
+        // second watchdog, for a thread that hangs in the network. An injected clock needs one to wake the thread.
+        _injected = !ReferenceEquals(queue.Time, TimeProvider.System);
+        var period = _injected ? lease / 3 : lease / 20;
+        _timer = queue.Time.CreateTimer(_ => Tick(), null, period, period);
     }
 
     public void Start() => _thread.Start();
@@ -34,76 +43,149 @@ internal sealed class Heartbeat : IDisposable
     /// <returns>Whether it was done.</returns>
     public bool Beat()
     {
-        var held = _held.Values.Where(static h => !h.IsFinishing && !h.IsLost).ToList();
-        var done = held.Count == 0 || TryExtend(held);
-
-        // Who cannot extend a lease must not believe in it to its last moment: others may take the message then.
-        foreach (var message in held.Where(h => h.SinceLeased > _lease * 0.9))
+        lock (_beating)
         {
-            message.Lose();
+            var held = _held.Values.Where(static h => !h.IsLost).ToList();
+            var done = held.Count == 0 || TryExtend(held);
+            GiveUpOutdated();
+            return done;
         }
-
-        return done;
     }
 
     public void Dispose()
     {
-        _stop = true;
-        _wake.Set();
-        if (_thread.IsAlive)
-        {
-            _thread.Join();
-        }
+        _timer.Dispose();
+        Wake(stop: true);
 
-        _timer?.Dispose();
-        _keeper?.Dispose();
-        _wake.Dispose();
+        // A thread that hangs in the network closes its connection by itself when it comes back.
+        if (!_thread.IsAlive || _thread.Join(Patience))
+        {
+            Close();
+        }
     }
 
     private void Run()
     {
-        var healthy = true;
-        while (!_stop)
+        var done = true;
+        while (TryWait(_injected ? Timeout.InfiniteTimeSpan : done ? _lease / 3 : _lease / 20))
         {
-            _wake.WaitOne(_timer is not null ? Timeout.InfiniteTimeSpan : healthy ? _lease / 3 : _lease / 20);
-            if (!_stop)
+            try
             {
-                healthy = Beat();
+                done = Beat();
             }
+            catch (Exception error)
+            {
+                // Nothing may end this thread: an exception here would end the process.
+                WorkerLog.HeartbeatFailed(_logger, error);
+                done = false;
+            }
+        }
+
+        Close();
+    }
+
+    private void Tick()
+    {
+        if (_injected)
+        {
+            Wake(stop: false);
+        }
+        else
+        {
+            GiveUpOutdated();
+        }
+    }
+
+    private void GiveUpOutdated()
+    {
+        foreach (var message in _held.Values.Where(h => !h.IsLost && h.SinceLeased > _lease * Trusted))
+        {
+            message.Lose();
         }
     }
 
     private bool TryExtend(List<HeldMessage> held)
     {
-        var sentAt = _queue.Time.GetTimestamp();
+        var started = TimeProvider.System.GetTimestamp();
+        while (true)
+        {
+            var sentAt = _queue.Time.GetTimestamp();
+            try
+            {
+                _keeper ??= _queue.OpenLeaseKeeper();
+                Tell(held, _keeper.Extend([.. held.Select(static h => h.Message.Fence)], _owner, _lease), sentAt);
+                return true;
+            }
+            catch (Exception error) when (_keeper is not null && _keeper.IsBusy(error) && TimeProvider.System.GetElapsedTime(started) < _lease / 6)
+            {
+                // On SQLite a busy writer leaves the lock free for moments only; who looks for one rarely never meets it.
+                if (!TryWait(TimeSpan.FromMilliseconds(Random.Shared.Next(1, 6)), early: false))
+                {
+                    return false;
+                }
+            }
+            catch (Exception error)
+            {
+                Close();
+                WorkerLog.HeartbeatFailed(_logger, error);
+                return false;
+            }
+        }
+    }
+
+    private static void Tell(List<HeldMessage> held, HashSet<Fence> still, long sentAt)
+    {
+        foreach (var message in held)
+        {
+            if (still.Contains(message.Message.Fence))
+            {
+                message.Extended(sentAt);
+            }
+            else if (!message.IsFinishing)
+            {
+                message.Lose();
+            }
+        }
+    }
+
+    private void Close()
+    {
+        var keeper = Interlocked.Exchange(ref _keeper, null);
         try
         {
-            _keeper ??= _queue.OpenLeaseKeeper();
-            var still = _keeper.Extend([.. held.Select(static h => h.Message.Fence)], _owner, _lease);
-            foreach (var message in held)
-            {
-                if (still.Contains(message.Message.Fence))
-                {
-                    message.Extended(sentAt);
-                }
-                else if (!message.IsFinishing)
-                {
-                    message.Lose();
-                }
-            }
-
-            return true;
+            keeper?.Dispose();
         }
-        catch (Exception error)
+        catch (Exception error) when (error is System.Data.Common.DbException or InvalidOperationException or IOException)
         {
-            if (_keeper is null || !_keeper.IsBusy(error))
+            WorkerLog.HeartbeatFailed(_logger, error);
+        }
+    }
+
+    private void Wake(bool stop)
+    {
+        lock (_wake)
+        {
+            _stop |= stop;
+            _due = true;
+            Monitor.PulseAll(_wake);
+        }
+    }
+
+    /// <summary>Waits for the next beat.</summary>
+    /// <param name="longest">How long at most.</param>
+    /// <param name="early">Whether a beat that falls due ends the wait.</param>
+    /// <returns>False when it is over.</returns>
+    private bool TryWait(TimeSpan longest, bool early = true)
+    {
+        lock (_wake)
+        {
+            if (!_stop && !(early && _due))
             {
-                _keeper?.Dispose();
-                _keeper = null;
-                WorkerLog.HeartbeatFailed(_logger, error);
+                Monitor.Wait(_wake, longest);
             }
 
-            return false;
+            _due &= !early;
+            return !_stop;
         }
     }
 }

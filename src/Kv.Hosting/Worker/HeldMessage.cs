@@ -3,10 +3,16 @@ using Kv.Engine;
 namespace Kv.Worker;
 
 /// <summary>A message that this worker holds, from its claim to its end.</summary>
-internal sealed class HeldMessage(ClaimedMessage message, MessageQueue queue, TimeProvider time) : IDisposable
+/// <param name="message">The message.</param>
+/// <param name="queue">Where it came from.</param>
+/// <param name="claimedAt">When the claim was sent, on the monotonic clock: the lease counts from no later than that.</param>
+internal sealed class HeldMessage(ClaimedMessage message, MessageQueue queue, long claimedAt) : IAsyncDisposable
 {
     private readonly CancellationTokenSource _interrupt = new();
-    private long _leasedAt = time.GetTimestamp();
+    private readonly Lock _gate = new();
+    private Task _interrupting = Task.CompletedTask;
+    private long _leasedAt = claimedAt;
+    private bool _ended;
     private volatile bool _finishing;
     private volatile bool _lost;
 
@@ -21,6 +27,12 @@ internal sealed class HeldMessage(ClaimedMessage message, MessageQueue queue, Ti
     /// <summary>The message left the queue with a write of its handler.</summary>
     public bool IsCompleted { get; private set; }
 
+    /// <summary>A write of the handler may have taken the message out of the queue; nobody could find out.</summary>
+    public bool IsUnsure { get; private set; }
+
+    /// <summary>The worker stops, and gave the message back while its handler was still running.</summary>
+    public bool IsReleased { get; set; }
+
     public bool IsLost => _lost;
 
     /// <summary>Whether the message is on its way out of the queue, so that not finding it there means nothing.</summary>
@@ -31,17 +43,27 @@ internal sealed class HeldMessage(ClaimedMessage message, MessageQueue queue, Ti
     }
 
     /// <summary>How long ago the lease was asked for that is known to be granted.</summary>
-    public TimeSpan SinceLeased => time.GetElapsedTime(Interlocked.Read(ref _leasedAt));
+    public TimeSpan SinceLeased => queue.Time.GetElapsedTime(Interlocked.Read(ref _leasedAt));
 
     /// <summary>A lease that counts from the moment at which its extension was sent.</summary>
     public void Extended(long sentAt) => Interlocked.Exchange(ref _leasedAt, sentAt);
 
-    public void Interrupt() => _interrupt.Cancel();
+    /// <summary>Asks the handler to stop. What waits for its token runs on the thread pool, so it can neither block nor break the caller.</summary>
+    public void Interrupt()
+    {
+        lock (_gate)
+        {
+            if (!_ended && !_interrupt.IsCancellationRequested)
+            {
+                _interrupting = _interrupt.CancelAsync();
+            }
+        }
+    }
 
     public void Lose()
     {
         _lost = true;
-        _interrupt.Cancel();
+        Interrupt();
     }
 
     public async ValueTask<KvCommitResult> CompleteAsync(KvAtomic atomic, CancellationToken cancellationToken)
@@ -60,11 +82,35 @@ internal sealed class HeldMessage(ClaimedMessage message, MessageQueue queue, Ti
             IsCompleted = result.Succeeded;
             return result;
         }
+        catch (KvCommitUnknownException)
+        {
+            IsUnsure = true;
+            throw;
+        }
         finally
         {
-            IsFinishing = IsCompleted;
+            IsFinishing = IsCompleted || IsUnsure;
         }
     }
 
-    public void Dispose() => _interrupt.Dispose();
+    /// <summary>Ends the token's life. From here on nobody is interrupted.</summary>
+    /// <exception cref="AggregateException">Something that waited for the token threw.</exception>
+    public async ValueTask DisposeAsync()
+    {
+        Task interrupting;
+        lock (_gate)
+        {
+            _ended = true;
+            interrupting = _interrupting;
+        }
+
+        try
+        {
+            await interrupting.ConfigureAwait(false);
+        }
+        finally
+        {
+            _interrupt.Dispose();
+        }
+    }
 }

@@ -8,35 +8,54 @@ using Microsoft.Extensions.Options;
 namespace Kv.Worker;
 
 /// <summary>The hosted service: takes due messages, as many as it has room for, and sees each through.</summary>
-internal sealed class KvWorker : BackgroundService
+internal sealed class KvWorker : BackgroundService, IAsyncDisposable
 {
+    private const long Day = 24 * 60 * 60 * 1000;
     private static readonly TimeSpan LastWords = TimeSpan.FromSeconds(2);
-    private readonly ConcurrentDictionary<string, HeldMessage> _held = new(StringComparer.Ordinal);
+    private static readonly TimeSpan FirstPause = TimeSpan.FromMilliseconds(100);
+    private static readonly TimeSpan LongestPause = TimeSpan.FromSeconds(2);
+    private readonly ConcurrentDictionary<Fence, HeldMessage> _held = [];
     private readonly Signal _wake = new();
+    private readonly TaskCompletionSource _hurry = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private readonly string _owner = Guid.NewGuid().ToString("N");
     private readonly KvStore _store;
     private readonly MessageQueue _queue;
     private readonly MessageRunner _runner;
     private readonly KvWorkerOptions _options;
+    private readonly WorkerHealth _health;
+    private readonly SteadyClock _clock;
     private readonly ILogger _logger;
     private readonly string[] _topics;
     private long? _recoveredAt;
     private int _nextTopic;
 
-    public KvWorker(KvStore store, HandlerRegistry handlers, IServiceScopeFactory scopes, IOptions<KvWorkerOptions> options, ILoggerFactory loggers)
+    public KvWorker(
+        KvStore store, HandlerRegistry handlers, IServiceScopeFactory scopes, IOptions<KvWorkerOptions> options, WorkerHealth health, ILoggerFactory loggers)
     {
-        (_store, _queue, _options, _logger) = (store, store.Engine.Queue, options.Value, loggers.CreateLogger("Kv.Worker"));
+        (_store, _queue, _options, _health, _logger) = (store, store.Engine.Queue, options.Value, health, loggers.CreateLogger("Kv.Worker"));
         _topics = [.. handlers.Topics];
+        _clock = new SteadyClock(_queue.Time, _options.Lease);
         _runner = new MessageRunner(store, _queue, handlers, scopes, _options, _logger);
+        Heartbeat = new Heartbeat(_held, _queue, _owner, _options.Lease, _logger);
     }
 
     /// <summary>The messages that this worker holds.</summary>
     public IReadOnlyCollection<HeldMessage> Held => [.. _held.Values];
 
+    public Heartbeat Heartbeat { get; }
+
+    private TimeProvider Time => _queue.Time;
+
     /// <summary>Takes what is due and what there is room for.</summary>
     /// <returns>How long until there may be more, unless the worker is woken before.</returns>
     public async Task<TimeSpan> RunRoundAsync(CancellationToken cancellationToken)
     {
+        await _store.Engine.OpenAsync(cancellationToken).ConfigureAwait(false);
+        if (!_queue.ServerJudges && _clock.HasStepped())
+        {
+            WorkerLog.ClockStepped(_logger, _options.Lease);
+        }
+
         var room = _options.Concurrency - _held.Count;
         if (room <= 0)
         {
@@ -45,28 +64,58 @@ internal sealed class KvWorker : BackgroundService
 
         // A look costs no write: an idle worker takes no lock and commits nothing.
         var (due, lapse) = await _queue.NextDueAsync(_topics, cancellationToken).ConfigureAwait(false);
-        var recover = lapse <= 0 && (_recoveredAt is null || _queue.Time.GetElapsedTime(_recoveredAt.Value) >= _options.RecoverInterval);
+        var untilRecovery = UntilRecovery(lapse);
+        var recover = untilRecovery <= TimeSpan.Zero;
         if (due is not <= 0 && !recover)
         {
-            return Next(due, lapse);
+            return Earliest(due is { } wait ? Milliseconds(wait) : null, untilRecovery);
         }
 
-        if (recover)
-        {
-            _recoveredAt = _queue.Time.GetTimestamp();
-        }
-
+        // The lease counts from before the claim is sent, and so ends here no later than in the database.
+        var sentAt = Time.GetTimestamp();
+        _recoveredAt = recover ? sentAt : _recoveredAt;
         var claimed = await _queue.ClaimAsync(TopicsInTurn(), room, _owner, _options.Lease, recover, cancellationToken).ConfigureAwait(false);
         foreach (var message in claimed)
         {
-            Start(message);
+            Start(message, sentAt);
         }
 
-        return claimed.Count == room ? _options.PollInterval : TimeSpan.Zero;
+        // Nothing: others are taking what is due, or hold it locked.
+        return claimed.Count > 0 || recover ? TimeSpan.Zero : Earliest(FirstPause);
     }
 
     /// <summary>Waits until all messages that are held now have ended.</summary>
     public Task WhenIdleAsync() => Task.WhenAll(_held.Values.Select(static h => h.Running));
+
+    /// <summary>Stops claiming, and lets handlers finish: for the time of the options, or less if the host has less.</summary>
+    public override async Task StopAsync(CancellationToken cancellationToken)
+    {
+        var hurry = cancellationToken.UnsafeRegister(static source => ((TaskCompletionSource)source!).TrySetResult(), _hurry);
+        await using (hurry.ConfigureAwait(false))
+        {
+            await base.StopAsync(cancellationToken).ConfigureAwait(false);
+
+            // The host disposes of the store next, and what is still held then could not be given back.
+            await (ExecuteTask ?? Task.CompletedTask).WaitAsync(LastWords * 3, TimeProvider.System, CancellationToken.None)
+                .ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+        }
+    }
+
+    /// <summary>For a container that is disposed of without its host having stopped: what is held is given back.</summary>
+    public async ValueTask DisposeAsync()
+    {
+        await StopAsync(new CancellationToken(canceled: true)).ConfigureAwait(false);
+        Dispose();
+    }
+
+    public override void Dispose()
+    {
+        base.Dispose();
+        if (ExecuteTask is null or { IsCompleted: true })
+        {
+            Heartbeat.Dispose();
+        }
+    }
 
     protected override async Task ExecuteAsync(CancellationToken stoppingToken)
     {
@@ -76,17 +125,18 @@ internal sealed class KvWorker : BackgroundService
             return;
         }
 
-        await _store.Engine.OpenAsync(stoppingToken).ConfigureAwait(false);
         WorkerLog.Started(_logger, _owner, string.Join(", ", _topics), _options.Concurrency);
         _queue.MessagesQueued += _wake.Set;
-        using var heartbeat = new Heartbeat(_held, _queue, _owner, _options.Lease, _logger);
-        heartbeat.Start();
+        Heartbeat.Start();
         try
         {
             while (!stoppingToken.IsCancellationRequested)
             {
                 var wait = await TryRoundAsync(stoppingToken).ConfigureAwait(false);
-                await _wake.WaitAsync(wait, _queue.Time, stoppingToken).ConfigureAwait(false);
+                if (wait > TimeSpan.Zero)
+                {
+                    await _wake.WaitAsync(wait, Time, stoppingToken).ConfigureAwait(false);
+                }
             }
         }
         catch (OperationCanceledException) when (stoppingToken.IsCancellationRequested)
@@ -97,27 +147,33 @@ internal sealed class KvWorker : BackgroundService
         {
             _queue.MessagesQueued -= _wake.Set;
             await DrainAsync().ConfigureAwait(false);
+            Heartbeat.Dispose();
         }
     }
 
-    // The loop outlives any error of the database.
+    // The loop outlives any error of the database, from its start on.
     private async Task<TimeSpan> TryRoundAsync(CancellationToken stoppingToken)
     {
         try
         {
-            return await RunRoundAsync(stoppingToken).ConfigureAwait(false);
+            var wait = await RunRoundAsync(stoppingToken).ConfigureAwait(false);
+            _health.Succeeded();
+            return wait;
         }
         catch (Exception error) when (!stoppingToken.IsCancellationRequested)
         {
-            WorkerLog.RoundFailed(_logger, error, _options.PollInterval);
-            return _options.PollInterval;
+            var failures = _health.Failed(error, Time);
+            var wait = FirstPause * Math.Pow(2, Math.Min(failures - 1, 10));
+            wait = wait < LongestPause ? wait : LongestPause;
+            WorkerLog.RoundFailed(_logger, error, wait);
+            return wait;
         }
     }
 
-    private void Start(ClaimedMessage message)
+    private void Start(ClaimedMessage message, long claimedAt)
     {
-        var held = new HeldMessage(message, _queue, _queue.Time);
-        _held[message.Fence.Id] = held;
+        var held = new HeldMessage(message, _queue, claimedAt);
+        _held[message.Fence] = held;
         held.Running = Task.Run(() => RunAsync(held));
     }
 
@@ -126,11 +182,15 @@ internal sealed class KvWorker : BackgroundService
         try
         {
             await _runner.RunAsync(held).ConfigureAwait(false);
+            await held.DisposeAsync().ConfigureAwait(false);
+        }
+        catch (AggregateException error)
+        {
+            WorkerLog.InterruptFailed(_logger, error, held.Message.Fence.Id, held.Message.Topic);
         }
         finally
         {
-            _held.TryRemove(new(held.Message.Fence.Id, held));
-            held.Dispose();
+            _held.TryRemove(new(held.Message.Fence, held));
             _wake.Set();
         }
     }
@@ -138,27 +198,37 @@ internal sealed class KvWorker : BackgroundService
     /// <summary>Lets handlers finish, then asks them to stop, then gives back what is left.</summary>
     private async Task DrainAsync()
     {
-        await WaitAsync(_options.ShutdownTimeout).ConfigureAwait(false);
+        if (!_held.IsEmpty)
+        {
+            Task over = Task.WhenAny(WhenIdleAsync(), _hurry.Task);
+            await over.WaitAsync(_options.ShutdownTimeout, Time).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+        }
+
         foreach (var held in _held.Values)
         {
             held.Interrupt();
         }
 
-        await WaitAsync(LastWords).ConfigureAwait(false);
+        // What is left is code that runs, or a database that does not answer: no injected clock moves these.
+        await TryWaitAsync(WhenIdleAsync()).ConfigureAwait(false);
         var left = _held.Values.Where(static h => !h.IsFinishing && !h.IsLost).ToList();
-        foreach (var held in left)
+        await TryWaitAsync(Task.WhenAll(left.Select(GiveBackAsync))).ConfigureAwait(false);
+        WorkerLog.Stopped(_logger, _owner, left.Count);
+
+        static async Task TryWaitAsync(Task task) =>
+            await task.WaitAsync(LastWords, TimeProvider.System).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+    }
+
+    private async Task GiveBackAsync(HeldMessage held)
+    {
+        held.IsFinishing = held.IsReleased = true;
+        try
         {
             await _runner.ReleaseAsync(held).ConfigureAwait(false);
         }
-
-        WorkerLog.Stopped(_logger, _owner, left.Count);
-    }
-
-    private async Task WaitAsync(TimeSpan longest)
-    {
-        if (!_held.IsEmpty)
+        catch (Exception error)
         {
-            await WhenIdleAsync().WaitAsync(longest, _queue.Time).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+            WorkerLog.ReleaseFailed(_logger, error, held.Message.Fence.Id, held.Message.Topic);
         }
     }
 
@@ -169,17 +239,35 @@ internal sealed class KvWorker : BackgroundService
         return [.. _topics[_nextTopic..], .. _topics[.._nextTopic]];
     }
 
-    private TimeSpan Next(long? due, long? lapse)
+    /// <summary>How long until lapsed messages are to be put back; null if none is held.</summary>
+    private TimeSpan? UntilRecovery(long? lapse)
     {
-        var wait = _options.PollInterval;
-        foreach (var known in new[] { due, lapse })
+        if (lapse is not { } milliseconds)
         {
-            if (known is > 0 && known < wait.TotalMilliseconds)
-            {
-                wait = TimeSpan.FromMilliseconds(known.Value);
-            }
+            return null;
         }
 
-        return wait;
+        if (!_queue.ServerJudges && !_clock.IsSteady)
+        {
+            return _options.PollInterval;
+        }
+
+        var untilLapse = Milliseconds(milliseconds);
+        var untilTurn = _recoveredAt is { } at ? _options.RecoverInterval - Time.GetElapsedTime(at) : TimeSpan.Zero;
+        return untilLapse > untilTurn ? untilLapse : untilTurn;
+    }
+
+    // Other programs have put in times that no TimeSpan can hold.
+    private static TimeSpan Milliseconds(long milliseconds) => TimeSpan.FromMilliseconds(Math.Clamp(milliseconds, -Day, Day));
+
+    private TimeSpan Earliest(params ReadOnlySpan<TimeSpan?> waits)
+    {
+        var earliest = _options.PollInterval;
+        foreach (var wait in waits)
+        {
+            earliest = wait < earliest ? wait.Value : earliest;
+        }
+
+        return earliest;
     }
 }

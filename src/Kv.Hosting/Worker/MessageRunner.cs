@@ -10,6 +10,7 @@ internal sealed class MessageRunner(
     KvStore store, MessageQueue queue, HandlerRegistry handlers, IServiceScopeFactory scopes, KvWorkerOptions options, ILogger logger)
 {
     private static readonly ActivitySource Source = new("Kv");
+    private static readonly TimeSpan Pause = TimeSpan.FromMilliseconds(500);
 
     public async Task RunAsync(HeldMessage held)
     {
@@ -37,12 +38,22 @@ internal sealed class MessageRunner(
                 WorkerLog.ThrewAfterCompletion(logger, error, message.Fence.Id, message.Topic);
             }
         }
-        else if (held.IsLost || error is KvException { Kind: KvError.LeaseLost })
+        else if (held.IsReleased)
+        {
+            WorkerLog.EndedAfterRelease(logger, message.Fence.Id, message.Topic);
+        }
+        else if (held.IsUnsure)
+        {
+            // Either the write took the message out of the queue, or the message is still here as it was: the fence tells.
+            await FinishAsync(held, () => ReleaseAsync(held), unsure: true).ConfigureAwait(false);
+        }
+        else if (error is KvException { Kind: KvError.LeaseLost })
         {
             WorkerLog.LeaseLost(logger, message.Fence.Id, message.Topic);
         }
         else if (error is null)
         {
+            // Tried even when the lease is no longer trusted: the fence refuses it if others have the message.
             await FinishAsync(held, () => queue.CompleteAsync(message.Fence, CancellationToken.None)).ConfigureAwait(false);
         }
         else if (held.Interrupted.IsCancellationRequested)
@@ -57,11 +68,16 @@ internal sealed class MessageRunner(
     }
 
     /// <summary>Gives a message back as it was.</summary>
-    public ValueTask<bool> ReleaseAsync(HeldMessage held)
+    public async ValueTask<bool> ReleaseAsync(HeldMessage held)
     {
         var message = held.Message;
-        WorkerLog.Released(logger, message.Fence.Id, message.Topic);
-        return queue.RequeueAsync(message.Fence, TimeSpan.Zero, message.Backoff, message.Attempt, CancellationToken.None);
+        var released = await queue.RequeueAsync(message.Fence, TimeSpan.Zero, message.Backoff, message.Attempt, CancellationToken.None).ConfigureAwait(false);
+        if (released)
+        {
+            WorkerLog.Released(logger, message.Fence.Id, message.Topic);
+        }
+
+        return released;
     }
 
     private async Task<Exception?> TryHandleAsync(HeldMessage held, HandleMessage handle)
@@ -69,20 +85,33 @@ internal sealed class MessageRunner(
         var message = held.Message;
         using var activity = Source.StartActivity(
             $"handle {message.Type}", ActivityKind.Consumer, default(ActivityContext), links: ActivityContext.TryParse(message.Trace, null, out var origin) ? [new(origin)] : []);
+        var scope = scopes.CreateAsyncScope();
         try
         {
-            var scope = scopes.CreateAsyncScope();
-            await using (scope.ConfigureAwait(false))
-            {
-                var context = new KvMessageContext(held, store, scope.ServiceProvider);
-                await handle(store.Serializer, context, held.Interrupted).ConfigureAwait(false);
-                return null;
-            }
+            await handle(store.Serializer, new KvMessageContext(held, store, scope.ServiceProvider), held.Interrupted).ConfigureAwait(false);
+            return null;
         }
         catch (Exception error)
         {
             activity?.SetStatus(ActivityStatusCode.Error, error.Message);
             return error;
+        }
+        finally
+        {
+            await DisposeAsync(scope, message).ConfigureAwait(false);
+        }
+    }
+
+    // What the handler did is done: a service that cannot be disposed of must not have it done again.
+    private async ValueTask DisposeAsync(AsyncServiceScope scope, ClaimedMessage message)
+    {
+        try
+        {
+            await scope.DisposeAsync().ConfigureAwait(false);
+        }
+        catch (Exception error)
+        {
+            WorkerLog.DisposeFailed(logger, error, message.Fence.Id, message.Topic);
         }
     }
 
@@ -100,8 +129,14 @@ internal sealed class MessageRunner(
             return await UndeliveredAsync(held, error).ConfigureAwait(false);
         }
 
-        WorkerLog.Retried(logger, error, message.Fence.Id, message.Topic, message.Attempt + 1, waits[0]);
-        return await queue.RequeueAsync(message.Fence, waits[0], FailureColumns.Format(waits.Skip(1)), message.Attempt + 1, CancellationToken.None).ConfigureAwait(false);
+        var rest = FailureColumns.Format(waits.Skip(1));
+        var requeued = await queue.RequeueAsync(message.Fence, waits[0], rest, message.Attempt + 1, CancellationToken.None).ConfigureAwait(false);
+        if (requeued)
+        {
+            WorkerLog.Retried(logger, error, message.Fence.Id, message.Topic, message.Attempt + 1, waits[0]);
+        }
+
+        return requeued;
     }
 
     private async ValueTask<bool> UndeliveredAsync(HeldMessage held, Exception error)
@@ -115,7 +150,7 @@ internal sealed class MessageRunner(
 
         if (keys is not { Count: > 0 })
         {
-            keys = [options.DeadLetterPrefix.Append(message.Topic, message.Fence.Id).Encoded.ToArray()];
+            keys = [FailureColumns.DeadLetterKey(options.DeadLetterPrefix, message)];
         }
 
         await queue.CommitAsync(FailureColumns.MoveTo(keys, message), CancellationToken.None).ConfigureAwait(false);
@@ -123,37 +158,46 @@ internal sealed class MessageRunner(
         return true;
     }
 
-    // The end of a message is written as long as the lease lasts; after that it is somebody else's.
-    private async Task FinishAsync(HeldMessage held, Func<ValueTask<bool>> finish)
+    /// <summary>Writes the end of a message, for as long as its lease lasts: after that it is somebody else's.</summary>
+    /// <param name="held">The message.</param>
+    /// <param name="finish">Writes it, and says whether the message was still held.</param>
+    /// <param name="unsure">Whether a write may have taken the message away before: then not finding it means that all is done.</param>
+    private async Task FinishAsync(HeldMessage held, Func<ValueTask<bool>> finish, bool unsure = false)
     {
         var message = held.Message;
         held.IsFinishing = true;
-        while (!held.IsLost)
+        while (true)
         {
             try
             {
-                if (await finish().ConfigureAwait(false))
+                if (!await finish().ConfigureAwait(false) && !unsure)
                 {
-                    return;
+                    WorkerLog.LeaseLost(logger, message.Fence.Id, message.Topic);
                 }
 
-                break;
+                return;
             }
             catch (KvException error) when (error.Kind == KvError.LeaseLost)
             {
-                break;
+                if (!unsure)
+                {
+                    WorkerLog.LeaseLost(logger, message.Fence.Id, message.Topic);
+                }
+
+                return;
             }
-            catch (ObjectDisposedException)
+            catch (Exception error) when (error is ObjectDisposedException || held.IsLost || held.SinceLeased > options.Lease)
             {
+                WorkerLog.NotFinished(logger, error, message.Fence.Id, message.Topic);
                 return;
             }
             catch (Exception error)
             {
+                // The store's own errors say that nothing was written, except for the one that says that nobody knows.
+                unsure |= error is not KvException { Kind: not KvError.CommitUnknown };
                 WorkerLog.FinishRetried(logger, error, message.Fence.Id, message.Topic);
-                await Task.Delay(TimeSpan.FromMilliseconds(500), TimeProvider.System, CancellationToken.None).ConfigureAwait(false);
+                await Task.Delay(Pause, TimeProvider.System, CancellationToken.None).ConfigureAwait(false);
             }
         }
-
-        WorkerLog.LeaseLost(logger, message.Fence.Id, message.Topic);
     }
 }

@@ -40,4 +40,22 @@ internal static partial class WorkerLog
 
     [LoggerMessage(112, LogLevel.Warning, "Finishing message {Id} of '{Topic}' failed; it is tried again while the lease lasts.")]
     public static partial void FinishRetried(ILogger logger, Exception error, string id, string topic);
+
+    [LoggerMessage(113, LogLevel.Warning, "What the handler of message {Id} of '{Topic}' used could not be disposed of; the message is handled all the same.")]
+    public static partial void DisposeFailed(ILogger logger, Exception error, string id, string topic);
+
+    [LoggerMessage(114, LogLevel.Warning, "The end of message {Id} of '{Topic}' could not be recorded; if it is still held, it is delivered again when its lease lapses.")]
+    public static partial void NotFinished(ILogger logger, Exception error, string id, string topic);
+
+    [LoggerMessage(115, LogLevel.Warning, "The handler of message {Id} of '{Topic}' ended after the message was given back; its end is not recorded. Let handlers end when their token is cancelled.")]
+    public static partial void EndedAfterRelease(ILogger logger, string id, string topic);
+
+    [LoggerMessage(116, LogLevel.Warning, "Something that waited for the token of message {Id} of '{Topic}' threw when it was cancelled.")]
+    public static partial void InterruptFailed(ILogger logger, Exception error, string id, string topic);
+
+    [LoggerMessage(117, LogLevel.Warning, "Giving back message {Id} of '{Topic}' failed; it is delivered again when its lease lapses.")]
+    public static partial void ReleaseFailed(ILogger logger, Exception error, string id, string topic);
+
+    [LoggerMessage(118, LogLevel.Warning, "The system's clock was set; lapsed leases are looked for again in {Lease}, when those that live have been extended.")]
+    public static partial void ClockStepped(ILogger logger, TimeSpan lease);
 }

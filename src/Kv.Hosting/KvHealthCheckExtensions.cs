@@ -1,0 +1,32 @@
+using Kv;
+using Kv.Worker;
+using Microsoft.Extensions.Diagnostics.HealthChecks;
+
+namespace Microsoft.Extensions.DependencyInjection;
+
+/// <summary>Registers the health check of a store and its worker.</summary>
+public static class KvHealthCheckExtensions
+{
+    /// <summary>
+    /// Healthy while the database answers, its schema is current and the worker, if there is one, gets on. A worker whose rounds fail makes it
+    /// degraded, and after 30 seconds unhealthy.
+    /// </summary>
+    /// <param name="health">The builder that <c>services.AddHealthChecks()</c> gives.</param>
+    /// <param name="name">The check's name.</param>
+    /// <param name="failureStatus">What is reported instead of unhealthy; null for unhealthy.</param>
+    /// <param name="tags">Tags to choose checks by.</param>
+    /// <returns>The same builder.</returns>
+    public static IHealthChecksBuilder AddKvStore(
+        this IHealthChecksBuilder health, string name = "kv", HealthStatus? failureStatus = null, IEnumerable<string>? tags = null)
+    {
+        ArgumentNullException.ThrowIfNull(health);
+        return health.Add(new HealthCheckRegistration(
+            name,
+            static provider => new StoreHealthCheck(
+                provider.GetService<KvStore>() ?? throw new InvalidOperationException(
+                    "There is no store to check. Add one: services.AddKvStore(db => db.UseSqlite(...))."),
+                provider.GetService<WorkerHealth>()),
+            failureStatus,
+            tags));
+    }
+}

@@ -1,0 +1,33 @@
+using Kv.Engine;
+using Microsoft.Extensions.Diagnostics.HealthChecks;
+
+namespace Kv.Worker;
+
+/// <summary>Whether the database answers and has the schema that this version wants, and whether the worker, if there is one, gets on.</summary>
+internal sealed class StoreHealthCheck(KvStore store, WorkerHealth? worker = null) : IHealthCheck
+{
+    private static readonly TimeSpan Patience = TimeSpan.FromSeconds(30);
+
+    public async Task<HealthCheckResult> CheckHealthAsync(HealthCheckContext context, CancellationToken cancellationToken = default)
+    {
+        try
+        {
+            // Not through the store's reader, which keeps trying for as long as its users would wait.
+            var database = store.Engine.CreateContext();
+            await using (database.ConfigureAwait(false))
+            {
+                await SchemaCheck.EnsureCurrentAsync(database, store.Engine.Dialect, cancellationToken).ConfigureAwait(false);
+            }
+        }
+        catch (Exception error) when (error is not OperationCanceledException || !cancellationToken.IsCancellationRequested)
+        {
+            return new HealthCheckResult(context.Registration.FailureStatus, $"The store cannot be used: {error.Message}", error);
+        }
+
+        var (failures, time, last) = worker?.Look(store.Engine.Clock.Time) ?? default;
+        var text = $"The worker failed {failures} times in a row, for {time.TotalSeconds:0} seconds: {last?.Message}";
+        return failures == 0 ? HealthCheckResult.Healthy()
+            : time < Patience ? HealthCheckResult.Degraded(text, last)
+            : new HealthCheckResult(context.Registration.FailureStatus, text, last);
+    }
+}

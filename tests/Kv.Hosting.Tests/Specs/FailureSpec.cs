@@ -1,0 +1,211 @@
+using System.Text;
+using Kv.TestKit;
+
+namespace Kv.Tests.Specs;
+
+public abstract class FailureSpec(KvDatabase database)
+{
+    private readonly ManualTime _time = new();
+    private readonly LogCollector _logs = new();
+    private readonly List<int> _attempts = [];
+
+    [Fact]
+    public async Task A_message_that_fails_is_tried_again_by_its_schedule()
+    {
+        await using var test = await FailingAsync();
+        await test.Store.EnqueueAsync(new Job(1), new() { BackoffSchedule = [TimeSpan.FromSeconds(2), TimeSpan.FromSeconds(10)], KeysIfUndelivered = [["dead"], ["too"]] });
+        var queued = Assert.Single(await test.QueuedAsync());
+
+        await test.SettleAsync();
+        var first = Assert.Single(await test.QueuedAsync());
+        Assert.Equal((_time.Milliseconds() + 2000, "[10000]", 1, queued.Id), (first.DueAt, first.BackoffSchedule, first.Attempt, first.Id));
+
+        _time.Advance(TimeSpan.FromMilliseconds(1999));
+        await test.SettleAsync();
+        Assert.Equal([1], _attempts);
+
+        _time.Advance(TimeSpan.FromMilliseconds(1));
+        await test.SettleAsync();
+        var second = Assert.Single(await test.QueuedAsync());
+        Assert.Equal((_time.Milliseconds() + 10_000, "[]", 2), (second.DueAt, second.BackoffSchedule, second.Attempt));
+        Assert.Equal(queued.EnqueuedAt, second.EnqueuedAt);
+
+        _time.Advance(TimeSpan.FromSeconds(10));
+        await test.SettleAsync();
+        Assert.Equal([1, 2, 3], _attempts);
+        await test.AssertEmptyAsync();
+        var (dead, too) = (await test.Store.GetAsync(["dead"]), await test.Store.GetAsync(["too"]));
+        Assert.Equal(queued.Data, dead!.Value.Bytes.ToArray());
+        Assert.Equal(queued.Encoding, dead.Value.Encoding);
+        Assert.Equal(new Job(1), dead.As<Job>());
+        Assert.Equal(dead.Versionstamp, too!.Versionstamp);
+        Assert.Empty(await test.DeadLettersAsync());
+    }
+
+    [Fact]
+    public async Task A_message_without_keys_is_kept_under_the_dead_letter_prefix()
+    {
+        await using var test = await FailingAsync();
+        await test.Store.EnqueueAsync(new Job(1), WorkerTesting.Once);
+        var id = Assert.Single(await test.QueuedAsync()).Id;
+
+        await test.SettleAsync();
+
+        Assert.Equal([1], _attempts);
+        Assert.Equal(new Job(1), await test.Store.GetAsync<Job>(["dead_letters", "job", id]));
+        Assert.Contains(_logs.Entries, e => e.Event == 105 && e.Text.Contains(id, StringComparison.Ordinal));
+        await test.AssertEmptyAsync();
+    }
+
+    [Fact]
+    public async Task A_payload_that_cannot_be_read_is_a_failed_attempt()
+    {
+        await using var test = await FailingAsync();
+        await test.Store.EnqueueAsync(new Job(1), new() { BackoffSchedule = [TimeSpan.Zero] });
+        await test.ExecuteAsync("update queue set data = {0}", Encoding.UTF8.GetBytes("{not json"));
+
+        await test.SettleAsync();
+
+        Assert.Empty(_attempts);
+        Assert.Contains(_logs.Entries, static e => e.Event == 104);
+        Assert.Equal("{not json", Encoding.UTF8.GetString(Assert.Single(await test.DeadLettersAsync()).Value.Bytes.Span));
+        await test.AssertEmptyAsync();
+    }
+
+    [Theory]
+    [InlineData("null")]
+    [InlineData("{\"number\":")]
+    [InlineData("[1,2]")]
+    public async Task Hostile_payloads_block_nothing(string payload)
+    {
+        var handled = 0;
+        await using var test = await database.CreateWorkerAsync(
+            worker => worker.Handle<Job>((_, _, _) => Task.FromResult(handled++)), _time, logs: _logs);
+        await test.Store.EnqueueAsync(new Job(1), WorkerTesting.Once);
+        await test.ExecuteAsync("update queue set data = {0}, encoding = 4", Encoding.UTF8.GetBytes(payload));
+        await test.Store.EnqueueAsync(new Job(2));
+
+        await test.SettleAsync();
+
+        Assert.Equal(1, handled);
+        Assert.Single(await test.DeadLettersAsync());
+    }
+
+    [Fact]
+    public async Task An_unknown_type_on_a_handled_topic_is_put_aside_at_once_and_blocks_nothing()
+    {
+        var handled = 0;
+        await using var test = await database.CreateWorkerAsync(
+            worker => worker.Handle<Job>((_, _, _) => Task.FromResult(handled++)), _time, logs: _logs);
+        await test.Store.EnqueueAsync("who am I", new() { Topic = "job" });
+        await test.Store.EnqueueAsync(new Job(1));
+
+        await test.SettleAsync();
+
+        Assert.Equal(1, handled);
+        Assert.Equal("who am I", Assert.Single(await test.DeadLettersAsync()).As<string>());
+        Assert.Contains(_logs.Entries, static e => e.Event == 105);
+        await test.AssertEmptyAsync();
+    }
+
+    [Theory]
+    [InlineData("backoff_schedule", "not json")]
+    [InlineData("backoff_schedule", "{\"a\":1}")]
+    [InlineData("backoff_schedule", "[null]")]
+    [InlineData("backoff_schedule", "[\"1\"]")]
+    [InlineData("backoff_schedule", "null")]
+    [InlineData("keys_if_undelivered", "not json")]
+    [InlineData("keys_if_undelivered", "[null]")]
+    [InlineData("keys_if_undelivered", "[[300]]")]
+    [InlineData("keys_if_undelivered", "[[]]")]
+    [InlineData("keys_if_undelivered", "[[9,9]]")]
+    [InlineData("keys_if_undelivered", "[2,98,0]")]
+    public async Task A_column_that_cannot_be_read_stops_nothing(string column, string text)
+    {
+        await using var test = await FailingAsync();
+        await test.Store.EnqueueAsync(new Job(1), WorkerTesting.Once);
+        await test.ExecuteAsync($"update queue set {column} = {{0}}", text);
+
+        await test.SettleAsync();
+
+        Assert.Single(_attempts);
+        Assert.Equal(new Job(1), Assert.Single(await test.DeadLettersAsync()).As<Job>());
+        Assert.Equal(text != "null", _logs.Entries.Any(e => e.Event == 109 && e.Text.Contains(column, StringComparison.Ordinal)));
+        await test.AssertEmptyAsync();
+    }
+
+    [Fact]
+    public async Task Waits_out_of_bounds_are_drawn_to_the_bounds()
+    {
+        await using var test = await FailingAsync();
+        await test.Store.EnqueueAsync(new Job(1), WorkerTesting.Once);
+        await test.ExecuteAsync("update queue set backoff_schedule = '[-5,1e300,0.5]'");
+
+        await test.SettleAsync();
+
+        Assert.Equal([1, 2], _attempts);
+        Assert.Equal(_time.Milliseconds() + (long)TimeSpan.FromDays(365).TotalMilliseconds, Assert.Single(await test.QueuedAsync()).DueAt);
+    }
+
+    [Fact]
+    public async Task A_key_or_a_topic_that_is_too_long_does_not_keep_a_message_from_its_end()
+    {
+        var topic = new string('t', 2100);
+        await using var test = await database.CreateWorkerAsync(
+            worker => worker.HandleTopic(topic, static (_, _) => throw new InvalidOperationException("No.")), _time, logs: _logs);
+        await test.Store.EnqueueAsync(new Job(1), WorkerTesting.Once);
+        await test.ExecuteAsync("update queue set topic = {0}, keys_if_undelivered = {1}", topic, $"[[2,{string.Join(',', Enumerable.Repeat(98, 3000))},0]]");
+
+        await test.SettleAsync();
+
+        Assert.Equal(new Job(1), Assert.Single(await test.DeadLettersAsync()).As<Job>());
+        await test.AssertEmptyAsync();
+    }
+
+    [Fact]
+    public async Task Due_times_at_the_ends_of_time_stop_nothing()
+    {
+        await using var test = await FailingAsync();
+        await test.Store.EnqueueAsync(new Job(1), WorkerTesting.Once);
+        await test.ExecuteAsync("update queue set ts = -1");
+        await test.Store.EnqueueAsync(new Job(2), WorkerTesting.Once);
+        await test.ExecuteAsync("update queue set ts = 9223372036854775807 where ts > 0");
+
+        await test.SettleAsync();
+
+        Assert.Single(_attempts);
+        Assert.Single(await test.QueuedAsync());
+    }
+
+    protected Task<KvTestStore> FailingAsync() => database.CreateWorkerAsync(
+        worker => worker.Handle<Job>((_, context, _) =>
+        {
+            _attempts.Add(context.Attempt);
+            throw new InvalidOperationException("Not today.");
+        }),
+        _time,
+        logs: _logs);
+
+    protected async Task Blob_in_the_place_of_text_is_read_as_text()
+    {
+        await using var test = await FailingAsync();
+        await test.Store.EnqueueAsync(new Job(1), WorkerTesting.Once);
+        await test.ExecuteAsync("update queue set keys_if_undelivered = cast('[[2,98,0]]' as blob), backoff_schedule = cast('[]' as blob)");
+        await test.Store.EnqueueAsync(new Job(2), WorkerTesting.Once);
+        await test.ExecuteAsync("update queue set keys_if_undelivered = x'ff00fe' where keys_if_undelivered = '[]'");
+
+        await test.SettleAsync();
+
+        Assert.Equal(new Job(1), await test.Store.GetAsync<Job>(["b"]));
+        Assert.Equal(new Job(2), Assert.Single(await test.DeadLettersAsync()).As<Job>());
+        await test.AssertEmptyAsync();
+    }
+}
+
+public sealed class SqliteFailureTests(SqliteDatabase database) : FailureSpec(database), IClassFixture<SqliteDatabase>
+{
+    [Fact]
+    public Task A_blob_in_the_place_of_text_is_read_as_text() => Blob_in_the_place_of_text_is_read_as_text();
+}
+
+public sealed class PostgresFailureTests(PostgresDatabase database) : FailureSpec(database), IClassFixture<PostgresDatabase>;

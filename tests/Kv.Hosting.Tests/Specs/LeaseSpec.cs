@@ -1,0 +1,297 @@
+using Kv.TestKit;
+using Kv.Worker;
+
+namespace Kv.Tests.Specs;
+
+public abstract class LeaseSpec(KvDatabase database)
+{
+    private static readonly TimeSpan Lease = TimeSpan.FromSeconds(30);
+    private readonly ManualTime _time = new();
+    private readonly LogCollector _logs = new();
+    private readonly Gate _gate = new();
+
+    [Fact]
+    public async Task A_lease_counts_from_the_claim_however_long_the_message_waited()
+    {
+        await using var test = await HoldingAsync();
+        await test.Store.EnqueueAsync(new Job(1));
+        _time.Advance(TimeSpan.FromHours(3));
+
+        await test.ClaimAsync();
+
+        var row = Assert.Single(await test.RunningAsync());
+        Assert.Equal(_time.Milliseconds() + 30_000, row.Deadline);
+        Assert.Equal((1L, 32, 0), (row.Claim, row.Owner.Length, row.Crashes));
+    }
+
+    [Fact]
+    public async Task A_handler_that_takes_longer_than_its_lease_keeps_its_message()
+    {
+        await using var test = await HoldingAsync();
+        await using var other = await HoldingAsync(test);
+        await test.Store.EnqueueAsync(new Job(1));
+        await test.ClaimAsync();
+        await _gate.Begun;
+
+        for (var i = 0; i < 12; i++)
+        {
+            _time.Advance(Lease / 3);
+            Assert.True(test.Worker().Heartbeat.Beat());
+            await other.ClaimAsync();
+            Assert.Equal(_time.Milliseconds() + 30_000, Assert.Single(await test.RunningAsync()).Deadline);
+        }
+
+        _gate.Open();
+        await test.IdleAsync();
+        Assert.False(_gate.Token.IsCancellationRequested);
+        Assert.Empty(other.Worker().Held);
+        await test.AssertEmptyAsync();
+    }
+
+    [Fact]
+    public async Task A_lapsed_lease_is_recovered_by_others_and_costs_no_attempt()
+    {
+        await using var crashed = await HoldingAsync();
+        await crashed.Store.EnqueueAsync(new Job(1), new() { BackoffSchedule = [TimeSpan.FromSeconds(7)] });
+        await crashed.ClaimAsync();
+        KvMessageContext? seen = null;
+        await using var other = await database.CreateWorkerAsync(worker => worker.Handle<Job>((_, context, _) => Task.FromResult(seen = context)), _time, beside: crashed);
+
+        await other.SettleAsync();
+        Assert.Null(seen);
+        _time.Advance(Lease);
+        await other.ClaimAsync();
+        var row = (await other.RunningAsync()).SingleOrDefault();
+        await other.IdleAsync();
+
+        Assert.True(row is null or { Crashes: 1, Claim: 2, Attempt: 0, BackoffSchedule: "[7000]" });
+        Assert.Equal(1, seen!.Attempt);
+        await other.AssertEmptyAsync();
+    }
+
+    [Fact]
+    public async Task A_message_that_takes_its_workers_down_again_and_again_is_undeliverable()
+    {
+        var runs = 0;
+        await using var test = await database.CreateWorkerAsync(
+            worker => worker.Handle<Job>((_, _, _) => Task.FromResult(runs++)), _time, options => options.MaxCrashes = 3, logs: _logs);
+        await test.Store.EnqueueAsync(new Job(1), new() { KeysIfUndelivered = [["dead"]] });
+        for (var crash = 0; crash < 3; crash++)
+        {
+            var claimed = await test.Engine().Queue.ClaimAsync(["job"], 1, "doomed", Lease, true, CancellationToken.None);
+            Assert.Equal(crash, Assert.Single(claimed).Crashes);
+            _time.Advance(Lease);
+        }
+
+        await test.SettleAsync();
+
+        Assert.Equal(0, runs);
+        Assert.Equal(new Job(1), await test.Store.GetAsync<Job>(["dead"]));
+        Assert.Contains(_logs.Entries, static e => e.Event == 105);
+        await test.AssertEmptyAsync();
+    }
+
+    [Theory]
+    [InlineData("completes")]
+    [InlineData("fails")]
+    [InlineData("is cancelled")]
+    public async Task Who_lost_a_lease_disturbs_nothing_whatever_it_does(string ending)
+    {
+        await using var test = await database.CreateWorkerAsync(
+            worker => worker.Handle<Job>(async (_, context, token) =>
+            {
+                await (ending == "is cancelled" ? _gate.PassAsync(context, token) : _gate.PassStubbornlyAsync(context, token));
+                if (ending == "fails")
+                {
+                    throw new InvalidOperationException("Failed.");
+                }
+            }),
+            _time,
+            logs: _logs);
+        await test.Store.EnqueueAsync(new Job(1));
+        await test.ClaimAsync();
+        await _gate.Begun;
+        _time.Advance(Lease);
+        var next = new Gate();
+        await using var other = await database.CreateWorkerAsync(worker => worker.Handle<Job>((_, context, token) => next.PassAsync(context, token)), _time, beside: test);
+        await other.ClaimAsync();
+        await next.Begun;
+        var taken = await test.RunningAsync();
+
+        test.Worker().Heartbeat.Beat();
+        Assert.True(_gate.Token.IsCancellationRequested);
+        Assert.Equivalent(taken, await test.RunningAsync());
+        _gate.Open();
+        await test.IdleAsync();
+
+        Assert.Equivalent(taken, await test.RunningAsync());
+        Assert.Empty(await test.QueuedAsync());
+        Assert.Contains(_logs.Entries, static e => e.Event == 106);
+        next.Open();
+        await other.IdleAsync();
+        await test.AssertEmptyAsync();
+    }
+
+    [Fact]
+    public async Task A_worker_that_slept_through_its_lease_stops_the_handler_before_it_starts_another()
+    {
+        List<Gate> gates = [new(), new()];
+        var runs = -1;
+        await using var test = await database.CreateWorkerAsync(
+            worker => worker.Handle<Job>((_, context, token) => gates[Interlocked.Increment(ref runs)].PassAsync(context, token)), _time, logs: _logs);
+        await test.Store.EnqueueAsync(new Job(1));
+        await test.ClaimAsync();
+        await gates[0].Begun;
+
+        _time.Advance(Lease);
+        await test.ClaimAsync();
+        await gates[1].Begun;
+        test.Worker().Heartbeat.Beat();
+
+        Assert.True(gates[0].Token.IsCancellationRequested);
+        Assert.False(gates[1].Token.IsCancellationRequested);
+        gates[1].Open();
+        await test.IdleAsync();
+        await test.AssertEmptyAsync();
+    }
+
+    [Fact]
+    public async Task Who_cannot_extend_a_lease_stops_believing_in_it_before_it_ends()
+    {
+        await using var test = await HoldingAsync();
+        await test.Store.EnqueueAsync(new Job(1));
+        await test.ClaimAsync();
+        await _gate.Begun;
+        await test.ExecuteAsync("alter table queue_running rename to away");
+
+        _time.Advance(Lease * 0.85);
+        Assert.False(test.Worker().Heartbeat.Beat());
+        Assert.False(_gate.Token.IsCancellationRequested);
+        _time.Advance(Lease * 0.06);
+        Assert.False(test.Worker().Heartbeat.Beat());
+
+        Assert.True(_gate.Token.IsCancellationRequested);
+        Assert.Contains(_logs.Entries, static e => e.Event == 107);
+        await test.ExecuteAsync("alter table away rename to queue_running");
+        await test.IdleAsync();
+    }
+
+    [Fact]
+    public async Task What_waits_for_a_lost_token_and_throws_harms_only_itself()
+    {
+        await using var test = await database.CreateWorkerAsync(
+            worker => worker.Handle<Job>(async (_, context, token) =>
+            {
+                token.Register(static () => throw new InvalidOperationException("Bad callback."));
+                await _gate.PassAsync(context, token);
+            }),
+            _time,
+            logs: _logs);
+        await test.Store.EnqueueAsync(new Job(1));
+        await test.ClaimAsync();
+        await _gate.Begun;
+        await test.ExecuteAsync("update queue_running set owner = 'another'");
+
+        test.Worker().Heartbeat.Beat();
+        await test.IdleAsync();
+
+        Assert.Contains(_logs.Entries, static e => e.Event == 116);
+        Assert.Empty(test.Worker().Held);
+    }
+
+    [Fact]
+    public async Task Interrupting_a_message_that_has_ended_is_nothing()
+    {
+        await using var test = await HoldingAsync();
+        await test.Store.EnqueueAsync(new Job(1));
+        await test.ClaimAsync();
+        var held = Assert.Single(test.Worker().Held);
+        _gate.Open();
+        await test.IdleAsync();
+
+        held.Lose();
+        held.Interrupt();
+
+        Assert.False(_gate.Token.IsCancellationRequested);
+    }
+
+    [Fact]
+    public async Task A_lease_is_kept_while_others_write_without_a_pause()
+    {
+        await using var test = await HoldingAsync(time: TimeProvider.System, lease: TimeSpan.FromSeconds(1));
+        using var stop = new CancellationTokenSource();
+        var writers = Enumerable.Range(0, 4).Select(i => Task.Run(async () =>
+        {
+            while (!stop.IsCancellationRequested)
+            {
+                await test.Store.SetAsync(["busy", (long)i], new string('x', 20_000));
+            }
+        })).ToList();
+        await test.Store.EnqueueAsync(new Job(1));
+        await test.StartAsync();
+        await _gate.Begun;
+
+        var lost = new TaskCompletionSource();
+        await using (_gate.Token.Register(lost.SetResult))
+        {
+            await Assert.ThrowsAsync<TimeoutException>(() => lost.Task.WaitAsync(TimeSpan.FromSeconds(2.5)));
+        }
+
+        _gate.Open();
+        await test.IdleAsync();
+        await stop.CancelAsync();
+        await Task.WhenAll(writers);
+        await test.AssertEmptyAsync();
+    }
+
+    [Fact]
+    public void A_clock_that_was_set_makes_deadlines_doubtful_for_one_lease()
+    {
+        var time = new StepTime();
+        var clock = new SteadyClock(time, Lease);
+        time.Pass(TimeSpan.FromHours(1));
+        Assert.False(clock.HasStepped());
+        Assert.True(clock.IsSteady);
+
+        time.Step(TimeSpan.FromHours(1));
+        Assert.True(clock.HasStepped());
+        Assert.False(clock.IsSteady);
+        time.Pass(Lease);
+        Assert.False(clock.HasStepped());
+        Assert.True(clock.IsSteady);
+
+        time.Step(TimeSpan.FromHours(-1));
+        Assert.True(clock.HasStepped());
+    }
+
+    private Task<KvTestStore> HoldingAsync(KvTestStore? beside = null, TimeProvider? time = null, TimeSpan? lease = null) => database.CreateWorkerAsync(
+        worker => worker.Handle<Job>((_, context, token) => _gate.PassAsync(context, token)),
+        time ?? _time,
+        options => options.Lease = lease ?? Lease,
+        beside,
+        _logs);
+
+    private sealed class StepTime : TimeProvider
+    {
+        private DateTimeOffset _wall = DateTimeOffset.UnixEpoch;
+        private long _monotonic;
+
+        public override long TimestampFrequency => TimeSpan.TicksPerSecond;
+
+        public override DateTimeOffset GetUtcNow() => _wall;
+
+        public override long GetTimestamp() => _monotonic;
+
+        public void Step(TimeSpan by) => _wall += by;
+
+        public void Pass(TimeSpan by)
+        {
+            _wall += by;
+            _monotonic += by.Ticks;
+        }
+    }
+}
+
+public sealed class SqliteLeaseTests(SqliteDatabase database) : LeaseSpec(database), IClassFixture<SqliteDatabase>;
+
+public sealed class PostgresLeaseTests(PostgresDatabase database) : LeaseSpec(database), IClassFixture<PostgresDatabase>;

@@ -1,0 +1,157 @@
+using Kv.TestKit;
+using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Diagnostics.HealthChecks;
+using Microsoft.Extensions.Hosting;
+using Microsoft.Extensions.Logging;
+using Microsoft.Extensions.Options;
+
+namespace Kv.Tests.Specs;
+
+public abstract class RegistrationSpec(KvDatabase database)
+{
+    private readonly LogCollector _logs = new();
+
+    [Theory]
+    [InlineData(nameof(KvWorkerOptions.Concurrency), "run more workers")]
+    [InlineData(nameof(KvWorkerOptions.Lease), "00:00:01 to 01:00:00")]
+    [InlineData(nameof(KvWorkerOptions.PollInterval), "to 00:01:00")]
+    [InlineData(nameof(KvWorkerOptions.RecoverInterval), "to 00:01:00")]
+    [InlineData(nameof(KvWorkerOptions.ShutdownTimeout), "leave it out")]
+    [InlineData(nameof(KvWorkerOptions.MaxCrashes), "at least 1")]
+    [InlineData(nameof(KvWorkerOptions.DeadLetterPrefix), "dead_letters")]
+    public async Task Options_that_cannot_work_stop_the_host_from_starting_and_say_what_would(string option, string remedy)
+    {
+        var connectionString = await database.CreateMigratedAsync();
+        var builder = Host.CreateApplicationBuilder();
+        builder.Logging.ClearProviders();
+        builder.Services.AddKvStore(db => database.Configure(db, connectionString));
+        builder.Services.AddKvWorker(options => Break(options, option)).Handle<Job>(static (_, _, _) => Task.CompletedTask);
+        using var host = builder.Build();
+
+        var error = await Assert.ThrowsAsync<OptionsValidationException>(() => host.StartAsync());
+
+        Assert.Contains($"KvWorkerOptions.{option}", error.Message, StringComparison.Ordinal);
+        Assert.Contains(remedy, error.Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task A_host_runs_the_worker()
+    {
+        var connectionString = await database.CreateMigratedAsync();
+        var handled = new TaskCompletionSource<int>(TaskCreationOptions.RunContinuationsAsynchronously);
+        var builder = Host.CreateApplicationBuilder();
+        builder.Logging.ClearProviders();
+        builder.Services.AddKvStore(db => database.Configure(db, connectionString));
+        builder.Services.AddKvWorker().Handle<Job>((job, _, _) => Task.FromResult(handled.TrySetResult(job.Number)));
+        builder.Services.AddKvWorker(static options => options.Concurrency = 2);
+        builder.Services.AddHealthChecks().AddKvStore();
+        using var host = builder.Build();
+        await host.StartAsync();
+
+        await host.Services.GetRequiredService<IKvStore>().EnqueueAsync(new Job(3));
+
+        Assert.Equal(3, await handled.Task.WaitAsync(WorkerTesting.Patience));
+        Assert.Single(host.Services.GetServices<IHostedService>(), static service => service.GetType().Namespace == "Kv.Worker");
+        Assert.Equal(HealthStatus.Healthy, (await host.Services.GetRequiredService<HealthCheckService>().CheckHealthAsync()).Status);
+        await host.StopAsync();
+    }
+
+    [Fact]
+    public void A_worker_without_a_store_says_what_to_add()
+    {
+        var services = new ServiceCollection();
+        services.AddLogging();
+        services.AddKvWorker().Handle<Job>(static (_, _, _) => Task.CompletedTask);
+        using var provider = services.BuildServiceProvider();
+
+        var error = Assert.Throws<InvalidOperationException>(() => provider.GetServices<IHostedService>().ToList());
+
+        Assert.Contains("AddKvStore", error.Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task A_worker_without_handlers_warns_and_rests()
+    {
+        await using var test = await database.CreateWorkerAsync(static _ => { }, logs: _logs);
+
+        await test.StartAsync();
+        await test.Worker().ExecuteTask!.WaitAsync(WorkerTesting.Patience);
+
+        Assert.Contains(_logs.Entries, static e => e is { Level: LogLevel.Warning, Event: 110 });
+    }
+
+    [Fact]
+    public void A_message_has_one_handler()
+    {
+        var worker = new ServiceCollection().AddKvWorker().Handle<Job>(static (_, _, _) => Task.CompletedTask);
+
+        var error = Assert.Throws<InvalidOperationException>(() => worker.Handle<Job>(static (_, _, _) => Task.CompletedTask));
+
+        Assert.Contains("'job' on the topic 'job'", error.Message, StringComparison.Ordinal);
+        worker.HandleTopic("job", static (_, _) => Task.CompletedTask);
+        Assert.Throws<InvalidOperationException>(() => worker.HandleTopic("job", static (_, _) => Task.CompletedTask));
+    }
+
+    [Fact]
+    public async Task A_worker_whose_rounds_fail_is_degraded_then_unhealthy_then_well_again()
+    {
+        var time = new ManualTime();
+        await using var test = await CheckedAsync(await database.CreateMigratedAsync(), time);
+        var health = test.Services.GetRequiredService<Worker.WorkerHealth>();
+        Assert.Equal(HealthStatus.Healthy, (await CheckAsync(test)).Status);
+
+        health.Failed(new InvalidOperationException("No such table."), time);
+        var degraded = await CheckAsync(test);
+        time.Advance(TimeSpan.FromSeconds(31));
+        health.Failed(new InvalidOperationException("No such table."), time);
+        var unhealthy = await CheckAsync(test);
+        health.Succeeded();
+
+        Assert.Equal(HealthStatus.Degraded, degraded.Status);
+        Assert.Contains("No such table.", degraded.Entries["kv"].Description, StringComparison.Ordinal);
+        Assert.Equal(HealthStatus.Unhealthy, unhealthy.Status);
+        Assert.Equal(HealthStatus.Healthy, (await CheckAsync(test)).Status);
+    }
+
+    [Fact]
+    public async Task A_store_without_its_tables_is_unhealthy_and_says_what_to_run()
+    {
+        await using var test = await CheckedAsync(await database.CreateEmptyAsync(), TimeProvider.System);
+
+        var report = await CheckAsync(test);
+
+        Assert.Equal(HealthStatus.Unhealthy, report.Status);
+        Assert.Contains("MigrateKvStoreAsync", report.Entries["kv"].Description, StringComparison.Ordinal);
+    }
+
+    private static void Break(KvWorkerOptions options, string option)
+    {
+        switch (option)
+        {
+            case nameof(KvWorkerOptions.Concurrency):
+                options.Concurrency = 1001;
+                break;
+            case nameof(KvWorkerOptions.MaxCrashes):
+                options.MaxCrashes = 0;
+                break;
+            case nameof(KvWorkerOptions.DeadLetterPrefix):
+                options.DeadLetterPrefix = [];
+                break;
+            default:
+                typeof(KvWorkerOptions).GetProperty(option)!.SetValue(options, TimeSpan.FromDays(-1));
+                break;
+        }
+    }
+
+    private Task<KvTestStore> CheckedAsync(string connectionString, TimeProvider time) => database.CreateStoreAsync(time, connectionString: connectionString, services: services =>
+    {
+        services.AddKvWorker().Handle<Job>(static (_, _, _) => Task.CompletedTask);
+        services.AddHealthChecks().AddKvStore();
+    });
+
+    private static Task<HealthReport> CheckAsync(KvTestStore test) => test.Services.GetRequiredService<HealthCheckService>().CheckHealthAsync();
+}
+
+public sealed class SqliteRegistrationTests(SqliteDatabase database) : RegistrationSpec(database), IClassFixture<SqliteDatabase>;
+
+public sealed class PostgresRegistrationTests(PostgresDatabase database) : RegistrationSpec(database), IClassFixture<PostgresDatabase>;

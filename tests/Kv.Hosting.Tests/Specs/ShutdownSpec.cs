@@ -1,0 +1,109 @@
+using Kv.TestKit;
+
+namespace Kv.Tests.Specs;
+
+public abstract class ShutdownSpec(KvDatabase database)
+{
+    private readonly LogCollector _logs = new();
+    private readonly Gate _gate = new();
+
+    [Fact]
+    public async Task A_worker_that_stops_claims_no_more_and_lets_its_handlers_finish()
+    {
+        await using var test = await HoldingAsync(static options => options.Concurrency = 1);
+        await test.Store.Atomic().Enqueue(new Job(1)).Enqueue(new Job(2)).CommitAsync();
+        await test.StartAsync();
+        await _gate.Begun;
+
+        var stopping = test.StopAsync();
+        Assert.False(_gate.Token.IsCancellationRequested);
+        _gate.Open();
+        await stopping.WaitAsync(WorkerTesting.Patience);
+
+        Assert.False(_gate.Token.IsCancellationRequested);
+        Assert.Empty(await test.RunningAsync());
+        Assert.Equal(0, Assert.Single(await test.QueuedAsync()).Claim);
+    }
+
+    [Fact]
+    public async Task A_handler_that_takes_too_long_is_cancelled_and_its_message_goes_back_as_it_was()
+    {
+        await using var test = await HoldingAsync(static options => options.ShutdownTimeout = TimeSpan.Zero);
+        await test.Store.EnqueueAsync(new Job(1), WorkerTesting.Once);
+        var before = Assert.Single(await test.QueuedAsync());
+        await test.StartAsync();
+        await _gate.Begun;
+
+        await test.StopAsync().WaitAsync(WorkerTesting.Patience);
+
+        Assert.True(_gate.Token.IsCancellationRequested);
+        Assert.Empty(await test.RunningAsync());
+        var back = Assert.Single(await test.QueuedAsync());
+        Assert.Equal((before.Id, 0, 0, "[]", 1L), (back.Id, back.Attempt, back.Crashes, back.BackoffSchedule, back.Claim));
+        Assert.Empty(await test.DeadLettersAsync());
+
+        KvMessageContext? seen = null;
+        await using var second = await database.CreateWorkerAsync(worker => worker.Handle<Job>((_, context, _) => Task.FromResult(seen = context)), beside: test);
+        await second.SettleAsync();
+        Assert.Equal(1, seen!.Attempt);
+        await second.AssertEmptyAsync();
+    }
+
+    [Fact]
+    public async Task The_message_of_a_handler_that_does_not_listen_goes_back_too()
+    {
+        await using var test = await database.CreateWorkerAsync(
+            worker => worker.Handle<Job>((_, context, token) => _gate.PassStubbornlyAsync(context, token)),
+            options: static options => options.ShutdownTimeout = TimeSpan.Zero,
+            logs: _logs);
+        await test.Store.EnqueueAsync(new Job(1));
+        await test.StartAsync();
+        await _gate.Begun;
+        var held = Assert.Single(test.Worker().Held);
+
+        await test.StopAsync().WaitAsync(WorkerTesting.Patience);
+
+        Assert.Empty(await test.RunningAsync());
+        Assert.Equal(0, Assert.Single(await test.QueuedAsync()).Attempt);
+        _gate.Open();
+        await held.Running.WaitAsync(WorkerTesting.Patience);
+        Assert.Single(await test.QueuedAsync());
+        Assert.Contains(_logs.Entries, static e => e.Event == 115);
+    }
+
+    [Fact]
+    public async Task A_host_with_less_time_than_the_worker_strands_nothing()
+    {
+        await using var test = await HoldingAsync(static options => options.ShutdownTimeout = TimeSpan.FromMinutes(5));
+        await test.Store.EnqueueAsync(new Job(1));
+        await test.StartAsync();
+        await _gate.Begun;
+
+        await test.Worker().StopAsync(new CancellationToken(canceled: true)).WaitAsync(WorkerTesting.Patience);
+
+        Assert.Empty(await test.RunningAsync());
+        Assert.Equal(0, Assert.Single(await test.QueuedAsync()).Attempt);
+    }
+
+    [Fact]
+    public async Task A_container_that_is_disposed_of_strands_nothing()
+    {
+        var test = await HoldingAsync(static options => options.ShutdownTimeout = TimeSpan.FromMinutes(5));
+        await test.Store.EnqueueAsync(new Job(1));
+        await test.StartAsync();
+        await _gate.Begun;
+        await using var beside = await database.CreateStoreAsync(connectionString: test.ConnectionString);
+
+        await test.DisposeAsync();
+
+        Assert.Empty(await beside.RunningAsync());
+        Assert.Single(await beside.QueuedAsync());
+    }
+
+    private Task<KvTestStore> HoldingAsync(Action<KvWorkerOptions> options) =>
+        database.CreateWorkerAsync(worker => worker.Handle<Job>((_, context, token) => _gate.PassAsync(context, token)), options: options, logs: _logs);
+}
+
+public sealed class SqliteShutdownTests(SqliteDatabase database) : ShutdownSpec(database), IClassFixture<SqliteDatabase>;
+
+public sealed class PostgresShutdownTests(PostgresDatabase database) : ShutdownSpec(database), IClassFixture<PostgresDatabase>;
