@@ -1,6 +1,7 @@
 using System.Security.Cryptography;
 using System.Text;
 using System.Text.Json;
+using Kv.TestKit;
 using Microsoft.Extensions.DependencyInjection;
 
 namespace Kv.Tests;
@@ -34,7 +35,7 @@ public sealed record Reckoning(
     }
 
     /// <summary>What a store has of the import of a text.</summary>
-    public static async Task<Reckoning> ReadAsync(DatabaseForTests database, string connection, string text)
+    public static async Task<Reckoning> ReadAsync(KvDatabase database, string connection, string text)
     {
         var import = Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(text)).AsSpan(0, 8));
         await using var services = new ServiceCollection().AddKvStore(db => database.Configure(db, connection)).BuildServiceProvider();

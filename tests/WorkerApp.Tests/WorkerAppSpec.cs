@@ -1,10 +1,11 @@
 using System.Globalization;
 using System.Text.RegularExpressions;
+using Kv.TestKit;
 
 namespace Kv.Tests;
 
 /// <summary>What README promises of the sample, on a database.</summary>
-public abstract partial class WorkerAppSpec(DatabaseForTests database)
+public abstract partial class WorkerAppSpec(KvDatabase database)
 {
     private const string Malformed = """
         {"id":1,"day":"2026-03-01","customer":"Ana","item":"tea","cents":250,"currency":"EUR"}
@@ -22,7 +23,7 @@ public abstract partial class WorkerAppSpec(DatabaseForTests database)
 
     private static readonly string FewOrders = string.Concat(SampleLines.Take(250).Select(static line => line + "\n"));
 
-    protected DatabaseForTests Database => database;
+    protected KvDatabase Database => database;
 
     [Theory]
     [InlineData(1)]
@@ -145,9 +146,9 @@ public abstract partial class WorkerAppSpec(DatabaseForTests database)
     private static partial Regex ReceiptsLine();
 }
 
-public sealed class SqliteWorkerAppTests(SqliteForTests database) : WorkerAppSpec(database), IClassFixture<SqliteForTests>;
+public sealed class SqliteWorkerAppTests(SqliteDatabase database) : WorkerAppSpec(database), IClassFixture<SqliteDatabase>;
 
-public sealed class PostgresWorkerAppTests(PostgresForTests database) : WorkerAppSpec(database), IClassFixture<PostgresForTests>
+public sealed class PostgresWorkerAppTests(PostgresDatabase database) : WorkerAppSpec(database), IClassFixture<PostgresDatabase>
 {
     // On PostgreSQL only: SQLite before 3.51.3 can corrupt a file that two processes write, and the one at hand may be older.
     [Fact]
