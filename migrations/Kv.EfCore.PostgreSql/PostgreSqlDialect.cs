@@ -64,6 +64,9 @@ internal sealed class PostgreSqlDialect : KvDialect
     public override Fault Classify(Exception exception) => exception switch
     {
         PostgresException error => Classify(error.SqlState),
+        // EF Core's execution strategies wrap what they take for transient when a connection is opened, the default one too.
+        InvalidOperationException { InnerException: { } inner } => Classify(inner),
+        NpgsqlException { InnerException: PostgresException inner } => Classify(inner),
         NpgsqlException or IOException or TimeoutException or System.Net.Sockets.SocketException => Fault.Broken,
         _ => Fault.Permanent,
     };

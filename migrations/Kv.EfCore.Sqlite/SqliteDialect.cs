@@ -1,3 +1,4 @@
+using System.Data;
 using System.Data.Common;
 using System.Globalization;
 using Kv.Engine;
@@ -34,17 +35,27 @@ internal sealed class SqliteDialect : KvDialect
     public override void CheckConnection(DbConnection connection)
     {
         var settings = new SqliteConnectionStringBuilder(connection.ConnectionString);
-        if (settings.DataSource.Length == 0 || settings.DataSource == ":memory:" || settings.Mode == SqliteOpenMode.Memory)
+        if (settings.DataSource is "" or ":memory:" || settings.Mode == SqliteOpenMode.Memory || UriHas(":memory:") || UriHas("mode=memory"))
         {
             throw new NotSupportedException(
                 $"The store cannot live in memory (data source '{settings.DataSource}'): it reads and writes on several connections. Use a file; for tests one in a temporary folder.");
         }
 
-        if (settings.Cache == SqliteCacheMode.Shared)
+        if (settings.Cache == SqliteCacheMode.Shared || UriHas("cache=shared"))
         {
             throw new NotSupportedException(
                 "Cache=Shared makes readers wait for writers and fail with locked tables. Leave it out: in WAL mode connections read beside a writer.");
         }
+
+        // The pool would take a connection back in whatever transaction it is, and hold its locks; closed for good, it lets them go.
+        if (settings.Pooling && connection.State == ConnectionState.Closed)
+        {
+            settings.Pooling = false;
+            connection.ConnectionString = settings.ConnectionString;
+        }
+
+        bool UriHas(string setting) =>
+            settings.DataSource.StartsWith("file:", StringComparison.OrdinalIgnoreCase) && settings.DataSource.Contains(setting, StringComparison.OrdinalIgnoreCase);
     }
 
     public override async ValueTask OpenedAsync(

@@ -25,6 +25,7 @@ internal sealed class AtomicWriteBuilder(KvEngine engine, IKvValueSerializer ser
 
     public void Set<T>(MutationKind kind, KvKey key, T value, TimeSpan? expireIn)
     {
+        var bytes = Key(key);
         var stored = serializer.Serialize(value);
         if (stored.Array.Length > Options.MaxValueSize)
         {
@@ -33,8 +34,8 @@ internal sealed class AtomicWriteBuilder(KvEngine engine, IKvValueSerializer ser
                 nameof(value));
         }
 
-        Count(key.Bytes, stored.Array.Length);
-        _write.Mutations.Add(new Mutation(kind, Key(key)) { Value = stored.Array, Encoding = (int)stored.Encoding, ExpireIn = ExpireIn(expireIn) });
+        Count(bytes, stored.Array.Length);
+        _write.Mutations.Add(new Mutation(kind, bytes) { Value = stored.Array, Encoding = (int)stored.Encoding, ExpireIn = ExpireIn(expireIn) });
     }
 
     public void Add(MutationKind kind, KvKey key)

@@ -107,7 +107,7 @@ public interface IKvStore
     /// <summary>Follows some keys: their entries now, and again after each change, whoever committed it.</summary>
     /// <remarks>
     /// Every element is one snapshot of all the keys. States in between may be skipped, the last one never is. Setting an equal value is a
-    /// change. The sequence ends, without an exception, when the token is cancelled.
+    /// change. The sequence ends, without an exception, when the token is cancelled or the store is disposed.
     /// </remarks>
     /// <param name="keys">One to <see cref="KvLimits.MaxWatchedKeys"/> keys.</param>
     /// <param name="cancellationToken">Ends the sequence.</param>

@@ -53,6 +53,9 @@ internal sealed class KvStore(KvEngine engine, IKvValueSerializer serializer) : 
     public async ValueTask<KvPage> ListPageAsync(KvSelector selector, KvListOptions? options = null, CancellationToken cancellationToken = default)
     {
         options ??= new KvListOptions();
+
+        // What the caller passed is looked at as it is: an error must name that, not the number that becomes of it.
+        _ = new Listing(selector, options, Engine.Options, keysOnly: false);
         var size = options.Limit ?? options.BatchSize ?? KvLimits.DefaultBatchSize;
 
         // One more than asked tells whether there is a next page.
@@ -73,7 +76,8 @@ internal sealed class KvStore(KvEngine engine, IKvValueSerializer serializer) : 
 
     public async ValueTask<long> CountAsync(KvSelector selector, CancellationToken cancellationToken = default)
     {
-        ArgumentNullException.ThrowIfNull(selector);
+        // Counting takes the ranges that listing takes.
+        _ = new Listing(selector, null, Engine.Options, keysOnly: true);
         await Engine.OpenAsync(cancellationToken).ConfigureAwait(false);
         return await Engine.Reader.CountAsync(selector.Start, selector.End, cancellationToken).ConfigureAwait(false);
     }
@@ -214,6 +218,10 @@ internal sealed class KvStore(KvEngine engine, IKvValueSerializer serializer) : 
                     entries = Entries(keys, rows);
                 }
                 catch (OperationCanceledException) when (cancellationToken.IsCancellationRequested)
+                {
+                    yield break;
+                }
+                catch (ObjectDisposedException) when (last is not null)
                 {
                     yield break;
                 }

@@ -10,6 +10,18 @@ public sealed class ManualTime : TimeProvider
     // Timers and timestamps go by what has passed, so a wall clock that is set back does not hold them up.
     private long _passed;
 
+    /// <summary>When the next timer fires; null if none is set.</summary>
+    public DateTimeOffset? NextTimer
+    {
+        get
+        {
+            lock (_gate)
+            {
+                return _timers.Min(static timer => timer.DueAt) is { } due ? _now + TimeSpan.FromTicks(due - _passed) : null;
+            }
+        }
+    }
+
     public override long TimestampFrequency => TimeSpan.TicksPerSecond;
 
     public override DateTimeOffset GetUtcNow()

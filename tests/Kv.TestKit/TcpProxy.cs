@@ -1,97 +1,95 @@
-using System.Collections.Concurrent;
 using System.Net;
 using System.Net.Sockets;
-using Npgsql;
 
 namespace Kv.TestKit;
 
-/// <summary>Stands between clients and a PostgreSQL server, and fails as networks do.</summary>
-/// <remarks>It passes everything until told otherwise. What it is told holds for all connections, those that are open and those to come.</remarks>
+/// <summary>A network between a client and a server that a test can break.</summary>
 public sealed class TcpProxy : IAsyncDisposable
 {
-    private readonly Socket _listener;
+    private readonly TcpListener _listener = new(IPAddress.Loopback, 0);
     private readonly string _host;
     private readonly int _port;
-    private readonly ConcurrentDictionary<ProxiedConnection, Task> _connections = new();
+    private readonly Lock _gate = new();
+    private readonly HashSet<Link> _links = [];
     private readonly Task _accepting;
     private volatile bool _refusing;
-    private volatile bool _dropsRequests;
-    private volatile bool _dropsAnswers;
-    private volatile ProxyTrap? _trap;
+    private volatile bool _swallowingReplies;
+    private volatile bool _cuttingAtReply;
+    private TaskCompletionSource _held = new();
+    private TaskCompletionSource _released = new();
 
-    /// <summary>Listens on a free port in front of the server that the connection string names.</summary>
-    public TcpProxy(string connectionString)
+    public TcpProxy(string host, int port)
     {
-        _listener = new Socket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
-        _listener.Bind(new IPEndPoint(IPAddress.Loopback, 0));
-        _listener.Listen();
-        var server = new NpgsqlConnectionStringBuilder(connectionString);
-        (_host, _port) = (server.Host!, server.Port);
-
-        // Traps look for statements, which encryption would hide.
-        (server.Host, server.Port, server.SslMode) = ("127.0.0.1", ((IPEndPoint)_listener.LocalEndPoint!).Port, SslMode.Disable);
-        ConnectionString = server.ConnectionString;
+        (_host, _port) = (host, port);
+        _listener.Start();
         _accepting = AcceptAsync();
     }
 
-    /// <summary>The same database, by way of the proxy.</summary>
-    public string ConnectionString { get; }
+    public int Port => ((IPEndPoint)_listener.LocalEndpoint).Port;
 
-    internal bool DropsRequests => _dropsRequests;
-
-    internal bool DropsAnswers => _dropsAnswers;
-
-    /// <summary>Takes back what the proxy was told; connections that lost bytes stay broken.</summary>
-    public void Pass()
+    /// <summary>Ends every connection with a reset, on both sides.</summary>
+    public void Cut()
     {
-        _refusing = _dropsRequests = _dropsAnswers = false;
-        Interlocked.Exchange(ref _trap, null);
-    }
-
-    /// <summary>Resets new connections as soon as they are made. Open ones go on.</summary>
-    public void Refuse() => _refusing = true;
-
-    /// <summary>Resets all open connections, on both sides. New ones are let through.</summary>
-    public void CutAll()
-    {
-        foreach (var connection in _connections.Keys)
+        foreach (var link in Links())
         {
-            connection.Cut();
+            link.Reset();
         }
     }
 
-    /// <summary>Swallows what clients send: the server waits for requests that never come, and the clients for answers.</summary>
-    public void DropRequests() => _dropsRequests = true;
+    /// <summary>Resets whoever connects from here on.</summary>
+    public void Refuse() => _refusing = true;
 
-    /// <summary>Swallows what the server sends: requests take effect, and the clients never hear of it.</summary>
-    public void DropAnswers() => _dropsAnswers = true;
+    /// <summary>What the server says from here on does not arrive; what the client says does.</summary>
+    public void SwallowReplies() => _swallowingReplies = true;
 
-    /// <summary>Lets the next such statement through, waits until the server is done and has no transaction open, and cuts the connection in place of the answer.</summary>
-    /// <param name="statement">How it begins, in any case: "commit". A store commits its reads as well as its writes.</param>
-    /// <returns>Ends when the connection was cut.</returns>
-    public Task LoseAnswerTo(string statement) => Set(new ProxyTrap(statement, losesRequest: false));
+    /// <summary>The next thing that the server says does not arrive, and its connection is cut: the server did its work, and nobody knows.</summary>
+    public void CutAtNextReply() => _cuttingAtReply = true;
 
-    /// <summary>Cuts the connection in place of the next such statement, which never arrives, nor does what is sent along with it.</summary>
-    /// <param name="statement">How it begins, in any case: "commit". A store commits its reads as well as its writes.</param>
-    /// <returns>Ends when the connection was cut.</returns>
-    public Task LoseRequest(string statement) => Set(new ProxyTrap(statement, losesRequest: true));
+    /// <summary>What clients say on the connections of now stays on its way until it is let go, even after they have gone themselves.</summary>
+    /// <returns>When something is on its way.</returns>
+    public Task HoldRequests()
+    {
+        _held = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        _released = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        foreach (var link in Links())
+        {
+            link.Holding = _released.Task;
+        }
+
+        return _held.Task;
+    }
+
+    /// <summary>Delivers what was held.</summary>
+    /// <returns>When the server is done with it, and has closed the connections of the clients that are gone.</returns>
+    public Task ReleaseRequestsAsync()
+    {
+        var done = Task.WhenAll(Links().Where(static link => link.IsOrphan).Select(static link => link.Done));
+        _released.TrySetResult();
+        return done;
+    }
+
+    /// <summary>Works again. Connections that lived through a fault stay as they are.</summary>
+    public void Heal()
+    {
+        _refusing = false;
+        _swallowingReplies = false;
+        _cuttingAtReply = false;
+    }
 
     public async ValueTask DisposeAsync()
     {
-        _listener.Dispose();
+        _released.TrySetResult();
+        _listener.Stop();
         await _accepting;
-        CutAll();
-        await Task.WhenAll(_connections.Values);
+        Cut();
     }
 
-    /// <summary>Takes the trap away if one of the statements springs it.</summary>
-    internal ProxyTrap? Spring(List<string> executed) =>
-        _trap is { } trap && executed.Exists(trap.Matches) && Interlocked.CompareExchange(ref _trap, null, trap) == trap ? trap : null;
-
-    private Task Set(ProxyTrap trap)
+    private Link[] Links()
     {
-        Interlocked.Exchange(ref _trap, trap);
-        return trap.Sprung;
+        lock (_gate)
+        {
+            return [.. _links];
+        }
     }
 
     private async Task AcceptAsync()
@@ -101,28 +99,153 @@ public sealed class TcpProxy : IAsyncDisposable
             Socket client;
             try
             {
-                client = await _listener.AcceptAsync();
+                client = await _listener.AcceptSocketAsync();
             }
             catch (Exception error) when (error is SocketException or ObjectDisposedException)
             {
                 return;
             }
 
-            var connection = new ProxiedConnection(this, client);
             if (_refusing)
             {
-                connection.Cut();
+                Link.Reset(client);
                 continue;
             }
 
-            // Listed before it runs, so that it is there to be taken off the list when it ends at once.
-            var run = new Task<Task>(async () =>
+            var server = new Socket(SocketType.Stream, ProtocolType.Tcp) { NoDelay = true };
+            client.NoDelay = true;
+            try
             {
-                await connection.RunAsync(_host, _port);
-                _connections.TryRemove(connection, out _);
-            });
-            _connections[connection] = run.Unwrap();
-            run.Start(TaskScheduler.Default);
+                await server.ConnectAsync(_host, _port);
+            }
+            catch (SocketException)
+            {
+                Link.Reset(client);
+                continue;
+            }
+
+            var link = new Link(this, client, server);
+            lock (_gate)
+            {
+                _links.Add(link);
+            }
+
+            link.Start();
+        }
+    }
+
+    private sealed class Link(TcpProxy proxy, Socket client, Socket server)
+    {
+        private volatile bool _clientGone;
+        private volatile bool _hasHeld;
+
+        /// <summary>Ends when requests need not be held any more.</summary>
+        public Task Holding { get; set; } = Task.CompletedTask;
+
+        public Task Done { get; private set; } = Task.CompletedTask;
+
+        /// <summary>Whether something of a client that has gone is still on its way.</summary>
+        public bool IsOrphan => _clientGone && _hasHeld;
+
+        public static void Reset(Socket socket)
+        {
+            socket.LingerState = new LingerOption(enable: true, seconds: 0);
+            socket.Close();
+        }
+
+        public void Start() => Done = Task.WhenAll(RequestsAsync(), RepliesAsync());
+
+        public void Reset()
+        {
+            _clientGone = true;
+            TryReset(client);
+            if (!_hasHeld)
+            {
+                End();
+            }
+        }
+
+        private void End()
+        {
+            TryReset(client);
+            TryReset(server);
+            lock (proxy._gate)
+            {
+                proxy._links.Remove(this);
+            }
+        }
+
+        private async Task RequestsAsync()
+        {
+            var buffer = new byte[64 * 1024];
+            try
+            {
+                while (await client.ReceiveAsync(buffer) is > 0 and var count)
+                {
+                    if (!Holding.IsCompleted)
+                    {
+                        _hasHeld = true;
+                        proxy._held.TrySetResult();
+                        await Holding;
+                    }
+
+                    await server.SendAsync(buffer.AsMemory(0, count));
+                }
+            }
+            catch (Exception error) when (error is SocketException or ObjectDisposedException)
+            {
+                // The client is gone.
+            }
+
+            // A plain end: a reset would take back from the server what it has not read yet.
+            _clientGone = true;
+            try
+            {
+                server.Shutdown(SocketShutdown.Send);
+            }
+            catch (Exception error) when (error is SocketException or ObjectDisposedException)
+            {
+                // The server is gone too.
+            }
+        }
+
+        private async Task RepliesAsync()
+        {
+            var buffer = new byte[64 * 1024];
+            try
+            {
+                while (await server.ReceiveAsync(buffer) is > 0 and var count)
+                {
+                    if (proxy._cuttingAtReply)
+                    {
+                        proxy._cuttingAtReply = false;
+                        break;
+                    }
+
+                    if (!proxy._swallowingReplies && !_clientGone)
+                    {
+                        await client.SendAsync(buffer.AsMemory(0, count));
+                    }
+                }
+            }
+            catch (Exception error) when (error is SocketException or ObjectDisposedException)
+            {
+                // The other side is told below.
+            }
+
+            End();
+        }
+
+        private static void TryReset(Socket socket)
+        {
+            try
+            {
+                Reset(socket);
+            }
+            catch (Exception error) when (error is SocketException or ObjectDisposedException)
+            {
+                // It was closed already.
+            }
         }
     }
 }

@@ -6,6 +6,7 @@ internal sealed class CommitSignals
     private readonly Lock _gate = new();
     private TaskCompletionSource _changed = New();
     private long _version;
+    private bool _ended;
 
     /// <summary>Something expires earlier than before.</summary>
     public Signal Expiry { get; } = new();
@@ -53,13 +54,28 @@ internal sealed class CommitSignals
         changed.TrySetResult();
     }
 
+    /// <summary>No more will come: lets those go who wait for a version.</summary>
+    public void End()
+    {
+        lock (_gate)
+        {
+            _ended = true;
+            _changed.TrySetResult();
+        }
+    }
+
     /// <summary>Waits until a version above this one is known.</summary>
-    /// <returns>False if the wait was cancelled.</returns>
+    /// <returns>False if the wait was cancelled, or there is nothing more to wait for.</returns>
     public async ValueTask<bool> TryWaitAboveAsync(long version, CancellationToken cancellationToken)
     {
         Task changed;
         lock (_gate)
         {
+            if (_ended)
+            {
+                return false;
+            }
+
             if (_version > version)
             {
                 return !cancellationToken.IsCancellationRequested;
@@ -69,7 +85,10 @@ internal sealed class CommitSignals
         }
 
         await changed.WaitAsync(cancellationToken).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
-        return !cancellationToken.IsCancellationRequested;
+        lock (_gate)
+        {
+            return !_ended && !cancellationToken.IsCancellationRequested;
+        }
     }
 
     private static TaskCompletionSource New() => new(TaskCreationOptions.RunContinuationsAsynchronously);

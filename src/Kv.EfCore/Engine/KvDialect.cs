@@ -31,7 +31,7 @@ internal abstract class KvDialect
     /// <summary>How long a command may take on a session, in seconds as ADO.NET counts; null for the connection's own setting.</summary>
     public virtual int? CommandTimeout(SessionRole role, KvStoreOptions options) => (int)Math.Ceiling(options.CommandTimeout.TotalSeconds);
 
-    /// <summary>Refuses connections that the engine cannot work with, before anything is opened.</summary>
+    /// <summary>Refuses connections that the engine cannot work with, and sets up the others, before anything is opened.</summary>
     public abstract void CheckConnection(DbConnection connection);
 
     /// <summary>Prepares a connection that was just opened.</summary>

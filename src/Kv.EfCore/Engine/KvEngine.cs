@@ -71,6 +71,7 @@ internal sealed class KvEngine : IAsyncDisposable
 
         _disposed = true;
         await _stop.CancelAsync().ConfigureAwait(false);
+        _signals.End();
         await _sweeping.ConfigureAwait(false);
         await Poller.Completion.ConfigureAwait(false);
         await Pipeline.DisposeAsync().ConfigureAwait(false);
@@ -89,11 +90,7 @@ internal sealed class KvEngine : IAsyncDisposable
                 return;
             }
 
-            var context = _sessions.CreateContext();
-            await using (context.ConfigureAwait(false))
-            {
-                await SchemaCheck.EnsureCurrentAsync(context, Dialect, cancellationToken).ConfigureAwait(false);
-            }
+            await EnsureSchemaAsync(cancellationToken).ConfigureAwait(false);
 
             _sweeping = Task.Run(() => Sweeper.RunAsync(_stop.Token), CancellationToken.None);
             _open = true;
@@ -101,6 +98,34 @@ internal sealed class KvEngine : IAsyncDisposable
         finally
         {
             _opening.Release();
+        }
+    }
+
+    // A process may start while its database restarts.
+    private async ValueTask EnsureSchemaAsync(CancellationToken cancellationToken)
+    {
+        var backoff = Backoff.ForConnections(Options.CommandTimeout);
+        while (true)
+        {
+            var context = _sessions.CreateContext();
+            await using (context.ConfigureAwait(false))
+            {
+                try
+                {
+                    await SchemaCheck.EnsureCurrentAsync(context, Dialect, cancellationToken).ConfigureAwait(false);
+                    return;
+                }
+                catch (Exception error) when (Dialect.Classify(error) is Fault.Busy or Fault.Broken)
+                {
+                    if (!await backoff.WaitAsync(cancellationToken).ConfigureAwait(false))
+                    {
+                        throw new KvException(
+                            KvError.Unavailable,
+                            $"The database could not be opened within {Options.CommandTimeout.TotalSeconds:0.#} seconds ({error.Message}). Try again when it is back.",
+                            error);
+                    }
+                }
+            }
         }
     }
 }

@@ -148,7 +148,7 @@ public abstract class MutationSpec(KvDatabase database)
         Assert.Null(await test.Store.GetAsync(["counter"]));
         Assert.Equal(2UL, await test.Store.GetAsync<ulong>(["set"]));
         await test.Store.Atomic().Sum(["counter"], 4).CommitAsync();
-        time.Advance(TimeSpan.FromDays(400));
+        time.Advance(TimeSpan.FromHours(1));
         Assert.Equal(4UL, await test.Store.GetAsync<ulong>(["counter"]));
     }
 
@@ -169,7 +169,7 @@ public abstract class MutationSpec(KvDatabase database)
         Assert.Equal("x", a!.As<string>());
         Assert.True(a.Versionstamp == touch.Versionstamp && touch.Versionstamp > before);
         Assert.Null(await test.Store.GetAsync(["c"]));
-        time.Advance(TimeSpan.FromDays(400));
+        time.Advance(TimeSpan.FromHours(1));
         Assert.Equal([["b"]], await test.KeysAsync());
     }
 

@@ -31,6 +31,17 @@ internal static class Rows
     public static async Task<KvKey[]> KeysAsync(this KvTestStore test) =>
         await test.Store.ListKeysAsync(KvSelector.Prefix([])).ToArrayAsync();
 
+    /// <summary>Waits for what comes by itself, and fails if it does not.</summary>
+    public static async Task UntilAsync(Func<bool> condition)
+    {
+        var started = TimeProvider.System.GetTimestamp();
+        while (!condition())
+        {
+            Assert.True(TimeProvider.System.GetElapsedTime(started) < Patience, "It did not come.");
+            await Task.Yield();
+        }
+    }
+
     /// <summary>The next element of a sequence that tells of changes.</summary>
     public static async Task<T> NextAsync<T>(this IAsyncEnumerator<T> sequence)
     {
