@@ -42,6 +42,7 @@ internal sealed class Progress(IKvStore store, ImportKeys keys, Settings setting
         var totals = entries.Skip(4).OfType<KvEntry>().Select(static total => $"{total.Key[^1].AsString()} {total.As<ulong>() / 100m:N2}");
         return (
             string.Join(" · ", [$"Handled {handled:N0} of {position.Orders:N0}, {undelivered:N0} undelivered, {receipts:N0} receipts", .. totals]),
-            position.Finished && handled + undelivered == position.Orders && receipts == handled);
+            // Not ==: an order that is counted twice must end in a summary that says so, not in a wait for ever.
+            position.Finished && handled + undelivered >= position.Orders && receipts >= handled);
     }
 }

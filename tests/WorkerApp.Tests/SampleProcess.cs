@@ -15,8 +15,6 @@ public sealed class SampleProcess : IDisposable
 
     private SampleProcess(Process process) => (_process, _errors) = (process, process.StandardError.ReadToEndAsync(_patience.Token));
 
-    public IReadOnlyList<string> Output => _output;
-
     public static SampleProcess Start(params IEnumerable<string> arguments) => new(Process.Start(
         new ProcessStartInfo("dotnet", [Path.Combine(AppContext.BaseDirectory, "WorkerApp.dll"), .. arguments])
         {
@@ -36,16 +34,23 @@ public sealed class SampleProcess : IDisposable
     /// <returns>False if the process ended without it.</returns>
     public async Task<bool> SawAsync(Func<string, bool> line)
     {
-        while (await _process.StandardOutput.ReadLineAsync(_patience.Token) is { } text)
+        try
         {
-            _output.Add(text);
-            if (line(text))
+            while (await _process.StandardOutput.ReadLineAsync(_patience.Token) is { } text)
             {
-                return true;
+                _output.Add(text);
+                if (line(text))
+                {
+                    return true;
+                }
             }
-        }
 
-        return false;
+            return false;
+        }
+        catch (OperationCanceledException hang) when (_patience.IsCancellationRequested)
+        {
+            throw new TimeoutException($"The sample said nothing that was waited for in {Patience}. Its last lines:\n{string.Join('\n', _output.TakeLast(20))}", hang);
+        }
     }
 
     /// <summary>Ends the process as a power cut would: SIGKILL.</summary>

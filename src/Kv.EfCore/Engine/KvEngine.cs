@@ -70,11 +70,15 @@ internal sealed class KvEngine : IAsyncDisposable
         }
 
         _disposed = true;
-        await _stop.CancelAsync().ConfigureAwait(false);
+
+        // Both take effect before anything is awaited: what waits for its turn now fails, and does not slip in while the sweeper ends.
+        var stopping = _stop.CancelAsync();
+        var closing = Pipeline.DisposeAsync();
+        await stopping.ConfigureAwait(false);
         _signals.End();
         await _sweeping.ConfigureAwait(false);
         await Poller.Completion.ConfigureAwait(false);
-        await Pipeline.DisposeAsync().ConfigureAwait(false);
+        await closing.ConfigureAwait(false);
         await _pool.DisposeAsync().ConfigureAwait(false);
         _stop.Dispose();
     }

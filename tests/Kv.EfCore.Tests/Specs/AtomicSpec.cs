@@ -223,13 +223,15 @@ public abstract class AtomicSpec(KvDatabase database)
         await reached.Task.WaitAsync(Rows.Patience, TimeProvider.System);
         var waiting = test.Store.SetAsync(["late"], 1).AsTask();
         var store = test.Store;
-        var disposal = test.DisposeAsync().AsTask();
+
+        // The first thing that disposal waits for may be the sweeper, and until then the pipeline is open: so the pipeline itself.
+        var disposal = test.Engine.Pipeline.DisposeAsync().AsTask();
         Assert.False(disposal.IsCompleted);
         held.SetResult();
         await disposal;
-
         await running;
         await Assert.ThrowsAsync<ObjectDisposedException>(() => waiting);
+        await test.DisposeAsync();
         await Assert.ThrowsAsync<ObjectDisposedException>(() => store.SetAsync(["later"], 1).AsTask());
         await using var again = await database.CreateStoreAsync(connectionString: test.ConnectionString);
         Assert.Equal([["k"]], await again.KeysAsync());
