@@ -61,16 +61,15 @@ public class PostgresDatabase : KvDatabase
 
     public override async ValueTask DisposeAsync()
     {
+        // A cluster of the kit's own goes away as a whole; dropping a database costs a checkpoint.
+        foreach (var database in _server is { IsOwn: false } ? _created : [])
+        {
+            await ExecuteAsync($"drop database if exists {database} with (force)");
+        }
+
         if (IsPrivate && _server is not null)
         {
             await _server.DisposeAsync();
-        }
-        else
-        {
-            foreach (var database in _created)
-            {
-                await ExecuteAsync($"drop database if exists {database} with (force)");
-            }
         }
 
         _once.Dispose();

@@ -21,13 +21,16 @@ public sealed class PostgresServer : IAsyncDisposable
 
     private readonly PostgresCluster? _cluster;
 
-    private PostgresServer(string connectionString) => ConnectionString = connectionString;
+    private PostgresServer(string connectionString, bool isOwn) => (ConnectionString, IsOwn) = (connectionString, isOwn);
 
     private PostgresServer(PostgresCluster cluster)
-        : this(cluster.ConnectionString) => _cluster = cluster;
+        : this(cluster.ConnectionString, isOwn: true) => _cluster = cluster;
 
     /// <summary>To a database that is there already, as a user who may create others.</summary>
     public string ConnectionString { get; }
+
+    /// <summary>Whether the server is the kit's own and ends with this process, with all that is on it.</summary>
+    public bool IsOwn { get; }
 
     /// <summary>The server of this test process; null where there is none.</summary>
     public static Task<PostgresServer?> FindAsync() => Shared.Value;
@@ -85,13 +88,13 @@ public sealed class PostgresServer : IAsyncDisposable
 
         if (Environment.GetEnvironmentVariable(Variable) is { Length: > 0 } named)
         {
-            return new PostgresServer(named);
+            return new PostgresServer(named, isOwn: false);
         }
 
 #if USE_TESTCONTAINERS
         if (await PostgresContainer.TryStartAsync() is { } container)
         {
-            return new PostgresServer(container);
+            return new PostgresServer(container, isOwn: true);
         }
 #endif
         return await StartPrivateAsync();

@@ -6,10 +6,18 @@ internal sealed class CommitSignals
     private readonly Lock _gate = new();
     private TaskCompletionSource _changed = New();
     private long _version;
+    private long _sweepAt = long.MaxValue;
     private bool _ended;
 
     /// <summary>Something expires earlier than before.</summary>
     public Signal Expiry { get; } = new();
+
+    /// <summary>When the sweeper looks next, in Unix milliseconds: only what expires before wakes it.</summary>
+    public long SweepAt
+    {
+        get => Interlocked.Read(ref _sweepAt);
+        set => Interlocked.Exchange(ref _sweepAt, value);
+    }
 
     /// <summary>Messages came into the queue.</summary>
     public event Action? MessagesQueued;
@@ -24,7 +32,7 @@ internal sealed class CommitSignals
             Advance(reads.LastVersion);
         }
 
-        if (effects.EarliestExpiry != long.MaxValue)
+        if (effects.EarliestExpiry < SweepAt)
         {
             Expiry.Set();
         }

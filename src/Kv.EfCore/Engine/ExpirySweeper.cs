@@ -43,6 +43,8 @@ internal sealed class ExpirySweeper(
     /// <returns>How long until there may be more.</returns>
     public async Task<TimeSpan> SweepAsync(CancellationToken cancellationToken)
     {
+        // Until the next look is known, any expiry may come before it.
+        signals.SweepAt = long.MaxValue;
         while (true)
         {
             var expired = await reader.ExpiredAsync(options.SweepBatchSize, cancellationToken).ConfigureAwait(false);
@@ -61,7 +63,10 @@ internal sealed class ExpirySweeper(
         }
 
         var next = await reader.NextExpiryAsync(cancellationToken).ConfigureAwait(false);
-        var wait = next is { } at ? TimeSpan.FromMilliseconds(Math.Max(1, at - clock.Now)) : options.SweepInterval;
-        return wait < options.SweepInterval ? wait : options.SweepInterval;
+        var now = clock.Now;
+        var longest = (long)options.SweepInterval.TotalMilliseconds;
+        var wait = next is { } at ? Math.Clamp(at - now, 1, longest) : longest;
+        signals.SweepAt = now + wait;
+        return TimeSpan.FromMilliseconds(wait);
     }
 }

@@ -87,6 +87,11 @@ internal sealed class KvSql(bool arrays)
     /// <summary>Locks that end with their holder. The number is the advisory lock's name: "efkv" in ASCII.</summary>
     public string BeginMigration { get; } = arrays ? "begin; select pg_advisory_xact_lock(1701210998)" : "begin immediate";
 
+    /// <summary>Whether a table is there. The name is a constant of the program, not input.</summary>
+    public string HasTable(string name) => arrays
+        ? $"""select to_regclass('"{name}"') is not null"""
+        : $"select count(*) from sqlite_master where type = 'table' and name = '{name}'";
+
     public const string Commit = "commit";
 
     public const string Rollback = "rollback";

@@ -13,6 +13,7 @@ internal sealed class KvStoreOptionsValidator : IValidateOptions<KvStoreOptions>
         AtLeast(options.MaxChecks, 1, nameof(options.MaxChecks));
         AtLeast(options.MaxMutations, 1, nameof(options.MaxMutations));
         AtLeast(options.MaxTotalSize, options.MaxValueSize, nameof(options.MaxTotalSize), " (MaxValueSize: a write must be able to hold one value)");
+        AtLeast(options.MaxTotalSize, options.MaxMessageSize, nameof(options.MaxTotalSize), " (MaxMessageSize: a write must be able to hold one message)");
         AtLeast(options.MaxTotalKeySize, KvLimits.MaxKeySize, nameof(options.MaxTotalKeySize), " (the largest key)");
         AtLeast(options.MaxReadKeys, 1, nameof(options.MaxReadKeys));
         AtLeast(options.MaxBatchSize, 1, nameof(options.MaxBatchSize));

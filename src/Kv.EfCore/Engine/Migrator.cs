@@ -94,7 +94,7 @@ internal sealed class Migrator(KvDbContext context, KvDialect dialect, ILogger l
     {
         try
         {
-            var (missing, unknown) = await SchemaCheck.CompareAsync(context, cancellationToken).ConfigureAwait(false);
+            var (missing, unknown) = await SchemaCheck.CompareAsync(context, dialect, cancellationToken).ConfigureAwait(false);
             SchemaCheck.EnsureNotAhead(unknown);
             return missing.Count == 0;
         }

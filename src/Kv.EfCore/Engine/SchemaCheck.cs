@@ -1,7 +1,7 @@
 using System.Data.Common;
 using Microsoft.EntityFrameworkCore;
 using Microsoft.EntityFrameworkCore.Infrastructure;
-using Microsoft.EntityFrameworkCore.Migrations;
+using Microsoft.EntityFrameworkCore.Storage;
 
 namespace Kv.Engine;
 
@@ -14,8 +14,15 @@ internal static class SchemaCheck
     public static async Task EnsureCurrentAsync(KvDbContext context, KvDialect dialect, CancellationToken cancellationToken)
     {
         dialect.CheckConnection(context.Database.GetDbConnection());
-        var (missing, unknown) = await CompareAsync(context, cancellationToken).ConfigureAwait(false);
+        var (missing, unknown) = await CompareAsync(context, dialect, cancellationToken).ConfigureAwait(false);
         EnsureNotAhead(unknown);
+        if (missing.Count == 0 && await IsMissingClockAsync(context, cancellationToken).ConfigureAwait(false))
+        {
+            throw new KvException(
+                KvError.Schema,
+                "The table data_version has lost its row with k = 0, the store's clock. Put it back above all versions: insert into data_version (k, version, seq) select 0, coalesce(max(version), 0), 0 from kv.");
+        }
+
         if (missing.Count == 0 || (missing.Count == context.Database.GetMigrations().Count() && await HasTablesAsync(context, cancellationToken).ConfigureAwait(false)))
         {
             return;
@@ -28,14 +35,11 @@ internal static class SchemaCheck
     }
 
     /// <summary>The migrations that the database lacks, and those that it has and this version does not know.</summary>
-    public static async Task<(List<string> Missing, List<string> Unknown)> CompareAsync(KvDbContext context, CancellationToken cancellationToken)
+    public static async Task<(List<string> Missing, List<string> Unknown)> CompareAsync(KvDbContext context, KvDialect dialect, CancellationToken cancellationToken)
     {
         var known = context.Database.GetMigrations().ToList();
-        var history = context.GetService<IHistoryRepository>();
-
-        // Asked first, since reading a history that is not there is an error that EF Core logs.
-        List<string> applied = await history.ExistsAsync(cancellationToken).ConfigureAwait(false)
-            ? [.. (await history.GetAppliedMigrationsAsync(cancellationToken).ConfigureAwait(false)).Select(static row => row.MigrationId)]
+        List<string> applied = await HasHistoryAsync(context, dialect, cancellationToken).ConfigureAwait(false)
+            ? [.. await context.Database.GetAppliedMigrationsAsync(cancellationToken).ConfigureAwait(false)]
             : [];
         return ([.. known.Except(applied, StringComparer.Ordinal)], [.. applied.Except(known, StringComparer.Ordinal)]);
     }
@@ -47,6 +51,39 @@ internal static class SchemaCheck
             throw new KvException(
                 KvError.Schema,
                 $"The store's schema is ahead: {string.Join(", ", unknown)} came from a newer version of EfKv. Update the Kv packages of this application.");
+        }
+    }
+
+    // Asked first, in the database's own words: reading a history that is not there is an error, which EF Core logs as one.
+    private static async Task<bool> HasHistoryAsync(KvDbContext context, KvDialect dialect, CancellationToken cancellationToken)
+    {
+        if (!await context.GetService<IRelationalDatabaseCreator>().ExistsAsync(cancellationToken).ConfigureAwait(false))
+        {
+            return false;
+        }
+
+        var options = context.GetService<IDbContextOptions>().Extensions.OfType<RelationalOptionsExtension>().First();
+        return await ScalarAsync(context, dialect.Sql.HasTable(options.MigrationsHistoryTableName ?? HistoryTable), cancellationToken).ConfigureAwait(false) is true or 1L;
+    }
+
+    private static async Task<bool> IsMissingClockAsync(KvDbContext context, CancellationToken cancellationToken) =>
+        await ScalarAsync(context, KvSql.Version, cancellationToken).ConfigureAwait(false) is null;
+
+    private static async Task<object?> ScalarAsync(KvDbContext context, string text, CancellationToken cancellationToken)
+    {
+        await context.Database.OpenConnectionAsync(cancellationToken).ConfigureAwait(false);
+        try
+        {
+            var command = context.Database.GetDbConnection().CreateCommand();
+            await using (command.ConfigureAwait(false))
+            {
+                command.CommandText = text;
+                return await command.ExecuteScalarAsync(cancellationToken).ConfigureAwait(false);
+            }
+        }
+        finally
+        {
+            await context.Database.CloseConnectionAsync().ConfigureAwait(false);
         }
     }
 
