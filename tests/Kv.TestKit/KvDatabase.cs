@@ -19,6 +19,9 @@ public abstract class KvDatabase : IAsyncLifetime
 
     public abstract void Configure(DbContextOptionsBuilder db, string connectionString);
 
+    /// <summary>Closes the connections that wait in the provider's pool, so that hundreds of tests do not add up theirs.</summary>
+    public abstract void Release(string connectionString);
+
     /// <summary>A store on a database of its own, or on one that others use too.</summary>
     public async Task<KvTestStore> CreateStoreAsync(
         TimeProvider? time = null,
@@ -38,7 +41,7 @@ public abstract class KvDatabase : IAsyncLifetime
         collection.AddSingleton(failPoints);
         collection.AddKvStore(db => Configure(db, connectionString), options);
         services?.Invoke(collection);
-        return new KvTestStore(collection.BuildServiceProvider(), connectionString, failPoints);
+        return new KvTestStore(this, collection.BuildServiceProvider(), connectionString, failPoints);
     }
 
     public virtual ValueTask InitializeAsync() => ValueTask.CompletedTask;

@@ -7,10 +7,11 @@ namespace Kv.TestKit;
 /// <summary>A store as an application has it, with what tests look at besides.</summary>
 public sealed class KvTestStore : IAsyncDisposable
 {
+    private readonly KvDatabase _database;
     private readonly ServiceProvider _services;
 
-    internal KvTestStore(ServiceProvider services, string connectionString, FailPoints failPoints) =>
-        (_services, ConnectionString, FailPoints) = (services, connectionString, failPoints);
+    internal KvTestStore(KvDatabase database, ServiceProvider services, string connectionString, FailPoints failPoints) =>
+        (_database, _services, ConnectionString, FailPoints) = (database, services, connectionString, failPoints);
 
     public IKvStore Store => _services.GetRequiredService<IKvStore>();
 
@@ -25,5 +26,9 @@ public sealed class KvTestStore : IAsyncDisposable
     /// <summary>LINQ over the tables.</summary>
     public KvDbContext CreateContext() => _services.GetRequiredService<IDbContextFactory<KvDbContext>>().CreateDbContext();
 
-    public ValueTask DisposeAsync() => _services.DisposeAsync();
+    public async ValueTask DisposeAsync()
+    {
+        await _services.DisposeAsync();
+        _database.Release(ConnectionString);
+    }
 }

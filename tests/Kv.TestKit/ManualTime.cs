@@ -7,6 +7,9 @@ public sealed class ManualTime : TimeProvider
     private readonly List<ManualTimer> _timers = [];
     private DateTimeOffset _now = new(2026, 1, 1, 0, 0, 0, TimeSpan.Zero);
 
+    // Timers and timestamps go by what has passed, so a wall clock that is set back does not hold them up.
+    private long _passed;
+
     /// <summary>When the next timer fires; null if none is set.</summary>
     public DateTimeOffset? NextTimer
     {
@@ -14,7 +17,7 @@ public sealed class ManualTime : TimeProvider
         {
             lock (_gate)
             {
-                return _timers.Min(static t => t.DueAt);
+                return _timers.Min(static timer => timer.DueAt) is { } due ? _now + TimeSpan.FromTicks(due - _passed) : null;
             }
         }
     }
@@ -29,22 +32,45 @@ public sealed class ManualTime : TimeProvider
         }
     }
 
-    public override long GetTimestamp() => GetUtcNow().Ticks;
+    public override long GetTimestamp()
+    {
+        lock (_gate)
+        {
+            return _passed;
+        }
+    }
 
     /// <summary>Moves the clock, through every timer on the way.</summary>
     public void Advance(TimeSpan by)
     {
         ArgumentOutOfRangeException.ThrowIfLessThan(by, TimeSpan.Zero);
-        var end = GetUtcNow() + by;
-        while (NextBefore(end) is { } timer)
+        long end;
+        lock (_gate)
+        {
+            end = _passed + by.Ticks;
+        }
+
+        while (MoveToNext(end) is { } timer)
         {
             timer.Fire();
         }
+    }
 
+    /// <summary>Moves the clock to a time. Back in time, only the wall clock is set, as an administrator would.</summary>
+    public void SetUtcNow(DateTimeOffset now)
+    {
+        TimeSpan by;
         lock (_gate)
         {
-            _now = end;
+            by = now - _now;
+            if (by < TimeSpan.Zero)
+            {
+                _now = now;
+                return;
+            }
         }
+
+        Advance(by);
     }
 
     public override ITimer CreateTimer(TimerCallback callback, object? state, TimeSpan dueTime, TimeSpan period)
@@ -54,24 +80,25 @@ public sealed class ManualTime : TimeProvider
         return timer;
     }
 
-    private ManualTimer? NextBefore(DateTimeOffset end)
+    /// <summary>Moves to the next timer that is due until then, or to the end.</summary>
+    private ManualTimer? MoveToNext(long end)
     {
         lock (_gate)
         {
-            var next = _timers.Where(t => t.DueAt <= end).MinBy(static t => t.DueAt);
-            if (next is not null)
-            {
-                _now = next.DueAt!.Value > _now ? next.DueAt.Value : _now;
-                next.DueAt = next.Period > TimeSpan.Zero ? _now + next.Period : null;
-            }
-
+            var next = _timers.Where(timer => timer.DueAt <= end).MinBy(static timer => timer.DueAt);
+            var to = Math.Max(_passed, next?.DueAt ?? end);
+            _now += TimeSpan.FromTicks(to - _passed);
+            _passed = to;
+            next?.Schedule(next.Period);
             return next;
         }
     }
 
     private sealed class ManualTimer(ManualTime time, TimerCallback callback, object? state) : ITimer
     {
-        public DateTimeOffset? DueAt { get; set; }
+        private bool _disposed;
+
+        public long? DueAt { get; private set; }
 
         public TimeSpan Period { get; private set; }
 
@@ -79,21 +106,21 @@ public sealed class ManualTime : TimeProvider
 
         public bool Change(TimeSpan dueTime, TimeSpan period)
         {
-            var now = false;
             lock (time._gate)
             {
+                if (_disposed)
+                {
+                    return false;
+                }
+
+                // Among timers of one moment, the one that was set first fires first.
                 time._timers.Remove(this);
                 time._timers.Add(this);
-                Period = period;
-                DueAt = dueTime == Timeout.InfiniteTimeSpan ? null : time._now + dueTime;
-                if (dueTime == TimeSpan.Zero)
-                {
-                    now = true;
-                    DueAt = period > TimeSpan.Zero ? time._now + period : null;
-                }
+                Period = period > TimeSpan.Zero ? period : Timeout.InfiniteTimeSpan;
+                Schedule(dueTime == TimeSpan.Zero ? Period : dueTime);
             }
 
-            if (now)
+            if (dueTime == TimeSpan.Zero)
             {
                 Fire();
             }
@@ -101,10 +128,13 @@ public sealed class ManualTime : TimeProvider
             return true;
         }
 
+        public void Schedule(TimeSpan dueTime) => DueAt = dueTime == Timeout.InfiniteTimeSpan ? null : time._passed + dueTime.Ticks;
+
         public void Dispose()
         {
             lock (time._gate)
             {
+                _disposed = true;
                 time._timers.Remove(this);
             }
         }

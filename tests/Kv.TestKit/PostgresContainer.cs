@@ -1,3 +1,4 @@
+using DotNet.Testcontainers.Builders;
 using Testcontainers.PostgreSql;
 
 namespace Kv.TestKit;
@@ -11,11 +12,14 @@ internal static class PostgresContainer
     {
         try
         {
-            var container = new PostgreSqlBuilder("postgres:17-alpine").WithCommand("-c", "max_connections=300").Build();
+            // Testcontainers turns durability off, and what survives is what the tests are about. The last of two settings counts.
+            var container = new PostgreSqlBuilder("postgres:17-alpine")
+                .WithCommand("-c", "fsync=on", "-c", "full_page_writes=on", "-c", "synchronous_commit=on", "-c", "max_connections=300")
+                .Build();
             await container.StartAsync();
             return container.GetConnectionString();
         }
-        catch (DotNet.Testcontainers.Builders.DockerUnavailableException)
+        catch (DockerUnavailableException)
         {
             return null;
         }

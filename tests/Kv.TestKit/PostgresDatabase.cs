@@ -3,8 +3,9 @@ using Npgsql;
 
 namespace Kv.TestKit;
 
-/// <summary>Databases on a PostgreSQL server: the one that is named, or one of the test's own.</summary>
-public sealed class PostgresDatabase : KvDatabase
+/// <summary>Databases on the PostgreSQL server that the tests of this process share.</summary>
+/// <remarks>Without a server, a test is skipped at the moment it asks for one: a fixture that cannot start would fail it.</remarks>
+public class PostgresDatabase : KvDatabase
 {
     private readonly SemaphoreSlim _once = new(1, 1);
     private readonly List<string> _created = [];
@@ -16,25 +17,12 @@ public sealed class PostgresDatabase : KvDatabase
     public override string Name => "postgres";
 
     /// <summary>The server. A test that asks for it where there is none is skipped, by its name, or fails where there must be one.</summary>
-    public PostgresServer Server
-    {
-        get
-        {
-            if (_server is null)
-            {
-                if (Environment.GetEnvironmentVariable("CI") == "true")
-                {
-                    Assert.Fail(PostgresServer.Missing);
-                }
+    public PostgresServer Server => PostgresServer.Require(_server, IsPrivate);
 
-                Assert.Skip(PostgresServer.Missing);
-            }
+    protected virtual bool IsPrivate => false;
 
-            return _server;
-        }
-    }
-
-    public override async ValueTask InitializeAsync() => _server = await PostgresServer.FindAsync();
+    public override async ValueTask InitializeAsync() =>
+        _server = IsPrivate ? await PostgresServer.StartPrivateAsync() : await PostgresServer.FindAsync();
 
     public override async Task<string> CreateEmptyAsync() => await CreateAsync(template: null);
 
@@ -47,9 +35,12 @@ public sealed class PostgresDatabase : KvDatabase
             {
                 var template = await CreateAsync(template: null);
                 await MigrateAsync(template);
-                await using var connection = new NpgsqlConnection(template);
-                NpgsqlConnection.ClearPool(connection);
-                _template = new NpgsqlConnectionStringBuilder(template).Database;
+
+                // A database that somebody is connected to cannot be copied.
+                Release(template);
+                var name = new NpgsqlConnectionStringBuilder(template).Database!;
+                await Server.TerminateBackendsAsync(name);
+                _template = name;
             }
 
             return await CreateAsync(_template);
@@ -62,6 +53,12 @@ public sealed class PostgresDatabase : KvDatabase
 
     public override void Configure(DbContextOptionsBuilder db, string connectionString) => db.UseNpgsql(connectionString);
 
+    public override void Release(string connectionString)
+    {
+        using var connection = new NpgsqlConnection(connectionString);
+        NpgsqlConnection.ClearPool(connection);
+    }
+
     public override async ValueTask DisposeAsync()
     {
         // A cluster of the kit's own goes away as a whole; dropping a database costs a checkpoint.
@@ -70,7 +67,13 @@ public sealed class PostgresDatabase : KvDatabase
             await ExecuteAsync($"drop database if exists {database} with (force)");
         }
 
+        if (IsPrivate && _server is not null)
+        {
+            await _server.DisposeAsync();
+        }
+
         _once.Dispose();
+        GC.SuppressFinalize(this);
     }
 
     public async Task ExecuteAsync(string text)
@@ -92,4 +95,10 @@ public sealed class PostgresDatabase : KvDatabase
 
         return new NpgsqlConnectionStringBuilder(Server.ConnectionString) { Database = name, MaxPoolSize = 50 }.ConnectionString;
     }
+}
+
+/// <summary>Databases on a server that one test class has for itself, so that it may crash it (<see cref="PostgresServer.RestartImmediateAsync"/>).</summary>
+public sealed class PrivatePostgresDatabase : PostgresDatabase
+{
+    protected override bool IsPrivate => true;
 }

@@ -1,6 +1,3 @@
-using System.Diagnostics;
-using System.Net;
-using System.Net.Sockets;
 using Npgsql;
 
 namespace Kv.TestKit;
@@ -9,17 +6,25 @@ namespace Kv.TestKit;
 /// A PostgreSQL server for tests: the one that EFKV_TEST_POSTGRES names, else a container where a Docker engine is, else a throw-away
 /// cluster made with the server's programs, where they are installed. One for a test process.
 /// </summary>
-public sealed class PostgresServer
+public sealed class PostgresServer : IAsyncDisposable
 {
+    /// <summary>Names a connection string to a server whose user may create databases, or is "none": do not look for a server.</summary>
     public const string Variable = "EFKV_TEST_POSTGRES";
 
     public const string Missing =
         $"PostgreSQL is missing. Install the server (apt-get install postgresql, brew install postgresql), or start Docker, or set {Variable} to a connection string.";
 
+    private const string ProgramsMissing =
+        "This test stops its own PostgreSQL server and starts it again, so it needs the server's programs: apt-get install postgresql, brew install postgresql.";
+
     private static readonly Lazy<Task<PostgresServer?>> Shared = new(StartAsync);
-    private static readonly TimeSpan Patience = TimeSpan.FromSeconds(60);
+
+    private readonly PostgresCluster? _cluster;
 
     private PostgresServer(string connectionString, bool isOwn) => (ConnectionString, IsOwn) = (connectionString, isOwn);
+
+    private PostgresServer(PostgresCluster cluster)
+        : this(cluster.ConnectionString, isOwn: true) => _cluster = cluster;
 
     /// <summary>To a database that is there already, as a user who may create others.</summary>
     public string ConnectionString { get; }
@@ -27,10 +32,60 @@ public sealed class PostgresServer
     /// <summary>Whether the server is the kit's own and ends with this process, with all that is on it.</summary>
     public bool IsOwn { get; }
 
+    /// <summary>The server of this test process; null where there is none.</summary>
     public static Task<PostgresServer?> FindAsync() => Shared.Value;
+
+    /// <summary>A further server that nobody else uses, so a test may crash it; null where its programs are not installed.</summary>
+    public static async Task<PostgresServer?> StartPrivateAsync() =>
+        !Refused && PostgresPrograms.Find() is { } programs ? new PostgresServer(await PostgresCluster.StartAsync(programs)) : null;
+
+    /// <summary>Stops the server as a crash would, without a checkpoint, and starts it again. Only for a private server.</summary>
+    public async Task RestartImmediateAsync()
+    {
+        var cluster = _cluster ?? throw new InvalidOperationException("Only a server that this test process started can be restarted: use StartPrivateAsync.");
+        await cluster.RestartImmediateAsync();
+
+        // Pooled connections of tests stay, broken, as an application would find them.
+        await using var connection = new NpgsqlConnection(ConnectionString);
+        NpgsqlConnection.ClearPool(connection);
+    }
+
+    /// <summary>Ends every connection to one database, from the server's side.</summary>
+    public async Task TerminateBackendsAsync(string database)
+    {
+        await using var connection = new NpgsqlConnection(ConnectionString);
+        await connection.OpenAsync();
+        await using var command = new NpgsqlCommand(
+            "select pg_terminate_backend(pid) from pg_stat_activity where datname = $1 and pid <> pg_backend_pid()", connection);
+        command.Parameters.Add(new NpgsqlParameter { Value = database });
+        await command.ExecuteNonQueryAsync();
+    }
+
+    public ValueTask DisposeAsync() => _cluster?.DisposeAsync() ?? ValueTask.CompletedTask;
+
+    /// <summary>Skips the running test where there is no server; under CI=true it fails, since a skipped test there is one that nobody runs.</summary>
+    internal static PostgresServer Require(PostgresServer? server, bool ownPrograms)
+    {
+        if (server is not null)
+        {
+            return server;
+        }
+
+        var message = ownPrograms ? ProgramsMissing : Missing;
+        Assert.SkipUnless(Environment.GetEnvironmentVariable("CI") == "true", message);
+        Assert.Fail(message);
+        return null;
+    }
+
+    private static bool Refused => Environment.GetEnvironmentVariable(Variable) == "none";
 
     private static async Task<PostgresServer?> StartAsync()
     {
+        if (Refused)
+        {
+            return null;
+        }
+
         if (Environment.GetEnvironmentVariable(Variable) is { Length: > 0 } named)
         {
             return new PostgresServer(named, isOwn: false);
@@ -42,105 +97,6 @@ public sealed class PostgresServer
             return new PostgresServer(container, isOwn: true);
         }
 #endif
-        return FindPrograms() is { } programs ? await StartClusterAsync(programs) : null;
-    }
-
-    private static string? FindPrograms()
-    {
-        var folders = new List<string?> { TryRun("pg_config", "--bindir") };
-        folders.AddRange((Environment.GetEnvironmentVariable("PATH") ?? "").Split(Path.PathSeparator));
-        foreach (var root in new[] { "/usr/lib/postgresql", "/opt/homebrew/opt", "/usr/local/opt", "/usr/pgsql" })
-        {
-            if (Directory.Exists(root))
-            {
-                folders.AddRange(Directory.GetDirectories(root).OrderDescending(StringComparer.Ordinal).Select(static folder => Path.Combine(folder, "bin")));
-            }
-        }
-
-        return folders.Find(static folder => folder is { Length: > 0 } && Has(folder, "postgres") && Has(folder, "initdb"));
-
-        static bool Has(string folder, string program) =>
-            File.Exists(Path.Combine(folder, program)) || File.Exists(Path.Combine(folder, program + ".exe"));
-    }
-
-    private static async Task<PostgresServer?> StartClusterAsync(string programs)
-    {
-        var folder = Directory.CreateTempSubdirectory("efkv-pg-").FullName;
-        var data = Path.Combine(folder, "data");
-        var port = FreePort();
-
-        // A server refuses to run as root, so root hands the cluster to the user that the package made.
-        var asUser = Environment.UserName == "root" && !OperatingSystem.IsWindows() ? "runuser -u postgres -- " : "";
-        if (asUser.Length > 0)
-        {
-            await RunAsync("chown", ["postgres", folder]);
-        }
-
-        await RunAsync("/bin/sh", ["-c", $"{asUser}{programs}/initdb -D {data} -U postgres -A trust -E UTF8 --locale=C"]);
-
-        // The shell ends the server and removes the cluster when its own input ends, which it does however this process ends.
-        var options = $"-D {data} -p {port} -k {folder} -c listen_addresses=127.0.0.1 -c max_connections=300 -c shared_buffers=256MB";
-        var server = Process.Start(new ProcessStartInfo("/bin/sh", ["-c", $"cd /; {asUser}{programs}/postgres {options} >{folder}.log 2>&1 & cat >/dev/null; {asUser}{programs}/pg_ctl -D {data} -m immediate stop >/dev/null 2>&1; rm -rf {folder} {folder}.log"])
-        {
-            UseShellExecute = false,
-            RedirectStandardInput = true,
-        })!;
-        AppDomain.CurrentDomain.ProcessExit += (_, _) => server.StandardInput.Close();
-
-        var connectionString = new NpgsqlConnectionStringBuilder
-        {
-            Host = "127.0.0.1",
-            Port = port,
-            Username = "postgres",
-            Database = "postgres",
-        }.ConnectionString;
-        var started = TimeProvider.System.GetTimestamp();
-        while (true)
-        {
-            try
-            {
-                await using var connection = new NpgsqlConnection(connectionString);
-                await connection.OpenAsync();
-                return new PostgresServer(connectionString, isOwn: true);
-            }
-            catch (NpgsqlException) when (TimeProvider.System.GetElapsedTime(started) < Patience)
-            {
-                await Task.Delay(TimeSpan.FromMilliseconds(50), TimeProvider.System);
-            }
-        }
-    }
-
-    private static int FreePort()
-    {
-        using var listener = new TcpListener(IPAddress.Loopback, 0);
-        listener.Start();
-        return ((IPEndPoint)listener.LocalEndpoint).Port;
-    }
-
-    private static async Task RunAsync(string program, string[] arguments)
-    {
-        using var process = Process.Start(new ProcessStartInfo(program, arguments) { UseShellExecute = false, RedirectStandardOutput = true, RedirectStandardError = true })!;
-        var output = process.StandardOutput.ReadToEndAsync();
-        var errors = await process.StandardError.ReadToEndAsync();
-        await process.WaitForExitAsync();
-        if (process.ExitCode != 0)
-        {
-            throw new InvalidOperationException($"{program} {string.Join(' ', arguments)} ended with {process.ExitCode}: {await output}{errors}");
-        }
-    }
-
-    private static string? TryRun(string program, string argument)
-    {
-        try
-        {
-            using var process = Process.Start(new ProcessStartInfo(program, argument) { UseShellExecute = false, RedirectStandardOutput = true, RedirectStandardError = true })!;
-            var output = process.StandardOutput.ReadToEnd().Trim();
-            process.WaitForExit();
-            return process.ExitCode == 0 ? output : null;
-        }
-        catch (System.ComponentModel.Win32Exception)
-        {
-            return null;
-        }
+        return await StartPrivateAsync();
     }
 }

@@ -24,7 +24,9 @@ public sealed class SqliteDatabase : KvDatabase
             {
                 var template = NextFile();
                 await MigrateAsync(ConnectionTo(template));
-                SqliteConnection.ClearAllPools();
+
+                // The last connection that closes moves the write-ahead log into the file, which is then whole and can be copied.
+                Release(ConnectionTo(template));
                 _template = template;
             }
         }
@@ -40,9 +42,20 @@ public sealed class SqliteDatabase : KvDatabase
 
     public override void Configure(DbContextOptionsBuilder db, string connectionString) => db.UseSqlite(connectionString);
 
+    public override void Release(string connectionString)
+    {
+        using var connection = new SqliteConnection(connectionString);
+        SqliteConnection.ClearPool(connection);
+    }
+
     public override ValueTask DisposeAsync()
     {
-        SqliteConnection.ClearAllPools();
+        // An open file cannot be deleted on Windows.
+        for (var file = 1; file <= _last; file++)
+        {
+            Release(ConnectionTo(FileOf(file)));
+        }
+
         _once.Dispose();
         Directory.Delete(_folder, recursive: true);
         return ValueTask.CompletedTask;
@@ -50,5 +63,7 @@ public sealed class SqliteDatabase : KvDatabase
 
     private static string ConnectionTo(string file) => new SqliteConnectionStringBuilder { DataSource = file }.ConnectionString;
 
-    private string NextFile() => Path.Combine(_folder, $"{Interlocked.Increment(ref _last)}.db");
+    private string NextFile() => FileOf(Interlocked.Increment(ref _last));
+
+    private string FileOf(int number) => Path.Combine(_folder, $"{number}.db");
 }

@@ -23,18 +23,12 @@ internal sealed class FaultyLink(PostgresDatabase database, TcpProxy proxy, KvTe
     }
 
     /// <summary>Ends every connection of the database at the server, as its restart does.</summary>
-    public Task EndBackendsAsync() => database.ExecuteAsync(
-        $"select pg_terminate_backend(pid) from pg_stat_activity where datname = '{new NpgsqlConnectionStringBuilder(direct).Database}' and pid <> pg_backend_pid()");
+    public Task EndBackendsAsync() => database.Server.TerminateBackendsAsync(new NpgsqlConnectionStringBuilder(direct).Database!);
 
     public async ValueTask DisposeAsync()
     {
         proxy.Heal();
         await test.DisposeAsync();
-        await using (var connection = new NpgsqlConnection(test.ConnectionString))
-        {
-            NpgsqlConnection.ClearPool(connection);
-        }
-
         await proxy.DisposeAsync();
     }
 }
