@@ -117,7 +117,7 @@ internal sealed class SnapshotReader(SessionPool pool, KvDialect dialect, StoreC
             cancellationToken);
 
     /// <summary>Milliseconds until the next message of some topics is due, and until the next lease lapses.</summary>
-    public ValueTask<(long? Due, long? Lapse)> NextDueAsync(IReadOnlyList<string> topics, CancellationToken cancellationToken) =>
+    public ValueTask<(long? Due, long? Deferred, long? Lapse)> NextDueAsync(IReadOnlyList<TopicClaim> topics, CancellationToken cancellationToken) =>
         RunAsync((Reader: this, Topics: topics), static (session, arg, token) => arg.Reader.NextDueAsync(session, arg.Topics, token), cancellationToken);
 
     private long Now => clock.Now;
@@ -207,22 +207,38 @@ internal sealed class SnapshotReader(SessionPool pool, KvDialect dialect, StoreC
         return rows;
     }
 
-    private async ValueTask<(long? Due, long? Lapse)> NextDueAsync(Session session, IReadOnlyList<string> topics, CancellationToken cancellationToken)
+    private async ValueTask<(long? Due, long? Deferred, long? Lapse)> NextDueAsync(
+        Session session, IReadOnlyList<TopicClaim> topics, CancellationToken cancellationToken)
     {
         var statement = session.Statement(dialect.Sql.NextDue(clock.ServerJudgesQueues)).Set("@now", Now);
-        (long? Due, long? Lapse) next = default;
-        foreach (var (name, value) in dialect.Sql.Arrays ? [("@topics", (object)topics.ToArray())] : topics.Select(static t => ("@topic", (object)t)))
+        if (dialect.Sql.Arrays)
         {
-            var reader = await statement.Set(name, value).ReadAsync(cancellationToken).ConfigureAwait(false);
-            await using (reader.ConfigureAwait(false))
-            {
-                await reader.ReadAsync(cancellationToken).ConfigureAwait(false);
-                long? due = reader.IsDBNull(0) ? null : reader.GetInt64(0);
-                next = (due is null || next.Due < due ? next.Due : due, reader.IsDBNull(1) ? null : reader.GetInt64(1));
-            }
+            return await ReadAsync(statement.Set("@topics", topics.Select(static t => t.Topic).ToArray()).Set("@pauses", topics.Select(static t => t.Pause).ToArray()))
+                .ConfigureAwait(false);
+        }
+
+        (long? Due, long? Deferred, long? Lapse) next = default;
+        foreach (var topic in topics)
+        {
+            var (due, deferred, lapse) = await ReadAsync(statement.Set("@topic", topic.Topic).Set("@pause", topic.Pause)).ConfigureAwait(false);
+            next = (Earlier(next.Due, due), Earlier(next.Deferred, deferred), lapse);
         }
 
         return next;
+
+        async ValueTask<(long? Due, long? Deferred, long? Lapse)> ReadAsync(Statement of)
+        {
+            var reader = await of.ReadAsync(cancellationToken).ConfigureAwait(false);
+            await using (reader.ConfigureAwait(false))
+            {
+                await reader.ReadAsync(cancellationToken).ConfigureAwait(false);
+                return (At(0), At(1), At(2));
+            }
+
+            long? At(int column) => reader.IsDBNull(column) ? null : reader.GetInt64(column);
+        }
+
+        static long? Earlier(long? one, long? other) => one is null || other < one ? other ?? one : one;
     }
 
     private static Row ReadRow(DbDataReader reader, bool keysOnly) => keysOnly
