@@ -9,7 +9,7 @@ namespace Kv;
 internal sealed class AtomicWriteBuilder(KvEngine engine, IKvValueSerializer serializer)
 {
     private const int MaxUndeliveredKeys = 10;
-    private const string DefaultBackoff = "[100,1000,5000,30000,60000]";
+    internal const string DefaultBackoff = "[100,1000,5000,30000,60000]";
     private readonly AtomicWrite _write = new();
     private int _totalSize;
     private int _totalKeySize;
@@ -227,7 +227,7 @@ internal sealed class AtomicWriteBuilder(KvEngine engine, IKvValueSerializer ser
         return $"[{string.Join(',', schedule.Select(static wait => ((long)wait.TotalMilliseconds).ToString(CultureInfo.InvariantCulture)))}]";
     }
 
-    private static string Undelivered(IReadOnlyList<KvKey> keys)
+    internal static string Undelivered(IReadOnlyList<KvKey> keys)
     {
         if (keys.Count > MaxUndeliveredKeys)
         {

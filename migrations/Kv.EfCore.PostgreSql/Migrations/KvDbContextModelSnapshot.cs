@@ -149,6 +149,12 @@ namespace Kv.PostgreSql.Migrations
                         .HasColumnType("text")
                         .HasColumnName("rate_key");
 
+                    b.Property<long>("RateTurn")
+                        .ValueGeneratedOnAdd()
+                        .HasColumnType("bigint")
+                        .HasDefaultValue(0L)
+                        .HasColumnName("rate_turn");
+
                     b.Property<int>("State")
                         .ValueGeneratedOnAdd()
                         .HasColumnType("integer")
@@ -323,6 +329,12 @@ namespace Kv.PostgreSql.Migrations
                     b.Property<string>("RateKey")
                         .HasColumnType("text")
                         .HasColumnName("rate_key");
+
+                    b.Property<long>("RateTurn")
+                        .ValueGeneratedOnAdd()
+                        .HasColumnType("bigint")
+                        .HasDefaultValue(0L)
+                        .HasColumnName("rate_turn");
 
                     b.Property<string>("Topic")
                         .IsRequired()

@@ -144,6 +144,12 @@ namespace Kv.Sqlite.Migrations
                         .HasColumnType("TEXT")
                         .HasColumnName("rate_key");
 
+                    b.Property<long>("RateTurn")
+                        .ValueGeneratedOnAdd()
+                        .HasColumnType("INTEGER")
+                        .HasDefaultValue(0L)
+                        .HasColumnName("rate_turn");
+
                     b.Property<int>("State")
                         .ValueGeneratedOnAdd()
                         .HasColumnType("INTEGER")
@@ -318,6 +324,12 @@ namespace Kv.Sqlite.Migrations
                     b.Property<string>("RateKey")
                         .HasColumnType("TEXT")
                         .HasColumnName("rate_key");
+
+                    b.Property<long>("RateTurn")
+                        .ValueGeneratedOnAdd()
+                        .HasColumnType("INTEGER")
+                        .HasDefaultValue(0L)
+                        .HasColumnName("rate_turn");
 
                     b.Property<string>("Topic")
                         .IsRequired()

@@ -126,7 +126,7 @@ internal sealed class ArrayWriter(Session session, KvDialect dialect, StoreClock
 
         foreach (var update in group.Updates)
         {
-            Add("update " + update.Text, update.Text, p => Set(p, [.. update.Values]), (_, reads) => reads.Updated.Add(update));
+            Add("row: " + update.Text, update.Text, p => Set(p, [.. update.Values]), (_, reads) => reads.Updated.Add(update));
         }
 
         foreach (var topic in group.Claims.Where(static c => c.Admit).SelectMany(static c => c.Topics).Select(static t => t.Topic).Distinct(StringComparer.Ordinal))
@@ -232,7 +232,7 @@ internal sealed class ArrayWriter(Session session, KvDialect dialect, StoreClock
             ("@rates", All(static m => m.RateKey)),
             ("@uniques", All(static m => m.UniqueKey)),
             ("@uniqueuntils", All(m => m.UniqueFor > 0 ? _now + m.UniqueFor : 0)),
-            ("@topicretries", All(static m => m.TopicRetries ? 1 : 0)),
+            ("@retries", All(static m => m.TopicRetries ? 1 : 0)),
             ("@backs", messages.Select(static m => m.Back).ToArray()),
             ("@aheads", Ahead(messages)));
 

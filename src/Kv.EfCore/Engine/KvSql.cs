@@ -237,7 +237,7 @@ internal sealed class KvSql(bool arrays)
             case when r.group_key is null then 0 when r.group_limit > 0 and r.delay > 0 then 2
                 when {Taken("r.topic", "r.group_key")} + r.ahead < case when r.group_limit > 1 then r.group_limit else 1 end then 0 else 1 end
         from unnest(@ids, @datas, @backoffs, @undelivereds, @topics, @types, @encodings, @delays, @traces, @priorities, @groups, @grouplimits, @rates,
-                @uniques, @uniqueuntils, @topicretries, @backs, @aheads)
+                @uniques, @uniqueuntils, @retries, @backs, @aheads)
             as r (id, data, backoff, undelivered, topic, type, encoding, delay, trace, priority, group_key, group_limit, rate,
                 unique_key, unique_until, topic_retries, back, ahead)
         """;

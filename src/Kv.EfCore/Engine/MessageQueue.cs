@@ -11,6 +11,13 @@ internal sealed class MessageQueue(
         remove => signals.MessagesQueued -= value;
     }
 
+    /// <summary>Somebody asked for a message that is held to be cancelled.</summary>
+    public event Action CancelRequested
+    {
+        add => signals.CancelRequested += value;
+        remove => signals.CancelRequested -= value;
+    }
+
     public TimeProvider Time => clock.Time;
 
     /// <summary>Whether due times and leases are judged by the database server's clock.</summary>

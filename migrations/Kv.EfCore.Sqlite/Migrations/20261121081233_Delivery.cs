@@ -84,6 +84,13 @@ namespace Kv.Sqlite.Migrations
                 type: "TEXT",
                 nullable: true);
 
+            migrationBuilder.AddColumn<long>(
+                name: "rate_turn",
+                table: "queue_running",
+                type: "INTEGER",
+                nullable: false,
+                defaultValue: 0L);
+
             migrationBuilder.AddColumn<int>(
                 name: "topic_retries",
                 table: "queue_running",
@@ -161,6 +168,13 @@ namespace Kv.Sqlite.Migrations
                 table: "queue",
                 type: "TEXT",
                 nullable: true);
+
+            migrationBuilder.AddColumn<long>(
+                name: "rate_turn",
+                table: "queue",
+                type: "INTEGER",
+                nullable: false,
+                defaultValue: 0L);
 
             migrationBuilder.AddColumn<int>(
                 name: "state",
@@ -283,6 +297,10 @@ namespace Kv.Sqlite.Migrations
                 table: "queue_running");
 
             migrationBuilder.DropColumn(
+                name: "rate_turn",
+                table: "queue_running");
+
+            migrationBuilder.DropColumn(
                 name: "topic_retries",
                 table: "queue_running");
 
@@ -328,6 +346,10 @@ namespace Kv.Sqlite.Migrations
 
             migrationBuilder.DropColumn(
                 name: "rate_key",
+                table: "queue");
+
+            migrationBuilder.DropColumn(
+                name: "rate_turn",
                 table: "queue");
 
             migrationBuilder.DropColumn(

@@ -10,7 +10,7 @@ using Microsoft.EntityFrameworkCore.Storage.ValueConversion;
 namespace Kv.Sqlite.Migrations
 {
     [DbContext(typeof(KvDbContext))]
-    [Migration("20261121074335_Delivery")]
+    [Migration("20261121081233_Delivery")]
     partial class Delivery
     {
         /// <inheritdoc />
@@ -146,6 +146,12 @@ namespace Kv.Sqlite.Migrations
                     b.Property<string>("RateKey")
                         .HasColumnType("TEXT")
                         .HasColumnName("rate_key");
+
+                    b.Property<long>("RateTurn")
+                        .ValueGeneratedOnAdd()
+                        .HasColumnType("INTEGER")
+                        .HasDefaultValue(0L)
+                        .HasColumnName("rate_turn");
 
                     b.Property<int>("State")
                         .ValueGeneratedOnAdd()
@@ -321,6 +327,12 @@ namespace Kv.Sqlite.Migrations
                     b.Property<string>("RateKey")
                         .HasColumnType("TEXT")
                         .HasColumnName("rate_key");
+
+                    b.Property<long>("RateTurn")
+                        .ValueGeneratedOnAdd()
+                        .HasColumnType("INTEGER")
+                        .HasDefaultValue(0L)
+                        .HasColumnName("rate_turn");
 
                     b.Property<string>("Topic")
                         .IsRequired()

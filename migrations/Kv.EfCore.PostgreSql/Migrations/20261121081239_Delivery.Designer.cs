@@ -11,7 +11,7 @@ using Npgsql.EntityFrameworkCore.PostgreSQL.Metadata;
 namespace Kv.PostgreSql.Migrations
 {
     [DbContext(typeof(KvDbContext))]
-    [Migration("20261121074341_Delivery")]
+    [Migration("20261121081239_Delivery")]
     partial class Delivery
     {
         /// <inheritdoc />
@@ -151,6 +151,12 @@ namespace Kv.PostgreSql.Migrations
                     b.Property<string>("RateKey")
                         .HasColumnType("text")
                         .HasColumnName("rate_key");
+
+                    b.Property<long>("RateTurn")
+                        .ValueGeneratedOnAdd()
+                        .HasColumnType("bigint")
+                        .HasDefaultValue(0L)
+                        .HasColumnName("rate_turn");
 
                     b.Property<int>("State")
                         .ValueGeneratedOnAdd()
@@ -326,6 +332,12 @@ namespace Kv.PostgreSql.Migrations
                     b.Property<string>("RateKey")
                         .HasColumnType("text")
                         .HasColumnName("rate_key");
+
+                    b.Property<long>("RateTurn")
+                        .ValueGeneratedOnAdd()
+                        .HasColumnType("bigint")
+                        .HasDefaultValue(0L)
+                        .HasColumnName("rate_turn");
 
                     b.Property<string>("Topic")
                         .IsRequired()
