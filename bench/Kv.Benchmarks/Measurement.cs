@@ -1,3 +1,4 @@
+using System.Text.Encodings.Web;
 using System.Text.Json;
 using System.Text.Json.Serialization;
 
@@ -14,10 +15,13 @@ public sealed record Measurement(
     [property: JsonPropertyName("p99_us")] double Slowest,
     [property: JsonPropertyName("alloc_b")] double? Allocated)
 {
+    // A plus stays a plus.
+    private static readonly JsonSerializerOptions Readable = new() { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
+
     [JsonIgnore]
     public Case Case => new(Operation, In);
 
-    public string ToLine() => JsonSerializer.Serialize(this);
+    public string ToLine() => JsonSerializer.Serialize(this, Readable);
 
     public static Measurement? TryParse(string line) => line.StartsWith('{') ? JsonSerializer.Deserialize<Measurement>(line) : null;
 

@@ -41,8 +41,11 @@ public static class Plan
         from value in settings.Values
         from operation in Case.KeyValueOperations
         from callers in settings.Callers
-        where settings.Wide || Tells(settings, operation, callers, value, rows)
+        where settings.Small ? IsEnough(operation, callers) : settings.Wide || Tells(settings, operation, callers, value, rows)
         select new Case(operation, new Circumstances(database, callers, value, rows));
+
+    // What differs between callers or sizes is not the code of an operation: a small run asks two of them by few and many.
+    private static bool IsEnough(string operation, int callers) => callers == 64 || operation is "get" or "set";
 
     // Large values tell about moving bytes, large databases about the depth of trees; both at once, and for every operation, is for --wide.
     private static bool Tells(Settings settings, string operation, int callers, int value, int rows) =>

@@ -19,6 +19,8 @@ const queue = {
   },
   open: async () => {
     pool = new pg.Pool({ connectionString, max: 64 });
+    pool.on("error", (error) => console.error(error.message));
+    pool.on("connect", (client) => client.on("error", (error) => console.error(error.message)));
     utils = await makeWorkerUtils({ pgPool: pool, logger });
   },
   enqueue: (message) => utils.addJob("bench", message),
@@ -35,7 +37,7 @@ const queue = {
           concurrentJobs: 24,
           maxPoolSize: 25,
           pollInterval: 2000,
-          localQueue: { size: 500, refetchDelay: { durationMs: 100, maxAbortThreshold: 500 } },
+          localQueue: { size: 500 },
           completeJobBatchDelay: 0,
           failJobBatchDelay: 0,
         },
