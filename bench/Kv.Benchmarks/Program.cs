@@ -16,7 +16,7 @@ switch (args.FirstOrDefault())
     case "run":
         return await new Runner(settings).RunAsync() ? 0 : 1;
     case "goals" when args.Length == 2:
-        Goals.Print(await Measurement.ReadAsync(args[1]));
+        Goals.Print(await Measurement.ReadAsync(args[1]), all: true);
         return 0;
     case "micro":
         return MicroBenchmarks.Run(args[1..]);

@@ -50,7 +50,7 @@ public sealed class Runner(Settings settings)
         if (!settings.Small)
         {
             Console.WriteLine();
-            Goals.Print(_measurements);
+            Goals.Print(_measurements, all: false);
         }
 
         if (failed > 0)

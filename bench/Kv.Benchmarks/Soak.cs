@@ -42,9 +42,9 @@ public sealed class Soak(Settings settings)
         await queue.OpenAsync();
         await queue.StartAsync(HandleAsync);
 
-        var load = Loads(store).SelectMany(operation => Enumerable.Range(0, Callers / 4).Select(caller => Task.Run(() => RepeatAsync(operation, caller)))).ToList();
-        load.AddRange(Enumerable.Range(0, Callers / 4).Select(caller => Task.Run(() => RepeatAsync(_ => RoundTripAsync(queue), caller))));
         var started = Stopwatch.GetTimestamp();
+        var load = Loads(store).Append(_ => RoundTripAsync(queue)).SelectMany(operation =>
+            Enumerable.Range(0, Callers / 4).Select(caller => Task.Run(() => RepeatAsync(operation, caller, started))));
         var all = Task.WhenAll(load);
         while (!all.IsCompleted)
         {
@@ -56,18 +56,19 @@ public sealed class Soak(Settings settings)
         Console.WriteLine(JsonSerializer.Serialize(new { rss_slope_mb_per_minute = Math.Round(Slope(), 3), samples = _samples.Count }));
     }
 
-    // Several operations of each kind are in flight at once; the counters of one store, the rows of the other sizes beside them.
     private static IEnumerable<Func<Random, ValueTask>> Loads(EfKvSystem store) =>
         ((string[])["mixed", "check+set", "sum", "set10", "list100"]).Select(operation =>
             store.Operation(new Case(operation, new Circumstances("", Callers, KeyValueSystem.SmallValue, Rows))));
 
-    private async Task RepeatAsync(Func<Random, ValueTask> operation, int caller)
+    // A read of SQLite ends where it began: without giving way, a few callers would keep all threads, and the others would wait for them.
+    private async Task RepeatAsync(Func<Random, ValueTask> operation, int caller, long started)
     {
         var random = new Random(caller);
-        for (var started = Stopwatch.GetTimestamp(); Stopwatch.GetElapsedTime(started) < settings.SoakTime;)
+        while (Stopwatch.GetElapsedTime(started) < settings.SoakTime)
         {
             await operation(random);
             Interlocked.Increment(ref _operations);
+            await Task.Yield();
         }
     }
 
