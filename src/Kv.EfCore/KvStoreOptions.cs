@@ -46,6 +46,10 @@ public sealed class KvStoreOptions
     /// <value>Default: 30 seconds.</value>
     public TimeSpan CommandTimeout { get; set; } = TimeSpan.FromSeconds(30);
 
+    /// <summary>Where messages go that could not be delivered and name no keys themselves: under this key, their topic and their id.</summary>
+    /// <value>Default: <c>["dead_letters"]</c>. The same in all processes of a store.</value>
+    public KvKey DeadLetterPrefix { get; set; } = ["dead_letters"];
+
     /// <summary>How often watchers look for commits of other processes. Commits of this process wake them at once.</summary>
     /// <value>Default: 100 milliseconds. Without a watcher nobody looks.</value>
     public TimeSpan WatchInterval { get; set; } = TimeSpan.FromMilliseconds(100);

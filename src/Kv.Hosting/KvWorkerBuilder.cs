@@ -17,26 +17,28 @@ public sealed class KvWorkerBuilder
     /// <summary>Handles messages of a type with a class, made in the scope of each message.</summary>
     /// <typeparam name="TMessage">The type of the messages.</typeparam>
     /// <typeparam name="THandler">The handler; added to the services as scoped unless it is there already.</typeparam>
+    /// <param name="topic">The topic that they come by, where <see cref="KvEnqueueOptions.Topic"/> chose another; null for that of the type.</param>
     /// <returns>This builder.</returns>
     /// <exception cref="InvalidOperationException">The message has a handler already.</exception>
-    public KvWorkerBuilder Handle<TMessage, THandler>()
+    public KvWorkerBuilder Handle<TMessage, THandler>(string? topic = null)
         where THandler : class, IKvMessageHandler<TMessage>
     {
         Services.TryAddScoped<THandler>();
-        return Handle<TMessage>(static (message, context, token) =>
-            context.Services.GetRequiredService<THandler>().HandleAsync(message, context, token));
+        return Handle<TMessage>(
+            static (message, context, token) => context.Services.GetRequiredService<THandler>().HandleAsync(message, context, token), topic);
     }
 
     /// <summary>Handles messages of a type with a delegate.</summary>
     /// <typeparam name="TMessage">The type of the messages.</typeparam>
     /// <param name="handle">The handler; see <see cref="IKvMessageHandler{TMessage}.HandleAsync"/>.</param>
+    /// <param name="topic">The topic that they come by, where <see cref="KvEnqueueOptions.Topic"/> chose another; null for that of the type.</param>
     /// <returns>This builder.</returns>
     /// <exception cref="InvalidOperationException">The message has a handler already.</exception>
-    public KvWorkerBuilder Handle<TMessage>(Func<TMessage, KvMessageContext, CancellationToken, Task> handle)
+    public KvWorkerBuilder Handle<TMessage>(Func<TMessage, KvMessageContext, CancellationToken, Task> handle, string? topic = null)
     {
         ArgumentNullException.ThrowIfNull(handle);
-        var (name, topic) = MessageName.Of(typeof(TMessage));
-        _handlers.Add(topic, name, (serializer, context, token) => handle(Read(serializer, context), context, token));
+        var (name, usual) = MessageName.Of(typeof(TMessage));
+        _handlers.Add(Valid(topic ?? usual), name, (serializer, context, token) => handle(Read(serializer, context), context, token));
         return this;
 
         static TMessage Read(IKvValueSerializer serializer, KvMessageContext context) => serializer.Deserialize<TMessage>(context.Payload)
@@ -54,5 +56,53 @@ public sealed class KvWorkerBuilder
         ArgumentNullException.ThrowIfNull(handle);
         _handlers.Add(topic, null, (_, context, token) => handle(context, token));
         return this;
+    }
+
+    /// <summary>Says how the messages of a topic are treated: concurrency, lease, retries, dead letters, rates.</summary>
+    /// <param name="topic">The topic; that of a message type is its <see cref="KvMessageAttribute.Topic"/>, by default its name.</param>
+    /// <param name="options">Changes the topic's options. A later call sees what an earlier one did.</param>
+    /// <returns>This builder.</returns>
+    /// <exception cref="ArgumentException">An option cannot work.</exception>
+    public KvWorkerBuilder Topic(string topic, Action<KvTopicOptions> options)
+    {
+        ArgumentNullException.ThrowIfNull(options);
+        var of = _handlers.Options(Valid(topic));
+        options(of);
+        of.Validate(topic);
+        return this;
+    }
+
+    /// <summary>Says how the messages of a type are treated: the options of its topic.</summary>
+    /// <typeparam name="TMessage">The type of the messages.</typeparam>
+    /// <param name="options">Changes the topic's options.</param>
+    /// <returns>This builder.</returns>
+    /// <exception cref="ArgumentException">An option cannot work.</exception>
+    public KvWorkerBuilder Topic<TMessage>(Action<KvTopicOptions> options) => Topic(MessageName.Of(typeof(TMessage)).Topic, options);
+
+    /// <summary>Runs a class around the handlers of all messages, inside of what was added before it.</summary>
+    /// <typeparam name="TMiddleware">The class; added to the services as scoped unless it is there already.</typeparam>
+    /// <returns>This builder.</returns>
+    public KvWorkerBuilder Use<TMiddleware>()
+        where TMiddleware : class, IKvMessageMiddleware
+    {
+        Services.TryAddScoped<TMiddleware>();
+        _handlers.Use<TMiddleware>();
+        return this;
+    }
+
+    /// <summary>Runs a delegate around the handlers of all messages, inside of what was added before it.</summary>
+    /// <param name="middleware">See <see cref="IKvMessageMiddleware.InvokeAsync"/>.</param>
+    /// <returns>This builder.</returns>
+    public KvWorkerBuilder Use(Func<KvMessageContext, KvMessageDelegate, CancellationToken, Task> middleware)
+    {
+        ArgumentNullException.ThrowIfNull(middleware);
+        _handlers.Use(middleware);
+        return this;
+    }
+
+    private static string Valid(string topic)
+    {
+        ArgumentNullException.ThrowIfNull(topic);
+        return topic.Length == 0 ? topic : KvMessageAttribute.Valid(topic, nameof(topic));
     }
 }

@@ -31,8 +31,4 @@ public sealed class KvWorkerOptions
     /// <summary>How often a message may take its worker down (its lease lapses while it is handled) before it is treated as undeliverable.</summary>
     /// <value>Default: 5.</value>
     public int MaxCrashes { get; set; } = 5;
-
-    /// <summary>Where undeliverable messages go that name no keys themselves: under this key, their topic and their id.</summary>
-    /// <value>Default: <c>["dead_letters"]</c>.</value>
-    public KvKey DeadLetterPrefix { get; set; } = ["dead_letters"];
 }

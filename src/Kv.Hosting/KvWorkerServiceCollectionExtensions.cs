@@ -24,6 +24,8 @@ public static class KvWorkerServiceCollectionExtensions
         {
             services.AddSingleton(handlers = new HandlerRegistry());
             services.AddSingleton<WorkerHealth>();
+            services.AddSingleton<TracingMiddleware>();
+            services.AddSingleton<LoggingMiddleware>();
             services.AddSingleton<IHostedService>(static provider =>
             {
                 // A container disposes of what it made last first: resolved here under both names, the store outlives the worker.

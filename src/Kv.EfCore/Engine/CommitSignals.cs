@@ -19,8 +19,11 @@ internal sealed class CommitSignals
         set => Interlocked.Exchange(ref _sweepAt, value);
     }
 
-    /// <summary>Messages came into the queue.</summary>
+    /// <summary>Messages came into the queue, or may be taken again.</summary>
     public event Action? MessagesQueued;
+
+    /// <summary>Somebody asked for a message that is held to be cancelled.</summary>
+    public event Action? CancelRequested;
 
     /// <summary>The highest version that this process knows to be committed.</summary>
     public long Version => Interlocked.Read(ref _version);
@@ -42,6 +45,10 @@ internal sealed class CommitSignals
             MessagesQueued?.Invoke();
         }
     }
+
+    public void WakeWorkers() => MessagesQueued?.Invoke();
+
+    public void RequestCancel() => CancelRequested?.Invoke();
 
     /// <summary>A version was seen in the database, written by this process or another.</summary>
     public void Advance(long version)

@@ -11,33 +11,63 @@ internal sealed class MessageQueue(
         remove => signals.MessagesQueued -= value;
     }
 
+    /// <summary>Somebody asked for a message that is held to be cancelled.</summary>
+    public event Action CancelRequested
+    {
+        add => signals.CancelRequested += value;
+        remove => signals.CancelRequested -= value;
+    }
+
     public TimeProvider Time => clock.Time;
 
     /// <summary>Whether due times and leases are judged by the database server's clock.</summary>
     public bool ServerJudges => clock.ServerJudgesQueues;
 
-    /// <summary>Takes up to <paramref name="limit"/> due messages, oldest first within a topic.</summary>
-    public ValueTask<IReadOnlyList<ClaimedMessage>> ClaimAsync(
-        IReadOnlyList<string> topics, int limit, string owner, TimeSpan lease, bool recover, CancellationToken cancellationToken) =>
-        pipeline.SubmitAsync(new ClaimWork(topics, limit, owner, lease, recover), cancellationToken);
+    /// <summary>Takes due messages, by priority and then oldest first within a topic.</summary>
+    public ValueTask<IReadOnlyList<ClaimedMessage>> ClaimAsync(ClaimWork claim, CancellationToken cancellationToken) =>
+        pipeline.SubmitAsync(claim, cancellationToken);
 
     /// <summary>Removes a handled message.</summary>
     /// <returns>Whether it was still held; if not, others have it or had it.</returns>
-    public ValueTask<bool> CompleteAsync(Fence fence, CancellationToken cancellationToken) =>
-        pipeline.SubmitAsync(new CompleteWork(fence), cancellationToken);
+    public async ValueTask<bool> CompleteAsync(ClaimedMessage message, CancellationToken cancellationToken)
+    {
+        if (message.Keys is not { } keys)
+        {
+            return await pipeline.SubmitAsync(new CompleteWork(message.Fence), cancellationToken).ConfigureAwait(false);
+        }
 
-    /// <summary>Puts a message back, due after a delay, with what is left of its schedule.</summary>
+        try
+        {
+            await CommitAsync(new AtomicWrite { Acknowledges = message.Fence, Ends = keys }, cancellationToken).ConfigureAwait(false);
+            return true;
+        }
+        catch (KvException error) when (error.Kind == KvError.LeaseLost)
+        {
+            return false;
+        }
+    }
+
+    /// <summary>Puts a message back.</summary>
     /// <returns>Whether it was still held.</returns>
-    public ValueTask<bool> RequeueAsync(Fence fence, TimeSpan delay, string backoff, int attempt, CancellationToken cancellationToken) =>
-        pipeline.SubmitAsync(new RequeueWork(fence, delay, backoff, attempt), cancellationToken);
+    public ValueTask<bool> RequeueAsync(RequeueWork requeue, CancellationToken cancellationToken) => pipeline.SubmitAsync(requeue, cancellationToken);
 
     /// <summary>Commits a write that acknowledges the message.</summary>
     /// <exception cref="KvException">The message is not held any more (<see cref="KvError.LeaseLost"/>): nothing is written.</exception>
     public ValueTask<AtomicOutcome> CommitAsync(AtomicWrite write, CancellationToken cancellationToken) =>
         pipeline.SubmitAsync(new AtomicWork(write), cancellationToken);
 
-    /// <summary>Milliseconds until the next message of some topics is due, and until the next lease lapses.</summary>
-    public ValueTask<(long? Due, long? Lapse)> NextDueAsync(IReadOnlyList<string> topics, CancellationToken cancellationToken) =>
+    /// <summary>Notes what the handler of a held message says of it.</summary>
+    /// <returns>Whether it was still held.</returns>
+    public ValueTask<bool> ReportAsync(Fence fence, double? progress, string? note, CancellationToken cancellationToken) => pipeline.SubmitAsync(
+        new UpdateWork(KvSql.Report, [("@id", fence.Id), ("@owner", fence.Owner), ("@claim", fence.Claim), ("@progress", progress), ("@note", note)]), cancellationToken);
+
+    /// <summary>Keeps a value for the next attempt.</summary>
+    /// <returns>Whether the message was still held.</returns>
+    public ValueTask<bool> SaveCheckpointAsync(Fence fence, byte[] data, int encoding, CancellationToken cancellationToken) => pipeline.SubmitAsync(
+        new UpdateWork(KvSql.SaveCheckpoint, [("@id", fence.Id), ("@owner", fence.Owner), ("@claim", fence.Claim), ("@data", data), ("@encoding", encoding)]), cancellationToken);
+
+    /// <summary>Milliseconds until the next message of some topics is due, until one is due that looks for a place then, and until the next lease lapses.</summary>
+    public ValueTask<(long? Due, long? Deferred, long? Lapse)> NextDueAsync(IReadOnlyList<TopicClaim> topics, CancellationToken cancellationToken) =>
         reader.NextDueAsync(topics, cancellationToken);
 
     /// <summary>Opens a session that does nothing but keep leases alive. It blocks the calling thread.</summary>

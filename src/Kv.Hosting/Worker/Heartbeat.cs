@@ -39,13 +39,16 @@ internal sealed class Heartbeat : IDisposable
 
     public void Start() => _thread.Start();
 
+    /// <summary>Does not wait for the next beat: there may be news about a message.</summary>
+    public void Hurry() => Wake(stop: false);
+
     /// <summary>Extends what is held, once.</summary>
     /// <returns>Whether it was done.</returns>
     public bool Beat()
     {
         lock (_beating)
         {
-            var held = _held.Values.Where(static h => !h.IsLost).ToList();
+            var held = _held.Values.Where(static h => !h.IsLost && !h.IsJoined).ToList();
             var done = held.Count == 0 || TryExtend(held);
             GiveUpOutdated();
             return done;
@@ -98,7 +101,7 @@ internal sealed class Heartbeat : IDisposable
 
     private void GiveUpOutdated()
     {
-        foreach (var message in _held.Values.Where(h => !h.IsLost && h.SinceLeased > _lease * Trusted))
+        foreach (var message in _held.Values.Where(static h => !h.IsLost && !h.IsJoined && h.SinceLeased > h.Topic.Lease * Trusted))
         {
             message.Lose();
         }
@@ -113,7 +116,7 @@ internal sealed class Heartbeat : IDisposable
             try
             {
                 _keeper ??= _queue.OpenLeaseKeeper();
-                Tell(held, _keeper.Extend([.. held.Select(static h => h.Message.Fence)], _owner, _lease), sentAt);
+                Tell(held, _keeper.Extend([.. held.Select(static h => (h.Message.Fence, h.Topic.Lease))], _owner), sentAt);
                 return true;
             }
             catch (Exception error) when (_keeper is not null && _keeper.IsBusy(error) && TimeProvider.System.GetElapsedTime(started) < _lease / 6)
@@ -133,15 +136,19 @@ internal sealed class Heartbeat : IDisposable
         }
     }
 
-    private static void Tell(List<HeldMessage> held, HashSet<Fence> still, long sentAt)
+    private static void Tell(List<HeldMessage> held, Dictionary<Fence, bool> still, long sentAt)
     {
         foreach (var message in held)
         {
-            if (still.Contains(message.Message.Fence))
+            if (still.TryGetValue(message.Message.Fence, out var cancelled))
             {
                 message.Extended(sentAt);
+                if (cancelled)
+                {
+                    message.Cancel();
+                }
             }
-            else if (!message.IsFinishing)
+            else if (message is { IsFinishing: false, IsJoined: false })
             {
                 message.Lose();
             }

@@ -1,4 +1,5 @@
 using System.Collections.Concurrent;
+using System.Runtime.InteropServices;
 using Kv.Engine;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Hosting;
@@ -25,7 +26,8 @@ internal sealed class KvWorker : BackgroundService, IAsyncDisposable
     private readonly WorkerHealth _health;
     private readonly SteadyClock _clock;
     private readonly ILogger _logger;
-    private readonly string[] _topics;
+    private readonly TopicSettings[] _topics;
+    private readonly TimeSpan _shortestLease;
     private long? _recoveredAt;
     private int _nextTopic;
 
@@ -33,10 +35,11 @@ internal sealed class KvWorker : BackgroundService, IAsyncDisposable
         KvStore store, HandlerRegistry handlers, IServiceScopeFactory scopes, IOptions<KvWorkerOptions> options, WorkerHealth health, ILoggerFactory loggers)
     {
         (_store, _queue, _options, _health, _logger) = (store, store.Engine.Queue, options.Value, health, loggers.CreateLogger("Kv.Worker"));
-        _topics = [.. handlers.Topics];
-        _clock = new SteadyClock(_queue.Time, _options.Lease);
-        _runner = new MessageRunner(store, _queue, handlers, scopes, _options, _logger);
-        Heartbeat = new Heartbeat(_held, _queue, _owner, _options.Lease, _logger);
+        _topics = [.. handlers.Topics(_options)];
+        _shortestLease = _topics.Select(static t => t.Lease).Append(_options.Lease).Min();
+        _clock = new SteadyClock(_queue.Time, _topics.Select(static t => t.Lease).Append(_options.Lease).Max());
+        _runner = new MessageRunner(store, handlers, scopes, _options, _logger);
+        Heartbeat = new Heartbeat(_held, _queue, _owner, _shortestLease, _logger);
     }
 
     /// <summary>The messages that this worker holds.</summary>
@@ -57,31 +60,32 @@ internal sealed class KvWorker : BackgroundService, IAsyncDisposable
         }
 
         var room = _options.Concurrency - _held.Count;
-        if (room <= 0)
+        var topics = room > 0 ? TopicsWithRoom(room) : [];
+        if (topics.Count == 0)
         {
             return _options.PollInterval;
         }
 
         // A look costs no write: an idle worker takes no lock and commits nothing.
-        var (due, lapse) = await _queue.NextDueAsync(_topics, cancellationToken).ConfigureAwait(false);
+        var (due, deferred, lapse) = await _queue.NextDueAsync(topics, cancellationToken).ConfigureAwait(false);
         var untilRecovery = UntilRecovery(lapse);
-        var recover = untilRecovery <= TimeSpan.Zero;
-        if (due is not <= 0 && !recover)
+        var (recover, admit) = (untilRecovery <= TimeSpan.Zero, deferred is <= 0);
+        if (due is not <= 0 && !recover && !admit)
         {
-            return Earliest(due is { } wait ? Milliseconds(wait) : null, untilRecovery);
+            return Earliest(Milliseconds(due), Milliseconds(deferred), untilRecovery);
         }
 
         // The lease counts from before the claim is sent, and so ends here no later than in the database.
         var sentAt = Time.GetTimestamp();
         _recoveredAt = recover ? sentAt : _recoveredAt;
-        var claimed = await _queue.ClaimAsync(TopicsInTurn(), room, _owner, _options.Lease, recover, cancellationToken).ConfigureAwait(false);
+        var claimed = await _queue.ClaimAsync(new ClaimWork(topics, room, _owner) { Recover = recover, Admit = admit }, cancellationToken).ConfigureAwait(false);
         foreach (var message in claimed)
         {
             Start(message, sentAt);
         }
 
         // Nothing: others are taking what is due, or hold it locked.
-        return claimed.Count > 0 || recover ? TimeSpan.Zero : Earliest(FirstPause);
+        return claimed.Count > 0 || recover || admit ? TimeSpan.Zero : Earliest(FirstPause);
     }
 
     /// <summary>Waits until all messages that are held now have ended.</summary>
@@ -90,6 +94,15 @@ internal sealed class KvWorker : BackgroundService, IAsyncDisposable
     /// <summary>Stops claiming, and lets handlers finish: for the time of the options, or less if the host has less.</summary>
     public override async Task StopAsync(CancellationToken cancellationToken)
     {
+        // The host takes a first signal for the wish to stop, and any further one for nothing. Who sends another does not want to wait.
+        void Hurry(PosixSignalContext signal)
+        {
+            signal.Cancel = true;
+            _hurry.TrySetResult();
+        }
+
+        using var interrupt = PosixSignalRegistration.Create(PosixSignal.SIGINT, Hurry);
+        using var terminate = PosixSignalRegistration.Create(PosixSignal.SIGTERM, Hurry);
         var hurry = cancellationToken.UnsafeRegister(static source => ((TaskCompletionSource)source!).TrySetResult(), _hurry);
         await using (hurry.ConfigureAwait(false))
         {
@@ -125,8 +138,9 @@ internal sealed class KvWorker : BackgroundService, IAsyncDisposable
             return;
         }
 
-        WorkerLog.Started(_logger, _owner, string.Join(", ", _topics), _options.Concurrency);
+        WorkerLog.Started(_logger, _owner, string.Join(", ", _topics.Select(static t => t.Topic)), _options.Concurrency);
         _queue.MessagesQueued += _wake.Set;
+        _queue.CancelRequested += Heartbeat.Hurry;
         Heartbeat.Start();
         try
         {
@@ -146,6 +160,7 @@ internal sealed class KvWorker : BackgroundService, IAsyncDisposable
         finally
         {
             _queue.MessagesQueued -= _wake.Set;
+            _queue.CancelRequested -= Heartbeat.Hurry;
             await DrainAsync().ConfigureAwait(false);
             Heartbeat.Dispose();
         }
@@ -172,7 +187,7 @@ internal sealed class KvWorker : BackgroundService, IAsyncDisposable
 
     private void Start(ClaimedMessage message, long claimedAt)
     {
-        var held = new HeldMessage(message, _queue, claimedAt);
+        var held = new HeldMessage(message, Array.Find(_topics, t => t.Topic == message.Topic)!, _store, claimedAt);
         _held[message.Fence] = held;
         held.Running = Task.Run(() => RunAsync(held));
     }
@@ -233,16 +248,27 @@ internal sealed class KvWorker : BackgroundService, IAsyncDisposable
     }
 
     // Another topic is first each time, so that one with a backlog does not starve the others.
-    private string[] TopicsInTurn()
+    private List<TopicClaim> TopicsWithRoom(int room)
     {
         _nextTopic = (_nextTopic + 1) % _topics.Length;
-        return [.. _topics[_nextTopic..], .. _topics[.._nextTopic]];
+        var held = _held.Keys.Count == 0 ? null : _held.Values.GroupBy(static h => h.Topic).ToDictionary(static g => g.Key, static g => g.Count());
+        List<TopicClaim> topics = [];
+        for (var i = 0; i < _topics.Length; i++)
+        {
+            var topic = _topics[(_nextTopic + i) % _topics.Length];
+            if (Math.Min(room, topic.Concurrency - (held?.GetValueOrDefault(topic) ?? 0)) is > 0 and var left)
+            {
+                topics.Add(topic.Claim(left));
+            }
+        }
+
+        return topics;
     }
 
     /// <summary>How long until lapsed messages are to be put back; null if none is held.</summary>
     private TimeSpan? UntilRecovery(long? lapse)
     {
-        if (lapse is not { } milliseconds)
+        if (lapse is null)
         {
             return null;
         }
@@ -252,13 +278,13 @@ internal sealed class KvWorker : BackgroundService, IAsyncDisposable
             return _options.PollInterval;
         }
 
-        var untilLapse = Milliseconds(milliseconds);
+        var untilLapse = Milliseconds(lapse)!.Value;
         var untilTurn = _recoveredAt is { } at ? _options.RecoverInterval - Time.GetElapsedTime(at) : TimeSpan.Zero;
         return untilLapse > untilTurn ? untilLapse : untilTurn;
     }
 
     // Other programs have put in times that no TimeSpan can hold.
-    private static TimeSpan Milliseconds(long milliseconds) => TimeSpan.FromMilliseconds(Math.Clamp(milliseconds, -Day, Day));
+    private static TimeSpan? Milliseconds(long? milliseconds) => milliseconds is { } known ? TimeSpan.FromMilliseconds(Math.Clamp(known, -Day, Day)) : null;
 
     private TimeSpan Earliest(params ReadOnlySpan<TimeSpan?> waits)
     {

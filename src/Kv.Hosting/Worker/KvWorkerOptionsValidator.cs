@@ -18,11 +18,6 @@ internal sealed class KvWorkerOptionsValidator : IValidateOptions<KvWorkerOption
             failures.Add($"KvWorkerOptions.MaxCrashes is {options.MaxCrashes}; it must be at least 1.");
         }
 
-        if (options.DeadLetterPrefix is not { Count: > 0 })
-        {
-            failures.Add("KvWorkerOptions.DeadLetterPrefix is empty; give it at least one part, such as [\"dead_letters\"].");
-        }
-
         Between(options.Lease, TimeSpan.FromSeconds(1), TimeSpan.FromHours(1), nameof(options.Lease));
         Between(options.PollInterval, TimeSpan.FromMilliseconds(10), TimeSpan.FromMinutes(1), nameof(options.PollInterval));
         Between(options.RecoverInterval, TimeSpan.FromMilliseconds(10), TimeSpan.FromMinutes(1), nameof(options.RecoverInterval));
