@@ -69,7 +69,7 @@ public sealed class EfKvQueue(Target target, TimeSpan? lease = null, IIntercepto
         await Seeder.FillAsync(connection, "queue", ["ts", "id", "data", "backoff_schedule", "keys_if_undelivered", "topic", "type", "encoding"], Enumerable.Range(0, messages).Select(i => (object[])
         [
             (i % 2 == 0 ? now : now.AddDays(1)).ToUnixTimeMilliseconds() + (i / 100), Guid.CreateVersion7(now.AddMilliseconds(i / 100)).ToString(),
-            payload, "[]", "[]", i % 2 == 0 ? "other" : "", "bench", 4,
+            payload, "[]", "[]", i % 2 == 0 ? "other" : BenchMessage.Name, BenchMessage.Name, 4,
         ]));
     }
 
@@ -90,5 +90,9 @@ public sealed class EfKvQueue(Target target, TimeSpan? lease = null, IIntercepto
     }
 }
 
-[KvMessage("bench")]
-public sealed record BenchMessage(long Number);
+/// <summary>Its topic is its name.</summary>
+[KvMessage(Name)]
+public sealed record BenchMessage(long Number)
+{
+    public const string Name = "bench";
+}

@@ -13,7 +13,7 @@ public sealed class RawQueue(Target target) : QueueSystem
     private readonly EfKvQueue _store = new(target);
     private readonly string _take = $"""
         delete from queue where (ts, id) in (
-            select ts, id from queue where topic = '' and ts <= @now order by ts, id limit 1{(target.IsSqlite ? "" : " for update skip locked")})
+            select ts, id from queue where topic = '' and state = 0 and priority = 0 and ts <= @now order by ts, id limit 1{(target.IsSqlite ? "" : " for update skip locked")})
         returning data
         """;
 
