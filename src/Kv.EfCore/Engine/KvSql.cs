@@ -23,8 +23,12 @@ internal sealed class KvSql(bool arrays)
     private const string Places = "case when group_limit > 1 then group_limit else 1 end";
 
     /// <summary>Where due times and deadlines are judged: a server's own clock, or the clock of the process.</summary>
-    /// <remarks><c>clock_timestamp()</c>, since <c>now()</c> is the start of the transaction, which may have waited for the version row.</remarks>
-    private const string ServerNow = "(extract(epoch from clock_timestamp()) * 1000)::bigint";
+    /// <remarks>
+    /// <c>clock_timestamp()</c>, since <c>now()</c> is the start of the transaction, which may have waited for the version row. In a query of
+    /// its own, which is run once: compared with a volatile function itself, the index is walked past every row that is not due yet
+    /// (measured: 319 messages a second with a million waiting, where 10,000 waiting gave 7,100).
+    /// </remarks>
+    private const string ServerNow = "(select (extract(epoch from clock_timestamp()) * 1000)::bigint)";
 
     /// <summary>Whether statements take arrays, many rows at once.</summary>
     public bool Arrays => arrays;

@@ -18,6 +18,7 @@ internal sealed class KvWorker : BackgroundService, IAsyncDisposable
     private readonly ConcurrentDictionary<Fence, HeldMessage> _held = [];
     private readonly Signal _wake = new();
     private readonly TaskCompletionSource _hurry = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private readonly TaskCompletionSource _begun = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private readonly string _owner = Guid.NewGuid().ToString("N");
     private readonly KvStore _store;
     private readonly MessageQueue _queue;
@@ -39,13 +40,16 @@ internal sealed class KvWorker : BackgroundService, IAsyncDisposable
         _shortestLease = _topics.Select(static t => t.Lease).Append(_options.Lease).Min();
         _clock = new SteadyClock(_queue.Time, _topics.Select(static t => t.Lease).Append(_options.Lease).Max());
         _runner = new MessageRunner(store, handlers, scopes, _options, _logger);
-        Heartbeat = new Heartbeat(_held, _queue, _owner, _shortestLease, _logger);
+        Heartbeat = new Heartbeat(_held, _queue, _owner, _shortestLease, _options.HeartbeatInterval, _logger);
     }
 
     /// <summary>The messages that this worker holds.</summary>
     public IReadOnlyCollection<HeldMessage> Held => [.. _held.Values];
 
     public Heartbeat Heartbeat { get; }
+
+    /// <summary>Done when the first round has succeeded.</summary>
+    public Task HasBegun => _begun.Task;
 
     private TimeProvider Time => _queue.Time;
 
@@ -173,6 +177,7 @@ internal sealed class KvWorker : BackgroundService, IAsyncDisposable
         {
             var wait = await RunRoundAsync(stoppingToken).ConfigureAwait(false);
             _health.Succeeded(nameof(KvWorker));
+            _begun.TrySetResult();
             return wait;
         }
         catch (Exception error) when (!stoppingToken.IsCancellationRequested)

@@ -19,6 +19,13 @@ internal sealed class MessageRunner(KvStore store, HandlerRegistry handlers, ISe
             return;
         }
 
+        if (!held.IsTrusted)
+        {
+            // The claim's answer took as long as a lease. A handler that begins now would be interrupted at once.
+            await FinishAsync(held, () => ReleaseAsync(held)).ConfigureAwait(false);
+            return;
+        }
+
         if (message.Crashes >= options.MaxCrashes)
         {
             var crashes = new InvalidOperationException($"The lease lapsed {message.Crashes} times while the message was handled: it takes its worker down.");
