@@ -294,12 +294,12 @@ internal sealed class KvSql(bool arrays)
 
     /// <summary>
     /// A topic and a priority at a time, so that the index gives the oldest of each without reading what waits for others, for its time or for
-    /// its group. MATERIALIZED, since the planner may otherwise run a limited subquery again and take more rows than asked. Sorted at the end,
+    /// its group. Topics come in the order in which they were named: neither age nor urgency in one may starve another. MATERIALIZED, since the planner may otherwise run a limited subquery again and take more rows than asked. Sorted at the end,
     /// since RETURNING has no order.
     /// </summary>
     public static string ClaimAll(bool serverClock) => $"""
         with due as materialized (
-            select q.ts, q.id, t.lease from unnest(@topics, @pauses, @rooms, @leases) as t (topic, pause, room, lease)
+            select q.ts, q.id, t.lease from unnest(@topics, @pauses, @rooms, @leases) with ordinality as t (topic, pause, room, lease, turn)
             cross join lateral (
                 {Priorities("t.topic", 0)}
                 select d.ts, d.id, p.priority from p cross join lateral (
@@ -307,7 +307,7 @@ internal sealed class KvSql(bool arrays)
                     order by ts, id limit t.room for update skip locked) d
                 where p.priority is not null order by p.priority, d.ts, d.id limit t.room) q
             where not exists (select 1 from kv where k = t.pause and {Live})
-            order by q.priority, q.ts, q.id limit @limit),
+            order by t.turn, q.priority, q.ts, q.id limit @limit),
         gone as (delete from queue using due where queue.ts = due.ts and queue.id = due.id returning queue.*, due.lease),
         held as (
             insert into queue_running (deadline, owner, {Kept}, {Unkept})
