@@ -18,11 +18,11 @@ internal sealed class AtomicWrite
     /// <summary>What the end of the message concerns, of one that is acknowledged or removed.</summary>
     public MessageKeys? Ends { get; set; }
 
-    /// <summary>Turns of a rate that are asked for.</summary>
-    public RateRequest? Rate { get; set; }
+    /// <summary>Turns that a message asks for: it gets one of each rate, or none.</summary>
+    public IReadOnlyList<RateRequest> Rates { get; init; } = [];
 
     /// <summary>Whether the outcome depends on what is stored, so that rows must be read under the lock first.</summary>
-    public bool Reads => Acknowledges is not null || Removes is not null || Rate is not null || Checks.Count > 0 || Messages.Exists(static m => m.UniqueKey is not null)
+    public bool Reads => Acknowledges is not null || Removes is not null || Rates.Count > 0 || Checks.Count > 0 || Messages.Exists(static m => m.UniqueKey is not null)
         || Mutations.Exists(static m => m.Kind is not (MutationKind.Set or MutationKind.Delete or MutationKind.DeleteRange));
 
     public int Size => Mutations.Sum(static m => m.Value.Length + m.Key.Length) + Messages.Sum(static m => m.Data.Length);
