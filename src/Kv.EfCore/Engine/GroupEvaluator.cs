@@ -91,6 +91,7 @@ internal sealed class GroupEvaluator(GroupReads reads)
             _effects.Removed.Add(removed);
         }
 
+        _effects.Unblocked.AddRange(write.Unblocks);
         return outcome;
     }
 

@@ -358,6 +358,40 @@ internal sealed class KvSql(bool arrays)
         Taken.Replace("g.topic", topic, StringComparison.Ordinal).Replace("g.group_key", group, StringComparison.Ordinal);
 
     /// <summary>
+    /// Groups that wait for nobody: some of theirs are blocked, and none has a place, since somebody deleted it by hand. Steps through the
+    /// groups of a topic with a probe for each, and only if anything of it is blocked. Gives the last one it looked at, too, so that the next
+    /// look can go on from there.
+    /// </summary>
+    public string Stranded => arrays
+        ? $"""
+            select t.topic, s.group_key, s.stranded from unnest(@topics, @afters) as t (topic, after_group)
+            cross join lateral ({StrandedOf("t.topic", "t.after_group")}) s
+            """
+        : StrandedOf("@topic", "@after");
+
+    /// <summary>Lets the next of groups go on, if they have a place for it. The version row is locked then.</summary>
+    public const string UnblockStranded = $"""
+        with g as (select topic, group_key from unnest(@topics, @groups) as r (topic, group_key))
+        update queue set state = 0 from g cross join lateral (
+            select ts, id, {Places} as places from queue where topic = g.topic and group_key = g.group_key and state = 1 order by version, id limit 1) b
+        where {Taken} < b.places and queue.ts = b.ts and queue.id = b.id
+        """;
+
+    private static string StrandedOf(string topic, string after) => $"""
+        with recursive s (n, group_key) as (
+            select 1, (select min(group_key) from queue where topic = {topic} and group_key > {after})
+            where exists (select 1 from queue where topic = {topic} and state = 1)
+            union all
+            select n + 1, (select min(group_key) from queue where topic = {topic} and group_key > s.group_key) from s where s.group_key is not null and n < @limit)
+        select g.group_key, g.stranded from (
+            select n, group_key, case when exists (select 1 from queue where topic = {topic} and group_key = s.group_key and state = 1)
+                and not exists (select 1 from queue where topic = {topic} and group_key = s.group_key and state = 0)
+                and not exists (select 1 from queue_running where topic = {topic} and group_key = s.group_key) then 1 else 0 end as stranded
+            from s where group_key is not null) g
+        where g.stranded = 1 or g.n = @limit
+        """;
+
+    /// <summary>
     /// The priorities that a topic has messages of, found by stepping through the index: one probe for each, however many messages there are.
     /// </summary>
     private static string Priorities(string topic, int state) => $"""
