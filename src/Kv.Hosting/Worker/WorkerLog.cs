@@ -62,6 +62,15 @@ internal static partial class WorkerLog
     [LoggerMessage(119, LogLevel.Information, "Message {Id} of '{Topic}' was cancelled.")]
     public static partial void Cancelled(ILogger logger, string id, string topic);
 
+    [LoggerMessage(130, LogLevel.Debug, "The schedule '{Name}' enqueued its message of {Tick}.")]
+    public static partial void Ticked(ILogger logger, string name, DateTimeOffset tick);
+
+    [LoggerMessage(131, LogLevel.Error, "Looking at the schedules failed; it is tried again in {Wait}.")]
+    public static partial void SchedulesFailed(ILogger logger, Exception error, TimeSpan wait);
+
     [LoggerMessage(120, LogLevel.Debug, "Message {Id} of '{Topic}' was handled at attempt {Attempt} in {Elapsed}.")]
     public static partial void Handled(ILogger logger, string id, string topic, int attempt, TimeSpan elapsed);
+
+    [LoggerMessage(121, LogLevel.Warning, "The group '{Group}' of '{Topic}' waited for a message that is not there any more; it goes on. Cancel messages with IKvQueue, not by deleting rows.")]
+    public static partial void GroupRepaired(ILogger logger, string group, string topic);
 }

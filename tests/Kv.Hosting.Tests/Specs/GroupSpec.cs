@@ -336,6 +336,53 @@ public abstract class GroupSpec(KvDatabase database)
     }
 
     [Fact]
+    public async Task A_group_whose_head_was_deleted_by_hand_goes_on_within_a_minute()
+    {
+        await using var test = await WorkingAsync();
+        await test.SettleAsync();
+        await test.Store.Atomic().Enqueue(new Job(1), In("a")).Enqueue(new Job(2), In("a")).Enqueue(new Job(3), In("a"))
+            .Enqueue(new Job(4), In("b") with { Delay = TimeSpan.FromHours(1) }).Enqueue(new Job(5), In("b")).CommitAsync();
+        await test.ExecuteAsync("delete from queue where state = 0 and group_key = 'a'");
+
+        await test.SettleAsync();
+        Assert.Empty(_seen);
+        _time.Advance(TimeSpan.FromMinutes(1));
+        await test.SettleAsync();
+
+        Assert.Equal([2, 3], _seen);
+        Assert.Equal([4, 5], (await test.QueuedAsync()).Select(static m => System.Text.Json.JsonSerializer.Deserialize<Job>(m.Data)!.Number).Order());
+        Assert.Contains("'a'", Assert.Single(_logs.Entries, static e => e.Event == 121).Text, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task A_look_for_groups_that_wait_for_nobody_goes_on_where_the_last_one_ended()
+    {
+        await using var test = await database.CreateStoreAsync(_time);
+        var write = test.Store.Atomic();
+        for (var i = 0; i < 10; i++)
+        {
+            write.Enqueue(new Job(i), In($"g{i}")).Enqueue(new Job(i + 10), In($"g{i}"));
+        }
+
+        await write.CommitAsync();
+        await test.ExecuteAsync("delete from queue where state = 0 and (group_key = 'g1' or group_key = 'g8')");
+        IReadOnlyList<Engine.MessageGroup> after = [new("job", ""), new("other", "")];
+        List<Engine.MessageGroup> found = [];
+        List<string> ends = [];
+        for (var look = 0; look < 3; look++)
+        {
+            (var some, after) = await test.Engine().Queue.RepairAsync(after, 5, CancellationToken.None);
+            found.AddRange(some);
+            ends.Add(after[0].Key);
+        }
+
+        Assert.Equal([new("job", "g1"), new("job", "g8")], found);
+        Assert.Equal(["g4", "g9", ""], ends);
+        Assert.Equal(10, (await test.QueuedAsync()).Count(static m => m.State == MessageState.Ready));
+        Assert.Empty((await test.Engine().Queue.RepairAsync(after, 100, CancellationToken.None)).Found);
+    }
+
+    [Fact]
     public async Task The_queue_says_which_messages_wait_for_their_group()
     {
         await using var test = await database.CreateStoreAsync(_time);
