@@ -101,16 +101,16 @@ internal sealed class AtomicWriteBuilder(KvEngine engine, IKvValueSerializer ser
             Activity.Current is { IdFormat: ActivityIdFormat.W3C, Id: var id } ? id : null)
         {
             Priority = options.Priority,
-            GroupKey = QueueKey(options.GroupKey) ?? QueueKey(options.ConcurrencyKey),
+            GroupKey = QueueKey(options.GroupKey, "group key") ?? QueueKey(options.ConcurrencyKey, "concurrency key"),
             GroupLimit = options.ConcurrencyKey is null ? 0 : options.ConcurrencyLimit,
-            RateKey = QueueKey(options.RateKey),
-            UniqueKey = QueueKey(options.UniqueKey),
+            RateKey = QueueKey(options.RateKey, "rate key"),
+            UniqueKey = QueueKey(options.UniqueKey, "unique key"),
             UniqueFor = (long)options.UniqueFor.TotalMilliseconds,
             IfDuplicate = options.IfDuplicate,
             TopicRetries = options.BackoffSchedule is null,
         });
 
-        static string? QueueKey(string? key) => key is null ? null : KvMessageAttribute.Valid(key, nameof(options));
+        static string? QueueKey(string? key, string what) => key is null ? null : KvMessageAttribute.Valid(key, nameof(options), what);
     }
 
     /// <summary>Refuses what cannot work together, each with what would.</summary>

@@ -206,6 +206,12 @@ internal sealed class ArrayWriter(Session session, KvDialect dialect, StoreClock
             Add("remove", KvSql.RemoveAll, p => Set(p, ("@ids", effects.Removed.ToArray())));
         }
 
+        if (effects.Unblocked.Count > 0)
+        {
+            Add("unblock", KvSql.UnblockStranded, p => Set(
+                p, ("@topics", effects.Unblocked.Select(static g => g.Topic).ToArray()), ("@groups", effects.Unblocked.Select(static g => g.Key).ToArray())));
+        }
+
         if (effects.Messages.Count > 0)
         {
             AddMessages(effects.Messages);

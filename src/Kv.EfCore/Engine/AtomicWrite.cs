@@ -18,11 +18,14 @@ internal sealed class AtomicWrite
     /// <summary>What the end of the message concerns, of one that is acknowledged or removed.</summary>
     public MessageKeys? Ends { get; set; }
 
-    /// <summary>Turns of a rate that are asked for.</summary>
-    public RateRequest? Rate { get; set; }
+    /// <summary>Turns that a message asks for: it gets one of each rate, or none.</summary>
+    public IReadOnlyList<RateRequest> Rates { get; init; } = [];
+
+    /// <summary>Groups whose next message is let go if there is a place for it.</summary>
+    public IReadOnlyList<MessageGroup> Unblocks { get; init; } = [];
 
     /// <summary>Whether the outcome depends on what is stored, so that rows must be read under the lock first.</summary>
-    public bool Reads => Acknowledges is not null || Removes is not null || Rate is not null || Checks.Count > 0 || Messages.Exists(static m => m.UniqueKey is not null)
+    public bool Reads => Acknowledges is not null || Removes is not null || Rates.Count > 0 || Checks.Count > 0 || Messages.Exists(static m => m.UniqueKey is not null)
         || Mutations.Exists(static m => m.Kind is not (MutationKind.Set or MutationKind.Delete or MutationKind.DeleteRange));
 
     public int Size => Mutations.Sum(static m => m.Value.Length + m.Key.Length) + Messages.Sum(static m => m.Data.Length);
@@ -103,6 +106,9 @@ internal sealed record NewMessage(string Id, byte[] Data, int Encoding, string T
 /// <param name="Unique">The key that notes its unique key.</param>
 /// <param name="UniqueUntil">Until when that stays taken, in Unix milliseconds.</param>
 internal sealed record MessageKeys(string Topic, string? Group, byte[]? Unique, long UniqueUntil);
+
+/// <summary>Messages of a topic that have places in common.</summary>
+internal readonly record struct MessageGroup(string Topic, string Key);
 
 /// <summary>What proves that a message is still held by whoever acts on it: its owner and the number of its claim.</summary>
 internal readonly record struct Fence(string Id, string Owner, long Claim);

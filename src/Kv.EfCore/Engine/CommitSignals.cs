@@ -40,7 +40,7 @@ internal sealed class CommitSignals
             Expiry.Set();
         }
 
-        if (effects.Messages.Count > 0 || reads.Recovered > 0 || group.Requeues.Count > 0)
+        if (effects.Messages.Count > 0 || effects.Removed.Count > 0 || effects.Unblocked.Count > 0 || reads.Recovered > 0 || group.Requeues.Count > 0)
         {
             MessagesQueued?.Invoke();
         }

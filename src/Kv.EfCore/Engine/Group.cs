@@ -102,6 +102,9 @@ internal sealed class GroupEffects
     /// <summary>Waiting messages that go, if they still wait.</summary>
     public List<string> Removed { get; } = [];
 
+    /// <summary>Groups whose next message is let go if there is a place for it.</summary>
+    public List<MessageGroup> Unblocked { get; } = [];
+
     /// <summary>The earliest time at which something written now expires; <see cref="long.MaxValue"/> for none.</summary>
     public long EarliestExpiry { get; set; } = long.MaxValue;
 }

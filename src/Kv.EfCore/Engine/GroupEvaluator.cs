@@ -68,11 +68,7 @@ internal sealed class GroupEvaluator(GroupReads reads)
                 LetGo(unique, write.Acknowledges?.Id ?? write.Removes!, ends.UniqueUntil, version, back);
             }
 
-            if (write.Rate is { } rate)
-            {
-                outcome = outcome with { Turns = TakeTurns(rate, version, back) };
-            }
-
+            outcome = outcome with { Wait = TakeTurns(write.Rates, version, back) };
             outcome = outcome with { Kept = Enqueue(write.Messages, version, back) };
         }
         catch
@@ -95,6 +91,7 @@ internal sealed class GroupEvaluator(GroupReads reads)
             _effects.Removed.Add(removed);
         }
 
+        _effects.Unblocked.AddRange(write.Unblocks);
         return outcome;
     }
 
@@ -204,14 +201,27 @@ internal sealed class GroupEvaluator(GroupReads reads)
         }
     }
 
-    private IReadOnlyList<long> TakeTurns(RateRequest rate, long version, long back)
+    /// <summary>Takes a turn of each rate; or, where one has none to give, only a place in its line, so that no turn is used up for nothing.</summary>
+    /// <returns>How long to wait, in milliseconds.</returns>
+    private long TakeTurns(IReadOnlyList<RateRequest> rates, long version, long back)
     {
-        var stored = Find(rate.Key) is { Live: true, Value: { } bytes } ? RateBucket.Read(bytes) : default;
-        var (waits, after) = stored.Take(reads.Now * 1000, rate.Rule, rate.Turns);
+        var taken = rates.Select(rate =>
+        {
+            var stored = Find(rate.Key) is { Live: true, Value: { } bytes } ? RateBucket.Read(bytes) : default;
+            var (wait, after) = stored.Take(reads.Now * 1000, rate.Rule, rate.HasTime);
+            return (rate.Key, Wait: wait, After: after);
+        }).ToList();
+        var longest = taken.Count == 0 ? 0 : taken.Max(static t => t.Wait);
+        foreach (var (key, wait, after) in taken)
+        {
+            if (longest == 0 || wait > 0)
+            {
+                // A bucket that is full says nothing that its absence would not.
+                Put(key, after.Write(), (int)KvEncoding.Bytes, (after.EndsAt / 1000) + 1000, version, back);
+            }
+        }
 
-        // A bucket that is full says nothing that its absence would not.
-        Put(rate.Key, after.Write(), (int)KvEncoding.Bytes, (Math.Max(after.FullAt, after.LineEnd) / 1000) + 1000, version, back);
-        return waits;
+        return longest;
     }
 
     private List<(int Index, long? Present)>? FailedChecks(AtomicWrite write)

@@ -104,7 +104,7 @@ internal abstract class GroupWriter(Session session, FailPoints failPoints) : IA
                 (keys ??= new(KeyComparer.Instance)).Add(unique);
             }
 
-            if (work.Write.Rate is { } rate)
+            foreach (var rate in work.Write.Rates)
             {
                 (keys ??= new(KeyComparer.Instance)).Add(rate.Key);
             }

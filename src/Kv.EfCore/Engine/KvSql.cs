@@ -22,6 +22,12 @@ internal sealed class KvSql(bool arrays)
     /// <summary>How many messages of a group may have a place.</summary>
     private const string Places = "case when group_limit > 1 then group_limit else 1 end";
 
+    /// <summary>How many of the group <c>g</c> have a place: held ones, and waiting ones that may be claimed.</summary>
+    private const string Taken = """
+        (select count(*) from queue u where u.topic = g.topic and u.group_key = g.group_key and u.state = 0)
+            + (select count(*) from queue_running h where h.topic = g.topic and h.group_key = g.group_key)
+        """;
+
     /// <summary>Where due times and deadlines are judged: a server's own clock, or the clock of the process.</summary>
     /// <remarks>
     /// <c>clock_timestamp()</c>, since <c>now()</c> is the start of the transaction, which may have waited for the version row. In a query of
@@ -159,10 +165,15 @@ internal sealed class KvSql(bool arrays)
     /// <summary>Takes a message out of the queue, and says what place it leaves, if it had one.</summary>
     public const string Remove = "delete from queue where id = @id returning topic, case when state = 0 then group_key end";
 
-    /// <summary>Gives a place that was left to the next of the group.</summary>
-    public const string Unblock = """
+    /// <summary>
+    /// Gives a place that was left to the next of the group, if there is one by its own limit: messages that came before a limit was changed
+    /// keep theirs. The last one that leaves a group always lets another in.
+    /// </summary>
+    public const string Unblock = $"""
         update queue set state = 0 where (ts, id) in (
-            select ts, id from queue where topic = @topic and group_key = @group and state = 1 order by version, id limit 1)
+            select b.ts, b.id from (select @topic as topic, @group as group_key) g
+            cross join (select ts, id, {Places} as places from queue where topic = @topic and group_key = @group and state = 1 order by version, id limit 1) b
+            where {Taken} < b.places)
         """;
 
     public const string CopyToQueue = $"""
@@ -239,7 +250,7 @@ internal sealed class KvSql(bool arrays)
             r.priority, r.group_key, r.group_limit, r.rate, r.unique_key, r.unique_until, r.topic_retries,
             (select version from data_version where k = 0) - r.back,
             case when r.group_key is null then 0 when r.group_limit > 0 and r.delay > 0 then 2
-                when {Taken("r.topic", "r.group_key")} + r.ahead < case when r.group_limit > 1 then r.group_limit else 1 end then 0 else 1 end
+                when {TakenOf("r.topic", "r.group_key")} + r.ahead < case when r.group_limit > 1 then r.group_limit else 1 end then 0 else 1 end
         from unnest(@ids, @datas, @backoffs, @undelivereds, @topics, @types, @encodings, @delays, @traces, @priorities, @groups, @grouplimits, @rates,
                 @uniques, @uniqueuntils, @retries, @backs, @aheads)
             as r (id, data, backoff, undelivered, topic, type, encoding, delay, trace, priority, group_key, group_limit, rate,
@@ -277,11 +288,15 @@ internal sealed class KvSql(bool arrays)
         select 1 from gone
         """;
 
-    private const string UnblockAll = """
-        free as (select topic, group_key, count(*) as places from gone where group_key is not null group by topic, group_key),
+    /// <remarks>What is taken is counted as the statement found it: with those that leave.</remarks>
+    private const string UnblockAll = $"""
+        g as (select topic, group_key, count(*) as left_places from gone where group_key is not null group by topic, group_key),
         next as (
-            update queue set state = 0 from free cross join lateral (
-                select ts, id from queue n where n.topic = free.topic and n.group_key = free.group_key and n.state = 1 order by n.version, n.id limit free.places) n
+            update queue set state = 0 from g cross join lateral (
+                select b.ts, b.id from (
+                    select ts, id, {Places} as places, row_number() over (order by version, id) as n from queue
+                    where topic = g.topic and group_key = g.group_key and state = 1 order by version, id limit g.left_places) b
+                where {Taken} - g.left_places + b.n <= b.places) n
             where queue.ts = n.ts and queue.id = n.id)
         """;
 
@@ -298,12 +313,12 @@ internal sealed class KvSql(bool arrays)
 
     /// <summary>
     /// A topic and a priority at a time, so that the index gives the oldest of each without reading what waits for others, for its time or for
-    /// its group. MATERIALIZED, since the planner may otherwise run a limited subquery again and take more rows than asked. Sorted at the end,
-    /// since RETURNING has no order.
+    /// its group. Topics come in the order in which they were named: neither age nor urgency in one may starve another. MATERIALIZED, since
+    /// the planner may otherwise run a limited subquery again and take more rows than asked. Sorted at the end, since RETURNING has no order.
     /// </summary>
     public static string ClaimAll(bool serverClock) => $"""
         with due as materialized (
-            select q.ts, q.id, t.lease from unnest(@topics, @pauses, @rooms, @leases) as t (topic, pause, room, lease)
+            select q.ts, q.id, t.lease from unnest(@topics, @pauses, @rooms, @leases) with ordinality as t (topic, pause, room, lease, turn)
             cross join lateral (
                 {Priorities("t.topic", 0)}
                 select d.ts, d.id, p.priority from p cross join lateral (
@@ -311,7 +326,7 @@ internal sealed class KvSql(bool arrays)
                     order by ts, id limit t.room for update skip locked) d
                 where p.priority is not null order by p.priority, d.ts, d.id limit t.room) q
             where not exists (select 1 from kv where k = t.pause and {Live})
-            order by q.priority, q.ts, q.id limit @limit),
+            order by t.turn, q.priority, q.ts, q.id limit @limit),
         gone as (delete from queue using due where queue.ts = due.ts and queue.id = due.id returning queue.*, due.lease),
         held as (
             insert into queue_running (deadline, owner, {Kept}, {Unkept})
@@ -338,15 +353,46 @@ internal sealed class KvSql(bool arrays)
     public static string Admit(bool serverClock) => $"""
         update queue set state = case when r.n <= {Places} - r.taken then 0 else 1 end
         from (
-            select d.ts, d.id, row_number() over (partition by d.group_key order by d.ts, d.id) as n, {Taken("d.topic", "d.group_key")} as taken
+            select d.ts, d.id, row_number() over (partition by d.group_key order by d.ts, d.id) as n, {TakenOf("d.topic", "d.group_key")} as taken
             from (select ts, id, topic, group_key from queue where topic = @topic and state = 2 and ts <= {Now(serverClock)} order by ts, id limit @limit) d) r
         where queue.ts = r.ts and queue.id = r.id
         """;
 
-    /// <summary>How many of a group have a place: held ones, and waiting ones that may be claimed.</summary>
-    private static string Taken(string topic, string group) => $"""
-        (select count(*) from queue u where u.topic = {topic} and u.group_key = {group} and u.state = 0)
-            + (select count(*) from queue_running h where h.topic = {topic} and h.group_key = {group})
+    private static string TakenOf(string topic, string group) =>
+        Taken.Replace("g.topic", topic, StringComparison.Ordinal).Replace("g.group_key", group, StringComparison.Ordinal);
+
+    /// <summary>
+    /// Groups that wait for nobody: some of theirs are blocked, and none has a place, since somebody deleted it by hand. Steps through the
+    /// groups of a topic with a probe for each, and only if anything of it is blocked. Gives the last one it looked at, too, so that the next
+    /// look can go on from there.
+    /// </summary>
+    public string Stranded => arrays
+        ? $"""
+            select t.topic, s.group_key, s.stranded from unnest(@topics, @afters) as t (topic, after_group)
+            cross join lateral ({StrandedOf("t.topic", "t.after_group")}) s
+            """
+        : StrandedOf("@topic", "@after");
+
+    /// <summary>Lets the next of groups go on, if they have a place for it. The version row is locked then.</summary>
+    public const string UnblockStranded = $"""
+        with g as (select topic, group_key from unnest(@topics, @groups) as r (topic, group_key))
+        update queue set state = 0 from g cross join lateral (
+            select ts, id, {Places} as places from queue where topic = g.topic and group_key = g.group_key and state = 1 order by version, id limit 1) b
+        where {Taken} < b.places and queue.ts = b.ts and queue.id = b.id
+        """;
+
+    private static string StrandedOf(string topic, string after) => $"""
+        with recursive s (n, group_key) as (
+            select 1, (select min(group_key) from queue where topic = {topic} and group_key > {after})
+            where exists (select 1 from queue where topic = {topic} and state = 1)
+            union all
+            select n + 1, (select min(group_key) from queue where topic = {topic} and group_key > s.group_key) from s where s.group_key is not null and n < @limit)
+        select g.group_key, g.stranded from (
+            select n, group_key, case when exists (select 1 from queue where topic = {topic} and group_key = s.group_key and state = 1)
+                and not exists (select 1 from queue where topic = {topic} and group_key = s.group_key and state = 0)
+                and not exists (select 1 from queue_running where topic = {topic} and group_key = s.group_key) then 1 else 0 end as stranded
+            from s where group_key is not null) g
+        where g.stranded = 1 or g.n = @limit
         """;
 
     /// <summary>

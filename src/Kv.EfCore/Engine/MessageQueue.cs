@@ -70,6 +70,24 @@ internal sealed class MessageQueue(
     public ValueTask<(long? Due, long? Deferred, long? Lapse)> NextDueAsync(IReadOnlyList<TopicClaim> topics, CancellationToken cancellationToken) =>
         reader.NextDueAsync(topics, cancellationToken);
 
+    /// <summary>Lets groups go on that wait for nobody, since the message that had their place was deleted by hand.</summary>
+    /// <param name="after">For each topic the group after which to look.</param>
+    /// <param name="limit">How many groups to look at, of each topic.</param>
+    /// <param name="cancellationToken">Gives up.</param>
+    /// <returns>Which groups were found, and for each topic the one after which to look next.</returns>
+    public async ValueTask<(IReadOnlyList<MessageGroup> Found, IReadOnlyList<MessageGroup> After)> RepairAsync(
+        IReadOnlyList<MessageGroup> after, int limit, CancellationToken cancellationToken)
+    {
+        // Found without a lock; whether there is a place is looked at again under the version row.
+        var (stranded, last) = await reader.StrandedAsync(after, limit, cancellationToken).ConfigureAwait(false);
+        if (stranded.Count > 0)
+        {
+            await CommitAsync(new AtomicWrite { Unblocks = stranded }, cancellationToken).ConfigureAwait(false);
+        }
+
+        return (stranded, last);
+    }
+
     /// <summary>Opens a session that does nothing but keep leases alive. It blocks the calling thread.</summary>
     public LeaseKeeper OpenLeaseKeeper() => new(sessions.Open(SessionRole.Heartbeat), dialect, clock, turn);
 }

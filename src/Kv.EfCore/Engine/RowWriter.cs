@@ -80,13 +80,18 @@ internal sealed class RowWriter(Session session, KvDialect dialect, StoreClock c
         {
             if (await FencedAsync(KvSql.Complete, fence, default).ConfigureAwait(false) && keys?.Group is { } group)
             {
-                await Session.Statement(KvSql.Unblock).Set("@topic", keys.Topic).Set("@group", group).ExecuteAsync(default).ConfigureAwait(false);
+                await UnblockAsync(keys.Topic, group).ConfigureAwait(false);
             }
         }
 
         foreach (var id in effects.Removed)
         {
             await RemoveAsync(id).ConfigureAwait(false);
+        }
+
+        foreach (var group in effects.Unblocked)
+        {
+            await UnblockAsync(group.Topic, group.Key).ConfigureAwait(false);
         }
 
         foreach (var (message, back) in effects.Messages)
@@ -204,9 +209,12 @@ internal sealed class RowWriter(Session session, KvDialect dialect, StoreClock c
 
         if (group is not null)
         {
-            await Session.Statement(KvSql.Unblock).Set("@topic", topic).Set("@group", group).ExecuteAsync(default).ConfigureAwait(false);
+            await UnblockAsync(topic!, group).ConfigureAwait(false);
         }
     }
+
+    private async ValueTask UnblockAsync(string topic, string group) =>
+        await Session.Statement(KvSql.Unblock).Set("@topic", topic).Set("@group", group).ExecuteAsync(default).ConfigureAwait(false);
 
     private async ValueTask RequeueAsync(RequeueWork requeue, GroupReads reads, CancellationToken cancellationToken)
     {

@@ -137,6 +137,11 @@ internal sealed class SnapshotReader
     public ValueTask<(long? Due, long? Deferred, long? Lapse)> NextDueAsync(IReadOnlyList<TopicClaim> topics, CancellationToken cancellationToken) =>
         RunAsync((Reader: this, Topics: topics), static (session, arg, token) => arg.Reader.NextDueAsync(session, arg.Topics, token), cancellationToken);
 
+    /// <summary>Groups of topics that wait for nobody, and for each topic the group after which to look next: an empty one for the first.</summary>
+    public ValueTask<(IReadOnlyList<MessageGroup> Stranded, IReadOnlyList<MessageGroup> After)> StrandedAsync(
+        IReadOnlyList<MessageGroup> after, int limit, CancellationToken cancellationToken) => RunAsync(
+        (Reader: this, After: after, Limit: limit), static (session, arg, token) => arg.Reader.StrandedAsync(session, arg.After, arg.Limit, token), cancellationToken);
+
     private long Now => _clock.Now;
 
     private string BeginSnapshot => _dialect.Sql.BeginSnapshot;
@@ -256,6 +261,44 @@ internal sealed class SnapshotReader
         }
 
         static long? Earlier(long? one, long? other) => one is null || other < one ? other ?? one : one;
+    }
+
+    private async ValueTask<(IReadOnlyList<MessageGroup> Stranded, IReadOnlyList<MessageGroup> After)> StrandedAsync(
+        Session session, IReadOnlyList<MessageGroup> after, int limit, CancellationToken cancellationToken)
+    {
+        List<(MessageGroup Group, bool IsStranded)> seen = [];
+        var statement = session.Statement(_dialect.Sql.Stranded).Set("@limit", limit);
+        if (_dialect.Sql.Arrays)
+        {
+            await ReadAsync(statement.Set("@topics", after.Select(static a => a.Topic).ToArray()).Set("@afters", after.Select(static a => a.Key).ToArray()), null)
+                .ConfigureAwait(false);
+        }
+        else
+        {
+            foreach (var (topic, key) in after)
+            {
+                await ReadAsync(statement.Set("@topic", topic).Set("@after", key), topic).ConfigureAwait(false);
+            }
+        }
+
+        // A topic that gave none that is well was looked through to its end.
+        var last = seen.Where(static s => !s.IsStranded).ToDictionary(static s => s.Group.Topic, static s => s.Group.Key, StringComparer.Ordinal);
+        return (
+            [.. seen.Where(static s => s.IsStranded).Select(static s => s.Group)],
+            [.. after.Select(a => new MessageGroup(a.Topic, last.GetValueOrDefault(a.Topic, "")))]);
+
+        async ValueTask ReadAsync(Statement of, string? topic)
+        {
+            var reader = await of.ReadAsync(cancellationToken).ConfigureAwait(false);
+            await using (reader.ConfigureAwait(false))
+            {
+                var first = topic is null ? 1 : 0;
+                while (await reader.ReadAsync(cancellationToken).ConfigureAwait(false))
+                {
+                    seen.Add((new MessageGroup(topic ?? reader.GetString(0), reader.GetString(first)), reader.GetInt32(first + 1) == 1));
+                }
+            }
+        }
     }
 
     private static Row ReadRow(DbDataReader reader, bool keysOnly) => keysOnly

@@ -112,8 +112,8 @@ internal readonly record struct AtomicOutcome(long Version, IReadOnlyList<(int I
     /// <summary>The ids of its messages, where they are not those that it came with: what was there already was kept.</summary>
     public IReadOnlyList<string>? Kept { get; init; }
 
-    /// <summary>How long each message that asked for a turn of a rate has to wait for it, in milliseconds; 0 for not at all.</summary>
-    public IReadOnlyList<long>? Turns { get; init; }
+    /// <summary>How long a message that asked for turns of rates has to wait for them, in milliseconds; 0 for not at all.</summary>
+    public long Wait { get; init; }
 }
 
 /// <summary>A message as a worker holds it.</summary>

@@ -15,6 +15,10 @@ internal sealed class KvWorker : BackgroundService, IAsyncDisposable
     private static readonly TimeSpan LastWords = TimeSpan.FromSeconds(2);
     private static readonly TimeSpan FirstPause = TimeSpan.FromMilliseconds(100);
     private static readonly TimeSpan LongestPause = TimeSpan.FromSeconds(2);
+    private static readonly TimeSpan RepairInterval = TimeSpan.FromMinutes(1);
+
+    // A probe or two for each; where there are more groups, the next look goes on from there.
+    private const int GroupsOfALook = 10_000;
     private readonly ConcurrentDictionary<Fence, HeldMessage> _held = [];
     private readonly Signal _wake = new();
     private readonly TaskCompletionSource _hurry = new(TaskCreationOptions.RunContinuationsAsynchronously);
@@ -30,6 +34,8 @@ internal sealed class KvWorker : BackgroundService, IAsyncDisposable
     private readonly TopicSettings[] _topics;
     private readonly TimeSpan _shortestLease;
     private long? _recoveredAt;
+    private long? _repairedAt;
+    private IReadOnlyList<MessageGroup> _repairAfter;
     private int _nextTopic;
 
     public KvWorker(
@@ -37,6 +43,7 @@ internal sealed class KvWorker : BackgroundService, IAsyncDisposable
     {
         (_store, _queue, _options, _health, _logger) = (store, store.Engine.Queue, options.Value, health, loggers.CreateLogger("Kv.Worker"));
         _topics = [.. handlers.Topics(_options)];
+        _repairAfter = [.. _topics.Select(static t => new MessageGroup(t.Topic, ""))];
         _shortestLease = _topics.Select(static t => t.Lease).Append(_options.Lease).Min();
         _clock = new SteadyClock(_queue.Time, _topics.Select(static t => t.Lease).Append(_options.Lease).Max());
         _runner = new MessageRunner(store, handlers, scopes, _options, _logger);
@@ -63,6 +70,7 @@ internal sealed class KvWorker : BackgroundService, IAsyncDisposable
             WorkerLog.ClockStepped(_logger, _options.Lease);
         }
 
+        await RepairAsync(cancellationToken).ConfigureAwait(false);
         var room = _options.Concurrency - _held.Count;
         var topics = room > 0 ? TopicsWithRoom(room) : [];
         if (topics.Count == 0)
@@ -249,6 +257,22 @@ internal sealed class KvWorker : BackgroundService, IAsyncDisposable
         catch (Exception error)
         {
             WorkerLog.ReleaseFailed(_logger, error, held.Message.Fence.Id, held.Message.Topic);
+        }
+    }
+
+    // Whoever deletes messages with SQL of their own may take a place away from a group, and then nobody would let the next one go.
+    private async ValueTask RepairAsync(CancellationToken cancellationToken)
+    {
+        if (_repairedAt is { } at && Time.GetElapsedTime(at) < RepairInterval)
+        {
+            return;
+        }
+
+        _repairedAt = Time.GetTimestamp();
+        (var found, _repairAfter) = await _queue.RepairAsync(_repairAfter, GroupsOfALook, cancellationToken).ConfigureAwait(false);
+        foreach (var group in found)
+        {
+            WorkerLog.GroupRepaired(_logger, group.Key, group.Topic);
         }
     }
 

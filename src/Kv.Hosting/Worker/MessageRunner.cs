@@ -135,25 +135,23 @@ internal sealed class MessageRunner(KvStore store, HandlerRegistry handlers, ISe
     /// <returns>How long the message has to wait for one; null if it may begin.</returns>
     private async Task<TimeSpan?> UntilTurnAsync(HeldMessage held)
     {
-        foreach (var rate in held.Topic.Rates(held.Message))
+        List<RateRequest> rates = [.. held.Topic.Rates(held.Message)];
+        if (rates.Count == 0)
         {
-            try
-            {
-                var outcome = await _queue.CommitAsync(new AtomicWrite { Rate = rate }, CancellationToken.None).ConfigureAwait(false);
-                if (outcome.Turns is [> 0 and var wait])
-                {
-                    return TimeSpan.FromMilliseconds(wait);
-                }
-            }
-            catch (Exception error)
-            {
-                // The turn may have been taken: one too few begins then, never one too many.
-                WorkerLog.FinishRetried(logger, error, held.Message.Fence.Id, held.Message.Topic);
-                return Pause;
-            }
+            return null;
         }
 
-        return null;
+        try
+        {
+            var outcome = await _queue.CommitAsync(new AtomicWrite { Rates = rates }, CancellationToken.None).ConfigureAwait(false);
+            return outcome.Wait > 0 ? TimeSpan.FromMilliseconds(outcome.Wait) : null;
+        }
+        catch (Exception error)
+        {
+            // The turn may have been taken: one too few begins then, never one too many.
+            WorkerLog.FinishRetried(logger, error, held.Message.Fence.Id, held.Message.Topic);
+            return Pause;
+        }
     }
 
     private async Task<Exception?> TryHandleAsync(HeldMessage held, KvMessageDelegate handle)

@@ -24,12 +24,12 @@ internal sealed class TopicSettings(string topic, KvTopicOptions options, KvWork
     {
         if (message.RateKey is { } key && options.RatePerKey is { } perKey)
         {
-            yield return new RateRequest(QueueKeys.Rate(Topic, key), perKey.Rule, [message.RateTurn]);
+            yield return new RateRequest(QueueKeys.Rate(Topic, key), perKey.Rule, message.RateTurn > 0);
         }
 
         if (options.Rate is { } rate)
         {
-            yield return new RateRequest(QueueKeys.Rate(Topic, null), rate.Rule, [message.RateTurn]);
+            yield return new RateRequest(QueueKeys.Rate(Topic, null), rate.Rule, message.RateTurn > 0);
         }
     }
 

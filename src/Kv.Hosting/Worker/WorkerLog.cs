@@ -70,4 +70,7 @@ internal static partial class WorkerLog
 
     [LoggerMessage(120, LogLevel.Debug, "Message {Id} of '{Topic}' was handled at attempt {Attempt} in {Elapsed}.")]
     public static partial void Handled(ILogger logger, string id, string topic, int attempt, TimeSpan elapsed);
+
+    [LoggerMessage(121, LogLevel.Warning, "The group '{Group}' of '{Topic}' waited for a message that is not there any more; it goes on. Cancel messages with IKvQueue, not by deleting rows.")]
+    public static partial void GroupRepaired(ILogger logger, string group, string topic);
 }

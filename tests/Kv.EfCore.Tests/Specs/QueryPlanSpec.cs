@@ -62,6 +62,9 @@ public abstract partial class QueryPlanSpec(KvDatabase database)
                 case FieldInfo { IsLiteral: true } field when field.FieldType == typeof(string):
                     yield return (field.Name, (string)field.GetRawConstantValue()!);
                     break;
+                case PropertyInfo { PropertyType: var kind } property when kind == typeof(string):
+                    yield return (property.Name, (string)property.GetValue(sql)!);
+                    break;
                 case MethodInfo { IsSpecialName: false } method when method.ReturnType == typeof(string) && method.GetParameters() is [{ ParameterType: var type }] && type == typeof(bool):
                     yield return (method.Name, (string)method.Invoke(method.IsStatic ? null : sql, [false])!);
                     yield return (method.Name + " by the server's clock", (string)method.Invoke(method.IsStatic ? null : sql, [true])!);
@@ -99,9 +102,9 @@ public abstract partial class QueryPlanSpec(KvDatabase database)
         "@ends" => new[] { new byte[] { 2, 48, 48, 48, 50, 0 } },
         "@encodings" or "@attempts" or "@priorities" or "@grouplimits" or "@retries" or "@rooms" => new[] { 1 },
         "@leases" or "@turns" or "@uniqueuntils" or "@aheads" or "@backs" or "@expiries" or "@delays" or "@claims" => new[] { 1L },
-        "@ids" or "@owners" or "@backoffs" or "@undelivereds" or "@topics" or "@types" or "@traces" or "@groups" or "@rates" or "@uniques" or "@errors" => new[] { "1" },
+        "@ids" or "@owners" or "@backoffs" or "@undelivereds" or "@topics" or "@types" or "@traces" or "@groups" or "@rates" or "@uniques" or "@errors" or "@afters" => new[] { "1" },
         "@encoding" or "@attempt" or "@crashes" or "@limit" or "@count" => 10,
-        "@id" or "@owner" or "@backoff" or "@undelivered" or "@topic" or "@type" or "@trace" or "@group" or "@rate" or "@unique" or "@error" or "@note" => "1",
+        "@id" or "@owner" or "@backoff" or "@undelivered" or "@topic" or "@type" or "@trace" or "@group" or "@rate" or "@unique" or "@error" or "@note" or "@after" => "1",
         "@progress" => 0.5,
         "@priority" or "@above" or "@grouplimit" or "@topicretries" => 0,
         _ => 10L,
