@@ -5,7 +5,7 @@ namespace Kv;
 [AttributeUsage(AttributeTargets.Class | AttributeTargets.Struct | AttributeTargets.Interface, Inherited = false)]
 public sealed class KvMessageAttribute : Attribute
 {
-    private const int MaxLength = 200;
+    internal const int MaxLength = 200;
 
     /// <summary>Names the message type.</summary>
     /// <param name="name">1 to 200 characters without control characters, such as <c>order-placed</c>.</param>
@@ -40,6 +40,10 @@ public sealed class KvMessageAttribute : Attribute
                 throw new ArgumentException(
                     $"The name has the control character U+{(int)text[i]:X4} at position {i}. Use printable characters.",
                     parameter);
+        if (!StoredText.IsValid(text))
+            throw new ArgumentException(
+                "The name has half of a surrogate pair, which no database stores. Use whole characters.",
+                parameter);
         return text;
     }
 }

@@ -34,7 +34,7 @@ internal sealed class KvQueue(KvStore store) : IKvQueue
 
     public async ValueTask<KvCancellation> CancelAsync(string id, CancellationToken cancellationToken = default)
     {
-        ArgumentException.ThrowIfNullOrEmpty(id);
+        ValidId(id);
 
         // A message that is just being claimed or put back is in neither table's snapshot for a moment.
         for (var tries = 0; tries < 3; tries++)
@@ -57,7 +57,7 @@ internal sealed class KvQueue(KvStore store) : IKvQueue
 
     public async ValueTask<KvMessageInfo?> GetAsync(string id, CancellationToken cancellationToken = default)
     {
-        ArgumentException.ThrowIfNullOrEmpty(id);
+        ValidId(id);
         return await FirstAsync<QueuedMessage>(m => m.Id == id, cancellationToken).ConfigureAwait(false) is { } waiting
             ? Info(waiting)
             : await FirstAsync<RunningMessage>(m => m.Id == id, cancellationToken).ConfigureAwait(false) is { } running ? Info(running) : null;
@@ -133,10 +133,11 @@ internal sealed class KvQueue(KvStore store) : IKvQueue
 
     public async IAsyncEnumerable<KvDeadLetter> DeadLettersAsync(string? topic = null, [EnumeratorCancellation] CancellationToken cancellationToken = default)
     {
-        var prefix = topic is null ? Engine.Options.DeadLetterPrefix : Engine.Options.DeadLetterPrefix.Append(topic);
+        // Topics that are longer than ours can be leave no room for an id in the key: their letters are under the id alone.
+        var prefix = topic is null or { Length: > KvMessageAttribute.MaxLength } ? Engine.Options.DeadLetterPrefix : Engine.Options.DeadLetterPrefix.Append(topic);
         await foreach (var entry in store.ListAsync(KvSelector.Prefix(prefix), null, cancellationToken).ConfigureAwait(false))
         {
-            if (DeadLetterFormat.Read(entry) is { } letter)
+            if (DeadLetterFormat.Read(entry) is { } letter && (topic is null || letter.Topic == topic))
             {
                 yield return letter;
             }
@@ -154,7 +155,7 @@ internal sealed class KvQueue(KvStore store) : IKvQueue
             letter.Type,
             Delay: 0,
             AtomicWriteBuilder.DefaultBackoff,
-            AtomicWriteBuilder.Undelivered(letter.KeysIfUndelivered),
+            AtomicWriteBuilder.Format(letter.KeysIfUndelivered),
             letter.Trace)
         {
             Priority = letter.Priority,
@@ -258,8 +259,8 @@ internal sealed class KvQueue(KvStore store) : IKvQueue
         Type = message.Type,
         State = state,
         Payload = new KvValue(message.Data, message.Encoding),
-        Until = Time(until),
-        EnqueuedAt = Time(message.EnqueuedAt),
+        Until = KvMessageInfo.Time(until),
+        EnqueuedAt = KvMessageInfo.Time(message.EnqueuedAt),
         FailedAttempts = message.Attempt,
         Crashes = message.Crashes,
         Priority = message.Priority,
@@ -269,9 +270,14 @@ internal sealed class KvQueue(KvStore store) : IKvQueue
         LastError = KvMessageError.FromJson(message.LastError),
     };
 
-    // Other programs have put in times that no date can hold.
-    private static DateTimeOffset Time(long milliseconds) => DateTimeOffset.FromUnixTimeMilliseconds(
-        Math.Clamp(milliseconds, DateTimeOffset.MinValue.ToUnixTimeMilliseconds(), DateTimeOffset.MaxValue.ToUnixTimeMilliseconds()));
+    private static void ValidId(string id)
+    {
+        ArgumentException.ThrowIfNullOrEmpty(id);
+        if (!StoredText.IsValid(id))
+        {
+            throw new ArgumentException("The id has a NUL or half of a surrogate pair, and no message has such an id. Take it from KvCommitResult.MessageIds or KvMessageInfo.Id.", nameof(id));
+        }
+    }
 
     private static void Valid(string topic)
     {

@@ -203,6 +203,11 @@ internal sealed class KvWorker : BackgroundService, IAsyncDisposable
         {
             WorkerLog.InterruptFailed(_logger, error, held.Message.Fence.Id, held.Message.Topic);
         }
+        catch (Exception error)
+        {
+            // A row that others wrote may be beyond what the runner foresees. It counts as a crash, so it does not come for ever.
+            WorkerLog.RunFailed(_logger, error, held.Message.Fence.Id, held.Message.Topic);
+        }
         finally
         {
             _held.TryRemove(new(held.Message.Fence, held));
@@ -226,7 +231,8 @@ internal sealed class KvWorker : BackgroundService, IAsyncDisposable
 
         // What is left is code that runs, or a database that does not answer: no injected clock moves these.
         await TryWaitAsync(WhenIdleAsync()).ConfigureAwait(false);
-        var left = _held.Values.Where(static h => !h.IsFinishing && !h.IsLost).ToList();
+        // What is part of a handler's open transaction is locked by it: who waited for it would hold up all that is given back.
+        var left = _held.Values.Where(static h => h is { IsFinishing: false, IsLost: false, IsJoined: false }).ToList();
         await TryWaitAsync(Task.WhenAll(left.Select(GiveBackAsync))).ConfigureAwait(false);
         WorkerLog.Stopped(_logger, _owner, left.Count);
 
