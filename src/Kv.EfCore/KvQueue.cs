@@ -9,6 +9,7 @@ namespace Kv;
 internal sealed class KvQueue(KvStore store) : IKvQueue
 {
     private const int MostAtOnce = 1000;
+    private static readonly TimeSpan LongestPause = TimeSpan.FromDays(3650);
 
     private KvEngine Engine => store.Engine;
 
@@ -18,6 +19,11 @@ internal sealed class KvQueue(KvStore store) : IKvQueue
         if (duration <= TimeSpan.Zero)
         {
             throw new ArgumentException($"The topic is to be paused for {duration}; the time must be positive. To end a pause, call ResumeAsync.", nameof(duration));
+        }
+
+        if (duration > LongestPause)
+        {
+            throw new ArgumentException($"The topic is to be paused for {duration}; the time must be at most {LongestPause.TotalDays:0} days. For longer, leave it out.", nameof(duration));
         }
 
         await CommitAsync(

@@ -245,6 +245,14 @@ internal sealed class MessageRunner(KvStore store, HandlerRegistry handlers, ISe
     private async ValueTask<bool> UndeliveredAsync(HeldMessage held, Exception? error, string? reason = null)
     {
         var message = held.Message;
+
+        // The worker may not have heard of it yet, and nobody wants a letter about what was cancelled.
+        if (await _queue.IsCancelledAsync(message.Fence, CancellationToken.None).ConfigureAwait(false))
+        {
+            WorkerLog.Cancelled(logger, message.Fence.Id, message.Topic);
+            return await _queue.CompleteAsync(message, CancellationToken.None).ConfigureAwait(false);
+        }
+
         var keys = FailureColumns.Keys(message.Undelivered);
         if (keys is null)
         {

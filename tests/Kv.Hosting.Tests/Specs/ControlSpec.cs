@@ -171,7 +171,6 @@ public abstract class ControlSpec(KvDatabase database)
         Assert.NotEqual(id, next.Id);
         Assert.Null(await test.Store.GetAsync(["dead"]));
         Assert.Empty(await test.DeadLettersAsync());
-        Assert.Contains(_logs.Entries, e => e.Event == 119 && e.Text.Contains(id, StringComparison.Ordinal));
         Assert.Equal(KvCancellation.NotFound, await other.Queue().CancelAsync(id));
     }
 
@@ -186,7 +185,7 @@ public abstract class ControlSpec(KvDatabase database)
 
         await test.Queue().CancelAsync(context.Id);
 
-        await _logs.WaitForAsync(119, times: 1);
+        await test.IdleAsync();
         Assert.True(_gate.Token.IsCancellationRequested);
         await test.AssertEmptyAsync();
         await test.StopAsync();
@@ -302,7 +301,7 @@ public abstract class ControlSpec(KvDatabase database)
         {
             var done = await test.Store.GetAsync(["done", id]) is not null;
             Assert.True(handled.GetValueOrDefault(id) <= 1);
-            Assert.Equal(done, cancelled[id] != KvCancellation.Removed && handled.ContainsKey(id) && done);
+            Assert.False(cancelled[id] == KvCancellation.Removed && handled.ContainsKey(id), "It was taken out of the queue, and handled.");
             Assert.True(done || cancelled[id] != KvCancellation.NotFound, "It is neither done nor cancelled.");
         }
 
