@@ -95,14 +95,14 @@ internal sealed class KvWorker : BackgroundService, IAsyncDisposable
     public override async Task StopAsync(CancellationToken cancellationToken)
     {
         // The host takes a first signal for the wish to stop, and any further one for nothing. Who sends another does not want to wait.
-        void Hurry(PosixSignalContext signal)
+        void OnSignal(PosixSignalContext signal)
         {
             signal.Cancel = true;
-            _hurry.TrySetResult();
+            Hurry();
         }
 
-        using var interrupt = PosixSignalRegistration.Create(PosixSignal.SIGINT, Hurry);
-        using var terminate = PosixSignalRegistration.Create(PosixSignal.SIGTERM, Hurry);
+        using var interrupt = PosixSignalRegistration.Create(PosixSignal.SIGINT, OnSignal);
+        using var terminate = PosixSignalRegistration.Create(PosixSignal.SIGTERM, OnSignal);
         var hurry = cancellationToken.UnsafeRegister(static source => ((TaskCompletionSource)source!).TrySetResult(), _hurry);
         await using (hurry.ConfigureAwait(false))
         {
@@ -113,6 +113,9 @@ internal sealed class KvWorker : BackgroundService, IAsyncDisposable
                 .ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
         }
     }
+
+    /// <summary>Ends the time that handlers have to finish when the worker stops.</summary>
+    public void Hurry() => _hurry.TrySetResult();
 
     /// <summary>For a container that is disposed of without its host having stopped: what is held is given back.</summary>
     public async ValueTask DisposeAsync()
