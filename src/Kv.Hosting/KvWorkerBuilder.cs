@@ -1,3 +1,4 @@
+using Kv.Schedules;
 using Kv.Worker;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.DependencyInjection.Extensions;
@@ -8,8 +9,10 @@ namespace Kv;
 public sealed class KvWorkerBuilder
 {
     private readonly HandlerRegistry _handlers;
+    private readonly ScheduleRegistry _schedules;
 
-    internal KvWorkerBuilder(IServiceCollection services, HandlerRegistry handlers) => (Services, _handlers) = (services, handlers);
+    internal KvWorkerBuilder(IServiceCollection services, HandlerRegistry handlers, ScheduleRegistry schedules) =>
+        (Services, _handlers, _schedules) = (services, handlers, schedules);
 
     /// <summary>The services that the worker is added to.</summary>
     public IServiceCollection Services { get; }
@@ -99,6 +102,45 @@ public sealed class KvWorkerBuilder
         _handlers.Use(middleware);
         return this;
     }
+
+    /// <summary>Enqueues a message at each tick of a schedule, once over all processes that have the schedule.</summary>
+    /// <remarks>
+    /// The schedule begins with its first tick after its first start anywhere, and again after it was changed. Its next tick is the entry
+    /// <c>["efkv", "schedules", name]</c>; one that is no longer in the code leaves it behind, which does nothing.
+    /// </remarks>
+    /// <typeparam name="TMessage">The type of the messages.</typeparam>
+    /// <param name="name">What the ticks are counted under: 1 to 200 characters without control characters.</param>
+    /// <param name="schedule">When.</param>
+    /// <param name="message">Makes the message of a tick.</param>
+    /// <param name="options">What happens to missed ticks, and how the messages are delivered.</param>
+    /// <returns>This builder.</returns>
+    /// <exception cref="ArgumentException">The name cannot be one.</exception>
+    /// <exception cref="InvalidOperationException">There is a schedule of that name already.</exception>
+    public KvWorkerBuilder Schedule<TMessage>(string name, KvSchedule schedule, Func<DateTimeOffset, TMessage> message, KvScheduleOptions? options = null)
+    {
+        ArgumentNullException.ThrowIfNull(name);
+        ArgumentNullException.ThrowIfNull(schedule);
+        ArgumentNullException.ThrowIfNull(message);
+        options ??= new KvScheduleOptions();
+        if (!Enum.IsDefined(options.Missed))
+        {
+            throw new ArgumentException($"{options.Missed} is not a value of KvMissedTicks. Use Once, Skip or All.", nameof(options));
+        }
+
+        _schedules.Add(new ScheduledMessage(
+            KvMessageAttribute.Valid(name, nameof(name)), schedule, options.Missed, (write, tick) => write.Enqueue(message(tick), options.Enqueue)));
+        return this;
+    }
+
+    /// <summary>Enqueues the same message at each tick of a schedule, once over all processes that have the schedule.</summary>
+    /// <inheritdoc cref="Schedule{TMessage}(string, KvSchedule, Func{DateTimeOffset, TMessage}, KvScheduleOptions?)" path="/remarks|/typeparam|/exception" />
+    /// <param name="name">What the ticks are counted under: 1 to 200 characters without control characters.</param>
+    /// <param name="schedule">When.</param>
+    /// <param name="message">The message of every tick.</param>
+    /// <param name="options">What happens to missed ticks, and how the messages are delivered.</param>
+    /// <returns>This builder.</returns>
+    public KvWorkerBuilder Schedule<TMessage>(string name, KvSchedule schedule, TMessage message, KvScheduleOptions? options = null) =>
+        Schedule(name, schedule, _ => message, options);
 
     private static string Valid(string topic)
     {

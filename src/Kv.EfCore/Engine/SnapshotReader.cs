@@ -7,9 +7,26 @@ namespace Kv.Engine;
 
 /// <summary>Reads rows that are alive now. Each call sees one snapshot.</summary>
 /// <remarks>A read that fails for reasons of the connection is safe to run again, so it is.</remarks>
-internal sealed class SnapshotReader(SessionPool pool, KvDialect dialect, StoreClock clock, KvStoreOptions options, ILogger logger)
+internal sealed class SnapshotReader
 {
-    public ValueTask<Row?> GetAsync(byte[] key, CancellationToken cancellationToken) =>
+    private readonly SessionPool _pool;
+    private readonly KvDialect _dialect;
+    private readonly StoreClock _clock;
+    private readonly KvStoreOptions _options;
+    private readonly ILogger _logger;
+    private readonly PointReads? _points;
+
+    public SnapshotReader(SessionPool pool, KvDialect dialect, StoreClock clock, KvStoreOptions options, ILogger logger)
+    {
+        (_pool, _dialect, _clock, _options, _logger) = (pool, dialect, clock, options, logger);
+
+        // Where the database lives in the process there is no round trip to share.
+        _points = dialect.Sql.Arrays ? new PointReads(key => GetAloneAsync(key, default), keys => GetManyAsync(keys, default)) : null;
+    }
+
+    public ValueTask<Row?> GetAsync(byte[] key, CancellationToken cancellationToken) => _points?.GetAsync(key, cancellationToken) ?? GetAloneAsync(key, cancellationToken);
+
+    private ValueTask<Row?> GetAloneAsync(byte[] key, CancellationToken cancellationToken) =>
         RunAsync((Reader: this, Key: key), static (session, arg, token) => GetAsync(session, arg.Key, arg.Reader.Now, token), cancellationToken);
 
     public ValueTask<bool> ExistsAsync(byte[] key, CancellationToken cancellationToken) =>
@@ -36,11 +53,11 @@ internal sealed class SnapshotReader(SessionPool pool, KvDialect dialect, StoreC
     /// <summary>Pages through a range in one snapshot, which holds a session and, on SQLite, keeps the log from being recycled, until the end.</summary>
     public async IAsyncEnumerable<List<Row>> ListSnapshotAsync(ListRange range, [EnumeratorCancellation] CancellationToken cancellationToken)
     {
-        var session = await pool.RentAsync(cancellationToken).ConfigureAwait(false);
+        var session = await _pool.RentAsync(cancellationToken).ConfigureAwait(false);
         var healthy = false;
         try
         {
-            await session.ExecuteAsync(dialect.Sql.BeginSnapshot, cancellationToken).ConfigureAwait(false);
+            await session.ExecuteAsync(_dialect.Sql.BeginSnapshot, cancellationToken).ConfigureAwait(false);
             var now = Now;
             while (true)
             {
@@ -63,7 +80,7 @@ internal sealed class SnapshotReader(SessionPool pool, KvDialect dialect, StoreC
         }
         finally
         {
-            await pool.ReturnAsync(session, healthy).ConfigureAwait(false);
+            await _pool.ReturnAsync(session, healthy).ConfigureAwait(false);
         }
     }
 
@@ -120,9 +137,9 @@ internal sealed class SnapshotReader(SessionPool pool, KvDialect dialect, StoreC
     public ValueTask<(long? Due, long? Deferred, long? Lapse)> NextDueAsync(IReadOnlyList<TopicClaim> topics, CancellationToken cancellationToken) =>
         RunAsync((Reader: this, Topics: topics), static (session, arg, token) => arg.Reader.NextDueAsync(session, arg.Topics, token), cancellationToken);
 
-    private long Now => clock.Now;
+    private long Now => _clock.Now;
 
-    private string BeginSnapshot => dialect.Sql.BeginSnapshot;
+    private string BeginSnapshot => _dialect.Sql.BeginSnapshot;
 
     private static async ValueTask<Row?> GetAsync(Session session, byte[] key, long now, CancellationToken cancellationToken)
     {
@@ -137,7 +154,7 @@ internal sealed class SnapshotReader(SessionPool pool, KvDialect dialect, StoreC
 
     private async ValueTask<Row?[]> GetManyAsync(Session session, IReadOnlyList<byte[]> keys, CancellationToken cancellationToken)
     {
-        if (dialect.Sql.Arrays || keys.Count < 2)
+        if (_dialect.Sql.Arrays || keys.Count < 2)
         {
             return await ReadManyAsync(session, keys, cancellationToken).ConfigureAwait(false);
         }
@@ -151,7 +168,7 @@ internal sealed class SnapshotReader(SessionPool pool, KvDialect dialect, StoreC
     private async ValueTask<Row?[]> ReadManyAsync(Session session, IReadOnlyList<byte[]> keys, CancellationToken cancellationToken)
     {
         var (rows, now) = (new Row?[keys.Count], Now);
-        if (!dialect.Sql.Arrays)
+        if (!_dialect.Sql.Arrays)
         {
             for (var i = 0; i < rows.Length; i++)
             {
@@ -210,8 +227,8 @@ internal sealed class SnapshotReader(SessionPool pool, KvDialect dialect, StoreC
     private async ValueTask<(long? Due, long? Deferred, long? Lapse)> NextDueAsync(
         Session session, IReadOnlyList<TopicClaim> topics, CancellationToken cancellationToken)
     {
-        var statement = session.Statement(dialect.Sql.NextDue(clock.ServerJudgesQueues)).Set("@now", Now);
-        if (dialect.Sql.Arrays)
+        var statement = session.Statement(_dialect.Sql.NextDue(_clock.ServerJudgesQueues)).Set("@now", Now);
+        if (_dialect.Sql.Arrays)
         {
             return await ReadAsync(statement.Set("@topics", topics.Select(static t => t.Topic).ToArray()).Set("@pauses", topics.Select(static t => t.Pause).ToArray()))
                 .ConfigureAwait(false);
@@ -255,25 +272,25 @@ internal sealed class SnapshotReader(SessionPool pool, KvDialect dialect, StoreC
             var healthy = false;
             try
             {
-                session = await pool.RentAsync(cancellationToken).ConfigureAwait(false);
+                session = await _pool.RentAsync(cancellationToken).ConfigureAwait(false);
                 var result = await read(session, argument, cancellationToken).ConfigureAwait(false);
                 healthy = true;
                 return result;
             }
-            catch (Exception error) when (dialect.Classify(error) is Fault.Busy or Fault.Broken)
+            catch (Exception error) when (_dialect.Classify(error) is Fault.Busy or Fault.Broken)
             {
-                KvLog.ReadRetried(logger, error);
-                if (dialect.Classify(error) == Fault.Broken)
+                KvLog.ReadRetried(_logger, error);
+                if (_dialect.Classify(error) == Fault.Broken)
                 {
-                    await pool.ClearAsync().ConfigureAwait(false);
+                    await _pool.ClearAsync().ConfigureAwait(false);
                 }
 
-                backoff ??= dialect.Classify(error) == Fault.Busy ? Backoff.ForLocks(options.CommandTimeout) : Backoff.ForConnections(options.CommandTimeout);
+                backoff ??= _dialect.Classify(error) == Fault.Busy ? Backoff.ForLocks(_options.CommandTimeout) : Backoff.ForConnections(_options.CommandTimeout);
                 if (!await backoff.WaitAsync(cancellationToken).ConfigureAwait(false))
                 {
                     throw new KvException(
                         KvError.Unavailable,
-                        $"The database did not answer a read within {options.CommandTimeout.TotalSeconds:0.#} seconds ({error.Message}). Try again when it is back.",
+                        $"The database did not answer a read within {_options.CommandTimeout.TotalSeconds:0.#} seconds ({error.Message}). Try again when it is back.",
                         error);
                 }
             }
@@ -281,7 +298,7 @@ internal sealed class SnapshotReader(SessionPool pool, KvDialect dialect, StoreC
             {
                 if (session is not null)
                 {
-                    await pool.ReturnAsync(session, healthy).ConfigureAwait(false);
+                    await _pool.ReturnAsync(session, healthy).ConfigureAwait(false);
                 }
             }
         }

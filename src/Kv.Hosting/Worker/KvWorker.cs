@@ -175,12 +175,12 @@ internal sealed class KvWorker : BackgroundService, IAsyncDisposable
         try
         {
             var wait = await RunRoundAsync(stoppingToken).ConfigureAwait(false);
-            _health.Succeeded();
+            _health.Succeeded(nameof(KvWorker));
             return wait;
         }
         catch (Exception error) when (!stoppingToken.IsCancellationRequested)
         {
-            var failures = _health.Failed(error, Time);
+            var failures = _health.Failed(nameof(KvWorker), error, Time);
             var wait = FirstPause * Math.Pow(2, Math.Min(failures - 1, 10));
             wait = wait < LongestPause ? wait : LongestPause;
             WorkerLog.RoundFailed(_logger, error, wait);

@@ -1,7 +1,7 @@
-using Kv.Engine;
 using System.Collections.Concurrent;
 using System.Data.Common;
 using System.Globalization;
+using Kv.Engine;
 using Kv.TestKit;
 using Microsoft.Data.Sqlite;
 using Microsoft.EntityFrameworkCore;

@@ -99,12 +99,12 @@ public abstract class RegistrationSpec(KvDatabase database)
         var health = test.Services.GetRequiredService<Worker.WorkerHealth>();
         Assert.Equal(HealthStatus.Healthy, (await CheckAsync(test)).Status);
 
-        health.Failed(new InvalidOperationException("No such table."), time);
+        health.Failed("loop", new InvalidOperationException("No such table."), time);
         var degraded = await CheckAsync(test);
         time.Advance(TimeSpan.FromSeconds(31));
-        health.Failed(new InvalidOperationException("No such table."), time);
+        health.Failed("loop", new InvalidOperationException("No such table."), time);
         var unhealthy = await CheckAsync(test);
-        health.Succeeded();
+        health.Succeeded("loop");
 
         Assert.Equal(HealthStatus.Degraded, degraded.Status);
         Assert.Contains("No such table.", degraded.Entries["kv"].Description, StringComparison.Ordinal);
