@@ -26,6 +26,8 @@ internal sealed class SqliteDialect : KvDialect
     // Every client runs on the machine that has the file.
     public override bool HasServerClock => false;
 
+    public override bool Notifies => false;
+
     // Readers run on the threads of their callers; more of them than cores only wait for each other.
     public override int Readers => Math.Max(2, Environment.ProcessorCount);
 
@@ -93,7 +95,7 @@ internal sealed class SqliteDialect : KvDialect
         var level = options.Durability == KvDurability.Full ? 2 : 1;
         await ScalarAsync($"""
             pragma synchronous = {level};
-            pragma cache_size = -{(role == SessionRole.Heartbeat ? 512 : 16 * 1024)};
+            pragma cache_size = -{(role is SessionRole.Heartbeat or SessionRole.Listen ? 512 : 16 * 1024)};
             pragma wal_autocheckpoint = 8000;
             pragma journal_size_limit = 67108864
             """).ConfigureAwait(false);
@@ -153,6 +155,13 @@ internal sealed class SqliteDialect : KvDialect
 
     public override GroupWriter CreateWriter(Session session, StoreClock clock, KvStoreOptions options, FailPoints failPoints) =>
         new RowWriter(session, this, clock, options.CommandTimeout, failPoints);
+
+    public override async ValueTask<ChangeFeed> OpenFeedAsync(Session session, KvStoreOptions options, TimeProvider time, CancellationToken cancellationToken)
+    {
+        var feed = new FileFeed(session, this, options.WatchInterval, time);
+        await feed.LookAsync(cancellationToken).ConfigureAwait(false);
+        return feed;
+    }
 
     public override async ValueTask<IReadOnlyList<string>> AdoptAsync(DbConnection connection, CancellationToken cancellationToken)
     {

@@ -15,7 +15,9 @@ public sealed class KvWorkerOptions
     public TimeSpan Lease { get; set; } = TimeSpan.FromSeconds(30);
 
     /// <summary>
-    /// How often the worker looks for messages that other processes put in. Those of this process, and due times that it knows, wake it at once.
+    /// How often the worker looks for messages that other processes put in while it does not hear of them (<see cref="KvStoreOptions.Notifications"/>);
+    /// while it does, it looks every 30 seconds, or once per <see cref="Lease"/> if that is shorter. Messages of this process, and due times that
+    /// it knows, wake it at once.
     /// </summary>
     /// <value>Default: 1 second. From 10 milliseconds to 1 minute.</value>
     public TimeSpan PollInterval { get; set; } = TimeSpan.FromSeconds(1);

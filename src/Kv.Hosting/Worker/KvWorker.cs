@@ -11,6 +11,7 @@ namespace Kv.Worker;
 internal sealed class KvWorker : BackgroundService, IAsyncDisposable
 {
     private const long Day = 24 * 60 * 60 * 1000;
+    private static readonly TimeSpan Precaution = TimeSpan.FromSeconds(30);
     private static readonly TimeSpan LastWords = TimeSpan.FromSeconds(2);
     private static readonly TimeSpan FirstPause = TimeSpan.FromMilliseconds(100);
     private static readonly TimeSpan LongestPause = TimeSpan.FromSeconds(2);
@@ -45,6 +46,20 @@ internal sealed class KvWorker : BackgroundService, IAsyncDisposable
     public Heartbeat Heartbeat { get; }
 
     private TimeProvider Time => _queue.Time;
+
+    /// <summary>How long until it looks although nothing happened that it knows of.</summary>
+    /// <remarks>
+    /// Who is told of messages looks as a precaution. Of claims nobody tells, so it looks once per lease: that way it has seen the deadline of
+    /// every message by the time it comes.
+    /// </remarks>
+    private TimeSpan PollInterval
+    {
+        get
+        {
+            var precaution = _options.Lease < Precaution ? _options.Lease : Precaution;
+            return _queue.Hears && precaution > _options.PollInterval ? precaution : _options.PollInterval;
+        }
+    }
 
     /// <summary>Takes what is due and what there is room for.</summary>
     /// <returns>How long until there may be more, unless the worker is woken before.</returns>
@@ -126,7 +141,9 @@ internal sealed class KvWorker : BackgroundService, IAsyncDisposable
         }
 
         WorkerLog.Started(_logger, _owner, string.Join(", ", _topics), _options.Concurrency);
+        using var listening = _queue.Listen();
         _queue.MessagesQueued += _wake.Set;
+        _queue.HearsChanged += _wake.Set;
         Heartbeat.Start();
         try
         {
@@ -146,6 +163,7 @@ internal sealed class KvWorker : BackgroundService, IAsyncDisposable
         finally
         {
             _queue.MessagesQueued -= _wake.Set;
+            _queue.HearsChanged -= _wake.Set;
             await DrainAsync().ConfigureAwait(false);
             Heartbeat.Dispose();
         }
@@ -262,7 +280,7 @@ internal sealed class KvWorker : BackgroundService, IAsyncDisposable
 
     private TimeSpan Earliest(params ReadOnlySpan<TimeSpan?> waits)
     {
-        var earliest = _options.PollInterval;
+        var earliest = PollInterval;
         foreach (var wait in waits)
         {
             earliest = wait < earliest ? wait.Value : earliest;
