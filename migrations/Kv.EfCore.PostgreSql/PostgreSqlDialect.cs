@@ -79,7 +79,7 @@ internal sealed class PostgreSqlDialect : KvDialect
     public override GroupWriter CreateWriter(Session session, StoreClock clock, KvStoreOptions options, FailPoints failPoints) =>
         new ArrayWriter(session, this, clock, failPoints);
 
-    public override async ValueTask<ChangeFeed> OpenFeedAsync(Session session, KvStoreOptions options, TimeProvider time, CancellationToken cancellationToken)
+    public override async ValueTask<ChangeFeed> OpenFeedAsync(Session session, KvStoreOptions options, CancellationToken cancellationToken)
     {
         var feed = new NotificationFeed(session);
         var channel = (string)(await session.Statement(KvSql.Channel).ScalarAsync(cancellationToken).ConfigureAwait(false))!;

@@ -4,8 +4,8 @@ using Kv.Engine;
 namespace Kv.Sqlite;
 
 /// <summary>Sees in the file that another connection has committed, of this process or of another.</summary>
-/// <remarks>Soon again after something was seen, since commits come in swarms; then ever more rarely.</remarks>
-internal sealed class FileFeed(Session session, KvDialect dialect, TimeSpan longest, TimeProvider time) : ChangeFeed(session)
+/// <remarks>Soon again after something was seen, since commits come in swarms; then ever more rarely. No injected clock moves other processes.</remarks>
+internal sealed class FileFeed(Session session, KvDialect dialect, TimeSpan longest) : ChangeFeed(session)
 {
     private static readonly TimeSpan First = TimeSpan.FromMilliseconds(10);
     private readonly Session _session = session;
@@ -25,7 +25,7 @@ internal sealed class FileFeed(Session session, KvDialect dialect, TimeSpan long
     {
         while (true)
         {
-            await Task.Delay(_wait, time, cancellationToken).ConfigureAwait(false);
+            await Task.Delay(_wait, TimeProvider.System, cancellationToken).ConfigureAwait(false);
             if (await TryLookAsync(cancellationToken).ConfigureAwait(false))
             {
                 _wait = Shorter(First, longest);

@@ -156,9 +156,9 @@ internal sealed class SqliteDialect : KvDialect
     public override GroupWriter CreateWriter(Session session, StoreClock clock, KvStoreOptions options, FailPoints failPoints) =>
         new RowWriter(session, this, clock, options.CommandTimeout, failPoints);
 
-    public override async ValueTask<ChangeFeed> OpenFeedAsync(Session session, KvStoreOptions options, TimeProvider time, CancellationToken cancellationToken)
+    public override async ValueTask<ChangeFeed> OpenFeedAsync(Session session, KvStoreOptions options, CancellationToken cancellationToken)
     {
-        var feed = new FileFeed(session, this, options.WatchInterval, time);
+        var feed = new FileFeed(session, this, options.WatchInterval);
         await feed.LookAsync(cancellationToken).ConfigureAwait(false);
         return feed;
     }

@@ -5,7 +5,8 @@ namespace Kv.Engine;
 /// <summary>Learns of the commits of other processes, for as long as somebody watches or works: hears of them, or else looks for them.</summary>
 /// <remarks>
 /// Looking is right by itself. Hearing is quicker and spares the looks, so it is believed only after a notice to itself has come back, and
-/// again whenever nothing was heard for a while: a pooler, a network or a server may swallow notices without a word.
+/// again whenever nothing was heard for a while: a pooler, a network or a server may swallow notices without a word. What is heard comes from
+/// other processes, which no injected clock moves, so the waits for it are the system's.
 /// </remarks>
 internal sealed class ChangeListener(
     SessionFactory sessions,
@@ -18,11 +19,11 @@ internal sealed class ChangeListener(
     ILogger logger,
     CancellationToken stop)
 {
-    /// <summary>After so long without a notice it is made sure that one would be heard.</summary>
-    public static readonly TimeSpan Silence = TimeSpan.FromSeconds(60);
-
     /// <summary>How long a connection that swallows notices is left alone: it does so by design.</summary>
     public static readonly TimeSpan Deafness = TimeSpan.FromMinutes(5);
+
+    /// <summary>How long it listens on when the last user has gone, so that watchers who come and go cost no connection each.</summary>
+    public static readonly TimeSpan Linger = TimeSpan.FromSeconds(10);
 
     private static readonly TimeSpan ProbeTimeout = TimeSpan.FromSeconds(5);
     private static readonly TimeSpan FirstPause = TimeSpan.FromMilliseconds(100);
@@ -31,7 +32,8 @@ internal sealed class ChangeListener(
     private readonly Signal _look = new();
     private readonly TaskCompletionSource _opened = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private Task _loop = Task.CompletedTask;
-    private bool _running;
+    private CancellationTokenSource? _running;
+    private ITimer? _lingering;
     private int _users;
     private volatile int _watchers;
     private volatile bool _hears;
@@ -42,6 +44,9 @@ internal sealed class ChangeListener(
 
     /// <summary>Whether the commits of other processes are heard of, so that nobody needs to look for them.</summary>
     public bool Hears => _hears;
+
+    /// <summary>After so long without a notice it is made sure that one would be heard.</summary>
+    public TimeSpan Silence { get; set; } = TimeSpan.FromSeconds(60);
 
     /// <summary>The loop, for those who wait for its end.</summary>
     public Task Completion
@@ -66,41 +71,51 @@ internal sealed class ChangeListener(
         {
             _users++;
             _watchers += watches ? 1 : 0;
-            if (!_running)
+            _lingering?.Dispose();
+            if (_running is null)
             {
-                _running = true;
-                var before = _loop;
-                _loop = Task.Run(() => RunAsync(before), CancellationToken.None);
+                var (running, before) = (CancellationTokenSource.CreateLinkedTokenSource(stop), _loop);
+                _running = running;
+                _loop = Task.Run(() => RunAsync(before, running), CancellationToken.None);
             }
         }
 
         return new User(this, watches);
     }
 
-    private async Task RunAsync(Task before)
+    private async Task RunAsync(Task before, CancellationTokenSource running)
     {
+        var token = running.Token;
         await before.ConfigureAwait(false);
-        await _opened.Task.WaitAsync(stop).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
-        using var ending = CancellationTokenSource.CreateLinkedTokenSource(stop);
-        var looking = LookAsync(ending.Token);
-        Backoff? backoff = null;
-        while (!stop.IsCancellationRequested && IsUsed())
+        await _opened.Task.WaitAsync(token).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+        var looking = LookAsync(token);
+        if (!dialect.Notifies || options.Notifications)
         {
-            var pause = TimeSpan.Zero;
+            await ListenAsync(token).ConfigureAwait(false);
+        }
+
+        await looking.ConfigureAwait(false);
+        lock (_gate)
+        {
+            _running = _running == running ? null : _running;
+            running.Dispose();
+        }
+    }
+
+    private async Task ListenAsync(CancellationToken cancellationToken)
+    {
+        Backoff? backoff = null;
+        while (!cancellationToken.IsCancellationRequested)
+        {
             try
             {
-                if (dialect.Notifies && !options.Notifications)
-                {
-                    pause = Silence;
-                }
-                else if (!await HearAsync().ConfigureAwait(false))
-                {
-                    pause = Deafness;
-                }
+                await HearAsync(cancellationToken).ConfigureAwait(false);
+                SayDeaf();
+                await Task.Delay(Deafness, TimeProvider.System, cancellationToken).ConfigureAwait(false);
             }
-            catch (Exception) when (stop.IsCancellationRequested)
+            catch (Exception) when (cancellationToken.IsCancellationRequested)
             {
-                break;
+                SetHears(false);
             }
             catch (Exception error)
             {
@@ -109,58 +124,43 @@ internal sealed class ChangeListener(
                 KvLog.ListeningFailed(logger, lost ? LogLevel.Warning : LogLevel.Debug, error);
                 backoff = lost ? new Backoff(FirstPause, LongestPause, TimeSpan.MaxValue) : backoff!;
                 SetHears(false);
-                await WaitAsync(backoff).ConfigureAwait(false);
+                await TryWaitAsync(backoff, cancellationToken).ConfigureAwait(false);
             }
-
-            SetHears(false);
-            await Task.Delay(pause, clock.Time, stop).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
         }
-
-        await ending.CancelAsync().ConfigureAwait(false);
-        await looking.ConfigureAwait(false);
     }
 
-    /// <summary>Hears of commits until nobody wants to know any more.</summary>
-    /// <returns>False if notices do not come through.</returns>
-    private async Task<bool> HearAsync()
+    /// <summary>Hears of commits until the connection is lost. It returns if notices do not come through at all.</summary>
+    private async Task HearAsync(CancellationToken cancellationToken)
     {
-        var session = await sessions.OpenAsync(SessionRole.Listen, stop).ConfigureAwait(false);
+        var session = await sessions.OpenAsync(SessionRole.Listen, cancellationToken).ConfigureAwait(false);
         await using (session.ConfigureAwait(false))
         {
-            var feed = await dialect.OpenFeedAsync(session, options, clock.Time, stop).ConfigureAwait(false);
-            if (!await ProbeAsync(feed).ConfigureAwait(false))
+            var feed = await dialect.OpenFeedAsync(session, options, cancellationToken).ConfigureAwait(false);
+            if (!await ProbeAsync(feed, cancellationToken).ConfigureAwait(false))
             {
-                if (!_saidDeaf)
-                {
-                    _saidDeaf = true;
-                    KvLog.Deaf(logger);
-                }
-
-                return false;
+                return;
             }
 
             SetHears(true);
 
             // Whatever came before the feed was open was not heard.
-            await HandleAsync(Notice.LookAtAll).ConfigureAwait(false);
-            while (IsUsed())
+            await HandleAsync(Notice.LookAtAll, cancellationToken).ConfigureAwait(false);
+            while (true)
             {
-                if (await NextAsync(feed, Silence, clock.Time).ConfigureAwait(false) is { } notice)
+                if (await NextAsync(feed, Silence, cancellationToken).ConfigureAwait(false) is { } notice)
                 {
-                    await HandleAsync(notice).ConfigureAwait(false);
+                    await HandleAsync(notice, cancellationToken).ConfigureAwait(false);
                 }
-                else if (IsUsed() && !await ProbeAsync(feed).ConfigureAwait(false))
+                else if (!await ProbeAsync(feed, cancellationToken).ConfigureAwait(false))
                 {
                     throw new TimeoutException($"A notice to itself did not come back within {ProbeTimeout.TotalSeconds:0} seconds.");
                 }
             }
-
-            return true;
         }
     }
 
     /// <summary>Sees whether a notice to itself comes back. It is sent on another connection: a pooler may return it on the same one, and only there.</summary>
-    private async ValueTask<bool> ProbeAsync(ChangeFeed feed)
+    private async ValueTask<bool> ProbeAsync(ChangeFeed feed, CancellationToken cancellationToken)
     {
         if (!dialect.Notifies)
         {
@@ -168,35 +168,35 @@ internal sealed class ChangeListener(
         }
 
         // The answer has the version, so watchers look with every probe.
-        signals.Advance(await notifier.SendAsync(new Notice(notifier.Id, Changes.None, 0, IsProbe: true), stop).ConfigureAwait(false));
-        while (await NextAsync(feed, ProbeTimeout, TimeProvider.System).ConfigureAwait(false) is { } notice)
+        signals.Advance(await notifier.SendAsync(new Notice(notifier.Id, Changes.None, 0, IsProbe: true), cancellationToken).ConfigureAwait(false));
+        while (await NextAsync(feed, ProbeTimeout, cancellationToken).ConfigureAwait(false) is { } notice)
         {
             if (notice.IsProbe && notice.Sender == notifier.Id)
             {
                 return true;
             }
 
-            await HandleAsync(notice).ConfigureAwait(false);
+            await HandleAsync(notice, cancellationToken).ConfigureAwait(false);
         }
 
         return false;
     }
 
-    private async ValueTask<Notice?> NextAsync(ChangeFeed feed, TimeSpan longest, TimeProvider time)
+    private static async ValueTask<Notice?> NextAsync(ChangeFeed feed, TimeSpan longest, CancellationToken cancellationToken)
     {
-        using var silence = new CancellationTokenSource(longest, time);
-        using var either = CancellationTokenSource.CreateLinkedTokenSource(silence.Token, stop);
+        using var silence = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
+        silence.CancelAfter(longest);
         try
         {
-            return await feed.NextAsync(either.Token).ConfigureAwait(false);
+            return await feed.NextAsync(silence.Token).ConfigureAwait(false);
         }
-        catch (OperationCanceledException) when (silence.IsCancellationRequested && !stop.IsCancellationRequested)
+        catch (OperationCanceledException) when (!cancellationToken.IsCancellationRequested)
         {
             return null;
         }
     }
 
-    private async ValueTask HandleAsync(Notice notice)
+    private async ValueTask HandleAsync(Notice notice, CancellationToken cancellationToken)
     {
         // Its own commits it knows already.
         if (notice.Sender == notifier.Id || notice.IsProbe)
@@ -212,7 +212,7 @@ internal sealed class ChangeListener(
             }
             else if (_watchers > 0)
             {
-                signals.Advance(await reader.VersionAsync(stop).ConfigureAwait(false));
+                signals.Advance(await reader.VersionAsync(cancellationToken).ConfigureAwait(false));
             }
         }
 
@@ -226,7 +226,7 @@ internal sealed class ChangeListener(
         {
             try
             {
-                await _look.WaitAsync(_hears ? Silence : options.WatchInterval, clock.Time, cancellationToken).ConfigureAwait(false);
+                await _look.WaitAsync(_hears ? Timeout.InfiniteTimeSpan : options.WatchInterval, clock.Time, cancellationToken).ConfigureAwait(false);
                 if (!_hears && _watchers > 0)
                 {
                     signals.Advance(await reader.VersionAsync(cancellationToken).ConfigureAwait(false));
@@ -243,15 +243,24 @@ internal sealed class ChangeListener(
         }
     }
 
-    private async ValueTask WaitAsync(Backoff backoff)
+    private static async ValueTask TryWaitAsync(Backoff backoff, CancellationToken cancellationToken)
     {
         try
         {
-            await backoff.WaitAsync(stop).ConfigureAwait(false);
+            await backoff.WaitAsync(cancellationToken).ConfigureAwait(false);
         }
         catch (OperationCanceledException)
         {
             // The loop sees it, too.
+        }
+    }
+
+    private void SayDeaf()
+    {
+        if (!_saidDeaf)
+        {
+            _saidDeaf = true;
+            KvLog.Deaf(logger);
         }
     }
 
@@ -265,21 +274,27 @@ internal sealed class ChangeListener(
         }
     }
 
-    // The last user's leaving is noticed at the next notice or probe, so that a watcher who comes and goes costs no connection each time.
-    private bool IsUsed()
-    {
-        lock (_gate)
-        {
-            return _running = _users > 0;
-        }
-    }
-
     private void Leave(bool watched)
     {
         lock (_gate)
         {
-            _users--;
             _watchers -= watched ? 1 : 0;
+            if (--_users == 0)
+            {
+                _lingering = clock.Time.CreateTimer(static listener => ((ChangeListener)listener!).End(), this, Linger, Timeout.InfiniteTimeSpan);
+            }
+        }
+    }
+
+    private void End()
+    {
+        lock (_gate)
+        {
+            if (_users == 0 && _running is { } running)
+            {
+                _running = null;
+                running.CancelAfter(TimeSpan.Zero);
+            }
         }
     }
 

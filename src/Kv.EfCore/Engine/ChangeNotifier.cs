@@ -8,7 +8,7 @@ namespace Kv.Engine;
 /// On connections of the readers and never in a commit's own transaction: there, a notification takes a lock that all databases of the server
 /// share. Nobody waits for it, and what fails is sent again.
 /// </remarks>
-internal sealed class ChangeNotifier(SessionPool pool, KvDialect dialect, StoreClock clock, KvStoreOptions options, ILogger logger) : IAsyncDisposable
+internal sealed class ChangeNotifier(SessionPool pool, KvDialect dialect, KvStoreOptions options, ILogger logger) : IAsyncDisposable
 {
     /// <summary>At most one notice in this time.</summary>
     public static readonly TimeSpan Interval = TimeSpan.FromMilliseconds(50);
@@ -103,7 +103,7 @@ internal sealed class ChangeNotifier(SessionPool pool, KvDialect dialect, StoreC
             {
                 await SendAsync(notice, _ended.Token).ConfigureAwait(false);
                 backoff = null;
-                await Task.Delay(Interval, clock.Time, _ending.Token).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+                await Task.Delay(Interval, TimeProvider.System, _ending.Token).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
             }
             catch (Exception error)
             {

@@ -55,7 +55,7 @@ internal abstract class KvDialect
     public abstract GroupWriter CreateWriter(Session session, StoreClock clock, KvStoreOptions options, FailPoints failPoints);
 
     /// <summary>Begins to hear of the commits of other processes, over a session that is used for nothing else.</summary>
-    public abstract ValueTask<ChangeFeed> OpenFeedAsync(Session session, KvStoreOptions options, TimeProvider time, CancellationToken cancellationToken);
+    public abstract ValueTask<ChangeFeed> OpenFeedAsync(Session session, KvStoreOptions options, CancellationToken cancellationToken);
 
     /// <summary>Takes over tables that another program made, so that migrations continue from there.</summary>
     /// <returns>The names of the migrations that the tables already equal.</returns>

@@ -26,7 +26,7 @@ internal sealed class KvEngine : IAsyncDisposable
         _sessions = new SessionFactory(contexts, Dialect, options, logger);
         _pool = new SessionPool(_sessions, Dialect.Readers);
         Reader = new SnapshotReader(_pool, Dialect, Clock, options, logger);
-        Notifier = new ChangeNotifier(_pool, Dialect, Clock, options, logger);
+        Notifier = new ChangeNotifier(_pool, Dialect, options, logger);
         _signals.ForOthers += Notifier.Tell;
         Listener = new ChangeListener(_sessions, Reader, Notifier, Dialect, _signals, Clock, options, logger, _stop.Token);
         var turn = Dialect.Sql.Arrays ? null : new WriteTurn();
