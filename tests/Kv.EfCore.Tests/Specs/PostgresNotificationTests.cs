@@ -185,6 +185,7 @@ public sealed class PostgresNotificationTests(PostgresDatabase database) : IClas
         listener.HearsChanged += () => lost.TrySetResult();
         var next = watch.NextAsync();
 
+        link.Proxy.Refuse();
         link.Proxy.SwallowReplies();
         await other.Store.SetAsync(["a"], 1);
         await lost.Task.WaitAsync(Rows.Patience);
