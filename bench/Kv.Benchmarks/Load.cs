@@ -2,46 +2,48 @@ using System.Diagnostics;
 
 namespace Kv.Benchmarks;
 
+/// <summary>What a load amounted to.</summary>
+public sealed record Result(double PerSecond, double Median, double Slowest, double? Allocated)
+{
+    public static Result Of(Latencies latencies, double perSecond, double? allocated = null) =>
+        new(Math.Round(perSecond, 1), latencies.At(0.5), latencies.At(0.99), allocated is { } bytes ? Math.Round(bytes) : null);
+}
+
 /// <summary>Runs an operation by some callers at once for some time, and measures each.</summary>
 public static class Load
 {
-    public static async Task<(double PerSecond, double Median, double Slowest, double Allocated)> RunAsync(
-        Func<Random, Task> operation, int callers, TimeSpan time)
+    public static async Task<Result> RunAsync(Func<Random, ValueTask> operation, int callers, TimeSpan time)
     {
-        await RunAsync(operation, callers, time / 4, []);
-        List<double> latencies = [];
+        var all = Enumerable.Range(0, callers).Select(static _ => new Latencies()).ToArray();
+        await RunAsync(operation, all, time / 4);
+        all = [.. all.Select(static _ => new Latencies())];
         var allocated = GC.GetTotalAllocatedBytes(precise: true);
         var started = Stopwatch.GetTimestamp();
-        await RunAsync(operation, callers, time, latencies);
+        await RunAsync(operation, all, time);
         var elapsed = Stopwatch.GetElapsedTime(started);
         allocated = GC.GetTotalAllocatedBytes(precise: true) - allocated;
-        latencies.Sort();
-        return (
-            latencies.Count / elapsed.TotalSeconds,
-            latencies[latencies.Count / 2],
-            latencies[(int)(latencies.Count * 0.99)],
-            (double)allocated / latencies.Count);
+        var sum = new Latencies();
+        foreach (var own in all)
+        {
+            sum.Add(own);
+        }
+
+        return Result.Of(sum, sum.Count / elapsed.TotalSeconds, (double)allocated / sum.Count);
     }
 
-    private static Task RunAsync(Func<Random, Task> operation, int callers, TimeSpan time, List<double> latencies)
+    private static Task RunAsync(Func<Random, ValueTask> operation, Latencies[] callers, TimeSpan time)
     {
         var end = Stopwatch.GetTimestamp() + (long)(time.TotalSeconds * Stopwatch.Frequency);
-        return Task.WhenAll(Enumerable.Range(0, callers).Select(caller => Task.Run(async () =>
+        return Task.WhenAll(callers.Select((own, caller) => Task.Run(async () =>
         {
             var random = new Random(caller);
-            var own = new List<double>(1 << 12);
             do
             {
                 var began = Stopwatch.GetTimestamp();
                 await operation(random);
-                own.Add(Stopwatch.GetElapsedTime(began).TotalMicroseconds);
+                own.Add(Stopwatch.GetElapsedTime(began));
             }
             while (Stopwatch.GetTimestamp() < end);
-
-            lock (latencies)
-            {
-                latencies.AddRange(own);
-            }
         })));
     }
 }

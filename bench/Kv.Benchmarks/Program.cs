@@ -1,92 +1,35 @@
-using System.Diagnostics;
-using System.Globalization;
 using Kv.Benchmarks;
+using Kv.Benchmarks.Micro;
 
-// run      measures everything, each measurement in a process of its own, the systems in turn, and prints the table
-// measure  is such a process: it prints one line of JSON
-var settings = Settings.Parse(args);
+const string Usage = """
+    run      asks every system in turn, each question in a process of its own, and prints the tables
+             [--small] [--wide] [--peers] [--rounds N] [--seconds S] [--idle-seconds S] [--results FILE]
+             [--databases sqlite,postgres] [--systems efkv,raw,...] [--ops get,set,...] [--callers 1,64,256]
+             [--values 100,10240] [--rows 100000,1000000] [--messages N] [--waiting 10000,1000000]
+    goals    FILE: holds the results of a run against the goals
+    micro    the micro-benchmarks, with the arguments of BenchmarkDotNet: --filter *Codec* --job dry
+    soak     full load for a long time: [--minutes M] [--databases sqlite]
+    """;
+var settings = new Settings(args);
 switch (args.FirstOrDefault())
 {
+    case "run":
+        return await new Runner(settings).RunAsync() ? 0 : 1;
+    case "goals" when args.Length == 2:
+        Goals.Print(await Measurement.ReadAsync(args[1]), all: true);
+        return 0;
+    case "micro":
+        return MicroBenchmarks.Run(args[1..]);
+    case "soak":
+        await new Soak(settings).RunAsync();
+        return 0;
     case "measure":
-        await MeasureAsync();
-        break;
-    case "run" or null:
-        await RunAsync();
-        break;
+        await new Measuring(settings).RunAsync();
+        return 0;
+    case "produce" or "hold":
+        await new Measuring(settings).AssistAsync(args[0]);
+        return 0;
     default:
-        Console.Error.WriteLine("usage: Kv.Benchmarks [run | measure] [--small] [--rounds N] [--seconds S] [--databases sqlite,postgres] [--systems efkv,raw,ef] [--ops get,set,...] [--callers 1,64]");
+        Console.Error.WriteLine(Usage);
         return 2;
-}
-
-return 0;
-
-async Task MeasureAsync()
-{
-    await using var system = settings.Create(settings.Systems[0], settings.Databases[0]);
-    if (settings.SetUp)
-    {
-        await system.SetUpAsync(settings.Rows);
-        return;
-    }
-
-    await system.OpenAsync();
-    var (perSecond, median, slowest, allocated) =
-        await Load.RunAsync(system.Operation(settings.Operations[0], settings.Rows), settings.Callers[0], settings.Time);
-    Console.WriteLine(new Measurement(
-        settings.Systems[0], settings.Databases[0], settings.Operations[0], settings.Callers[0], perSecond, median, slowest, allocated).ToLine());
-}
-
-async Task RunAsync()
-{
-    var folder = Directory.CreateTempSubdirectory("efkv-bench-").FullName;
-    List<Measurement> measurements = [];
-    try
-    {
-        foreach (var database in settings.Databases.Where(Settings.IsThere))
-        {
-            foreach (var system in settings.Systems)
-            {
-                await StartAsync(folder, database, system, "get", 1, "--setup");
-            }
-
-            for (var round = 0; round < settings.Rounds; round++)
-            {
-                foreach (var operation in settings.Operations)
-                {
-                    foreach (var callers in settings.Callers)
-                    {
-                        foreach (var system in settings.Systems)
-                        {
-                            measurements.AddRange(await StartAsync(folder, database, system, operation, callers));
-                        }
-                    }
-                }
-            }
-        }
-    }
-    finally
-    {
-        Directory.Delete(folder, recursive: true);
-    }
-
-    Table.Print(measurements, settings.Systems);
-}
-
-async Task<List<Measurement>> StartAsync(string folder, string database, string system, string operation, int callers, params string[] more)
-{
-    string[] arguments =
-    [
-        typeof(Settings).Assembly.Location, "measure", "--databases", database, "--systems", system, "--ops", operation,
-        "--callers", callers.ToString(CultureInfo.InvariantCulture), "--seconds", settings.Time.TotalSeconds.ToString(CultureInfo.InvariantCulture),
-        "--rows", settings.Rows.ToString(CultureInfo.InvariantCulture), "--folder", folder, .. more,
-    ];
-    using var process = Process.Start(new ProcessStartInfo("dotnet", arguments) { UseShellExecute = false, RedirectStandardOutput = true })!;
-    var output = await process.StandardOutput.ReadToEndAsync();
-    await process.WaitForExitAsync();
-    if (process.ExitCode != 0)
-    {
-        throw new InvalidOperationException($"{system} {operation} by {callers} on {database} ended with {process.ExitCode}: {output}");
-    }
-
-    return [.. output.Split('\n').Select(Measurement.TryParse).OfType<Measurement>()];
 }

@@ -1,107 +1,70 @@
-using System.Data.Common;
 using System.Globalization;
 using Kv.Benchmarks.Systems;
-using Microsoft.Data.Sqlite;
-using Microsoft.EntityFrameworkCore;
-using Npgsql;
 
 namespace Kv.Benchmarks;
 
 /// <summary>What the command line asks for.</summary>
-public sealed class Settings
+public sealed class Settings(string[] args)
 {
-    public IReadOnlyList<string> Databases { get; private init; } = [];
+    /// <summary>Everything once and quickly, so that it cannot rot; the numbers mean nothing.</summary>
+    public bool Small { get; } = args.Contains("--small");
 
-    public IReadOnlyList<string> Systems { get; private init; } = [];
+    /// <summary>Every operation with every size of values and databases, not only those where it tells something.</summary>
+    public bool Wide { get; } = args.Contains("--wide");
 
-    public IReadOnlyList<string> Operations { get; private init; } = [];
+    public bool SetUp { get; } = args.Contains("--setup");
 
-    public IReadOnlyList<int> Callers { get; private init; } = [];
+    public IReadOnlyList<string> Databases => Value("--databases", "sqlite,postgres")!.Split(',');
 
-    public TimeSpan Time { get; private init; }
+    /// <summary>Null: all that there are.</summary>
+    public IReadOnlyList<string>? Systems => Value("--systems", null)?.Split(',');
 
-    public int Rounds { get; private init; }
+    /// <summary>Null: all that there are.</summary>
+    public IReadOnlyList<string>? Operations => Value("--ops", null)?.Split(',');
 
-    public int Rows { get; private init; }
+    public IReadOnlyList<int> Callers => Numbers("--callers", "1,64,256");
 
-    public bool SetUp { get; private init; }
+    public IReadOnlyList<int> Values => Numbers("--values", $"{KeyValueSystem.SmallValue},{KeyValueSystem.LargeValue}");
 
-    private string Folder { get; init; } = "";
+    public IReadOnlyList<int> Rows => Numbers("--rows", Small ? "2000" : "100000,1000000");
 
-    private static string? Postgres => Environment.GetEnvironmentVariable("EFKV_BENCH_POSTGRES");
+    public int Messages => Number("--messages", Small ? 500 : 50_000);
 
-    public static Settings Parse(string[] args)
-    {
-        var small = args.Contains("--small");
-        return new Settings
-        {
-            Databases = Value("--databases", "sqlite,postgres").Split(','),
-            Systems = Value("--systems", "efkv,raw,ef").Split(','),
-            Operations = Value("--ops", string.Join(',', BenchSystem.Operations)).Split(','),
-            Callers = [.. Value("--callers", "1,64").Split(',').Select(static n => int.Parse(n, CultureInfo.InvariantCulture))],
-            Time = TimeSpan.FromSeconds(double.Parse(Value("--seconds", small ? "0.2" : "2"), CultureInfo.InvariantCulture)),
-            Rounds = int.Parse(Value("--rounds", small ? "1" : "3"), CultureInfo.InvariantCulture),
-            Rows = int.Parse(Value("--rows", (small ? BenchSystem.SmallRows : BenchSystem.Rows).ToString(CultureInfo.InvariantCulture)), CultureInfo.InvariantCulture),
-            Folder = Value("--folder", "."),
-            SetUp = args.Contains("--setup"),
-        };
+    public IReadOnlyList<int> Waiting => Numbers("--waiting", Small ? "1000" : "10000,1000000");
 
-        string Value(string name, string otherwise) => Array.IndexOf(args, name) is >= 0 and var at && at + 1 < args.Length ? args[at + 1] : otherwise;
-    }
+    public bool Peers => !Small || args.Contains("--peers") || Systems is not null;
 
-    public static bool IsThere(string database)
-    {
-        if (database == "postgres" && Postgres is null)
-        {
-            Console.Error.WriteLine("PostgreSQL is left out: set EFKV_BENCH_POSTGRES to a connection string of a server whose databases efkv_bench_* may be dropped.");
-            return false;
-        }
+    public TimeSpan Time => TimeSpan.FromSeconds(Fraction("--seconds", Small ? 0.03 : 2));
 
-        return true;
-    }
+    public TimeSpan IdleTime => TimeSpan.FromSeconds(Fraction("--idle-seconds", Small ? 1 : 60));
 
-    public BenchSystem Create(string system, string database)
-    {
-        var sqlite = database == "sqlite";
-        var connectionString = sqlite ? $"Data Source={Path.Combine(Folder, system)}.db" : Database(system);
-        void Configure(DbContextOptionsBuilder db) => _ = sqlite ? db.UseSqlite(connectionString) : db.UseNpgsql(connectionString);
-        return system switch
-        {
-            "efkv" => new EfKvSystem(Configure),
-            "raw" => new RawSystem(() => OpenAsync(sqlite, connectionString), new EfKvSystem(Configure), sqlite ? "begin immediate" : "begin", sqlite),
-            "ef" => new PlainEfSystem(Configure, sqlite),
-            _ => throw new ArgumentException($"There is no system '{system}'. Use efkv, raw or ef.", nameof(system)),
-        };
-    }
+    public TimeSpan SoakTime => TimeSpan.FromMinutes(Fraction("--minutes", 10));
 
-    // The floor is as durable and has as much memory as the store.
-    private static async Task<DbConnection> OpenAsync(bool sqlite, string connectionString)
-    {
-        DbConnection connection = sqlite ? new SqliteConnection(connectionString) : new NpgsqlConnection(connectionString);
-        await connection.OpenAsync();
-        if (sqlite)
-        {
-            await using var pragmas = connection.CreateCommand();
-            pragmas.CommandText = "pragma synchronous = 2; pragma cache_size = -16384; pragma wal_autocheckpoint = 8000";
-            await pragmas.ExecuteNonQueryAsync();
-        }
+    public int Rounds => Number("--rounds", Small ? 1 : 3);
 
-        return connection;
-    }
+    /// <summary>Where databases are made.</summary>
+    public string Folder => Value("--folder", null) ?? Path.GetTempPath();
 
-    private string Database(string system)
-    {
-        var name = $"efkv_bench_{system}";
-        if (SetUp)
-        {
-            using var connection = new NpgsqlConnection(Postgres);
-            connection.Open();
-            using var drop = new NpgsqlCommand($"drop database if exists {name} with (force)", connection);
-            drop.ExecuteNonQuery();
-            using var create = new NpgsqlCommand($"create database {name}", connection);
-            create.ExecuteNonQuery();
-        }
+    /// <summary>Where the lines of JSON go beside the tables.</summary>
+    public string? Results => Value("--results", null);
 
-        return new NpgsqlConnectionStringBuilder(Postgres) { Database = name }.ConnectionString;
-    }
+    public IReadOnlyList<Case> Cases => Case.Parse(Value("--cases", "[]")!);
+
+    /// <summary>The arguments of a process that measures cases of a system. Programs in other languages take the same.</summary>
+    public string[] ForProcess(string system, string folder, IEnumerable<Case> cases) =>
+    [
+        "--systems", system, "--folder", folder, "--cases", Case.ToText(cases),
+        "--seconds", Time.TotalSeconds.ToString(CultureInfo.InvariantCulture), "--idle-seconds", IdleTime.TotalSeconds.ToString(CultureInfo.InvariantCulture),
+        "--databases", cases.First().In.Database,
+    ];
+
+    private string? Value(string name, string? otherwise) => Array.IndexOf(args, name) is >= 0 and var at && at + 1 < args.Length ? args[at + 1] : otherwise;
+
+    private int Number(string name, int otherwise) => (int)Fraction(name, otherwise);
+
+    private double Fraction(string name, double otherwise) =>
+        Value(name, null) is { } value ? double.Parse(value, CultureInfo.InvariantCulture) : otherwise;
+
+    private IReadOnlyList<int> Numbers(string name, string otherwise) =>
+        [.. Value(name, otherwise)!.Split(',').Select(static number => int.Parse(number, CultureInfo.InvariantCulture))];
 }

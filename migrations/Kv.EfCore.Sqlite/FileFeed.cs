@@ -29,7 +29,10 @@ internal sealed class FileFeed(Session session, KvDialect dialect, TimeSpan long
             if (await TryLookAsync(cancellationToken).ConfigureAwait(false))
             {
                 _wait = Shorter(First, longest);
-                return Notice.LookAtAll;
+
+                // What to look for it does not say. Heartbeats commit, so if each commit asked for one, they would never end: who holds a
+                // message that is to be cancelled learns of it at his next regular one.
+                return new Notice(0, Changes.Version | Changes.Messages, 0);
             }
 
             _wait = Shorter(_wait * 2, longest);

@@ -9,7 +9,7 @@ namespace Kv;
 internal sealed class AtomicWriteBuilder(KvEngine engine, IKvValueSerializer serializer)
 {
     private const int MaxUndeliveredKeys = 10;
-    private const string DefaultBackoff = "[100,1000,5000,30000,60000]";
+    internal const string DefaultBackoff = "[100,1000,5000,30000,60000]";
     private readonly AtomicWrite _write = new();
     private int _totalSize;
     private int _totalKeySize;
@@ -78,12 +78,7 @@ internal sealed class AtomicWriteBuilder(KvEngine engine, IKvValueSerializer ser
     {
         ArgumentNullException.ThrowIfNull(message);
         options ??= new KvEnqueueOptions();
-        if (options.Delay < TimeSpan.Zero || options.Delay > KvLimits.MaxDelay)
-        {
-            throw new ArgumentException(
-                $"The delay is {options.Delay}; it must be zero to 30 days. For later, enqueue a message that enqueues this one.", nameof(options));
-        }
-
+        Validate(options);
         var payload = serializer.Serialize(message);
         if (payload.Array.Length > Options.MaxMessageSize)
         {
@@ -103,7 +98,54 @@ internal sealed class AtomicWriteBuilder(KvEngine engine, IKvValueSerializer ser
             (long)options.Delay.TotalMilliseconds,
             Backoff(options.BackoffSchedule),
             Undelivered(options.KeysIfUndelivered),
-            Activity.Current is { IdFormat: ActivityIdFormat.W3C, Id: var id } ? id : null));
+            Activity.Current is { IdFormat: ActivityIdFormat.W3C, Id: var id } ? id : null)
+        {
+            Priority = options.Priority,
+            GroupKey = QueueKey(options.GroupKey, "group key") ?? QueueKey(options.ConcurrencyKey, "concurrency key"),
+            GroupLimit = options.ConcurrencyKey is null ? 0 : options.ConcurrencyLimit,
+            RateKey = QueueKey(options.RateKey, "rate key"),
+            UniqueKey = QueueKey(options.UniqueKey, "unique key"),
+            UniqueFor = (long)options.UniqueFor.TotalMilliseconds,
+            IfDuplicate = options.IfDuplicate,
+            TopicRetries = options.BackoffSchedule is null,
+        });
+
+        static string? QueueKey(string? key, string what) => key is null ? null : KvMessageAttribute.Valid(key, nameof(options), what);
+    }
+
+    /// <summary>Refuses what cannot work together, each with what would.</summary>
+    private static void Validate(KvEnqueueOptions options)
+    {
+        Refuse(
+            options.Delay < TimeSpan.Zero || options.Delay > KvLimits.MaxDelay,
+            $"The delay is {options.Delay}; it must be zero to 30 days. For later, enqueue a message that enqueues this one.");
+        Refuse(
+            options.Priority is < -KvLimits.MaxPriority or > KvLimits.MaxPriority,
+            $"The priority is {options.Priority}; it must be -{KvLimits.MaxPriority} to {KvLimits.MaxPriority}, and lower ones come first.");
+        Refuse(
+            options is { GroupKey: not null, ConcurrencyKey: not null },
+            $"The message has the group key '{options.GroupKey}' and the concurrency key '{options.ConcurrencyKey}'; it can have one of them. A group runs one at a time already: leave the concurrency key out.");
+        Refuse(
+            options.ConcurrencyLimit is < 1 or > KvLimits.MaxConcurrencyLimit,
+            $"The concurrency limit is {options.ConcurrencyLimit}; it must be 1 to {KvLimits.MaxConcurrencyLimit}. For no limit, leave the concurrency key out.");
+        Refuse(
+            options is { ConcurrencyLimit: not 1, ConcurrencyKey: null },
+            $"The message has a concurrency limit of {options.ConcurrencyLimit} and no concurrency key, so the limit would apply to nothing. Name the key.");
+        Refuse(
+            options.UniqueFor < TimeSpan.Zero || options.UniqueFor > KvLimits.MaxDelay,
+            $"The message is to be unique for {options.UniqueFor}; it must be zero to 30 days.");
+        Refuse(
+            options.UniqueKey is null && (options.UniqueFor != TimeSpan.Zero || options.IfDuplicate != KvDuplicate.Keep),
+            "The message says what to do about duplicates and has no unique key, so nothing is a duplicate of it. Name the key.");
+        Refuse(!Enum.IsDefined(options.IfDuplicate), $"{options.IfDuplicate} is not a value of KvDuplicate. Use Keep, Replace or Refuse.");
+
+        static void Refuse(bool wrong, string message)
+        {
+            if (wrong)
+            {
+                throw new ArgumentException(message, nameof(options));
+            }
+        }
     }
 
     /// <summary>The write, if it is within the limits as a whole.</summary>
@@ -185,7 +227,7 @@ internal sealed class AtomicWriteBuilder(KvEngine engine, IKvValueSerializer ser
         return $"[{string.Join(',', schedule.Select(static wait => ((long)wait.TotalMilliseconds).ToString(CultureInfo.InvariantCulture)))}]";
     }
 
-    private static string Undelivered(IReadOnlyList<KvKey> keys)
+    internal static string Undelivered(IReadOnlyList<KvKey> keys)
     {
         if (keys.Count > MaxUndeliveredKeys)
         {

@@ -5,7 +5,7 @@ public sealed class KvCommitResult
 {
     private readonly KvVersionstamp? _versionstamp;
 
-    internal KvCommitResult(KvVersionstamp versionstamp) => _versionstamp = versionstamp;
+    internal KvCommitResult(KvVersionstamp versionstamp, IReadOnlyList<string> messageIds) => (_versionstamp, MessageIds) = (versionstamp, messageIds);
 
     internal KvCommitResult(IReadOnlyList<KvFailedCheck> failedChecks) => FailedChecks = failedChecks;
 
@@ -19,6 +19,12 @@ public sealed class KvCommitResult
 
     /// <summary>All checks that failed; empty if the write succeeded.</summary>
     public IReadOnlyList<KvFailedCheck> FailedChecks { get; } = [];
+
+    /// <summary>
+    /// The ids of the messages, in the order of their enqueueing; where a unique key was taken and its message was kept, that message's. Empty
+    /// if the write was refused.
+    /// </summary>
+    public IReadOnlyList<string> MessageIds { get; } = [];
 }
 
 /// <summary>A check that refused an atomic write.</summary>

@@ -22,6 +22,9 @@ public sealed class KvEntry
     /// <summary>When the entry was last written. A check that names it fails once the entry has changed.</summary>
     public KvVersionstamp Versionstamp { get; }
 
+    /// <summary>The same entry with another value.</summary>
+    internal KvEntry With(KvValue value) => new(Key, value, Versionstamp, _serializer);
+
     /// <summary>Reads the value with the serializer of the store.</summary>
     /// <exception cref="KvException">The value cannot be read as <typeparamref name="T"/>; the message names key and encoding.</exception>
     public T? As<T>()

@@ -26,4 +26,10 @@ public enum KvError
 
     /// <summary>The connection was lost during a commit. See <see cref="KvCommitUnknownException"/>.</summary>
     CommitUnknown = 7,
+
+    /// <summary>A message has a unique key that is taken, and asked to be refused then. Nothing was written.</summary>
+    Duplicate = 8,
+
+    /// <summary>What was asked for is not there any more. Nothing was written.</summary>
+    NotFound = 9,
 }

@@ -50,6 +50,12 @@ public static class KvLimits
     /// </summary>
     public const int MaxBackoffIntervals = 5;
 
+    /// <summary>The distance of a message's priority from 0, both ways.</summary>
+    public const int MaxPriority = 100;
+
+    /// <summary>Messages of one concurrency key that run at the same time.</summary>
+    public const int MaxConcurrencyLimit = 1000;
+
     /// <summary>Entries that a listing reads at once when neither limit nor batch size is given; the default of Deno.</summary>
     public const int DefaultBatchSize = 100;
 

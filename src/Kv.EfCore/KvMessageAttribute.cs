@@ -28,18 +28,35 @@ public sealed class KvMessageAttribute : Attribute
         init => field = value is null ? null : Valid(value, nameof(value));
     }
 
-    /// <summary>A name or a topic, if it is one that can be stored and be part of a key.</summary>
-    internal static string Valid(string text, string parameter)
+    /// <summary>A name, a topic or a key of a message, if it is one that can be stored and be part of a key.</summary>
+    /// <param name="text">The text.</param>
+    /// <param name="parameter">Where it came from.</param>
+    /// <param name="what">What the error calls it.</param>
+    internal static string Valid(string text, string parameter, string what = "name")
     {
         if (text.Length is 0 or > MaxLength)
-            throw new ArgumentException(
-                $"The name has {text.Length} characters; 1 to {MaxLength} are allowed. Choose a short stable name.",
-                parameter);
+        {
+            throw new ArgumentException($"The {what} has {text.Length} characters; 1 to {MaxLength} are allowed. Choose a short stable name.", parameter);
+        }
+
         for (var i = 0; i < text.Length; i++)
+        {
             if (char.IsControl(text[i]))
-                throw new ArgumentException(
-                    $"The name has the control character U+{(int)text[i]:X4} at position {i}. Use printable characters.",
-                    parameter);
+            {
+                throw new ArgumentException($"The {what} has the control character U+{(int)text[i]:X4} at position {i}. Use printable characters.", parameter);
+            }
+
+            // Half a pair cannot be stored as UTF-8: it would be refused by one database and become another name in the other.
+            if (char.IsSurrogatePair(text, i))
+            {
+                i++;
+            }
+            else if (char.IsSurrogate(text[i]))
+            {
+                throw new ArgumentException($"The {what} has U+{(int)text[i]:X4} at position {i}, which is half of a surrogate pair. Use whole characters.", parameter);
+            }
+        }
+
         return text;
     }
 }

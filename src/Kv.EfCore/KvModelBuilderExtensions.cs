@@ -49,8 +49,13 @@ public static class KvModelBuilderExtensions
             message.HasKey(m => new { m.DueAt, m.Id });
             message.Property(m => m.DueAt).HasColumnName("ts");
             MapMessage(message);
-            // Claim: where topic = … and ts <= … order by ts, id.
-            message.HasIndex(m => new { m.Topic, m.DueAt, m.Id }).HasDatabaseName("queue_topic_idx");
+            message.Property(m => m.State).HasColumnName("state").HasDefaultValue(MessageState.Ready);
+            message.Property(m => m.Version).HasColumnName("version").HasDefaultValue(0L);
+            // Claim: where topic = … and state = 0 and priority = … and ts <= … order by ts, id. What waits for its group is out of its way.
+            message.HasIndex(m => new { m.Topic, m.State, m.Priority, m.DueAt, m.Id }).HasDatabaseName("queue_topic_idx");
+            message.HasIndex(m => m.Id).HasDatabaseName("queue_id_idx");
+            // The next of a group: where topic = … and group_key = … and state = 1 order by version, id.
+            message.HasIndex(m => new { m.Topic, m.GroupKey, m.State, m.Version, m.Id }).HasDatabaseName("queue_group_idx").HasFilter("group_key is not null");
         });
 
         modelBuilder.Entity<RunningMessage>(message =>
@@ -62,6 +67,9 @@ public static class KvModelBuilderExtensions
             message.Property(m => m.Owner).HasColumnName("owner").HasDefaultValue("");
             // Complete, fail, extend: where id = … Unique, since a message has at most one holder.
             message.HasIndex(m => m.Id).IsUnique().HasDatabaseName("queue_running_id_idx");
+            message.HasIndex(m => new { m.Topic, m.GroupKey }).HasDatabaseName("queue_running_group_idx").HasFilter("group_key is not null");
+            message.Property(m => m.Progress).HasColumnName("progress");
+            message.Property(m => m.Note).HasColumnName("note");
         });
 
         return modelBuilder;
@@ -83,5 +91,19 @@ public static class KvModelBuilderExtensions
         message.Property(m => m.Claim).HasColumnName("claim").HasDefaultValue(0L);
         message.Property(m => m.EnqueuedAt).HasColumnName("enqueued_at").HasDefaultValue(0L);
         message.Property(m => m.Trace).HasColumnName("trace");
+        message.Property(m => m.Priority).HasColumnName("priority").HasDefaultValue(0);
+        message.Property(m => m.GroupKey).HasColumnName("group_key");
+        message.Property(m => m.GroupLimit).HasColumnName("group_limit").HasDefaultValue(0);
+        message.Property(m => m.RateKey).HasColumnName("rate_key");
+        message.Property(m => m.RateTurn).HasColumnName("rate_turn").HasDefaultValue(0L);
+        message.Property(m => m.UniqueKey).HasColumnName("unique_key");
+        message.Property(m => m.UniqueUntil).HasColumnName("unique_until").HasDefaultValue(0L);
+        // Numbers, not booleans: the two databases write those differently, and statements are the same for both.
+        message.Property(m => m.TopicRetries).HasColumnName("topic_retries").HasConversion<int>().HasDefaultValue(false);
+        message.Property(m => m.FirstError).HasColumnName("first_error");
+        message.Property(m => m.LastError).HasColumnName("last_error");
+        message.Property(m => m.IsCancelled).HasColumnName("cancelled").HasConversion<int>().HasDefaultValue(false);
+        message.Property(m => m.Checkpoint).HasColumnName("checkpoint");
+        message.Property(m => m.CheckpointEncoding).HasColumnName("checkpoint_encoding").HasDefaultValue((KvEncoding)0);
     }
 }

@@ -11,7 +11,7 @@ namespace Microsoft.Extensions.DependencyInjection;
 /// <summary>Registers stores.</summary>
 public static class KvServiceCollectionExtensions
 {
-    /// <summary>Adds <see cref="IKvStore"/> as a singleton, and <see cref="KvDbContext"/> with its factory for LINQ over the store's tables.</summary>
+    /// <summary>Adds <see cref="IKvStore"/> and <see cref="IKvQueue"/> as singletons, and <see cref="KvDbContext"/> with its factory for LINQ over the store's tables.</summary>
     /// <remarks>
     /// The database and the migrations follow from the provider. Nothing is migrated: see <c>MigrateKvStoreAsync</c>. Options can also come
     /// from configuration: <c>services.Configure&lt;KvStoreOptions&gt;(configuration.GetSection("Kv"))</c>; they are validated when the host starts.
@@ -43,6 +43,7 @@ public static class KvServiceCollectionExtensions
             return Create(provider, Options.Options.DefaultName, factory.CreateDbContext);
         });
         services.TryAddSingleton<IKvStore>(static provider => provider.GetRequiredService<KvStore>());
+        services.TryAddSingleton<IKvQueue>(static provider => new KvQueue(provider.GetRequiredService<KvStore>()));
         return services;
     }
 
@@ -67,6 +68,7 @@ public static class KvServiceCollectionExtensions
             return Create(provider, name, () => new KvDbContext(builder.Options));
         });
         services.TryAddKeyedSingleton<IKvStore>(name, static (provider, key) => provider.GetRequiredKeyedService<KvStore>(key));
+        services.TryAddKeyedSingleton<IKvQueue>(name, static (provider, key) => new KvQueue(provider.GetRequiredKeyedService<KvStore>(key)));
         return services;
     }
 

@@ -176,7 +176,7 @@ internal sealed class KvStore(KvEngine engine, IKvValueSerializer serializer) : 
     }
 
     public static KvCommitResult Result(AtomicWrite write, AtomicOutcome outcome) => outcome.Version > 0
-        ? new KvCommitResult(KvVersionstamp.FromVersion(outcome.Version))
+        ? new KvCommitResult(KvVersionstamp.FromVersion(outcome.Version), outcome.Kept ?? write.Messages.ConvertAll(static m => m.Id))
         : new KvCommitResult([.. outcome.FailedChecks.Select(check => new KvFailedCheck(
             check.Index, KvKey.FromStored(write.Checks[check.Index].Key), check.Present is { } version ? KvVersionstamp.FromVersion(version) : null))]);
 

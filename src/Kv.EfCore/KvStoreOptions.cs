@@ -46,6 +46,10 @@ public sealed class KvStoreOptions
     /// <value>Default: 30 seconds.</value>
     public TimeSpan CommandTimeout { get; set; } = TimeSpan.FromSeconds(30);
 
+    /// <summary>Where messages go that could not be delivered and name no keys themselves: under this key, their topic and their id.</summary>
+    /// <value>Default: <c>["dead_letters"]</c>. The same in all processes of a store.</value>
+    public KvKey DeadLetterPrefix { get; set; } = ["dead_letters"];
+
     /// <summary>
     /// How often commits of other processes are looked for, where they are not told of: on SQLite, where it is the longest wait between two
     /// looks at a counter of the file, and on PostgreSQL while <see cref="Notifications"/> are off or do not come through. Commits of this
@@ -60,9 +64,8 @@ public sealed class KvStoreOptions
     /// </summary>
     /// <value>Default: true. Without a meaning on SQLite.</value>
     /// <remarks>
-    /// Set it the same in all processes of a store. Turn it off behind a pooler of transactions, through which notices do not come, and where
-    /// other programs insert messages by SQL of their own, of which nobody tells: then everybody looks, at
-    /// <see cref="WatchInterval"/> and at the worker's poll interval. A watcher or worker listens on a connection of its own.
+    /// Set it the same in all processes of a store. Turn it off behind a pooler of transactions, through which notices do not come: then
+    /// everybody looks, at <see cref="WatchInterval"/> and at the worker's poll interval. A watcher or worker listens on a connection of its own.
     /// </remarks>
     public bool Notifications { get; set; } = true;
 

@@ -7,7 +7,7 @@ public interface IKvMessageHandler<in TMessage>
     /// <summary>Handles a message. Returning completes it; an exception makes it wait for its next attempt.</summary>
     /// <remarks>
     /// Delivery is at least once: after a crash or a lost lease a message comes again. Effects in the store are exactly once when they are
-    /// committed with <see cref="KvMessageContext.CompleteAsync"/>.
+    /// committed with <see cref="KvMessageContext.CompleteAsync(Action{KvAtomic}, CancellationToken)"/>.
     /// </remarks>
     /// <param name="message">The message.</param>
     /// <param name="context">What the message carries, and the means to complete it with a write.</param>

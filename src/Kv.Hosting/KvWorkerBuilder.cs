@@ -1,3 +1,4 @@
+using Kv.Schedules;
 using Kv.Worker;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.DependencyInjection.Extensions;
@@ -8,8 +9,10 @@ namespace Kv;
 public sealed class KvWorkerBuilder
 {
     private readonly HandlerRegistry _handlers;
+    private readonly ScheduleRegistry _schedules;
 
-    internal KvWorkerBuilder(IServiceCollection services, HandlerRegistry handlers) => (Services, _handlers) = (services, handlers);
+    internal KvWorkerBuilder(IServiceCollection services, HandlerRegistry handlers, ScheduleRegistry schedules) =>
+        (Services, _handlers, _schedules) = (services, handlers, schedules);
 
     /// <summary>The services that the worker is added to.</summary>
     public IServiceCollection Services { get; }
@@ -17,26 +20,28 @@ public sealed class KvWorkerBuilder
     /// <summary>Handles messages of a type with a class, made in the scope of each message.</summary>
     /// <typeparam name="TMessage">The type of the messages.</typeparam>
     /// <typeparam name="THandler">The handler; added to the services as scoped unless it is there already.</typeparam>
+    /// <param name="topic">The topic that they come by, where <see cref="KvEnqueueOptions.Topic"/> chose another; null for that of the type.</param>
     /// <returns>This builder.</returns>
     /// <exception cref="InvalidOperationException">The message has a handler already.</exception>
-    public KvWorkerBuilder Handle<TMessage, THandler>()
+    public KvWorkerBuilder Handle<TMessage, THandler>(string? topic = null)
         where THandler : class, IKvMessageHandler<TMessage>
     {
         Services.TryAddScoped<THandler>();
-        return Handle<TMessage>(static (message, context, token) =>
-            context.Services.GetRequiredService<THandler>().HandleAsync(message, context, token));
+        return Handle<TMessage>(
+            static (message, context, token) => context.Services.GetRequiredService<THandler>().HandleAsync(message, context, token), topic);
     }
 
     /// <summary>Handles messages of a type with a delegate.</summary>
     /// <typeparam name="TMessage">The type of the messages.</typeparam>
     /// <param name="handle">The handler; see <see cref="IKvMessageHandler{TMessage}.HandleAsync"/>.</param>
+    /// <param name="topic">The topic that they come by, where <see cref="KvEnqueueOptions.Topic"/> chose another; null for that of the type.</param>
     /// <returns>This builder.</returns>
     /// <exception cref="InvalidOperationException">The message has a handler already.</exception>
-    public KvWorkerBuilder Handle<TMessage>(Func<TMessage, KvMessageContext, CancellationToken, Task> handle)
+    public KvWorkerBuilder Handle<TMessage>(Func<TMessage, KvMessageContext, CancellationToken, Task> handle, string? topic = null)
     {
         ArgumentNullException.ThrowIfNull(handle);
-        var (name, topic) = MessageName.Of(typeof(TMessage));
-        _handlers.Add(topic, name, (serializer, context, token) => handle(Read(serializer, context), context, token));
+        var (name, usual) = MessageName.Of(typeof(TMessage));
+        _handlers.Add(Valid(topic ?? usual), name, (serializer, context, token) => handle(Read(serializer, context), context, token));
         return this;
 
         static TMessage Read(IKvValueSerializer serializer, KvMessageContext context) => serializer.Deserialize<TMessage>(context.Payload)
@@ -54,5 +59,92 @@ public sealed class KvWorkerBuilder
         ArgumentNullException.ThrowIfNull(handle);
         _handlers.Add(topic, null, (_, context, token) => handle(context, token));
         return this;
+    }
+
+    /// <summary>Says how the messages of a topic are treated: concurrency, lease, retries, dead letters, rates.</summary>
+    /// <param name="topic">The topic; that of a message type is its <see cref="KvMessageAttribute.Topic"/>, by default its name.</param>
+    /// <param name="options">Changes the topic's options. A later call sees what an earlier one did.</param>
+    /// <returns>This builder.</returns>
+    /// <exception cref="ArgumentException">An option cannot work.</exception>
+    public KvWorkerBuilder Topic(string topic, Action<KvTopicOptions> options)
+    {
+        ArgumentNullException.ThrowIfNull(options);
+        var of = _handlers.Options(Valid(topic));
+        options(of);
+        of.Validate(topic);
+        return this;
+    }
+
+    /// <summary>Says how the messages of a type are treated: the options of its topic.</summary>
+    /// <typeparam name="TMessage">The type of the messages.</typeparam>
+    /// <param name="options">Changes the topic's options.</param>
+    /// <returns>This builder.</returns>
+    /// <exception cref="ArgumentException">An option cannot work.</exception>
+    public KvWorkerBuilder Topic<TMessage>(Action<KvTopicOptions> options) => Topic(MessageName.Of(typeof(TMessage)).Topic, options);
+
+    /// <summary>Runs a class around the handlers of all messages, inside of what was added before it.</summary>
+    /// <typeparam name="TMiddleware">The class; added to the services as scoped unless it is there already.</typeparam>
+    /// <returns>This builder.</returns>
+    public KvWorkerBuilder Use<TMiddleware>()
+        where TMiddleware : class, IKvMessageMiddleware
+    {
+        Services.TryAddScoped<TMiddleware>();
+        _handlers.Use<TMiddleware>();
+        return this;
+    }
+
+    /// <summary>Runs a delegate around the handlers of all messages, inside of what was added before it.</summary>
+    /// <param name="middleware">See <see cref="IKvMessageMiddleware.InvokeAsync"/>.</param>
+    /// <returns>This builder.</returns>
+    public KvWorkerBuilder Use(Func<KvMessageContext, KvMessageDelegate, CancellationToken, Task> middleware)
+    {
+        ArgumentNullException.ThrowIfNull(middleware);
+        _handlers.Use(middleware);
+        return this;
+    }
+
+    /// <summary>Enqueues a message at each tick of a schedule, once over all processes that have the schedule.</summary>
+    /// <remarks>
+    /// The schedule begins with its first tick after its first start anywhere, and again after it was changed. Its next tick is the entry
+    /// <c>["efkv", "schedules", name]</c>; one that is no longer in the code leaves it behind, which does nothing.
+    /// </remarks>
+    /// <typeparam name="TMessage">The type of the messages.</typeparam>
+    /// <param name="name">What the ticks are counted under: 1 to 200 characters without control characters.</param>
+    /// <param name="schedule">When.</param>
+    /// <param name="message">Makes the message of a tick.</param>
+    /// <param name="options">What happens to missed ticks, and how the messages are delivered.</param>
+    /// <returns>This builder.</returns>
+    /// <exception cref="ArgumentException">The name cannot be one.</exception>
+    /// <exception cref="InvalidOperationException">There is a schedule of that name already.</exception>
+    public KvWorkerBuilder Schedule<TMessage>(string name, KvSchedule schedule, Func<DateTimeOffset, TMessage> message, KvScheduleOptions? options = null)
+    {
+        ArgumentNullException.ThrowIfNull(name);
+        ArgumentNullException.ThrowIfNull(schedule);
+        ArgumentNullException.ThrowIfNull(message);
+        options ??= new KvScheduleOptions();
+        if (!Enum.IsDefined(options.Missed))
+        {
+            throw new ArgumentException($"{options.Missed} is not a value of KvMissedTicks. Use Once, Skip or All.", nameof(options));
+        }
+
+        _schedules.Add(new ScheduledMessage(
+            KvMessageAttribute.Valid(name, nameof(name)), schedule, options.Missed, (write, tick) => write.Enqueue(message(tick), options.Enqueue)));
+        return this;
+    }
+
+    /// <summary>Enqueues the same message at each tick of a schedule, once over all processes that have the schedule.</summary>
+    /// <inheritdoc cref="Schedule{TMessage}(string, KvSchedule, Func{DateTimeOffset, TMessage}, KvScheduleOptions?)" path="/remarks|/typeparam|/exception" />
+    /// <param name="name">What the ticks are counted under: 1 to 200 characters without control characters.</param>
+    /// <param name="schedule">When.</param>
+    /// <param name="message">The message of every tick.</param>
+    /// <param name="options">What happens to missed ticks, and how the messages are delivered.</param>
+    /// <returns>This builder.</returns>
+    public KvWorkerBuilder Schedule<TMessage>(string name, KvSchedule schedule, TMessage message, KvScheduleOptions? options = null) =>
+        Schedule(name, schedule, _ => message, options);
+
+    private static string Valid(string topic)
+    {
+        ArgumentNullException.ThrowIfNull(topic);
+        return topic.Length == 0 ? topic : KvMessageAttribute.Valid(topic, nameof(topic));
     }
 }

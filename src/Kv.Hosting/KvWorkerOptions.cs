@@ -14,13 +14,19 @@ public sealed class KvWorkerOptions
     /// <value>Default: 30 seconds. From 1 second to 1 hour.</value>
     public TimeSpan Lease { get; set; } = TimeSpan.FromSeconds(30);
 
+    /// <summary>How often running messages are extended.</summary>
+    /// <value>Default: null, for a third of the shortest lease. At most half of it.</value>
+    public TimeSpan? HeartbeatInterval { get; set; }
+
     /// <summary>
-    /// How often the worker looks for messages that other processes put in while it does not hear of them (<see cref="KvStoreOptions.Notifications"/>);
-    /// while it does, it looks every 30 seconds, or once per <see cref="Lease"/> if that is shorter. Messages of this process, and due times that
-    /// it knows, wake it at once.
+    /// How often the worker looks for messages of which nobody told it. Those of this process, those of other processes where it hears of them
+    /// (<see cref="KvStoreOptions.Notifications"/>), and due times that it knows, wake it at once.
     /// </summary>
-    /// <value>Default: 1 second. From 10 milliseconds to 1 minute.</value>
-    public TimeSpan PollInterval { get; set; } = TimeSpan.FromSeconds(1);
+    /// <value>
+    /// Default: null, for 1 second while it does not hear of other processes, and 30 seconds, or the shortest lease if that is shorter, while it
+    /// does. Otherwise from 10 milliseconds to 1 minute; set it where other programs insert messages by SQL of their own.
+    /// </value>
+    public TimeSpan? PollInterval { get; set; }
 
     /// <summary>How often the worker looks for messages whose lease has lapsed.</summary>
     /// <value>Default: 5 seconds. From 10 milliseconds to 1 minute.</value>
@@ -33,8 +39,4 @@ public sealed class KvWorkerOptions
     /// <summary>How often a message may take its worker down (its lease lapses while it is handled) before it is treated as undeliverable.</summary>
     /// <value>Default: 5.</value>
     public int MaxCrashes { get; set; } = 5;
-
-    /// <summary>Where undeliverable messages go that name no keys themselves: under this key, their topic and their id.</summary>
-    /// <value>Default: <c>["dead_letters"]</c>.</value>
-    public KvKey DeadLetterPrefix { get; set; } = ["dead_letters"];
 }

@@ -1,4 +1,5 @@
 using Kv;
+using Kv.Schedules;
 using Kv.Worker;
 using Microsoft.Extensions.DependencyInjection.Extensions;
 using Microsoft.Extensions.Hosting;
@@ -20,19 +21,16 @@ public static class KvWorkerServiceCollectionExtensions
     public static KvWorkerBuilder AddKvWorker(this IServiceCollection services, Action<KvWorkerOptions>? options = null)
     {
         ArgumentNullException.ThrowIfNull(services);
-        if (services.FirstOrDefault(static s => s.ServiceType == typeof(HandlerRegistry))?.ImplementationInstance is not HandlerRegistry handlers)
+        var (handlers, schedules) = (Registered<HandlerRegistry>(services), Registered<ScheduleRegistry>(services));
+        if (handlers is null || schedules is null)
         {
             services.AddSingleton(handlers = new HandlerRegistry());
+            services.AddSingleton(schedules = new ScheduleRegistry());
             services.AddSingleton<WorkerHealth>();
-            services.AddSingleton<IHostedService>(static provider =>
-            {
-                // A container disposes of what it made last first: resolved here under both names, the store outlives the worker.
-                _ = provider.GetService<IKvStore>();
-                return ActivatorUtilities.CreateInstance<KvWorker>(
-                    provider,
-                    provider.GetService<KvStore>() ?? throw new InvalidOperationException(
-                        "The worker has no store to take messages from. Add one: services.AddKvStore(db => db.UseSqlite(...))."));
-            });
+            services.AddSingleton<TracingMiddleware>();
+            services.AddSingleton<LoggingMiddleware>();
+            services.AddSingleton<IHostedService>(static provider => Create<KvWorker>(provider));
+            services.AddSingleton<IHostedService>(static provider => Create<Scheduler>(provider));
         }
 
         services.TryAddEnumerable(ServiceDescriptor.Singleton<IValidateOptions<KvWorkerOptions>, KvWorkerOptionsValidator>());
@@ -42,6 +40,20 @@ public static class KvWorkerServiceCollectionExtensions
             bound.Configure(options);
         }
 
-        return new KvWorkerBuilder(services, handlers);
+        return new KvWorkerBuilder(services, handlers, schedules);
+    }
+
+    private static T? Registered<T>(IServiceCollection services)
+        where T : class =>
+        services.FirstOrDefault(static s => s.ServiceType == typeof(T))?.ImplementationInstance as T;
+
+    private static T Create<T>(IServiceProvider provider)
+    {
+        // A container disposes of what it made last first: resolved here under both names, the store outlives the worker.
+        _ = provider.GetService<IKvStore>();
+        return ActivatorUtilities.CreateInstance<T>(
+            provider,
+            provider.GetService<KvStore>() ?? throw new InvalidOperationException(
+                "The worker has no store to take messages from. Add one: services.AddKvStore(db => db.UseSqlite(...))."));
     }
 }

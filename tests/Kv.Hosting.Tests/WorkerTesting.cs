@@ -98,8 +98,9 @@ internal static class WorkerTesting
         return await context.Set<Model.RunningMessage>().AsNoTracking().OrderBy(m => m.Id).ToListAsync();
     }
 
-    public static async Task<List<KvEntry>> DeadLettersAsync(this KvTestStore test) =>
-        await test.Store.ListAsync(KvSelector.Prefix(["dead_letters"])).ToListAsync();
+    public static IKvQueue Queue(this KvTestStore test) => test.Services.GetRequiredService<IKvQueue>();
+
+    public static async Task<List<KvDeadLetter>> DeadLettersAsync(this KvTestStore test) => await test.Queue().DeadLettersAsync().ToListAsync();
 
     /// <summary>Nothing waits, nothing runs.</summary>
     public static async Task AssertEmptyAsync(this KvTestStore test)

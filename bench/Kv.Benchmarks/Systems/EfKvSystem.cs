@@ -1,38 +1,45 @@
-using Microsoft.EntityFrameworkCore;
 using Microsoft.Extensions.DependencyInjection;
 
 namespace Kv.Benchmarks.Systems;
 
 /// <summary>The store, through its public interface.</summary>
-public sealed class EfKvSystem(Action<DbContextOptionsBuilder> database) : BenchSystem
+public sealed class EfKvSystem(Target target) : KeyValueSystem
 {
-    private readonly ServiceProvider _services = new ServiceCollection().AddKvStore(database).BuildServiceProvider();
+    private const int Bytes = 3;
 
-    private IKvStore Store => _services.GetRequiredService<IKvStore>();
+    private readonly ServiceProvider _services = new ServiceCollection().AddKvStore(target.Configure).BuildServiceProvider();
+
+    private IKvStore Store => field ??= _services.GetRequiredService<IKvStore>();
 
     public override async Task SetUpAsync(int rows)
     {
+        await target.CreateAsync();
         await _services.MigrateKvStoreAsync();
-        for (var i = 0L; i < rows; i += 500)
-        {
-            var write = Store.Atomic();
-            for (var j = i; j < Math.Min(i + 500, rows); j++)
-            {
-                write.Set(["bench", j], Value);
-            }
-
-            await write.CommitAsync();
-        }
+        await using var connection = await target.OpenAsync();
+        await Seeder.FillAsync(
+            connection, "kv", ["k", "v", "v_encoding", "version"], Seed(rows).Select(static row => (object[])[row.Key, row.Value, Bytes, 1L]));
+        await Seeder.RunAsync(connection, "update data_version set version = 1 where k = 0 and version < 1");
     }
 
     public override async Task OpenAsync() => await Store.GetAsync(["bench", 0L]);
 
-    public override async Task GetAsync(long row) => await Store.GetAsync(["bench", row]);
+    public override async ValueTask GetAsync(long row) => await Store.GetAsync([Range, row]);
 
-    public override async Task<int> ListAsync(long from, int count)
+    public override async ValueTask GetTenAsync(long row, int step)
+    {
+        var keys = new KvKey[10];
+        for (var i = 0; i < keys.Length; i++)
+        {
+            keys[i] = [Range, row + (i * (long)step)];
+        }
+
+        await Store.GetManyAsync(keys);
+    }
+
+    public override async ValueTask<int> ListAsync(long from, int count)
     {
         var found = 0;
-        await foreach (var _ in Store.ListAsync(KvSelector.Prefix(["bench"], ["bench", from], null), new KvListOptions { Limit = count }))
+        await foreach (var _ in Store.ListAsync(KvSelector.Prefix([Range], [Range, from], null), new KvListOptions { Limit = count, BatchSize = Math.Min(count, 500) }))
         {
             found++;
         }
@@ -40,22 +47,22 @@ public sealed class EfKvSystem(Action<DbContextOptionsBuilder> database) : Bench
         return found;
     }
 
-    public override async Task SetAsync(long row) => await Store.SetAsync(["bench", row], Value);
+    public override async ValueTask SetAsync(long row) => await Store.SetAsync([Range, row], Value);
 
-    public override async Task CheckAndSetAsync(long row)
+    public override async ValueTask CheckAndSetAsync(long row)
     {
-        var entry = await Store.GetAsync(["bench", row]);
-        await Store.Atomic().Check(["bench", row], entry?.Versionstamp).Set(["bench", row], Value).CommitAsync();
+        var entry = await Store.GetAsync([Range, row]);
+        await Store.Atomic().Check([Range, row], entry?.Versionstamp).Set([Range, row], Value).CommitAsync();
     }
 
-    public override async Task SumAsync(int counter) => await Store.Atomic().Sum(["counter", counter], 1).CommitAsync();
+    public override async ValueTask SumAsync(int counter) => await Store.Atomic().Sum(["counter", counter], 1).CommitAsync();
 
-    public override async Task SetTenAsync(long row)
+    public override async ValueTask SetTenAsync(long row)
     {
         var write = Store.Atomic();
         for (var i = 0; i < 10; i++)
         {
-            write.Set(["bench", row + i], Value);
+            write.Set([Range, row + i], Value);
         }
 
         await write.CommitAsync();

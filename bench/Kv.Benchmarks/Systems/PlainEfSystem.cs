@@ -1,64 +1,71 @@
 using Microsoft.EntityFrameworkCore;
+using Microsoft.EntityFrameworkCore.ChangeTracking;
 using Microsoft.EntityFrameworkCore.Infrastructure;
 
 namespace Kv.Benchmarks.Systems;
 
 /// <summary>What a user would write by hand: an entity with a concurrency token, pooled contexts, compiled queries, SaveChanges.</summary>
-public sealed class PlainEfSystem : BenchSystem
+public sealed class PlainEfSystem : KeyValueSystem
 {
     private static readonly Func<ItemContext, byte[], Task<Item?>> Find =
         EF.CompileAsyncQuery((ItemContext context, byte[] key) => context.Items.AsNoTracking().FirstOrDefault(item => item.Key == key));
 
+    private readonly Target _target;
     private readonly PooledDbContextFactory<ItemContext> _contexts;
     private readonly SemaphoreSlim _writers;
 
-    /// <param name="database">Chooses the database.</param>
-    /// <param name="oneWriter">Whether writers are let in one by one, since the database has one lock for all of them.</param>
-    public PlainEfSystem(Action<DbContextOptionsBuilder> database, bool oneWriter)
+    public PlainEfSystem(Target target)
     {
+        _target = target;
         var options = new DbContextOptionsBuilder<ItemContext>();
-        database(options);
+        target.Configure(options);
         _contexts = new PooledDbContextFactory<ItemContext>(options.Options);
-        _writers = new SemaphoreSlim(oneWriter ? 1 : 64);
+        // SQLite has one lock for all writers, so they are let in one by one.
+        _writers = new SemaphoreSlim(target.IsSqlite ? 1 : 64);
     }
 
     public override async Task SetUpAsync(int rows)
     {
-        await using var context = await _contexts.CreateDbContextAsync();
-        await context.Database.EnsureCreatedAsync();
-        for (var i = 0; i < rows; i++)
+        await _target.CreateAsync();
+        await using (var context = await _contexts.CreateDbContextAsync())
         {
-            context.Add(new Item { Key = KeyOf(i), Value = Value, Version = Guid.NewGuid() });
-            if (i % 1000 == 999 || i == rows - 1)
-            {
-                await context.SaveChangesAsync();
-                context.ChangeTracker.Clear();
-            }
+            await context.Database.EnsureCreatedAsync();
         }
+
+        await using var connection = await _target.OpenAsync();
+        await Seeder.FillAsync(
+            connection, "item", ["key", "value", "version"], Seed(rows).Select(static row => (object[])[row.Key, row.Value, Guid.NewGuid()]));
     }
 
-    public override Task OpenAsync() => GetAsync(0);
+    public override async Task OpenAsync() => await GetAsync(0);
 
-    public override async Task GetAsync(long row)
+    public override async ValueTask GetAsync(long row)
     {
         await using var context = await _contexts.CreateDbContextAsync();
         await Find(context, KeyOf(row));
     }
 
-    public override async Task<int> ListAsync(long from, int count)
+    public override async ValueTask GetTenAsync(long row, int step)
     {
-        // Byte ranges cannot be said in LINQ, so a user lists by a column that can: the number of the row.
+        var keys = Enumerable.Range(0, 10).Select(i => KeyOf(row + (i * (long)step))).ToArray();
         await using var context = await _contexts.CreateDbContextAsync();
-        return (await context.Items.AsNoTracking().OrderBy(static item => item.Key).Skip(0).Take(count).ToListAsync()).Count;
+        await context.Items.AsNoTracking().Where(item => keys.Contains(item.Key)).ToListAsync();
     }
 
-    public override Task SetAsync(long row) => WriteAsync(context => PutAsync(context, KeyOf(row), _ => Value));
+    public override async ValueTask<int> ListAsync(long from, int count)
+    {
+        // LINQ cannot compare bytes, so the range is said in SQL, as a user would have to.
+        await using var context = await _contexts.CreateDbContextAsync();
+        return (await context.Items.FromSql($"select * from item where key >= {KeyOf(from)} order by key limit {count}").AsNoTracking().ToListAsync()).Count;
+    }
 
-    public override Task CheckAndSetAsync(long row) => WriteAsync(context => PutAsync(context, KeyOf(row), _ => Value));
+    public override ValueTask SetAsync(long row) => WriteAsync(context => PutAsync(context, KeyOf(row), _ => Value));
 
-    public override Task SumAsync(int counter) => WriteAsync(context => PutAsync(context, CounterKey(counter), stored => Add(stored, 1)));
+    public override ValueTask CheckAndSetAsync(long row) => WriteAsync(context => PutAsync(context, KeyOf(row), _ => Value));
 
-    public override Task SetTenAsync(long row) => WriteAsync(async context =>
+    public override ValueTask SumAsync(int counter) => WriteAsync(context => PutAsync(context, CounterKey(counter), stored => Add(stored, 1)));
+
+    public override ValueTask SetTenAsync(long row) => WriteAsync(async context =>
     {
         for (var i = 0; i < 10; i++)
         {
@@ -86,7 +93,7 @@ public sealed class PlainEfSystem : BenchSystem
         }
     }
 
-    private async Task WriteAsync(Func<ItemContext, Task> write)
+    private async ValueTask WriteAsync(Func<ItemContext, Task> write)
     {
         await _writers.WaitAsync();
         try
@@ -130,6 +137,12 @@ public sealed class PlainEfSystem : BenchSystem
         {
             item.ToTable("item");
             item.HasKey(i => i.Key);
+            item.Property(i => i.Key).HasColumnName("key");
+
+            // Values are replaced and never changed in place. EF's own comparison of arrays boxes each of their bytes: half a megabyte for 10 KB.
+            item.Property(i => i.Value).HasColumnName("value").Metadata.SetValueComparer(
+                new ValueComparer<byte[]>((a, b) => ReferenceEquals(a, b), value => value.Length, value => value));
+            item.Property(i => i.Version).HasColumnName("version");
         });
     }
 }

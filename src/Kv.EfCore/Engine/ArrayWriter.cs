@@ -8,7 +8,7 @@ namespace Kv.Engine;
 /// </summary>
 internal sealed class ArrayWriter(Session session, KvDialect dialect, StoreClock clock, FailPoints failPoints) : GroupWriter(session, failPoints)
 {
-    private const int LapsedAtOnce = 1000;
+    private const int ManyAtOnce = 1000;
     private readonly List<Step> _steps = [];
     private long _now;
 
@@ -23,6 +23,11 @@ internal sealed class ArrayWriter(Session session, KvDialect dialect, StoreClock
         if (group.Writes.Count > 0)
         {
             AddBump(group.Writes.Count, mark);
+        }
+        else if (group.Claims.Exists(static c => c.Admit))
+        {
+            // Whoever counts the places of a group holds the version row, as all do who put messages in or end those of a group.
+            Add("lock", KvSql.LockVersion);
         }
 
         var reads = new GroupReads { Now = _now };
@@ -87,6 +92,11 @@ internal sealed class ArrayWriter(Session session, KvDialect dialect, StoreClock
         {
             AddFenced("fence", KvSql.FenceAll, fences, static reads => reads.Held);
         }
+
+        if (WaitingToCheck(group) is { Count: > 0 } waiting)
+        {
+            Add("waiting", KvSql.WaitingAll, p => Set(p, ("@ids", waiting.ToArray())), static (reader, reads) => reads.Waiting.Add(reader.GetString(0)));
+        }
     }
 
     private void AddQueueWork(Group group)
@@ -104,12 +114,24 @@ internal sealed class ArrayWriter(Session session, KvDialect dialect, StoreClock
                 ("@now", _now),
                 ("@delays", requeues.Select(static r => r.Delay).ToArray()),
                 ("@backoffs", requeues.Select(static r => r.Backoff).ToArray()),
-                ("@attempts", requeues.Select(static r => r.Attempt).ToArray())));
+                ("@attempts", requeues.Select(static r => r.Attempt).ToArray()),
+                ("@turns", requeues.Select(static r => r.Turn).ToArray()),
+                ("@errors", requeues.Select(static r => r.Error).ToArray())));
         }
 
         if (group.Claims.Exists(static c => c.Recover))
         {
-            Add("recover", KvSql.RecoverAll(ServerClock), p => Set(p, ("@now", _now), ("@limit", LapsedAtOnce)), static (_, reads) => reads.Recovered++);
+            Add("recover", KvSql.RecoverAll(ServerClock), p => Set(p, ("@now", _now), ("@limit", ManyAtOnce)), static (_, reads) => reads.Recovered++);
+        }
+
+        foreach (var update in group.Updates)
+        {
+            Add("row: " + update.Text, update.Text, p => Set(p, [.. update.Values]), (_, reads) => reads.Updated.Add(update));
+        }
+
+        foreach (var topic in group.Claims.Where(static c => c.Admit).SelectMany(static c => c.Topics).Select(static t => t.Topic).Distinct(StringComparer.Ordinal))
+        {
+            Add("admit", KvSql.Admit(ServerClock), p => Set(p, ("@now", _now), ("@topic", topic), ("@limit", ManyAtOnce)));
         }
 
         foreach (var claim in group.Claims)
@@ -121,7 +143,15 @@ internal sealed class ArrayWriter(Session session, KvDialect dialect, StoreClock
     private void AddClaim(ClaimWork claim) => Add(
         "claim",
         KvSql.ClaimAll(ServerClock),
-        p => Set(p, ("@now", _now), ("@topics", claim.Topics.ToArray()), ("@limit", claim.Limit), ("@lease", claim.Lease), ("@owner", claim.Owner)),
+        p => Set(
+            p,
+            ("@now", _now),
+            ("@topics", claim.Topics.Select(static t => t.Topic).ToArray()),
+            ("@pauses", claim.Topics.Select(static t => t.Pause).ToArray()),
+            ("@rooms", claim.Topics.Select(static t => t.Room).ToArray()),
+            ("@leases", claim.Topics.Select(static t => t.LeaseMilliseconds).ToArray()),
+            ("@limit", claim.Limit),
+            ("@owner", claim.Owner)),
         (reader, reads) =>
         {
             if (!reads.Claimed.TryGetValue(claim, out var claimed))
@@ -129,7 +159,7 @@ internal sealed class ArrayWriter(Session session, KvDialect dialect, StoreClock
                 reads.Claimed.Add(claim, claimed = []);
             }
 
-            claimed.Add(ReadMessage(reader, 0, claim.Owner, reader.GetInt64(9), reader.GetInt32(8)));
+            claimed.Add(ReadMessage(reader, claim.Owner));
         });
 
     private void AddEffects(GroupEffects effects)
@@ -165,26 +195,71 @@ internal sealed class ArrayWriter(Session session, KvDialect dialect, StoreClock
                 ("@expiries", effects.Puts.Select(static e => e.ExpiresAt).ToArray())));
         }
 
-        if (effects.Messages is { Count: > 0 } messages)
-        {
-            Add("enqueue", KvSql.EnqueueAll(ServerClock), p => Set(
-                p,
-                ("@now", _now),
-                ("@ids", messages.Select(static m => m.Id).ToArray()),
-                ("@datas", messages.Select(static m => m.Data).ToArray()),
-                ("@backoffs", messages.Select(static m => m.Backoff).ToArray()),
-                ("@undelivereds", messages.Select(static m => m.Undelivered).ToArray()),
-                ("@topics", messages.Select(static m => m.Topic).ToArray()),
-                ("@types", messages.Select(static m => m.Type).ToArray()),
-                ("@encodings", messages.Select(static m => m.Encoding).ToArray()),
-                ("@delays", messages.Select(static m => m.Delay).ToArray()),
-                ("@traces", messages.Select(static m => m.Trace).ToArray())));
-        }
-
+        // Places that are left first: who comes then may find one.
         if (effects.Acknowledged.Count > 0)
         {
-            AddFenced("acknowledge", KvSql.CompleteAll, effects.Acknowledged, static reads => reads.Released);
+            AddFenced("end", KvSql.EndAll, effects.Acknowledged.Select(static a => a.Fence), static reads => reads.Released);
         }
+
+        if (effects.Removed.Count > 0)
+        {
+            Add("remove", KvSql.RemoveAll, p => Set(p, ("@ids", effects.Removed.ToArray())));
+        }
+
+        if (effects.Unblocked.Count > 0)
+        {
+            Add("unblock", KvSql.UnblockStranded, p => Set(
+                p, ("@topics", effects.Unblocked.Select(static g => g.Topic).ToArray()), ("@groups", effects.Unblocked.Select(static g => g.Key).ToArray())));
+        }
+
+        if (effects.Messages.Count > 0)
+        {
+            AddMessages(effects.Messages);
+        }
+    }
+
+    private void AddMessages(List<(NewMessage Message, long Back)> messages) => Add("enqueue", KvSql.EnqueueAll(ServerClock), p =>
+    {
+        Set(
+            p,
+            ("@now", _now),
+            ("@ids", All(static m => m.Id)),
+            ("@datas", All(static m => m.Data)),
+            ("@backoffs", All(static m => m.Backoff)),
+            ("@undelivereds", All(static m => m.Undelivered)),
+            ("@topics", All(static m => m.Topic)),
+            ("@types", All(static m => m.Type)),
+            ("@encodings", All(static m => m.Encoding)),
+            ("@delays", All(static m => m.Delay)),
+            ("@traces", All(static m => m.Trace)),
+            ("@priorities", All(static m => m.Priority)),
+            ("@groups", All(static m => m.GroupKey)),
+            ("@grouplimits", All(static m => m.GroupLimit)),
+            ("@rates", All(static m => m.RateKey)),
+            ("@uniques", All(static m => m.UniqueKey)),
+            ("@uniqueuntils", All(m => m.UniqueFor > 0 ? _now + m.UniqueFor : 0)),
+            ("@retries", All(static m => m.TopicRetries ? 1 : 0)),
+            ("@backs", messages.Select(static m => m.Back).ToArray()),
+            ("@aheads", Ahead(messages)));
+
+        T[] All<T>(Func<NewMessage, T> column) => messages.Select(m => column(m.Message)).ToArray();
+    });
+
+    /// <summary>How many messages of the same group each has before it that look for a place as well.</summary>
+    private static long[] Ahead(List<(NewMessage Message, long Back)> messages)
+    {
+        Dictionary<(string, string), long> places = [];
+        var ahead = new long[messages.Count];
+        for (var i = 0; i < ahead.Length; i++)
+        {
+            if (messages[i].Message is { GroupKey: { } group, IsDeferred: false } message)
+            {
+                ahead[i] = places.GetValueOrDefault((message.Topic, group));
+                places[(message.Topic, group)] = ahead[i] + 1;
+            }
+        }
+
+        return ahead;
     }
 
     private void AddFenced(
@@ -213,7 +288,7 @@ internal sealed class ArrayWriter(Session session, KvDialect dialect, StoreClock
     private void Add(string name, string text, Action<DbParameterCollection>? bind = null, Action<DbDataReader, GroupReads>? read = null) =>
         _steps.Add(new Step(name, text, bind, read));
 
-    private static void Set(DbParameterCollection parameters, params ReadOnlySpan<(string Name, object Value)> values)
+    private static void Set(DbParameterCollection parameters, params ReadOnlySpan<(string Name, object? Value)> values)
     {
         foreach (var (name, value) in values)
         {

@@ -12,8 +12,21 @@ internal sealed class AtomicWrite
     /// <summary>The held message that this write acknowledges: if it is not held any more, nothing is written.</summary>
     public Fence? Acknowledges { get; set; }
 
+    /// <summary>The waiting message that this write takes out of the queue: if it does not wait any more, nothing is written.</summary>
+    public string? Removes { get; set; }
+
+    /// <summary>What the end of the message concerns, of one that is acknowledged or removed.</summary>
+    public MessageKeys? Ends { get; set; }
+
+    /// <summary>Turns that a message asks for: it gets one of each rate, or none.</summary>
+    public IReadOnlyList<RateRequest> Rates { get; init; } = [];
+
+    /// <summary>Groups whose next message is let go if there is a place for it.</summary>
+    public IReadOnlyList<MessageGroup> Unblocks { get; init; } = [];
+
     /// <summary>Whether the outcome depends on what is stored, so that rows must be read under the lock first.</summary>
-    public bool Reads => Acknowledges is not null || Checks.Count > 0 || Mutations.Exists(static m => m.Kind is not (MutationKind.Set or MutationKind.Delete or MutationKind.DeleteRange));
+    public bool Reads => Acknowledges is not null || Removes is not null || Rates.Count > 0 || Checks.Count > 0 || Messages.Exists(static m => m.UniqueKey is not null)
+        || Mutations.Exists(static m => m.Kind is not (MutationKind.Set or MutationKind.Delete or MutationKind.DeleteRange));
 
     public int Size => Mutations.Sum(static m => m.Value.Length + m.Key.Length) + Messages.Sum(static m => m.Data.Length);
 }
@@ -64,7 +77,38 @@ internal readonly record struct Mutation(MutationKind Kind, byte[] Key)
 internal sealed record SumBounds(long Delta, ulong Min, ulong Max, bool Clamp);
 
 /// <summary>A message to put into the queue.</summary>
-internal sealed record NewMessage(string Id, byte[] Data, int Encoding, string Topic, string Type, long Delay, string Backoff, string Undelivered, string? Trace);
+internal sealed record NewMessage(string Id, byte[] Data, int Encoding, string Topic, string Type, long Delay, string Backoff, string Undelivered, string? Trace)
+{
+    public int Priority { get; init; }
+
+    public string? GroupKey { get; init; }
+
+    public int GroupLimit { get; init; }
+
+    public string? RateKey { get; init; }
+
+    public string? UniqueKey { get; init; }
+
+    /// <summary>How long the unique key is taken at least, in milliseconds.</summary>
+    public long UniqueFor { get; init; }
+
+    public KvDuplicate IfDuplicate { get; init; }
+
+    public bool TopicRetries { get; init; }
+
+    /// <summary>Whether it waits for its time before it looks for a place in its group.</summary>
+    public bool IsDeferred => GroupLimit > 0 && Delay > 0;
+}
+
+/// <summary>What the end of a message concerns besides itself.</summary>
+/// <param name="Topic">Its topic.</param>
+/// <param name="Group">The group in which it leaves a place.</param>
+/// <param name="Unique">The key that notes its unique key.</param>
+/// <param name="UniqueUntil">Until when that stays taken, in Unix milliseconds.</param>
+internal sealed record MessageKeys(string Topic, string? Group, byte[]? Unique, long UniqueUntil);
+
+/// <summary>Messages of a topic that have places in common.</summary>
+internal readonly record struct MessageGroup(string Topic, string Key);
 
 /// <summary>What proves that a message is still held by whoever acts on it: its owner and the number of its claim.</summary>
 internal readonly record struct Fence(string Id, string Owner, long Claim);

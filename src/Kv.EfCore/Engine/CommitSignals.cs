@@ -22,7 +22,7 @@ internal sealed class CommitSignals
     /// <summary>Messages came into the queue, or may have: whoever works looks.</summary>
     public event Action? MessagesQueued;
 
-    /// <summary>Somebody asked for running messages to be cancelled, or may have: whoever holds some looks.</summary>
+    /// <summary>Somebody asked for a message that is held to be cancelled, or may have.</summary>
     public event Action? CancelRequested;
 
     /// <summary>Something was committed here that other processes wait for, too: what it is, and the version that it took, or 0.</summary>
@@ -43,7 +43,7 @@ internal sealed class CommitSignals
             Expiry.Set();
         }
 
-        var queued = effects.Messages.Count > 0 || reads.Recovered > 0 || group.Requeues.Count > 0;
+        var queued = effects.Messages.Count > 0 || effects.Removed.Count > 0 || effects.Unblocked.Count > 0 || reads.Recovered > 0 || group.Requeues.Count > 0;
         Tell((reads.LastVersion > 0 ? Changes.Version : Changes.None) | (queued ? Changes.Messages : Changes.None), reads.LastVersion);
     }
 

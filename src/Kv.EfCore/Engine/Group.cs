@@ -9,11 +9,13 @@ internal sealed class Group
 
     public List<RequeueWork> Requeues { get; } = [];
 
+    public List<UpdateWork> Updates { get; } = [];
+
     public List<ClaimWork> Claims { get; } = [];
 
-    public IEnumerable<Work> All => Writes.Concat<Work>(Completions).Concat(Requeues).Concat(Claims);
+    public IEnumerable<Work> All => Writes.Concat<Work>(Completions).Concat(Requeues).Concat(Updates).Concat(Claims);
 
-    public int Count => Writes.Count + Completions.Count + Requeues.Count + Claims.Count;
+    public int Count => Writes.Count + Completions.Count + Requeues.Count + Updates.Count + Claims.Count;
 
     public void Add(Work work)
     {
@@ -27,6 +29,9 @@ internal sealed class Group
                 break;
             case RequeueWork requeue:
                 Requeues.Add(requeue);
+                break;
+            case UpdateWork update:
+                Updates.Add(update);
                 break;
             case ClaimWork claim:
                 Claims.Add(claim);
@@ -56,8 +61,14 @@ internal sealed class GroupReads
     /// <summary>Those of the fences asked for that still hold.</summary>
     public HashSet<Fence> Held { get; } = [];
 
+    /// <summary>Those of the waiting messages asked for that still wait.</summary>
+    public HashSet<string> Waiting { get; } = new(StringComparer.Ordinal);
+
     /// <summary>The completed and requeued messages that were still held.</summary>
     public HashSet<Fence> Released { get; } = [];
+
+    /// <summary>The updates that met a row.</summary>
+    public HashSet<UpdateWork> Updated { get; } = [];
 
     public Dictionary<ClaimWork, List<ClaimedMessage>> Claimed { get; } = [];
 
@@ -68,8 +79,8 @@ internal sealed class GroupReads
 /// <param name="Version">The version that wrote the row.</param>
 /// <param name="Encoding">The value's encoding.</param>
 /// <param name="ExpiresAt">Unix milliseconds, or -1.</param>
-/// <param name="Counter">The value, for rows that may be counters.</param>
-internal readonly record struct StoredRow(long Version, int Encoding, long ExpiresAt, byte[]? Counter);
+/// <param name="Value">The value, if it is short, as counters are.</param>
+internal readonly record struct StoredRow(long Version, int Encoding, long ExpiresAt, byte[]? Value);
 
 /// <summary>What a group changes, each key at most once: the last word on it.</summary>
 internal sealed class GroupEffects
@@ -83,9 +94,16 @@ internal sealed class GroupEffects
 
     public List<(byte[] Key, long Back, long ExpiresAt)> Touches { get; } = [];
 
-    public List<NewMessage> Messages { get; } = [];
+    /// <inheritdoc cref="Puts" path="/remarks" />
+    public List<(NewMessage Message, long Back)> Messages { get; } = [];
 
-    public List<Fence> Acknowledged { get; } = [];
+    public List<(Fence Fence, MessageKeys? Keys)> Acknowledged { get; } = [];
+
+    /// <summary>Waiting messages that go, if they still wait.</summary>
+    public List<string> Removed { get; } = [];
+
+    /// <summary>Groups whose next message is let go if there is a place for it.</summary>
+    public List<MessageGroup> Unblocked { get; } = [];
 
     /// <summary>The earliest time at which something written now expires; <see cref="long.MaxValue"/> for none.</summary>
     public long EarliestExpiry { get; set; } = long.MaxValue;

@@ -10,7 +10,7 @@ internal sealed class GroupAttempt(Group group, GroupReads reads)
     public GroupEffects Effects { get; private set; } = new();
 
     /// <summary>Whether every member is a write that was refused or failed: then there is nothing to commit, and no version is taken.</summary>
-    public bool IsVoid => group.Count == group.Writes.Count && _answers.TrueForAll(static a => a.Error is not null || a.Refused is not null);
+    public bool IsVoid => group.Count == group.Writes.Count && _answers.TrueForAll(static a => a.Error is not null || a.Refused);
 
     public void Evaluate()
     {
@@ -23,7 +23,7 @@ internal sealed class GroupAttempt(Group group, GroupReads reads)
             }
             catch (KvException error)
             {
-                _answers.Add(new Answer(null, error));
+                _answers.Add(new Answer(default, error));
             }
         }
 
@@ -45,8 +45,7 @@ internal sealed class GroupAttempt(Group group, GroupReads reads)
             }
             else
             {
-                group.Writes[i].Complete(
-                    _answers[i].Refused is { } refused ? new AtomicOutcome(0, refused) : new AtomicOutcome(Reads.LastVersion - Back(i), []));
+                group.Writes[i].Complete(_answers[i].Refused ? _answers[i].Outcome : _answers[i].Outcome with { Version = Reads.LastVersion - Back(i) });
             }
         }
 
@@ -58,6 +57,11 @@ internal sealed class GroupAttempt(Group group, GroupReads reads)
         foreach (var requeue in group.Requeues)
         {
             requeue.Complete(!certain || Reads.Released.Contains(requeue.Fence));
+        }
+
+        foreach (var update in group.Updates)
+        {
+            update.Complete(!certain || Reads.Updated.Contains(update));
         }
 
         foreach (var claim in group.Claims)
@@ -75,7 +79,7 @@ internal sealed class GroupAttempt(Group group, GroupReads reads)
             {
                 group.Writes[i].Fail(error);
             }
-            else if (_answers[i].Refused is not null)
+            else if (_answers[i].Refused)
             {
                 // It wrote nothing either way; what refused it may be an earlier write of this very group.
                 group.Writes[i].Fail(new KvException(
@@ -95,5 +99,8 @@ internal sealed class GroupAttempt(Group group, GroupReads reads)
 
     private int Back(int index) => group.Writes.Count - 1 - index;
 
-    private readonly record struct Answer(IReadOnlyList<(int Index, long? Present)>? Refused, KvException? Error);
+    private readonly record struct Answer(AtomicOutcome Outcome, KvException? Error)
+    {
+        public bool Refused => Error is null && Outcome.FailedChecks.Count > 0;
+    }
 }

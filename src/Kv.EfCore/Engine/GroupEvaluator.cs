@@ -16,6 +16,8 @@ internal sealed class GroupEvaluator(GroupReads reads)
     private readonly Dictionary<byte[], Cell> _cells = new(KeyComparer.Instance);
     private readonly Dictionary<byte[], Cell> _pending = new(KeyComparer.Instance);
     private readonly List<(byte[] Start, byte[] End)> _pendingRanges = [];
+    private readonly List<(NewMessage Message, long Back)> _pendingMessages = [];
+    private readonly List<string> _pendingRemovals = [];
     private readonly GroupEffects _effects = new();
 
     private enum Effect
@@ -30,9 +32,9 @@ internal sealed class GroupEvaluator(GroupReads reads)
     /// <param name="write">The write; writes are evaluated in the order of their versions.</param>
     /// <param name="version">Its version, or 0 if the group reads nothing and so does not need it.</param>
     /// <param name="back">How many versions of the group come after it.</param>
-    /// <returns>The checks that refuse it, or null when it takes effect.</returns>
-    /// <exception cref="KvException">A mutation cannot be done, or the acknowledged message is not held any more.</exception>
-    public IReadOnlyList<(int Index, long? Present)>? Evaluate(AtomicWrite write, long version, long back)
+    /// <returns>The outcome, whose version is the caller's to say; if checks refuse it, those.</returns>
+    /// <exception cref="KvException">A mutation cannot be done, or the message that it ends is not there any more.</exception>
+    public AtomicOutcome Evaluate(AtomicWrite write, long version, long back)
     {
         if (write.Acknowledges is { } fence && !reads.Held.Remove(fence))
         {
@@ -41,18 +43,33 @@ internal sealed class GroupEvaluator(GroupReads reads)
                 $"The message {fence.Id} is not held by this worker any more: its lease ran out, and others may be handling it. Nothing was written; stop handling it.");
         }
 
+        var outcome = new AtomicOutcome(0, []);
         try
         {
+            if (write.Removes is { } waiting && !reads.Waiting.Remove(waiting))
+            {
+                throw new KvException(
+                    KvError.NotFound, $"The message {waiting} does not wait in the queue any more: it is being handled, or it is done. Nothing was written.");
+            }
+
             if (FailedChecks(write) is { } failed)
             {
                 Restore(write);
-                return failed;
+                return outcome with { FailedChecks = failed };
             }
 
             foreach (var mutation in write.Mutations)
             {
                 Apply(mutation, version, back);
             }
+
+            if (write.Ends is { Unique: { } unique } ends)
+            {
+                LetGo(unique, write.Acknowledges?.Id ?? write.Removes!, ends.UniqueUntil, version, back);
+            }
+
+            outcome = outcome with { Wait = TakeTurns(write.Rates, version, back) };
+            outcome = outcome with { Kept = Enqueue(write.Messages, version, back) };
         }
         catch
         {
@@ -64,13 +81,18 @@ internal sealed class GroupEvaluator(GroupReads reads)
             Merge();
         }
 
-        _effects.Messages.AddRange(write.Messages);
         if (write.Acknowledges is { } acknowledged)
         {
-            _effects.Acknowledged.Add(acknowledged);
+            _effects.Acknowledged.Add((acknowledged, write.Ends));
         }
 
-        return null;
+        if (write.Removes is { } removed)
+        {
+            _effects.Removed.Add(removed);
+        }
+
+        _effects.Unblocked.AddRange(write.Unblocks);
+        return outcome;
     }
 
     /// <summary>What the group changes in all.</summary>
@@ -107,10 +129,99 @@ internal sealed class GroupEvaluator(GroupReads reads)
     {
         _pending.Clear();
         _pendingRanges.Clear();
+        _pendingMessages.Clear();
+        _pendingRemovals.Clear();
         if (write.Acknowledges is { } fence)
         {
             reads.Held.Add(fence);
         }
+
+        if (write.Removes is { } waiting)
+        {
+            reads.Waiting.Add(waiting);
+        }
+    }
+
+    /// <summary>Puts messages in. Of those with a unique key only what the key allows: the key notes who has it.</summary>
+    /// <returns>The ids of the messages that are in the queue then, if they are not those that came.</returns>
+    private List<string>? Enqueue(List<NewMessage> messages, long version, long back)
+    {
+        List<string>? ids = null;
+        for (var i = 0; i < messages.Count; i++)
+        {
+            var message = messages[i];
+            if (message.UniqueKey is not null)
+            {
+                var key = QueueKeys.Unique(message.Topic, message.UniqueKey);
+                if (Find(key) is { Live: true, Value: { } holder })
+                {
+                    var present = Encoding.ASCII.GetString(holder);
+                    switch (message.IfDuplicate)
+                    {
+                        case KvDuplicate.Refuse:
+                            throw new KvException(
+                                KvError.Duplicate,
+                                $"The topic '{message.Topic}' has a message with the unique key '{message.UniqueKey}' already: {present}. Nothing was written; wait for it, cancel it, or ask to keep or replace it.");
+                        case KvDuplicate.Keep:
+                            ids ??= messages.ConvertAll(static m => m.Id);
+                            ids[i] = present;
+                            continue;
+                        default:
+                            // One of this group is not in the tables yet.
+                            _pendingMessages.RemoveAll(m => m.Message.Id == present);
+                            _pendingRemovals.Add(present);
+                            break;
+                    }
+                }
+
+                Put(key, Encoding.ASCII.GetBytes(message.Id), (int)KvEncoding.Bytes, expiresAt: -1, version, back);
+            }
+
+            _pendingMessages.Add((message, back));
+        }
+
+        return ids;
+    }
+
+    /// <summary>A message that had a unique key ends: the key is free, unless it is another's by now, or is to stay taken for a time.</summary>
+    private void LetGo(byte[] key, string id, long until, long version, long back)
+    {
+        if (Find(key) is not { Live: true, Value: { } holder } || !holder.AsSpan().SequenceEqual(Encoding.ASCII.GetBytes(id)))
+        {
+            return;
+        }
+
+        if (until > reads.Now)
+        {
+            Put(key, holder, (int)KvEncoding.Bytes, until, version, back);
+        }
+        else
+        {
+            _pending[key] = new Cell { Effect = Effect.Delete };
+        }
+    }
+
+    /// <summary>Takes a turn of each rate; or, where one has none to give, only a place in its line, so that no turn is used up for nothing.</summary>
+    /// <returns>How long to wait, in milliseconds.</returns>
+    private long TakeTurns(IReadOnlyList<RateRequest> rates, long version, long back)
+    {
+        var taken = rates.Select(rate =>
+        {
+            var stored = Find(rate.Key) is { Live: true, Value: { } bytes } ? RateBucket.Read(bytes) : default;
+            var (wait, after) = stored.Take(reads.Now * 1000, rate.Rule, rate.HasTime);
+            return (rate.Key, Wait: wait, After: after);
+        }).ToList();
+        var longest = taken.Count == 0 ? 0 : taken.Max(static t => t.Wait);
+        foreach (var (key, wait, after) in taken)
+        {
+            if (longest == 0 || wait > 0)
+            {
+                // A bucket that is full says nothing that its absence would not.
+                Put(key, after.Write(), (int)KvEncoding.Bytes, (after.EndsAt / 1000) + 1000, version, back);
+            }
+        }
+
+        return longest;
     }
 
     private List<(int Index, long? Present)>? FailedChecks(AtomicWrite write)
@@ -135,10 +246,10 @@ internal sealed class GroupEvaluator(GroupReads reads)
         switch (mutation.Kind)
         {
             case MutationKind.Set:
-                Put(mutation.Key, mutation.Value, mutation.Encoding, expiresAt);
+                Put(mutation.Key, mutation.Value, mutation.Encoding, expiresAt, version, back);
                 break;
             case MutationKind.SetVersionstamped:
-                Put(WithVersionstamp(mutation.Key, version), mutation.Value, mutation.Encoding, expiresAt);
+                Put(WithVersionstamp(mutation.Key, version), mutation.Value, mutation.Encoding, expiresAt, version, back);
                 break;
             case MutationKind.Delete:
                 _pending[mutation.Key] = new Cell { Effect = Effect.Delete };
@@ -174,17 +285,6 @@ internal sealed class GroupEvaluator(GroupReads reads)
                 break;
         }
 
-        void Put(byte[] key, byte[] value, int encoding, long expires) => _pending[key] = new Cell
-        {
-            Live = expires < 0 || expires > reads.Now,
-            Version = version,
-            Back = back,
-            Value = value,
-            Encoding = encoding,
-            ExpiresAt = expires,
-            Effect = Effect.Put,
-        };
-
         void Count(in Mutation counter)
         {
             var cell = Find(counter.Key);
@@ -202,9 +302,20 @@ internal sealed class GroupEvaluator(GroupReads reads)
             BinaryPrimitives.WriteUInt64LittleEndian(value, result);
 
             // A counter keeps the expiry that it has: adding to it must not make it live for ever.
-            Put(counter.Key, value, (int)KvEncoding.UInt64, cell.Live ? cell.ExpiresAt : -1);
+            Put(counter.Key, value, (int)KvEncoding.UInt64, cell.Live ? cell.ExpiresAt : -1, version, back);
         }
     }
+
+    private void Put(byte[] key, byte[] value, int encoding, long expiresAt, long version, long back) => _pending[key] = new Cell
+    {
+        Live = expiresAt < 0 || expiresAt > reads.Now,
+        Version = version,
+        Back = back,
+        Value = value,
+        Encoding = encoding,
+        ExpiresAt = expiresAt,
+        Effect = Effect.Put,
+    };
 
     private static ulong Counter(in Mutation mutation, Cell cell)
     {
@@ -284,7 +395,7 @@ internal sealed class GroupEvaluator(GroupReads reads)
                 Version = row.Version,
                 Encoding = row.Encoding,
                 ExpiresAt = row.ExpiresAt,
-                Value = row.Counter,
+                Value = row.Value,
             }
             : default;
     }
@@ -303,8 +414,17 @@ internal sealed class GroupEvaluator(GroupReads reads)
             _cells[key] = cell;
         }
 
+        foreach (var id in _pendingRemovals)
+        {
+            _effects.Messages.RemoveAll(m => m.Message.Id == id);
+        }
+
+        _effects.Removed.AddRange(_pendingRemovals);
+        _effects.Messages.AddRange(_pendingMessages);
         _pending.Clear();
         _pendingRanges.Clear();
+        _pendingMessages.Clear();
+        _pendingRemovals.Clear();
     }
 
     private static void DeleteRange(Dictionary<byte[], Cell> cells, byte[] start, byte[] end)

@@ -91,6 +91,24 @@ internal abstract class GroupWriter(Session session, FailPoints failPoints) : IA
                 (keys ??= new(KeyComparer.Instance)).Add(check.Key);
             }
 
+            foreach (var message in work.Write.Messages)
+            {
+                if (message.UniqueKey is not null)
+                {
+                    (keys ??= new(KeyComparer.Instance)).Add(QueueKeys.Unique(message.Topic, message.UniqueKey));
+                }
+            }
+
+            if (work.Write.Ends?.Unique is { } unique)
+            {
+                (keys ??= new(KeyComparer.Instance)).Add(unique);
+            }
+
+            foreach (var rate in work.Write.Rates)
+            {
+                (keys ??= new(KeyComparer.Instance)).Add(rate.Key);
+            }
+
             foreach (var mutation in work.Write.Mutations)
             {
                 if (mutation.Kind is not (MutationKind.Set or MutationKind.SetVersionstamped or MutationKind.Delete or MutationKind.DeleteRange))
@@ -106,19 +124,35 @@ internal abstract class GroupWriter(Session session, FailPoints failPoints) : IA
     protected static List<Fence> FencesToCheck(Group group) =>
         [.. group.Writes.Where(static w => w.Write.Acknowledges is not null).Select(static w => w.Write.Acknowledges!.Value).Distinct()];
 
-    /// <summary>Reads the columns of a message, which start at <paramref name="first"/>.</summary>
-    protected static ClaimedMessage ReadMessage(DbDataReader reader, int first, string owner, long claim, int crashes) => new(
-        new Fence(reader.GetString(first), owner, claim),
-        reader.GetFieldValue<byte[]>(first + 1),
-        reader.GetInt32(first + 6),
-        reader.GetString(first + 4),
-        reader.GetString(first + 5),
-        reader.GetString(first + 2),
-        ReadText(reader, first + 3),
-        reader.GetInt32(first + 7),
-        crashes,
-        reader.GetInt64(first + 10),
-        reader.IsDBNull(first + 11) ? null : reader.GetString(first + 11));
+    protected static IReadOnlyList<string> WaitingToCheck(Group group) =>
+        [.. group.Writes.Where(static w => w.Write.Removes is not null).Select(static w => w.Write.Removes!).Distinct(StringComparer.Ordinal)];
+
+    /// <summary>Reads a message that is being claimed.</summary>
+    protected static ClaimedMessage ReadMessage(DbDataReader reader, string owner) =>
+        new(new Fence(reader.GetString(0), owner, reader.GetInt64(21) + 1), reader.GetFieldValue<byte[]>(1), reader.GetInt32(5), reader.GetString(3), reader.GetString(4))
+        {
+            Undelivered = ReadText(reader, 2),
+            EnqueuedAt = reader.GetInt64(6),
+            Trace = ReadNullable(reader, 7),
+            Priority = reader.GetInt32(8),
+            GroupKey = ReadNullable(reader, 9),
+            GroupLimit = reader.GetInt32(10),
+            RateKey = ReadNullable(reader, 11),
+            UniqueKey = ReadNullable(reader, 12),
+            UniqueUntil = reader.GetInt64(13),
+            TopicRetries = reader.GetInt32(14) != 0,
+            IsCancelled = reader.GetInt32(15) != 0,
+            Checkpoint = reader.IsDBNull(16) ? null : reader.GetFieldValue<byte[]>(16),
+            CheckpointEncoding = reader.GetInt32(17),
+            Backoff = reader.GetString(18),
+            Attempt = reader.GetInt32(19),
+            Crashes = reader.GetInt32(20),
+            RateTurn = reader.GetInt64(22),
+            FirstError = ReadNullable(reader, 23),
+            LastError = ReadNullable(reader, 24),
+        };
+
+    private static string? ReadNullable(DbDataReader reader, int column) => reader.IsDBNull(column) ? null : reader.GetString(column);
 
     // The column is declared BLOB and holds TEXT in Deno's files; other programs have been seen to write a BLOB.
     private static string ReadText(DbDataReader reader, int column) =>

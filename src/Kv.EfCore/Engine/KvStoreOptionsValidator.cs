@@ -28,6 +28,11 @@ internal sealed class KvStoreOptionsValidator : IValidateOptions<KvStoreOptions>
             failures.Add($"KvStoreOptions.Durability is {options.Durability}; use Full or Relaxed.");
         }
 
+        if (options.DeadLetterPrefix is not { Count: > 0 })
+        {
+            failures.Add("KvStoreOptions.DeadLetterPrefix is empty; give it at least one part, such as [\"dead_letters\"].");
+        }
+
         return failures.Count == 0 ? ValidateOptionsResult.Success : ValidateOptionsResult.Fail(failures);
 
         void AtLeast(int value, int least, string option, string why = "")

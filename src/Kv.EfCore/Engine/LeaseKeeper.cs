@@ -9,21 +9,21 @@ namespace Kv.Engine;
 internal sealed class LeaseKeeper(Session session, KvDialect dialect, StoreClock clock, WriteTurn? turn) : IDisposable
 {
     /// <summary>Extends the leases of held messages.</summary>
-    /// <returns>Those that are still held.</returns>
+    /// <returns>Those that are still held, and of each whether it is to be cancelled.</returns>
     /// <exception cref="DbException">The database is away or locked (<see cref="IsBusy"/>): nothing was extended.</exception>
-    public HashSet<Fence> Extend(IReadOnlyCollection<Fence> fences, string owner, TimeSpan lease)
+    public Dictionary<Fence, bool> Extend(IReadOnlyCollection<(Fence Fence, TimeSpan Lease)> messages, string owner)
     {
-        HashSet<Fence> held = [];
-        var extend = session.Statement(dialect.Sql.Extend(clock.ServerJudgesQueues)).Set("@now", clock.Now)
-            .Set("@lease", (long)lease.TotalMilliseconds).Set("@owner", owner);
+        Dictionary<Fence, bool> held = [];
+        var extend = session.Statement(dialect.Sql.Extend(clock.ServerJudgesQueues)).Set("@now", clock.Now).Set("@owner", owner);
         if (dialect.Sql.Arrays)
         {
-            Read(extend.Set("@ids", fences.Select(static f => f.Id).ToArray()).Set("@claims", fences.Select(static f => f.Claim).ToArray()));
+            Read(extend.Set("@ids", messages.Select(static m => m.Fence.Id).ToArray()).Set("@claims", messages.Select(static m => m.Fence.Claim).ToArray())
+                .Set("@leases", messages.Select(static m => (long)m.Lease.TotalMilliseconds).ToArray()));
             return held;
         }
 
         // Who has the turn may himself be waiting for another process: after a while it is tried without.
-        var entered = turn?.TryEnter(lease / 6) ?? false;
+        var entered = turn?.TryEnter(messages.Min(static m => m.Lease) / 6) ?? false;
         try
         {
             ExtendEach();
@@ -43,9 +43,9 @@ internal sealed class LeaseKeeper(Session session, KvDialect dialect, StoreClock
             try
             {
                 extend.Set("@now", clock.Now);
-                foreach (var fence in fences)
+                foreach (var (fence, lease) in messages)
                 {
-                    Read(extend.Set("@id", fence.Id).Set("@claim", fence.Claim));
+                    Read(extend.Set("@id", fence.Id).Set("@claim", fence.Claim).Set("@lease", (long)lease.TotalMilliseconds));
                 }
 
                 Execute(KvSql.Commit);
@@ -62,7 +62,7 @@ internal sealed class LeaseKeeper(Session session, KvDialect dialect, StoreClock
             using var reader = statement.Read();
             while (reader.Read())
             {
-                held.Add(new Fence(reader.GetString(0), owner, reader.GetInt64(1)));
+                held.Add(new Fence(reader.GetString(0), owner, reader.GetInt64(1)), reader.GetInt32(2) != 0);
             }
         }
     }

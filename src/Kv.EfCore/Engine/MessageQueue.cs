@@ -11,7 +11,7 @@ internal sealed class MessageQueue(
         remove => signals.MessagesQueued -= value;
     }
 
-    /// <summary>Somebody, in this process or another, asked for running messages to be cancelled. It may come without a cause: look before writing.</summary>
+    /// <summary>Somebody, in this process or another that is heard of, asked for a message that is held to be cancelled.</summary>
     public event Action CancelRequested
     {
         add => signals.CancelRequested += value;
@@ -36,29 +36,70 @@ internal sealed class MessageQueue(
     /// <summary>Hears of commits of other processes until the result is disposed of.</summary>
     public IDisposable Listen() => listener.Listen(watches: false);
 
-    /// <summary>Takes up to <paramref name="limit"/> due messages, oldest first within a topic.</summary>
-    public ValueTask<IReadOnlyList<ClaimedMessage>> ClaimAsync(
-        IReadOnlyList<string> topics, int limit, string owner, TimeSpan lease, bool recover, CancellationToken cancellationToken) =>
-        pipeline.SubmitAsync(new ClaimWork(topics, limit, owner, lease, recover), cancellationToken);
+    /// <summary>Takes due messages, by priority and then oldest first within a topic.</summary>
+    public ValueTask<IReadOnlyList<ClaimedMessage>> ClaimAsync(ClaimWork claim, CancellationToken cancellationToken) =>
+        pipeline.SubmitAsync(claim, cancellationToken);
 
     /// <summary>Removes a handled message.</summary>
     /// <returns>Whether it was still held; if not, others have it or had it.</returns>
-    public ValueTask<bool> CompleteAsync(Fence fence, CancellationToken cancellationToken) =>
-        pipeline.SubmitAsync(new CompleteWork(fence), cancellationToken);
+    public async ValueTask<bool> CompleteAsync(ClaimedMessage message, CancellationToken cancellationToken)
+    {
+        if (message.Keys is not { } keys)
+        {
+            return await pipeline.SubmitAsync(new CompleteWork(message.Fence), cancellationToken).ConfigureAwait(false);
+        }
 
-    /// <summary>Puts a message back, due after a delay, with what is left of its schedule.</summary>
+        try
+        {
+            await CommitAsync(new AtomicWrite { Acknowledges = message.Fence, Ends = keys }, cancellationToken).ConfigureAwait(false);
+            return true;
+        }
+        catch (KvException error) when (error.Kind == KvError.LeaseLost)
+        {
+            return false;
+        }
+    }
+
+    /// <summary>Puts a message back.</summary>
     /// <returns>Whether it was still held.</returns>
-    public ValueTask<bool> RequeueAsync(Fence fence, TimeSpan delay, string backoff, int attempt, CancellationToken cancellationToken) =>
-        pipeline.SubmitAsync(new RequeueWork(fence, delay, backoff, attempt), cancellationToken);
+    public ValueTask<bool> RequeueAsync(RequeueWork requeue, CancellationToken cancellationToken) => pipeline.SubmitAsync(requeue, cancellationToken);
 
     /// <summary>Commits a write that acknowledges the message.</summary>
     /// <exception cref="KvException">The message is not held any more (<see cref="KvError.LeaseLost"/>): nothing is written.</exception>
     public ValueTask<AtomicOutcome> CommitAsync(AtomicWrite write, CancellationToken cancellationToken) =>
         pipeline.SubmitAsync(new AtomicWork(write), cancellationToken);
 
-    /// <summary>Milliseconds until the next message of some topics is due, and until the next lease lapses.</summary>
-    public ValueTask<(long? Due, long? Lapse)> NextDueAsync(IReadOnlyList<string> topics, CancellationToken cancellationToken) =>
+    /// <summary>Notes what the handler of a held message says of it.</summary>
+    /// <returns>Whether it was still held.</returns>
+    public ValueTask<bool> ReportAsync(Fence fence, double? progress, string? note, CancellationToken cancellationToken) => pipeline.SubmitAsync(
+        new UpdateWork(KvSql.Report, [("@id", fence.Id), ("@owner", fence.Owner), ("@claim", fence.Claim), ("@progress", progress), ("@note", note)]), cancellationToken);
+
+    /// <summary>Keeps a value for the next attempt.</summary>
+    /// <returns>Whether the message was still held.</returns>
+    public ValueTask<bool> SaveCheckpointAsync(Fence fence, byte[] data, int encoding, CancellationToken cancellationToken) => pipeline.SubmitAsync(
+        new UpdateWork(KvSql.SaveCheckpoint, [("@id", fence.Id), ("@owner", fence.Owner), ("@claim", fence.Claim), ("@data", data), ("@encoding", encoding)]), cancellationToken);
+
+    /// <summary>Milliseconds until the next message of some topics is due, until one is due that looks for a place then, and until the next lease lapses.</summary>
+    public ValueTask<(long? Due, long? Deferred, long? Lapse)> NextDueAsync(IReadOnlyList<TopicClaim> topics, CancellationToken cancellationToken) =>
         reader.NextDueAsync(topics, cancellationToken);
+
+    /// <summary>Lets groups go on that wait for nobody, since the message that had their place was deleted by hand.</summary>
+    /// <param name="after">For each topic the group after which to look.</param>
+    /// <param name="limit">How many groups to look at, of each topic.</param>
+    /// <param name="cancellationToken">Gives up.</param>
+    /// <returns>Which groups were found, and for each topic the one after which to look next.</returns>
+    public async ValueTask<(IReadOnlyList<MessageGroup> Found, IReadOnlyList<MessageGroup> After)> RepairAsync(
+        IReadOnlyList<MessageGroup> after, int limit, CancellationToken cancellationToken)
+    {
+        // Found without a lock; whether there is a place is looked at again under the version row.
+        var (stranded, last) = await reader.StrandedAsync(after, limit, cancellationToken).ConfigureAwait(false);
+        if (stranded.Count > 0)
+        {
+            await CommitAsync(new AtomicWrite { Unblocks = stranded }, cancellationToken).ConfigureAwait(false);
+        }
+
+        return (stranded, last);
+    }
 
     /// <summary>Opens a session that does nothing but keep leases alive. It blocks the calling thread.</summary>
     public LeaseKeeper OpenLeaseKeeper() => new(sessions.Open(SessionRole.Heartbeat), dialect, clock, turn);

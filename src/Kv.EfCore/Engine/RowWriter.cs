@@ -5,7 +5,7 @@ namespace Kv.Engine;
 /// <summary>Runs groups with a statement a row, for a database that lives in the process.</summary>
 internal sealed class RowWriter(Session session, KvDialect dialect, StoreClock clock, TimeSpan budget, FailPoints failPoints) : GroupWriter(session, failPoints)
 {
-    private const int LapsedAtOnce = 1000;
+    private const int ManyAtOnce = 1000;
     private long _now;
 
     public override async ValueTask<GroupReads> BeginAsync(Group group, CommitMark mark, CancellationToken cancellationToken)
@@ -33,6 +33,14 @@ internal sealed class RowWriter(Session session, KvDialect dialect, StoreClock c
         foreach (var requeue in group.Requeues)
         {
             await RequeueAsync(requeue, reads, cancellationToken).ConfigureAwait(false);
+        }
+
+        foreach (var update in group.Updates)
+        {
+            if (await Fill(Session.Statement(update.Text), update).ScalarAsync(cancellationToken).ConfigureAwait(false) is not null)
+            {
+                reads.Updated.Add(update);
+            }
         }
 
         foreach (var claim in group.Claims)
@@ -67,16 +75,33 @@ internal sealed class RowWriter(Session session, KvDialect dialect, StoreClock c
                 .Set("@version", reads.LastVersion - put.Back).Set("@expires", put.ExpiresAt).ExecuteAsync(default).ConfigureAwait(false);
         }
 
-        foreach (var message in effects.Messages)
+        // Places that are left first: who comes then may find one.
+        foreach (var (fence, keys) in effects.Acknowledged)
+        {
+            if (await FencedAsync(KvSql.Complete, fence, default).ConfigureAwait(false) && keys?.Group is { } group)
+            {
+                await UnblockAsync(keys.Topic, group).ConfigureAwait(false);
+            }
+        }
+
+        foreach (var id in effects.Removed)
+        {
+            await RemoveAsync(id).ConfigureAwait(false);
+        }
+
+        foreach (var group in effects.Unblocked)
+        {
+            await UnblockAsync(group.Topic, group.Key).ConfigureAwait(false);
+        }
+
+        foreach (var (message, back) in effects.Messages)
         {
             await Session.Statement(KvSql.Enqueue).Set("@now", _now).Set("@delay", message.Delay).Set("@id", message.Id).Set("@data", message.Data)
                 .Set("@backoff", message.Backoff).Set("@undelivered", message.Undelivered).Set("@topic", message.Topic).Set("@type", message.Type)
-                .Set("@encoding", message.Encoding).Set("@trace", message.Trace).ExecuteAsync(default).ConfigureAwait(false);
-        }
-
-        foreach (var fence in effects.Acknowledged)
-        {
-            await FencedAsync(KvSql.Complete, fence, default).ConfigureAwait(false);
+                .Set("@encoding", message.Encoding).Set("@trace", message.Trace).Set("@priority", message.Priority).Set("@group", message.GroupKey)
+                .Set("@grouplimit", message.GroupLimit).Set("@rate", message.RateKey).Set("@unique", message.UniqueKey)
+                .Set("@uniqueuntil", message.UniqueFor > 0 ? _now + message.UniqueFor : 0).Set("@topicretries", message.TopicRetries ? 1 : 0)
+                .Set("@version", reads.LastVersion - back).ExecuteAsync(default).ConfigureAwait(false);
         }
 
         if (IsNested)
@@ -160,12 +185,41 @@ internal sealed class RowWriter(Session session, KvDialect dialect, StoreClock c
                 reads.Held.Add(fence);
             }
         }
+
+        foreach (var id in WaitingToCheck(group))
+        {
+            if (await Session.Statement(KvSql.Waiting).Set("@id", id).ScalarAsync(cancellationToken).ConfigureAwait(false) is not null)
+            {
+                reads.Waiting.Add(id);
+            }
+        }
     }
+
+    private async ValueTask RemoveAsync(string id)
+    {
+        string? topic = null, group = null;
+        var reader = await Session.Statement(KvSql.Remove).Set("@id", id).ReadAsync(default).ConfigureAwait(false);
+        await using (reader.ConfigureAwait(false))
+        {
+            if (await reader.ReadAsync(default).ConfigureAwait(false))
+            {
+                (topic, group) = (reader.GetString(0), reader.IsDBNull(1) ? null : reader.GetString(1));
+            }
+        }
+
+        if (group is not null)
+        {
+            await UnblockAsync(topic!, group).ConfigureAwait(false);
+        }
+    }
+
+    private async ValueTask UnblockAsync(string topic, string group) =>
+        await Session.Statement(KvSql.Unblock).Set("@topic", topic).Set("@group", group).ExecuteAsync(default).ConfigureAwait(false);
 
     private async ValueTask RequeueAsync(RequeueWork requeue, GroupReads reads, CancellationToken cancellationToken)
     {
         var copied = await Fenced(KvSql.CopyToQueue, requeue.Fence).Set("@now", _now).Set("@delay", requeue.Delay)
-            .Set("@backoff", requeue.Backoff).Set("@attempt", requeue.Attempt).ExecuteAsync(cancellationToken).ConfigureAwait(false);
+            .Set("@backoff", requeue.Backoff).Set("@attempt", requeue.Attempt).Set("@turn", requeue.Turn).Set("@error", requeue.Error).ExecuteAsync(cancellationToken).ConfigureAwait(false);
         if (copied > 0)
         {
             await FencedAsync(KvSql.Complete, requeue.Fence, cancellationToken).ConfigureAwait(false);
@@ -177,54 +231,71 @@ internal sealed class RowWriter(Session session, KvDialect dialect, StoreClock c
     {
         if (claim.Recover)
         {
-            var lapsed = Session.Statement(KvSql.TakeLapsed).Set("@now", _now).Set("@limit", LapsedAtOnce);
-            foreach (var message in await TakeAsync(lapsed, "", claims: 0, crashes: 1, cancellationToken).ConfigureAwait(false))
+            reads.Recovered += await Lapsed(KvSql.PutLapsedBack).ExecuteAsync(cancellationToken).ConfigureAwait(false);
+            await Lapsed(KvSql.DeleteLapsed).ExecuteAsync(cancellationToken).ConfigureAwait(false);
+        }
+
+        if (claim.Admit)
+        {
+            foreach (var topic in claim.Topics)
             {
-                await Fill(KvSql.PutBack, message).Set("@now", _now).ExecuteAsync(cancellationToken).ConfigureAwait(false);
-                reads.Recovered++;
+                await Session.Statement(KvSql.Admit(serverClock: false)).Set("@topic", topic.Topic).Set("@now", _now).Set("@limit", ManyAtOnce)
+                    .ExecuteAsync(cancellationToken).ConfigureAwait(false);
             }
         }
 
         var claimed = new List<ClaimedMessage>();
         foreach (var topic in claim.Topics)
         {
-            if (claimed.Count < claim.Limit)
-            {
-                var due = Session.Statement(KvSql.TakeDue).Set("@topic", topic).Set("@now", _now).Set("@limit", claim.Limit - claimed.Count);
-                claimed.AddRange(await TakeAsync(due, claim.Owner, claims: 1, crashes: 0, cancellationToken).ConfigureAwait(false));
-            }
-        }
-
-        foreach (var message in claimed)
-        {
-            await Fill(KvSql.Hold, message).Set("@now", _now).Set("@lease", claim.Lease).Set("@owner", message.Fence.Owner)
-                .ExecuteAsync(cancellationToken).ConfigureAwait(false);
+            await ClaimAsync(topic, Math.Min(topic.Room, claim.Limit - claimed.Count), claim.Owner, claimed, cancellationToken).ConfigureAwait(false);
         }
 
         reads.Claimed.Add(claim, claimed);
+
+        Statement Lapsed(string text) => Session.Statement(text).Set("@now", _now).Set("@limit", ManyAtOnce);
     }
 
-    // RETURNING has no order, so what was taken is sorted here: by due time, then by id.
-    private static async ValueTask<IEnumerable<ClaimedMessage>> TakeAsync(
-        Statement statement, string owner, int claims, int crashes, CancellationToken cancellationToken)
+    private async ValueTask ClaimAsync(TopicClaim topic, int room, string owner, List<ClaimedMessage> claimed, CancellationToken cancellationToken)
     {
-        List<(long At, ClaimedMessage Message)> taken = [];
-        var reader = await statement.ReadAsync(cancellationToken).ConfigureAwait(false);
-        await using (reader.ConfigureAwait(false))
+        long above = int.MinValue;
+        while (room > 0 && await NextPriorityAsync().ConfigureAwait(false) is { } priority)
         {
-            while (await reader.ReadAsync(cancellationToken).ConfigureAwait(false))
+            var before = claimed.Count;
+            var reader = await OfDue(KvSql.Due).ReadAsync(cancellationToken).ConfigureAwait(false);
+            await using (reader.ConfigureAwait(false))
             {
-                taken.Add((reader.GetInt64(0), ReadMessage(reader, 1, owner, reader.GetInt64(10) + claims, reader.GetInt32(9) + crashes)));
+                while (await reader.ReadAsync(cancellationToken).ConfigureAwait(false))
+                {
+                    claimed.Add(ReadMessage(reader, owner));
+                }
             }
+
+            if (claimed.Count > before)
+            {
+                await OfDue(KvSql.HoldDue).Set("@lease", topic.LeaseMilliseconds).Set("@owner", owner).ExecuteAsync(cancellationToken).ConfigureAwait(false);
+                await OfDue(KvSql.DeleteDue).ExecuteAsync(cancellationToken).ConfigureAwait(false);
+            }
+
+            room -= claimed.Count - before;
+            above = priority;
+
+            Statement OfDue(string text) =>
+                Session.Statement(text).Set("@topic", topic.Topic).Set("@priority", priority).Set("@now", _now).Set("@limit", room);
         }
 
-        return taken.OrderBy(static t => t.At).ThenBy(static t => t.Message.Fence.Id, StringComparer.Ordinal).Select(static t => t.Message);
+        async ValueTask<long?> NextPriorityAsync() => await Session.Statement(KvSql.NextPriority)
+            .Set("@topic", topic.Topic).Set("@above", above).Set("@pause", topic.Pause).Set("@now", _now).ScalarAsync(cancellationToken).ConfigureAwait(false) as long?;
     }
 
-    private Statement Fill(string text, ClaimedMessage message) => Session.Statement(text)
-        .Set("@id", message.Fence.Id).Set("@data", message.Data).Set("@backoff", message.Backoff).Set("@undelivered", message.Undelivered)
-        .Set("@topic", message.Topic).Set("@type", message.Type).Set("@encoding", message.Encoding).Set("@attempt", message.Attempt)
-        .Set("@crashes", message.Crashes).Set("@claim", message.Fence.Claim).Set("@enqueued", message.EnqueuedAt).Set("@trace", message.Trace);
+    private static Statement Fill(Statement statement, UpdateWork update)
+    {
+        foreach (var (name, value) in update.Values)
+        {
+            statement.Set(name, value);
+        }
+
+        return statement;
+    }
 
     private Statement Fenced(string text, Fence fence) =>
         Session.Statement(text).Set("@id", fence.Id).Set("@owner", fence.Owner).Set("@claim", fence.Claim);

@@ -7,9 +7,26 @@ namespace Kv.Engine;
 
 /// <summary>Reads rows that are alive now. Each call sees one snapshot.</summary>
 /// <remarks>A read that fails for reasons of the connection is safe to run again, so it is.</remarks>
-internal sealed class SnapshotReader(SessionPool pool, KvDialect dialect, StoreClock clock, KvStoreOptions options, ILogger logger)
+internal sealed class SnapshotReader
 {
-    public ValueTask<Row?> GetAsync(byte[] key, CancellationToken cancellationToken) =>
+    private readonly SessionPool _pool;
+    private readonly KvDialect _dialect;
+    private readonly StoreClock _clock;
+    private readonly KvStoreOptions _options;
+    private readonly ILogger _logger;
+    private readonly PointReads? _points;
+
+    public SnapshotReader(SessionPool pool, KvDialect dialect, StoreClock clock, KvStoreOptions options, ILogger logger)
+    {
+        (_pool, _dialect, _clock, _options, _logger) = (pool, dialect, clock, options, logger);
+
+        // Where the database lives in the process there is no round trip to share.
+        _points = dialect.Sql.Arrays ? new PointReads(key => GetAloneAsync(key, default), keys => GetManyAsync(keys, default)) : null;
+    }
+
+    public ValueTask<Row?> GetAsync(byte[] key, CancellationToken cancellationToken) => _points?.GetAsync(key, cancellationToken) ?? GetAloneAsync(key, cancellationToken);
+
+    private ValueTask<Row?> GetAloneAsync(byte[] key, CancellationToken cancellationToken) =>
         RunAsync((Reader: this, Key: key), static (session, arg, token) => GetAsync(session, arg.Key, arg.Reader.Now, token), cancellationToken);
 
     public ValueTask<bool> ExistsAsync(byte[] key, CancellationToken cancellationToken) =>
@@ -36,11 +53,11 @@ internal sealed class SnapshotReader(SessionPool pool, KvDialect dialect, StoreC
     /// <summary>Pages through a range in one snapshot, which holds a session and, on SQLite, keeps the log from being recycled, until the end.</summary>
     public async IAsyncEnumerable<List<Row>> ListSnapshotAsync(ListRange range, [EnumeratorCancellation] CancellationToken cancellationToken)
     {
-        var session = await pool.RentAsync(cancellationToken).ConfigureAwait(false);
+        var session = await _pool.RentAsync(cancellationToken).ConfigureAwait(false);
         var healthy = false;
         try
         {
-            await session.ExecuteAsync(dialect.Sql.BeginSnapshot, cancellationToken).ConfigureAwait(false);
+            await session.ExecuteAsync(_dialect.Sql.BeginSnapshot, cancellationToken).ConfigureAwait(false);
             var now = Now;
             while (true)
             {
@@ -63,7 +80,7 @@ internal sealed class SnapshotReader(SessionPool pool, KvDialect dialect, StoreC
         }
         finally
         {
-            await pool.ReturnAsync(session, healthy).ConfigureAwait(false);
+            await _pool.ReturnAsync(session, healthy).ConfigureAwait(false);
         }
     }
 
@@ -117,12 +134,17 @@ internal sealed class SnapshotReader(SessionPool pool, KvDialect dialect, StoreC
             cancellationToken);
 
     /// <summary>Milliseconds until the next message of some topics is due, and until the next lease lapses.</summary>
-    public ValueTask<(long? Due, long? Lapse)> NextDueAsync(IReadOnlyList<string> topics, CancellationToken cancellationToken) =>
+    public ValueTask<(long? Due, long? Deferred, long? Lapse)> NextDueAsync(IReadOnlyList<TopicClaim> topics, CancellationToken cancellationToken) =>
         RunAsync((Reader: this, Topics: topics), static (session, arg, token) => arg.Reader.NextDueAsync(session, arg.Topics, token), cancellationToken);
 
-    private long Now => clock.Now;
+    /// <summary>Groups of topics that wait for nobody, and for each topic the group after which to look next: an empty one for the first.</summary>
+    public ValueTask<(IReadOnlyList<MessageGroup> Stranded, IReadOnlyList<MessageGroup> After)> StrandedAsync(
+        IReadOnlyList<MessageGroup> after, int limit, CancellationToken cancellationToken) => RunAsync(
+        (Reader: this, After: after, Limit: limit), static (session, arg, token) => arg.Reader.StrandedAsync(session, arg.After, arg.Limit, token), cancellationToken);
 
-    private string BeginSnapshot => dialect.Sql.BeginSnapshot;
+    private long Now => _clock.Now;
+
+    private string BeginSnapshot => _dialect.Sql.BeginSnapshot;
 
     private static async ValueTask<Row?> GetAsync(Session session, byte[] key, long now, CancellationToken cancellationToken)
     {
@@ -137,7 +159,7 @@ internal sealed class SnapshotReader(SessionPool pool, KvDialect dialect, StoreC
 
     private async ValueTask<Row?[]> GetManyAsync(Session session, IReadOnlyList<byte[]> keys, CancellationToken cancellationToken)
     {
-        if (dialect.Sql.Arrays || keys.Count < 2)
+        if (_dialect.Sql.Arrays || keys.Count < 2)
         {
             return await ReadManyAsync(session, keys, cancellationToken).ConfigureAwait(false);
         }
@@ -151,7 +173,7 @@ internal sealed class SnapshotReader(SessionPool pool, KvDialect dialect, StoreC
     private async ValueTask<Row?[]> ReadManyAsync(Session session, IReadOnlyList<byte[]> keys, CancellationToken cancellationToken)
     {
         var (rows, now) = (new Row?[keys.Count], Now);
-        if (!dialect.Sql.Arrays)
+        if (!_dialect.Sql.Arrays)
         {
             for (var i = 0; i < rows.Length; i++)
             {
@@ -207,22 +229,76 @@ internal sealed class SnapshotReader(SessionPool pool, KvDialect dialect, StoreC
         return rows;
     }
 
-    private async ValueTask<(long? Due, long? Lapse)> NextDueAsync(Session session, IReadOnlyList<string> topics, CancellationToken cancellationToken)
+    private async ValueTask<(long? Due, long? Deferred, long? Lapse)> NextDueAsync(
+        Session session, IReadOnlyList<TopicClaim> topics, CancellationToken cancellationToken)
     {
-        var statement = session.Statement(dialect.Sql.NextDue(clock.ServerJudgesQueues)).Set("@now", Now);
-        (long? Due, long? Lapse) next = default;
-        foreach (var (name, value) in dialect.Sql.Arrays ? [("@topics", (object)topics.ToArray())] : topics.Select(static t => ("@topic", (object)t)))
+        var statement = session.Statement(_dialect.Sql.NextDue(_clock.ServerJudgesQueues)).Set("@now", Now);
+        if (_dialect.Sql.Arrays)
         {
-            var reader = await statement.Set(name, value).ReadAsync(cancellationToken).ConfigureAwait(false);
-            await using (reader.ConfigureAwait(false))
-            {
-                await reader.ReadAsync(cancellationToken).ConfigureAwait(false);
-                long? due = reader.IsDBNull(0) ? null : reader.GetInt64(0);
-                next = (due is null || next.Due < due ? next.Due : due, reader.IsDBNull(1) ? null : reader.GetInt64(1));
-            }
+            return await ReadAsync(statement.Set("@topics", topics.Select(static t => t.Topic).ToArray()).Set("@pauses", topics.Select(static t => t.Pause).ToArray()))
+                .ConfigureAwait(false);
+        }
+
+        (long? Due, long? Deferred, long? Lapse) next = default;
+        foreach (var topic in topics)
+        {
+            var (due, deferred, lapse) = await ReadAsync(statement.Set("@topic", topic.Topic).Set("@pause", topic.Pause)).ConfigureAwait(false);
+            next = (Earlier(next.Due, due), Earlier(next.Deferred, deferred), lapse);
         }
 
         return next;
+
+        async ValueTask<(long? Due, long? Deferred, long? Lapse)> ReadAsync(Statement of)
+        {
+            var reader = await of.ReadAsync(cancellationToken).ConfigureAwait(false);
+            await using (reader.ConfigureAwait(false))
+            {
+                await reader.ReadAsync(cancellationToken).ConfigureAwait(false);
+                return (At(0), At(1), At(2));
+            }
+
+            long? At(int column) => reader.IsDBNull(column) ? null : reader.GetInt64(column);
+        }
+
+        static long? Earlier(long? one, long? other) => one is null || other < one ? other ?? one : one;
+    }
+
+    private async ValueTask<(IReadOnlyList<MessageGroup> Stranded, IReadOnlyList<MessageGroup> After)> StrandedAsync(
+        Session session, IReadOnlyList<MessageGroup> after, int limit, CancellationToken cancellationToken)
+    {
+        List<(MessageGroup Group, bool IsStranded)> seen = [];
+        var statement = session.Statement(_dialect.Sql.Stranded).Set("@limit", limit);
+        if (_dialect.Sql.Arrays)
+        {
+            await ReadAsync(statement.Set("@topics", after.Select(static a => a.Topic).ToArray()).Set("@afters", after.Select(static a => a.Key).ToArray()), null)
+                .ConfigureAwait(false);
+        }
+        else
+        {
+            foreach (var (topic, key) in after)
+            {
+                await ReadAsync(statement.Set("@topic", topic).Set("@after", key), topic).ConfigureAwait(false);
+            }
+        }
+
+        // A topic that gave none that is well was looked through to its end.
+        var last = seen.Where(static s => !s.IsStranded).ToDictionary(static s => s.Group.Topic, static s => s.Group.Key, StringComparer.Ordinal);
+        return (
+            [.. seen.Where(static s => s.IsStranded).Select(static s => s.Group)],
+            [.. after.Select(a => new MessageGroup(a.Topic, last.GetValueOrDefault(a.Topic, "")))]);
+
+        async ValueTask ReadAsync(Statement of, string? topic)
+        {
+            var reader = await of.ReadAsync(cancellationToken).ConfigureAwait(false);
+            await using (reader.ConfigureAwait(false))
+            {
+                var first = topic is null ? 1 : 0;
+                while (await reader.ReadAsync(cancellationToken).ConfigureAwait(false))
+                {
+                    seen.Add((new MessageGroup(topic ?? reader.GetString(0), reader.GetString(first)), reader.GetInt32(first + 1) == 1));
+                }
+            }
+        }
     }
 
     private static Row ReadRow(DbDataReader reader, bool keysOnly) => keysOnly
@@ -239,25 +315,25 @@ internal sealed class SnapshotReader(SessionPool pool, KvDialect dialect, StoreC
             var healthy = false;
             try
             {
-                session = await pool.RentAsync(cancellationToken).ConfigureAwait(false);
+                session = await _pool.RentAsync(cancellationToken).ConfigureAwait(false);
                 var result = await read(session, argument, cancellationToken).ConfigureAwait(false);
                 healthy = true;
                 return result;
             }
-            catch (Exception error) when (dialect.Classify(error) is Fault.Busy or Fault.Broken)
+            catch (Exception error) when (_dialect.Classify(error) is Fault.Busy or Fault.Broken)
             {
-                KvLog.ReadRetried(logger, error);
-                if (dialect.Classify(error) == Fault.Broken)
+                KvLog.ReadRetried(_logger, error);
+                if (_dialect.Classify(error) == Fault.Broken)
                 {
-                    await pool.ClearAsync().ConfigureAwait(false);
+                    await _pool.ClearAsync().ConfigureAwait(false);
                 }
 
-                backoff ??= dialect.Classify(error) == Fault.Busy ? Backoff.ForLocks(options.CommandTimeout) : Backoff.ForConnections(options.CommandTimeout);
+                backoff ??= _dialect.Classify(error) == Fault.Busy ? Backoff.ForLocks(_options.CommandTimeout) : Backoff.ForConnections(_options.CommandTimeout);
                 if (!await backoff.WaitAsync(cancellationToken).ConfigureAwait(false))
                 {
                     throw new KvException(
                         KvError.Unavailable,
-                        $"The database did not answer a read within {options.CommandTimeout.TotalSeconds:0.#} seconds ({error.Message}). Try again when it is back.",
+                        $"The database did not answer a read within {_options.CommandTimeout.TotalSeconds:0.#} seconds ({error.Message}). Try again when it is back.",
                         error);
                 }
             }
@@ -265,7 +341,7 @@ internal sealed class SnapshotReader(SessionPool pool, KvDialect dialect, StoreC
             {
                 if (session is not null)
                 {
-                    await pool.ReturnAsync(session, healthy).ConfigureAwait(false);
+                    await _pool.ReturnAsync(session, healthy).ConfigureAwait(false);
                 }
             }
         }

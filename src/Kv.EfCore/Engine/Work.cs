@@ -45,18 +45,30 @@ internal sealed class AtomicWork(AtomicWrite write) : Work<AtomicOutcome>
 }
 
 /// <summary>Takes due messages.</summary>
-internal sealed class ClaimWork(IReadOnlyList<string> topics, int limit, string owner, TimeSpan lease, bool recover) : Work<IReadOnlyList<ClaimedMessage>>
+internal sealed class ClaimWork(IReadOnlyList<TopicClaim> topics, int limit, string owner) : Work<IReadOnlyList<ClaimedMessage>>
 {
-    public IReadOnlyList<string> Topics { get; } = topics;
+    public IReadOnlyList<TopicClaim> Topics { get; } = topics;
 
     public int Limit { get; } = limit;
 
     public string Owner { get; } = owner;
 
-    public long Lease { get; } = (long)lease.TotalMilliseconds;
-
     /// <summary>Whether messages whose lease has lapsed are put back into the queue first.</summary>
-    public bool Recover { get; } = recover;
+    public bool Recover { get; init; }
+
+    /// <summary>Whether places are looked for first, for messages of limited groups whose time has come.</summary>
+    public bool Admit { get; init; }
+}
+
+/// <summary>What is claimed of a topic.</summary>
+/// <param name="Topic">The topic.</param>
+/// <param name="Room">How many messages of it there is room for.</param>
+/// <param name="Lease">How long they are held without a sign of life.</param>
+internal sealed record TopicClaim(string Topic, int Room, TimeSpan Lease)
+{
+    public byte[] Pause { get; } = QueueKeys.Paused(Topic);
+
+    public long LeaseMilliseconds { get; } = (long)Lease.TotalMilliseconds;
 }
 
 /// <summary>Takes a handled message out of the tables. The answer is whether it was still held.</summary>
@@ -75,23 +87,78 @@ internal sealed class RequeueWork(Fence fence, TimeSpan delay, string backoff, i
     public string Backoff { get; } = backoff;
 
     public int Attempt { get; } = attempt;
+
+    /// <summary>Why the attempt failed, as JSON; null if it did not.</summary>
+    public string? Error { get; init; }
+
+    /// <summary>The time that the topic's rate gives to the message, in Unix milliseconds; 0 for none.</summary>
+    public long Turn { get; init; }
+}
+
+/// <summary>A statement on single rows of the queue's tables that stands for itself. The answer is whether it met a row.</summary>
+internal sealed class UpdateWork(string text, IReadOnlyList<(string Name, object? Value)> values) : Work<bool>
+{
+    /// <summary>One of <see cref="KvSql"/> that returns a row for each that it changed.</summary>
+    public string Text { get; } = text;
+
+    public IReadOnlyList<(string Name, object? Value)> Values { get; } = values;
 }
 
 /// <summary>What became of an atomic write that did not fail.</summary>
 /// <param name="Version">Its version, or 0 if checks refused it.</param>
 /// <param name="FailedChecks">Which checks refused it, with the versions that are there.</param>
-internal readonly record struct AtomicOutcome(long Version, IReadOnlyList<(int Index, long? Present)> FailedChecks);
+internal readonly record struct AtomicOutcome(long Version, IReadOnlyList<(int Index, long? Present)> FailedChecks)
+{
+    /// <summary>The ids of its messages, where they are not those that it came with: what was there already was kept.</summary>
+    public IReadOnlyList<string>? Kept { get; init; }
+
+    /// <summary>How long a message that asked for turns of rates has to wait for them, in milliseconds; 0 for not at all.</summary>
+    public long Wait { get; init; }
+}
 
 /// <summary>A message as a worker holds it.</summary>
-internal sealed record ClaimedMessage(
-    Fence Fence,
-    byte[] Data,
-    int Encoding,
-    string Topic,
-    string Type,
-    string Backoff,
-    string Undelivered,
-    int Attempt,
-    int Crashes,
-    long EnqueuedAt,
-    string? Trace);
+internal sealed record ClaimedMessage(Fence Fence, byte[] Data, int Encoding, string Topic, string Type)
+{
+    public required string Backoff { get; init; }
+
+    public required string Undelivered { get; init; }
+
+    public int Attempt { get; init; }
+
+    public int Crashes { get; init; }
+
+    public long EnqueuedAt { get; init; }
+
+    public string? Trace { get; init; }
+
+    public int Priority { get; init; }
+
+    public string? GroupKey { get; init; }
+
+    public int GroupLimit { get; init; }
+
+    public string? RateKey { get; init; }
+
+    public long RateTurn { get; init; }
+
+    public string? UniqueKey { get; init; }
+
+    public long UniqueUntil { get; init; }
+
+    public bool TopicRetries { get; init; }
+
+    public string? FirstError { get; init; }
+
+    public string? LastError { get; init; }
+
+    public bool IsCancelled { get; init; }
+
+    public byte[]? Checkpoint { get; init; }
+
+    public int CheckpointEncoding { get; init; }
+
+    /// <summary>What its end concerns besides itself; null for nothing.</summary>
+    public MessageKeys? Keys => GroupKey is null && UniqueKey is null
+        ? null
+        : new MessageKeys(Topic, GroupKey, UniqueKey is null ? null : QueueKeys.Unique(Topic, UniqueKey), UniqueUntil);
+}

@@ -6,4 +6,23 @@ public sealed class QueuedMessage : MessageRow
 {
     /// <summary>When the message is due, in Unix milliseconds.</summary>
     public long DueAt { get; private set; }
+
+    /// <summary>Whether the message may be claimed when it is due, or waits for a place in its group first.</summary>
+    public MessageState State { get; private set; }
+
+    /// <summary>The store's version at the commit that put the message in; orders the messages of a group. 0 for messages that have a place.</summary>
+    public long Version { get; private set; }
+}
+
+/// <summary>What a message in <c>queue</c> waits for.</summary>
+public enum MessageState
+{
+    /// <summary>Its due time and a worker.</summary>
+    Ready = 0,
+
+    /// <summary>A place in its group.</summary>
+    Blocked = 1,
+
+    /// <summary>Its due time; then a place in its group is looked for.</summary>
+    Deferred = 2,
 }

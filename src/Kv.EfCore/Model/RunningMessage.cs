@@ -9,4 +9,10 @@ public sealed class RunningMessage : MessageRow
 
     /// <summary>The worker that holds the message: a random name for each start of a worker.</summary>
     public string Owner { get; private set; } = "";
+
+    /// <summary>How far the handler says it is, from 0 to 1.</summary>
+    public double? Progress { get; private set; }
+
+    /// <summary>What the handler says it is doing.</summary>
+    public string? Note { get; private set; }
 }

@@ -39,18 +39,31 @@ internal static class FailureColumns
         }
     }
 
-    /// <summary>Where a message goes that names no keys: under its topic and its id, or its id alone where a topic makes the key too long.</summary>
-    public static byte[] DeadLetterKey(KvKey prefix, ClaimedMessage message)
+    /// <summary>The write that moves a message from the queue to where undeliverable ones go.</summary>
+    /// <param name="message">The message.</param>
+    /// <param name="keys">The keys that it names.</param>
+    /// <param name="letter">The dead letter; null if there is to be none.</param>
+    /// <param name="prefix">Where dead letters are.</param>
+    /// <param name="expiry">How long they are kept.</param>
+    /// <returns>The write, and where the letter is, if there is one.</returns>
+    public static (AtomicWrite Write, KvKey? Letter) MoveTo(ClaimedMessage message, IEnumerable<byte[]> keys, KvDeadLetter? letter, KvKey prefix, TimeSpan? expiry)
     {
-        var key = prefix.Append(message.Topic, message.Fence.Id).Encoded;
-        return (key.Length <= KvLimits.MaxKeySize ? key : prefix.Append(message.Fence.Id).Encoded).ToArray();
-    }
-
-    /// <summary>The write that moves a message from the queue under its keys.</summary>
-    public static AtomicWrite MoveTo(IEnumerable<byte[]> keys, ClaimedMessage message)
-    {
-        var write = new AtomicWrite { Acknowledges = message.Fence };
+        var write = new AtomicWrite { Acknowledges = message.Fence, Ends = message.Keys };
         write.Mutations.AddRange(keys.Select(key => new Mutation(MutationKind.Set, key) { Value = message.Data, Encoding = message.Encoding }));
-        return write;
+        if (letter is null)
+        {
+            return (write, null);
+        }
+
+        // The id alone, where a topic makes the key too long.
+        var name = prefix.Append(message.Topic, message.Fence.Id);
+        name = name.Bytes.Length <= KvLimits.MaxKeySize ? name : prefix.Append(message.Fence.Id);
+        write.Mutations.Add(new Mutation(MutationKind.Set, name.Bytes)
+        {
+            Value = DeadLetterFormat.Write(letter),
+            Encoding = (int)KvEncoding.Json,
+            ExpireIn = (long?)expiry?.TotalMilliseconds ?? -1,
+        });
+        return (write, name);
     }
 }

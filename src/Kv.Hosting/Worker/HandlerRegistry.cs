@@ -1,15 +1,37 @@
+using Microsoft.Extensions.DependencyInjection;
+
 namespace Kv.Worker;
 
 /// <summary>Runs a handler over a message of the queue.</summary>
 internal delegate Task HandleMessage(IKvValueSerializer serializer, KvMessageContext context, CancellationToken cancellationToken);
 
-/// <summary>Which handler runs for which message.</summary>
+/// <summary>Which handler runs for which message, what runs around it, and how its topic is treated.</summary>
 internal sealed class HandlerRegistry
 {
     private readonly Dictionary<(string Topic, string? Type), HandleMessage> _handlers = [];
+    private readonly Dictionary<string, KvTopicOptions> _topics = new(StringComparer.Ordinal);
+    private readonly List<Func<KvMessageContext, KvMessageDelegate, CancellationToken, Task>> _middleware = [];
+
+    public HandlerRegistry()
+    {
+        Use<TracingMiddleware>();
+        Use<LoggingMiddleware>();
+    }
 
     /// <summary>What the worker claims.</summary>
-    public IReadOnlyList<string> Topics => [.. _handlers.Keys.Select(static key => key.Topic).Distinct(StringComparer.Ordinal)];
+    public IReadOnlyList<TopicSettings> Topics(KvWorkerOptions worker) =>
+        [.. _handlers.Keys.Select(static key => key.Topic).Distinct(StringComparer.Ordinal).Select(topic => new TopicSettings(topic, Options(topic), worker))];
+
+    /// <summary>The options of a topic, to be changed.</summary>
+    public KvTopicOptions Options(string topic)
+    {
+        if (!_topics.TryGetValue(topic, out var options))
+        {
+            _topics.Add(topic, options = new KvTopicOptions());
+        }
+
+        return options;
+    }
 
     /// <param name="topic">The topic.</param>
     /// <param name="type">The name of the message's type; null for whatever comes by the topic and has no handler of its own.</param>
@@ -23,5 +45,27 @@ internal sealed class HandlerRegistry
         }
     }
 
-    public HandleMessage? Find(string topic, string type) => _handlers.GetValueOrDefault((topic, type)) ?? _handlers.GetValueOrDefault((topic, null));
+    public void Use(Func<KvMessageContext, KvMessageDelegate, CancellationToken, Task> middleware) => _middleware.Add(middleware);
+
+    public void Use<TMiddleware>()
+        where TMiddleware : class, IKvMessageMiddleware =>
+        Use(static (context, next, token) => context.Services.GetRequiredService<TMiddleware>().InvokeAsync(context, next, token));
+
+    /// <summary>The handler of a message with all that runs around it, the first that was registered outermost.</summary>
+    public KvMessageDelegate? Find(string topic, string type, IKvValueSerializer serializer)
+    {
+        if ((_handlers.GetValueOrDefault((topic, type)) ?? _handlers.GetValueOrDefault((topic, null))) is not { } handle)
+        {
+            return null;
+        }
+
+        KvMessageDelegate way = (context, token) => handle(serializer, context, token);
+        for (var i = _middleware.Count - 1; i >= 0; i--)
+        {
+            var (middleware, next) = (_middleware[i], way);
+            way = (context, token) => middleware(context, next, token);
+        }
+
+        return way;
+    }
 }

@@ -1,13 +1,17 @@
 using Kv.Engine;
+using Microsoft.EntityFrameworkCore;
 
 namespace Kv.Worker;
 
 /// <summary>A message that this worker holds, from its claim to its end.</summary>
 /// <param name="message">The message.</param>
-/// <param name="queue">Where it came from.</param>
+/// <param name="topic">How its topic is treated.</param>
+/// <param name="store">Where it came from.</param>
 /// <param name="claimedAt">When the claim was sent, on the monotonic clock: the lease counts from no later than that.</param>
-internal sealed class HeldMessage(ClaimedMessage message, MessageQueue queue, long claimedAt) : IAsyncDisposable
+internal sealed class HeldMessage(ClaimedMessage message, TopicSettings topic, KvStore store, long claimedAt) : IAsyncDisposable
 {
+    private const double Trusted = 0.9;
+    private readonly MessageQueue _queue = store.Engine.Queue;
     private readonly CancellationTokenSource _interrupt = new();
     private readonly Lock _gate = new();
     private Task _interrupting = Task.CompletedTask;
@@ -17,6 +21,12 @@ internal sealed class HeldMessage(ClaimedMessage message, MessageQueue queue, lo
     private volatile bool _lost;
 
     public ClaimedMessage Message { get; } = message;
+
+    public TopicSettings Topic { get; } = topic;
+
+    public KvStore Store { get; } = store;
+
+    public TimeProvider Time => _queue.Time;
 
     /// <summary>The task that sees the message through.</summary>
     public Task Running { get; set; } = Task.CompletedTask;
@@ -35,6 +45,18 @@ internal sealed class HeldMessage(ClaimedMessage message, MessageQueue queue, lo
 
     public bool IsLost => _lost;
 
+    /// <summary>Somebody asked for the message to be cancelled.</summary>
+    public bool IsCancelled { get; private set; }
+
+    /// <summary>The handler took longer than it may.</summary>
+    public bool IsLate { get; private set; }
+
+    /// <summary>The message's removal is part of a transaction of the handler's, which nobody here sees end.</summary>
+    public bool IsJoined { get; private set; }
+
+    /// <summary>What the handler decided; null for what its end says.</summary>
+    public Decision? Decision { get; set; }
+
     /// <summary>Whether the message is on its way out of the queue, so that not finding it there means nothing.</summary>
     public bool IsFinishing
     {
@@ -43,7 +65,10 @@ internal sealed class HeldMessage(ClaimedMessage message, MessageQueue queue, lo
     }
 
     /// <summary>How long ago the lease was asked for that is known to be granted.</summary>
-    public TimeSpan SinceLeased => queue.Time.GetElapsedTime(Interlocked.Read(ref _leasedAt));
+    public TimeSpan SinceLeased => _queue.Time.GetElapsedTime(Interlocked.Read(ref _leasedAt));
+
+    /// <summary>Whether the lease can be believed in: who cannot extend it must not do so to its last moment, when others may take the message.</summary>
+    public bool IsTrusted => SinceLeased <= Topic.Lease * Trusted;
 
     /// <summary>A lease that counts from the moment at which its extension was sent.</summary>
     public void Extended(long sentAt) => Interlocked.Exchange(ref _leasedAt, sentAt);
@@ -66,19 +91,63 @@ internal sealed class HeldMessage(ClaimedMessage message, MessageQueue queue, lo
         Interrupt();
     }
 
-    public async ValueTask<KvCommitResult> CompleteAsync(KvAtomic atomic, CancellationToken cancellationToken)
+    /// <summary>Asks the handler to stop for good.</summary>
+    public void Cancel()
     {
-        if (IsCompleted)
+        IsCancelled = true;
+        Interrupt();
+    }
+
+    /// <summary>Asks the handler to stop: its time is over.</summary>
+    public void Late()
+    {
+        IsLate = true;
+        Interrupt();
+    }
+
+    public async ValueTask ReportAsync(double progress, string? note, CancellationToken cancellationToken) =>
+        Require(await _queue.ReportAsync(Message.Fence, progress, note, cancellationToken).ConfigureAwait(false));
+
+    public async ValueTask SaveCheckpointAsync<T>(T value, CancellationToken cancellationToken)
+    {
+        var stored = Store.Serializer.Serialize(value);
+        if (stored.Array.Length > Store.Engine.Options.MaxMessageSize)
         {
-            throw new InvalidOperationException($"The message {Message.Fence.Id} is completed already. Put all its writes into one CompleteAsync.");
+            throw new ArgumentException(
+                $"The checkpoint takes {stored.Array.Length} bytes; at most {Store.Engine.Options.MaxMessageSize} are allowed. Store the large part under a key and keep the key, or raise KvStoreOptions.MaxMessageSize.",
+                nameof(value));
         }
 
-        var write = atomic.Build();
-        write.Acknowledges = Message.Fence;
+        Require(await _queue.SaveCheckpointAsync(Message.Fence, stored.Array, (int)stored.Encoding, cancellationToken).ConfigureAwait(false));
+    }
+
+    /// <summary>Makes the message's end part of a user's transaction.</summary>
+    public async ValueTask<KvCommitResult> CompleteAsync(KvAtomic atomic, DbContext context, CancellationToken cancellationToken)
+    {
+        var write = Acknowledging(atomic);
+
+        // The row may be locked for as long as the transaction lasts: the heartbeat must not wait for it.
+        IsJoined = true;
+        try
+        {
+            var result = await Store.CommitAsync(write, context, cancellationToken).ConfigureAwait(false);
+            IsJoined = result.Succeeded;
+            return result;
+        }
+        catch
+        {
+            IsJoined = false;
+            throw;
+        }
+    }
+
+    public async ValueTask<KvCommitResult> CompleteAsync(KvAtomic atomic, CancellationToken cancellationToken)
+    {
+        var write = Acknowledging(atomic);
         IsFinishing = true;
         try
         {
-            var result = KvStore.Result(write, await queue.CommitAsync(write, cancellationToken).ConfigureAwait(false));
+            var result = KvStore.Result(write, await _queue.CommitAsync(write, cancellationToken).ConfigureAwait(false));
             IsCompleted = result.Succeeded;
             return result;
         }
@@ -90,6 +159,28 @@ internal sealed class HeldMessage(ClaimedMessage message, MessageQueue queue, lo
         finally
         {
             IsFinishing = IsCompleted || IsUnsure;
+        }
+    }
+
+    private AtomicWrite Acknowledging(KvAtomic atomic)
+    {
+        if (IsCompleted || IsJoined)
+        {
+            throw new InvalidOperationException($"The message {Message.Fence.Id} is completed already. Put all its writes into one CompleteAsync.");
+        }
+
+        var write = atomic.Build();
+        (write.Acknowledges, write.Ends) = (Message.Fence, Message.Keys);
+        return write;
+    }
+
+    private void Require(bool held)
+    {
+        if (!held)
+        {
+            throw new KvException(
+                KvError.LeaseLost,
+                $"The message {Message.Fence.Id} is not held by this worker any more: its lease ran out, and others may be handling it. Nothing was written; stop handling it.");
         }
     }
 

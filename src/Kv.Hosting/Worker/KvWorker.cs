@@ -1,4 +1,5 @@
 using System.Collections.Concurrent;
+using System.Runtime.InteropServices;
 using Kv.Engine;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Hosting;
@@ -11,13 +12,19 @@ namespace Kv.Worker;
 internal sealed class KvWorker : BackgroundService, IAsyncDisposable
 {
     private const long Day = 24 * 60 * 60 * 1000;
+    private static readonly TimeSpan Blind = TimeSpan.FromSeconds(1);
     private static readonly TimeSpan Precaution = TimeSpan.FromSeconds(30);
     private static readonly TimeSpan LastWords = TimeSpan.FromSeconds(2);
     private static readonly TimeSpan FirstPause = TimeSpan.FromMilliseconds(100);
     private static readonly TimeSpan LongestPause = TimeSpan.FromSeconds(2);
+    private static readonly TimeSpan RepairInterval = TimeSpan.FromMinutes(1);
+
+    // A probe or two for each; where there are more groups, the next look goes on from there.
+    private const int GroupsOfALook = 10_000;
     private readonly ConcurrentDictionary<Fence, HeldMessage> _held = [];
     private readonly Signal _wake = new();
     private readonly TaskCompletionSource _hurry = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private readonly TaskCompletionSource _begun = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private readonly string _owner = Guid.NewGuid().ToString("N");
     private readonly KvStore _store;
     private readonly MessageQueue _queue;
@@ -26,24 +33,32 @@ internal sealed class KvWorker : BackgroundService, IAsyncDisposable
     private readonly WorkerHealth _health;
     private readonly SteadyClock _clock;
     private readonly ILogger _logger;
-    private readonly string[] _topics;
+    private readonly TopicSettings[] _topics;
+    private readonly TimeSpan _shortestLease;
     private long? _recoveredAt;
+    private long? _repairedAt;
+    private IReadOnlyList<MessageGroup> _repairAfter;
     private int _nextTopic;
 
     public KvWorker(
         KvStore store, HandlerRegistry handlers, IServiceScopeFactory scopes, IOptions<KvWorkerOptions> options, WorkerHealth health, ILoggerFactory loggers)
     {
         (_store, _queue, _options, _health, _logger) = (store, store.Engine.Queue, options.Value, health, loggers.CreateLogger("Kv.Worker"));
-        _topics = [.. handlers.Topics];
-        _clock = new SteadyClock(_queue.Time, _options.Lease);
-        _runner = new MessageRunner(store, _queue, handlers, scopes, _options, _logger);
-        Heartbeat = new Heartbeat(_held, _queue, _owner, _options.Lease, _logger);
+        _topics = [.. handlers.Topics(_options)];
+        _repairAfter = [.. _topics.Select(static t => new MessageGroup(t.Topic, ""))];
+        _shortestLease = _topics.Select(static t => t.Lease).Append(_options.Lease).Min();
+        _clock = new SteadyClock(_queue.Time, _topics.Select(static t => t.Lease).Append(_options.Lease).Max());
+        _runner = new MessageRunner(store, handlers, scopes, _options, _logger);
+        Heartbeat = new Heartbeat(_held, _queue, _owner, _shortestLease, _options.HeartbeatInterval, _logger);
     }
 
     /// <summary>The messages that this worker holds.</summary>
     public IReadOnlyCollection<HeldMessage> Held => [.. _held.Values];
 
     public Heartbeat Heartbeat { get; }
+
+    /// <summary>Done when the first round has succeeded.</summary>
+    public Task HasBegun => _begun.Task;
 
     private TimeProvider Time => _queue.Time;
 
@@ -52,14 +67,8 @@ internal sealed class KvWorker : BackgroundService, IAsyncDisposable
     /// Who is told of messages looks as a precaution. Of claims nobody tells, so it looks once per lease: that way it has seen the deadline of
     /// every message by the time it comes.
     /// </remarks>
-    private TimeSpan PollInterval
-    {
-        get
-        {
-            var precaution = _options.Lease < Precaution ? _options.Lease : Precaution;
-            return _queue.Hears && precaution > _options.PollInterval ? precaution : _options.PollInterval;
-        }
-    }
+    private TimeSpan PollInterval =>
+        _options.PollInterval ?? (!_queue.Hears ? Blind : _shortestLease < Precaution ? _shortestLease : Precaution);
 
     /// <summary>Takes what is due and what there is room for.</summary>
     /// <returns>How long until there may be more, unless the worker is woken before.</returns>
@@ -71,32 +80,34 @@ internal sealed class KvWorker : BackgroundService, IAsyncDisposable
             WorkerLog.ClockStepped(_logger, _options.Lease);
         }
 
+        await RepairAsync(cancellationToken).ConfigureAwait(false);
         var room = _options.Concurrency - _held.Count;
-        if (room <= 0)
+        var topics = room > 0 ? TopicsWithRoom(room) : [];
+        if (topics.Count == 0)
         {
-            return _options.PollInterval;
+            return PollInterval;
         }
 
         // A look costs no write: an idle worker takes no lock and commits nothing.
-        var (due, lapse) = await _queue.NextDueAsync(_topics, cancellationToken).ConfigureAwait(false);
+        var (due, deferred, lapse) = await _queue.NextDueAsync(topics, cancellationToken).ConfigureAwait(false);
         var untilRecovery = UntilRecovery(lapse);
-        var recover = untilRecovery <= TimeSpan.Zero;
-        if (due is not <= 0 && !recover)
+        var (recover, admit) = (untilRecovery <= TimeSpan.Zero, deferred is <= 0);
+        if (due is not <= 0 && !recover && !admit)
         {
-            return Earliest(due is { } wait ? Milliseconds(wait) : null, untilRecovery);
+            return Earliest(Milliseconds(due), Milliseconds(deferred), untilRecovery);
         }
 
         // The lease counts from before the claim is sent, and so ends here no later than in the database.
         var sentAt = Time.GetTimestamp();
         _recoveredAt = recover ? sentAt : _recoveredAt;
-        var claimed = await _queue.ClaimAsync(TopicsInTurn(), room, _owner, _options.Lease, recover, cancellationToken).ConfigureAwait(false);
+        var claimed = await _queue.ClaimAsync(new ClaimWork(topics, room, _owner) { Recover = recover, Admit = admit }, cancellationToken).ConfigureAwait(false);
         foreach (var message in claimed)
         {
             Start(message, sentAt);
         }
 
         // Nothing: others are taking what is due, or hold it locked.
-        return claimed.Count > 0 || recover ? TimeSpan.Zero : Earliest(FirstPause);
+        return claimed.Count > 0 || recover || admit ? TimeSpan.Zero : Earliest(FirstPause);
     }
 
     /// <summary>Waits until all messages that are held now have ended.</summary>
@@ -105,6 +116,15 @@ internal sealed class KvWorker : BackgroundService, IAsyncDisposable
     /// <summary>Stops claiming, and lets handlers finish: for the time of the options, or less if the host has less.</summary>
     public override async Task StopAsync(CancellationToken cancellationToken)
     {
+        // The host takes a first signal for the wish to stop, and any further one for nothing. Who sends another does not want to wait.
+        void Hurry(PosixSignalContext signal)
+        {
+            signal.Cancel = true;
+            _hurry.TrySetResult();
+        }
+
+        using var interrupt = PosixSignalRegistration.Create(PosixSignal.SIGINT, Hurry);
+        using var terminate = PosixSignalRegistration.Create(PosixSignal.SIGTERM, Hurry);
         var hurry = cancellationToken.UnsafeRegister(static source => ((TaskCompletionSource)source!).TrySetResult(), _hurry);
         await using (hurry.ConfigureAwait(false))
         {
@@ -140,9 +160,10 @@ internal sealed class KvWorker : BackgroundService, IAsyncDisposable
             return;
         }
 
-        WorkerLog.Started(_logger, _owner, string.Join(", ", _topics), _options.Concurrency);
+        WorkerLog.Started(_logger, _owner, string.Join(", ", _topics.Select(static t => t.Topic)), _options.Concurrency);
         using var listening = _queue.Listen();
         _queue.MessagesQueued += _wake.Set;
+        _queue.CancelRequested += Heartbeat.Hurry;
         _queue.HearsChanged += _wake.Set;
         Heartbeat.Start();
         try
@@ -163,6 +184,7 @@ internal sealed class KvWorker : BackgroundService, IAsyncDisposable
         finally
         {
             _queue.MessagesQueued -= _wake.Set;
+            _queue.CancelRequested -= Heartbeat.Hurry;
             _queue.HearsChanged -= _wake.Set;
             await DrainAsync().ConfigureAwait(false);
             Heartbeat.Dispose();
@@ -175,12 +197,13 @@ internal sealed class KvWorker : BackgroundService, IAsyncDisposable
         try
         {
             var wait = await RunRoundAsync(stoppingToken).ConfigureAwait(false);
-            _health.Succeeded();
+            _health.Succeeded(nameof(KvWorker));
+            _begun.TrySetResult();
             return wait;
         }
         catch (Exception error) when (!stoppingToken.IsCancellationRequested)
         {
-            var failures = _health.Failed(error, Time);
+            var failures = _health.Failed(nameof(KvWorker), error, Time);
             var wait = FirstPause * Math.Pow(2, Math.Min(failures - 1, 10));
             wait = wait < LongestPause ? wait : LongestPause;
             WorkerLog.RoundFailed(_logger, error, wait);
@@ -190,7 +213,7 @@ internal sealed class KvWorker : BackgroundService, IAsyncDisposable
 
     private void Start(ClaimedMessage message, long claimedAt)
     {
-        var held = new HeldMessage(message, _queue, claimedAt);
+        var held = new HeldMessage(message, Array.Find(_topics, t => t.Topic == message.Topic)!, _store, claimedAt);
         _held[message.Fence] = held;
         held.Running = Task.Run(() => RunAsync(held));
     }
@@ -250,33 +273,60 @@ internal sealed class KvWorker : BackgroundService, IAsyncDisposable
         }
     }
 
+    // Whoever deletes messages with SQL of their own may take a place away from a group, and then nobody would let the next one go.
+    private async ValueTask RepairAsync(CancellationToken cancellationToken)
+    {
+        if (_repairedAt is { } at && Time.GetElapsedTime(at) < RepairInterval)
+        {
+            return;
+        }
+
+        _repairedAt = Time.GetTimestamp();
+        (var found, _repairAfter) = await _queue.RepairAsync(_repairAfter, GroupsOfALook, cancellationToken).ConfigureAwait(false);
+        foreach (var group in found)
+        {
+            WorkerLog.GroupRepaired(_logger, group.Key, group.Topic);
+        }
+    }
+
     // Another topic is first each time, so that one with a backlog does not starve the others.
-    private string[] TopicsInTurn()
+    private List<TopicClaim> TopicsWithRoom(int room)
     {
         _nextTopic = (_nextTopic + 1) % _topics.Length;
-        return [.. _topics[_nextTopic..], .. _topics[.._nextTopic]];
+        var held = _held.Keys.Count == 0 ? null : _held.Values.GroupBy(static h => h.Topic).ToDictionary(static g => g.Key, static g => g.Count());
+        List<TopicClaim> topics = [];
+        for (var i = 0; i < _topics.Length; i++)
+        {
+            var topic = _topics[(_nextTopic + i) % _topics.Length];
+            if (Math.Min(room, topic.Concurrency - (held?.GetValueOrDefault(topic) ?? 0)) is > 0 and var left)
+            {
+                topics.Add(topic.Claim(left));
+            }
+        }
+
+        return topics;
     }
 
     /// <summary>How long until lapsed messages are to be put back; null if none is held.</summary>
     private TimeSpan? UntilRecovery(long? lapse)
     {
-        if (lapse is not { } milliseconds)
+        if (lapse is null)
         {
             return null;
         }
 
         if (!_queue.ServerJudges && !_clock.IsSteady)
         {
-            return _options.PollInterval;
+            return PollInterval;
         }
 
-        var untilLapse = Milliseconds(milliseconds);
+        var untilLapse = Milliseconds(lapse)!.Value;
         var untilTurn = _recoveredAt is { } at ? _options.RecoverInterval - Time.GetElapsedTime(at) : TimeSpan.Zero;
         return untilLapse > untilTurn ? untilLapse : untilTurn;
     }
 
     // Other programs have put in times that no TimeSpan can hold.
-    private static TimeSpan Milliseconds(long milliseconds) => TimeSpan.FromMilliseconds(Math.Clamp(milliseconds, -Day, Day));
+    private static TimeSpan? Milliseconds(long? milliseconds) => milliseconds is { } known ? TimeSpan.FromMilliseconds(Math.Clamp(known, -Day, Day)) : null;
 
     private TimeSpan Earliest(params ReadOnlySpan<TimeSpan?> waits)
     {

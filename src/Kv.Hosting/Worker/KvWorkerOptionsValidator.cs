@@ -18,13 +18,17 @@ internal sealed class KvWorkerOptionsValidator : IValidateOptions<KvWorkerOption
             failures.Add($"KvWorkerOptions.MaxCrashes is {options.MaxCrashes}; it must be at least 1.");
         }
 
-        if (options.DeadLetterPrefix is not { Count: > 0 })
+        Between(options.Lease, TimeSpan.FromSeconds(1), TimeSpan.FromHours(1), nameof(options.Lease));
+        if (options.HeartbeatInterval is { } interval)
         {
-            failures.Add("KvWorkerOptions.DeadLetterPrefix is empty; give it at least one part, such as [\"dead_letters\"].");
+            Between(interval, TimeSpan.FromMilliseconds(10), options.Lease / 2, nameof(options.HeartbeatInterval));
         }
 
-        Between(options.Lease, TimeSpan.FromSeconds(1), TimeSpan.FromHours(1), nameof(options.Lease));
-        Between(options.PollInterval, TimeSpan.FromMilliseconds(10), TimeSpan.FromMinutes(1), nameof(options.PollInterval));
+        if (options.PollInterval is { } poll)
+        {
+            Between(poll, TimeSpan.FromMilliseconds(10), TimeSpan.FromMinutes(1), nameof(options.PollInterval));
+        }
+
         Between(options.RecoverInterval, TimeSpan.FromMilliseconds(10), TimeSpan.FromMinutes(1), nameof(options.RecoverInterval));
         Between(options.ShutdownTimeout, TimeSpan.Zero, TimeSpan.FromDays(1), nameof(options.ShutdownTimeout));
         return failures.Count == 0 ? ValidateOptionsResult.Success : ValidateOptionsResult.Fail(failures);

@@ -1,4 +1,3 @@
-using System.Diagnostics;
 using Kv.Engine;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Logging;
@@ -6,15 +5,27 @@ using Microsoft.Extensions.Logging;
 namespace Kv.Worker;
 
 /// <summary>Takes one held message through its handler to its end: completed, waiting for its next attempt, undelivered, or given back.</summary>
-internal sealed class MessageRunner(
-    KvStore store, MessageQueue queue, HandlerRegistry handlers, IServiceScopeFactory scopes, KvWorkerOptions options, ILogger logger)
+internal sealed class MessageRunner(KvStore store, HandlerRegistry handlers, IServiceScopeFactory scopes, KvWorkerOptions options, ILogger logger)
 {
-    private static readonly ActivitySource Source = new("Kv");
     private static readonly TimeSpan Pause = TimeSpan.FromMilliseconds(500);
+    private readonly MessageQueue _queue = store.Engine.Queue;
 
     public async Task RunAsync(HeldMessage held)
     {
         var message = held.Message;
+        if (message.IsCancelled)
+        {
+            await CancelAsync(held).ConfigureAwait(false);
+            return;
+        }
+
+        if (!held.IsTrusted)
+        {
+            // The claim's answer took as long as a lease. A handler that begins now would be interrupted at once.
+            await FinishAsync(held, () => ReleaseAsync(held)).ConfigureAwait(false);
+            return;
+        }
+
         if (message.Crashes >= options.MaxCrashes)
         {
             var crashes = new InvalidOperationException($"The lease lapsed {message.Crashes} times while the message was handled: it takes its worker down.");
@@ -22,7 +33,7 @@ internal sealed class MessageRunner(
             return;
         }
 
-        if (handlers.Find(message.Topic, message.Type) is not { } handle)
+        if (handlers.Find(message.Topic, message.Type, store.Serializer) is not { } handle)
         {
             var missing = new InvalidOperationException(
                 $"No handler is registered for messages named '{message.Type}', and they come by the topic '{message.Topic}', which this worker handles.");
@@ -30,7 +41,32 @@ internal sealed class MessageRunner(
             return;
         }
 
+        if (await UntilTurnAsync(held).ConfigureAwait(false) is { } wait)
+        {
+            var turn = _queue.Time.GetUtcNow().ToUnixTimeMilliseconds() + (long)wait.TotalMilliseconds;
+            await FinishAsync(held, () => RequeueAsync(message, wait, turn)).ConfigureAwait(false);
+            return;
+        }
+
         var error = await TryHandleAsync(held, handle).ConfigureAwait(false);
+        await EndAsync(held, error).ConfigureAwait(false);
+    }
+
+    /// <summary>Gives a message back as it was.</summary>
+    public async ValueTask<bool> ReleaseAsync(HeldMessage held)
+    {
+        var released = await RequeueAsync(held.Message, TimeSpan.Zero).ConfigureAwait(false);
+        if (released)
+        {
+            WorkerLog.Released(logger, held.Message.Fence.Id, held.Message.Topic);
+        }
+
+        return released;
+    }
+
+    private async Task EndAsync(HeldMessage held, Exception? error)
+    {
+        var message = held.Message;
         if (held.IsCompleted)
         {
             if (error is not null)
@@ -47,14 +83,33 @@ internal sealed class MessageRunner(
             // Either the write took the message out of the queue, or the message is still here as it was: the fence tells.
             await FinishAsync(held, () => ReleaseAsync(held), unsure: true).ConfigureAwait(false);
         }
+        else if (held.IsJoined)
+        {
+            // If the handler's transaction was committed, the message is gone, and the fence refuses this.
+            error ??= new InvalidOperationException("The transaction that CompleteAsync joined was not committed. Commit it before the handler ends.");
+            await FinishAsync(held, () => FailAsync(held, error), unsure: true).ConfigureAwait(false);
+        }
         else if (error is KvException { Kind: KvError.LeaseLost })
         {
             WorkerLog.LeaseLost(logger, message.Fence.Id, message.Topic);
         }
+        else if (held.IsCancelled && (error is not null || held.Decision is not null))
+        {
+            await CancelAsync(held).ConfigureAwait(false);
+        }
+        else if (held.Decision is { } decision)
+        {
+            await FinishAsync(held, () => DecideAsync(held, decision, error)).ConfigureAwait(false);
+        }
         else if (error is null)
         {
             // Tried even when the lease is no longer trusted: the fence refuses it if others have the message.
-            await FinishAsync(held, () => queue.CompleteAsync(message.Fence, CancellationToken.None)).ConfigureAwait(false);
+            await FinishAsync(held, () => _queue.CompleteAsync(message, CancellationToken.None)).ConfigureAwait(false);
+        }
+        else if (held.IsLate)
+        {
+            var late = new TimeoutException($"The handler took longer than the {held.Topic.HandlerTimeout} that its topic gives it.", error);
+            await FinishAsync(held, () => FailAsync(held, late)).ConfigureAwait(false);
         }
         else if (held.Interrupted.IsCancellationRequested)
         {
@@ -67,38 +122,59 @@ internal sealed class MessageRunner(
         }
     }
 
-    /// <summary>Gives a message back as it was.</summary>
-    public async ValueTask<bool> ReleaseAsync(HeldMessage held)
+    private async Task CancelAsync(HeldMessage held)
     {
-        var message = held.Message;
-        var released = await queue.RequeueAsync(message.Fence, TimeSpan.Zero, message.Backoff, message.Attempt, CancellationToken.None).ConfigureAwait(false);
-        if (released)
-        {
-            WorkerLog.Released(logger, message.Fence.Id, message.Topic);
-        }
-
-        return released;
+        await FinishAsync(held, () => _queue.CompleteAsync(held.Message, CancellationToken.None)).ConfigureAwait(false);
+        WorkerLog.Cancelled(logger, held.Message.Fence.Id, held.Message.Topic);
     }
 
-    private async Task<Exception?> TryHandleAsync(HeldMessage held, HandleMessage handle)
+    private ValueTask<bool> RequeueAsync(ClaimedMessage message, TimeSpan delay, long turn = 0) =>
+        _queue.RequeueAsync(new RequeueWork(message.Fence, delay, message.Backoff, message.Attempt) { Turn = turn }, CancellationToken.None);
+
+    /// <summary>Asks for the turns that the topic's rates want.</summary>
+    /// <returns>How long the message has to wait for one; null if it may begin.</returns>
+    private async Task<TimeSpan?> UntilTurnAsync(HeldMessage held)
     {
-        var message = held.Message;
-        using var activity = Source.StartActivity(
-            $"handle {message.Type}", ActivityKind.Consumer, default(ActivityContext), links: ActivityContext.TryParse(message.Trace, null, out var origin) ? [new(origin)] : []);
+        List<RateRequest> rates = [.. held.Topic.Rates(held.Message)];
+        if (rates.Count == 0)
+        {
+            return null;
+        }
+
+        try
+        {
+            var outcome = await _queue.CommitAsync(new AtomicWrite { Rates = rates }, CancellationToken.None).ConfigureAwait(false);
+            return outcome.Wait > 0 ? TimeSpan.FromMilliseconds(outcome.Wait) : null;
+        }
+        catch (Exception error)
+        {
+            // The turn may have been taken: one too few begins then, never one too many.
+            WorkerLog.FinishRetried(logger, error, held.Message.Fence.Id, held.Message.Topic);
+            return Pause;
+        }
+    }
+
+    private async Task<Exception?> TryHandleAsync(HeldMessage held, KvMessageDelegate handle)
+    {
+        var timer = held.Topic.HandlerTimeout is { } most ? _queue.Time.CreateTimer(static h => ((HeldMessage)h!).Late(), held, most, Timeout.InfiniteTimeSpan) : null;
         var scope = scopes.CreateAsyncScope();
         try
         {
-            await handle(store.Serializer, new KvMessageContext(held, store, scope.ServiceProvider), held.Interrupted).ConfigureAwait(false);
+            await handle(new KvMessageContext(held, store, scope.ServiceProvider), held.Interrupted).ConfigureAwait(false);
             return null;
         }
         catch (Exception error)
         {
-            activity?.SetStatus(ActivityStatusCode.Error, error.Message);
             return error;
         }
         finally
         {
-            await DisposeAsync(scope, message).ConfigureAwait(false);
+            if (timer is not null)
+            {
+                await timer.DisposeAsync().ConfigureAwait(false);
+            }
+
+            await DisposeAsync(scope, held.Message).ConfigureAwait(false);
         }
     }
 
@@ -115,31 +191,47 @@ internal sealed class MessageRunner(
         }
     }
 
-    private async ValueTask<bool> FailAsync(HeldMessage held, Exception error)
+    private ValueTask<bool> DecideAsync(HeldMessage held, Decision decision, Exception? error) => decision switch
+    {
+        Decision.Snooze(var delay) => RequeueAsync(held.Message, delay),
+        Decision.Retry(var delay) => RetryAsync(held, error ?? new InvalidOperationException("The handler asked for another attempt."), delay, held.Message.Backoff),
+        Decision.GiveUp(var reason) => UndeliveredAsync(held, error, reason),
+        _ => throw new ArgumentOutOfRangeException(nameof(decision), decision, "Not a decision."),
+    };
+
+    private ValueTask<bool> FailAsync(HeldMessage held, Exception error)
     {
         var message = held.Message;
+        if (held.Topic.Retry is { } policy && message.TopicRetries)
+        {
+            return policy.Next(error, message.Attempt + 1, Random.Shared.NextDouble()) is { } delay
+                ? RetryAsync(held, error, delay, message.Backoff)
+                : UndeliveredAsync(held, error);
+        }
+
         if (FailureColumns.Backoff(message.Backoff) is not { } waits)
         {
             WorkerLog.BadColumn(logger, message.Fence.Id, message.Topic, "backoff_schedule", message.Backoff);
             waits = [];
         }
 
-        if (waits.Count == 0)
-        {
-            return await UndeliveredAsync(held, error).ConfigureAwait(false);
-        }
+        return waits.Count > 0 ? RetryAsync(held, error, waits[0], FailureColumns.Format(waits.Skip(1))) : UndeliveredAsync(held, error);
+    }
 
-        var rest = FailureColumns.Format(waits.Skip(1));
-        var requeued = await queue.RequeueAsync(message.Fence, waits[0], rest, message.Attempt + 1, CancellationToken.None).ConfigureAwait(false);
+    private async ValueTask<bool> RetryAsync(HeldMessage held, Exception error, TimeSpan delay, string backoff)
+    {
+        var message = held.Message;
+        var requeued = await _queue.RequeueAsync(
+            new RequeueWork(message.Fence, delay, backoff, message.Attempt + 1) { Error = ErrorOf(message, error).ToJson() }, CancellationToken.None).ConfigureAwait(false);
         if (requeued)
         {
-            WorkerLog.Retried(logger, error, message.Fence.Id, message.Topic, message.Attempt + 1, waits[0]);
+            WorkerLog.Retried(logger, error, message.Fence.Id, message.Topic, message.Attempt + 1, delay);
         }
 
         return requeued;
     }
 
-    private async ValueTask<bool> UndeliveredAsync(HeldMessage held, Exception error)
+    private async ValueTask<bool> UndeliveredAsync(HeldMessage held, Exception? error, string? reason = null)
     {
         var message = held.Message;
         var keys = FailureColumns.Keys(message.Undelivered);
@@ -148,15 +240,41 @@ internal sealed class MessageRunner(
             WorkerLog.BadColumn(logger, message.Fence.Id, message.Topic, "keys_if_undelivered", message.Undelivered);
         }
 
-        if (keys is not { Count: > 0 })
-        {
-            keys = [FailureColumns.DeadLetterKey(options.DeadLetterPrefix, message)];
-        }
-
-        await queue.CommitAsync(FailureColumns.MoveTo(keys, message), CancellationToken.None).ConfigureAwait(false);
-        WorkerLog.Undelivered(logger, error, message.Fence.Id, message.Topic, message.Attempt + 1, string.Join(", ", keys.Select(KvKey.FromStored)));
+        var letter = keys is { Count: > 0 } && !held.Topic.KeepAllDeadLetters ? null : Letter(message, keys ?? [], error, reason);
+        var (write, name) = FailureColumns.MoveTo(message, keys ?? [], letter, store.Engine.Options.DeadLetterPrefix, held.Topic.DeadLetterExpiry);
+        await _queue.CommitAsync(write, CancellationToken.None).ConfigureAwait(false);
+        var places = (keys ?? []).Select(KvKey.FromStored);
+        WorkerLog.Undelivered(
+            logger, error, message.Fence.Id, message.Topic, message.Attempt + 1, reason ?? error?.Message ?? "", string.Join(", ", name is null ? places : places.Append(name)));
         return true;
     }
+
+    private KvDeadLetter Letter(ClaimedMessage message, List<byte[]> keys, Exception? error, string? reason)
+    {
+        var last = error is null ? KvMessageError.FromJson(message.LastError) : ErrorOf(message, error);
+        return new KvDeadLetter
+        {
+            Id = message.Fence.Id,
+            Topic = message.Topic,
+            Type = message.Type,
+            Payload = new KvValue(message.Data, (KvEncoding)message.Encoding),
+            Reason = reason ?? last?.Message ?? "",
+            Attempts = message.Attempt + (error is null ? 0 : 1),
+            Crashes = message.Crashes,
+            FirstError = KvMessageError.FromJson(message.FirstError) ?? last,
+            LastError = last,
+            EnqueuedAt = DateTimeOffset.FromUnixTimeMilliseconds(message.EnqueuedAt),
+            DiedAt = _queue.Time.GetUtcNow(),
+            Priority = message.Priority,
+            GroupKey = message.GroupKey,
+            GroupLimit = message.GroupLimit,
+            RateKey = message.RateKey,
+            KeysIfUndelivered = keys.ConvertAll(KvKey.FromStored),
+            Trace = message.Trace,
+        };
+    }
+
+    private KvMessageError ErrorOf(ClaimedMessage message, Exception error) => KvMessageError.Of(error, message.Attempt + 1, _queue.Time.GetUtcNow());
 
     /// <summary>Writes the end of a message, for as long as its lease lasts: after that it is somebody else's.</summary>
     /// <param name="held">The message.</param>
@@ -186,7 +304,7 @@ internal sealed class MessageRunner(
 
                 return;
             }
-            catch (Exception error) when (error is ObjectDisposedException || held.IsLost || held.SinceLeased > options.Lease)
+            catch (Exception error) when (error is ObjectDisposedException || held.IsLost || held.SinceLeased > held.Topic.Lease)
             {
                 WorkerLog.NotFinished(logger, error, message.Fence.Id, message.Topic);
                 return;

@@ -4,41 +4,35 @@ namespace Kv.Worker;
 internal sealed class WorkerHealth
 {
     private readonly Lock _gate = new();
-    private Exception? _error;
-    private long _since;
-    private int _failures;
+    private readonly Dictionary<string, (int Failures, long Since, Exception Error)> _failing = new(StringComparer.Ordinal);
 
-    /// <summary>A round succeeded.</summary>
-    public void Succeeded()
+    /// <summary>A round of a loop succeeded.</summary>
+    public void Succeeded(string loop)
     {
         lock (_gate)
         {
-            (_error, _failures) = (null, 0);
+            _failing.Remove(loop);
         }
     }
 
-    /// <summary>A round failed.</summary>
+    /// <summary>A round of a loop failed.</summary>
     /// <returns>How many failed in a row.</returns>
-    public int Failed(Exception error, TimeProvider time)
+    public int Failed(string loop, Exception error, TimeProvider time)
     {
         lock (_gate)
         {
-            if (_failures == 0)
-            {
-                _since = time.GetTimestamp();
-            }
-
-            _error = error;
-            return ++_failures;
+            var (failures, since) = _failing.TryGetValue(loop, out var before) ? (before.Failures, before.Since) : (0, time.GetTimestamp());
+            _failing[loop] = (failures + 1, since, error);
+            return failures + 1;
         }
     }
 
-    /// <summary>How often rounds failed in a row, for how long, and what failed last.</summary>
+    /// <summary>Of the loop that has been failing for the longest time: how often in a row, for how long, and why.</summary>
     public (int Failures, TimeSpan For, Exception? Error) Look(TimeProvider time)
     {
         lock (_gate)
         {
-            return (_failures, _failures == 0 ? TimeSpan.Zero : time.GetElapsedTime(_since), _error);
+            return _failing.Count == 0 ? default : _failing.Values.Select(f => (f.Failures, time.GetElapsedTime(f.Since), (Exception?)f.Error)).MaxBy(static f => f.Item2);
         }
     }
 }

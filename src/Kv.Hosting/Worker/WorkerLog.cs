@@ -17,8 +17,8 @@ internal static partial class WorkerLog
     [LoggerMessage(104, LogLevel.Warning, "Message {Id} of '{Topic}' failed at attempt {Attempt}; the next one is in {Delay}.")]
     public static partial void Retried(ILogger logger, Exception error, string id, string topic, int attempt, TimeSpan delay);
 
-    [LoggerMessage(105, LogLevel.Error, "Message {Id} of '{Topic}' could not be delivered in {Attempt} attempts; it is kept under {Keys}.")]
-    public static partial void Undelivered(ILogger logger, Exception? error, string id, string topic, int attempt, string keys);
+    [LoggerMessage(105, LogLevel.Error, "Message {Id} of '{Topic}' could not be delivered in {Attempt} attempts ({Reason}); it is kept under {Keys}.")]
+    public static partial void Undelivered(ILogger logger, Exception? error, string id, string topic, int attempt, string reason, string keys);
 
     [LoggerMessage(106, LogLevel.Warning, "The lease of message {Id} of '{Topic}' was lost; what its handler still does is not recorded, and it is delivered again.")]
     public static partial void LeaseLost(ILogger logger, string id, string topic);
@@ -58,4 +58,19 @@ internal static partial class WorkerLog
 
     [LoggerMessage(118, LogLevel.Warning, "The system's clock was set; lapsed leases are looked for again in {Lease}, when those that live have been extended.")]
     public static partial void ClockStepped(ILogger logger, TimeSpan lease);
+
+    [LoggerMessage(119, LogLevel.Information, "Message {Id} of '{Topic}' was cancelled.")]
+    public static partial void Cancelled(ILogger logger, string id, string topic);
+
+    [LoggerMessage(130, LogLevel.Debug, "The schedule '{Name}' enqueued its message of {Tick}.")]
+    public static partial void Ticked(ILogger logger, string name, DateTimeOffset tick);
+
+    [LoggerMessage(131, LogLevel.Error, "Looking at the schedules failed; it is tried again in {Wait}.")]
+    public static partial void SchedulesFailed(ILogger logger, Exception error, TimeSpan wait);
+
+    [LoggerMessage(120, LogLevel.Debug, "Message {Id} of '{Topic}' was handled at attempt {Attempt} in {Elapsed}.")]
+    public static partial void Handled(ILogger logger, string id, string topic, int attempt, TimeSpan elapsed);
+
+    [LoggerMessage(121, LogLevel.Warning, "The group '{Group}' of '{Topic}' waited for a message that is not there any more; it goes on. Cancel messages with IKvQueue, not by deleting rows.")]
+    public static partial void GroupRepaired(ILogger logger, string group, string topic);
 }

@@ -4,7 +4,7 @@ using Microsoft.CodeAnalysis.CSharp;
 
 namespace Kv.Tests.Repository;
 
-/// <summary>A reader copies code from the README, so it must compile.</summary>
+/// <summary>A reader copies code from the pages, so it must compile.</summary>
 public sealed partial class ReadmeTests
 {
     /// <summary>What a new worker project brings by itself.</summary>
@@ -22,10 +22,12 @@ public sealed partial class ReadmeTests
         global using Microsoft.Extensions.Logging;
         """;
 
-    [Fact]
-    public async Task Every_program_in_the_README_compiles()
+    [Theory]
+    [InlineData("README.md")]
+    [InlineData("docs/queue.md")]
+    public async Task Every_program_on_a_page_compiles(string page)
     {
-        var programs = Code().Matches(await File.ReadAllTextAsync(Repo.PathOf("README.md"))).Select(static match => match.Groups["code"].Value).ToList();
+        var programs = Code().Matches(await File.ReadAllTextAsync(Repo.PathOf(page))).Select(static match => match.Groups["code"].Value).ToList();
 
         Assert.NotEmpty(programs);
         Assert.All(programs, static program => Assert.True(Problems(program) is var problems && problems.Count == 0, $"{program}\n{string.Join('\n', problems)}"));

@@ -38,7 +38,7 @@ public abstract class MigrationSpec(KvDatabase database)
 
         var applied = await test.Services.MigrateKvStoreAsync();
 
-        Assert.Equal(["Expiry", "Messages"], applied.Select(NameOf));
+        Assert.Equal(["Expiry", "Messages", "Delivery"], applied.Select(NameOf));
         var entry = await test.Store.GetAsync(["a", 1]);
         Assert.Equal(7ul, entry!.As<ulong>());
         Assert.Equal("00000000000000030000", entry.Versionstamp.ToString());
@@ -52,7 +52,7 @@ public abstract class MigrationSpec(KvDatabase database)
         Assert.Equal("00000000000000040000", (await test.Store.SetAsync(["b"], 1)).ToString());
 
         // What was running belongs to nobody and is long overdue, so the first worker to look takes both.
-        var claimed = await test.Engine.Queue.ClaimAsync([""], 10, "me", TimeSpan.FromMinutes(1), recover: true, default);
+        var claimed = await test.Engine.Queue.ClaimAsync(new ClaimWork([new TopicClaim("", 10, TimeSpan.FromMinutes(1))], 10, "me") { Recover = true }, default);
         Assert.Equal(["running", "waiting"], claimed.Select(static m => m.Fence.Id).Order(StringComparer.Ordinal));
     }
 
@@ -63,11 +63,11 @@ public abstract class MigrationSpec(KvDatabase database)
 
         var applied = await MigrateTogetherAsync(empty);
 
-        Assert.Equal(["Expiry", "Initial", "Messages"], applied.SelectMany(static names => names).Select(NameOf).Order(StringComparer.Ordinal));
+        Assert.Equal(["Delivery", "Expiry", "Initial", "Messages"], applied.SelectMany(static names => names).Select(NameOf).Order(StringComparer.Ordinal));
         await using var test = await database.CreateStoreAsync(connectionString: empty);
         await test.Store.SetAsync(["a"], 1);
         await using var context = test.CreateContext();
-        Assert.Equal(3, (await context.Database.GetAppliedMigrationsAsync()).Count());
+        Assert.Equal(4, (await context.Database.GetAppliedMigrationsAsync()).Count());
         Assert.Single(await context.Versions.Where(static v => v.Key == 0).ToListAsync());
     }
 
@@ -78,7 +78,7 @@ public abstract class MigrationSpec(KvDatabase database)
 
         var applied = await MigrateTogetherAsync(absent);
 
-        Assert.Equal(3, applied.Sum(static names => names.Count));
+        Assert.Equal(4, applied.Sum(static names => names.Count));
     }
 
     [Fact]
@@ -152,12 +152,12 @@ public abstract class MigrationSpec(KvDatabase database)
         await migrator.MigrateAsync("Initial");
         var applied = await test.Services.MigrateKvStoreAsync();
 
-        Assert.Equal(["Expiry", "Messages"], applied.Select(NameOf));
+        Assert.Equal(["Expiry", "Messages", "Delivery"], applied.Select(NameOf));
         Assert.Equal("kept", await test.Store.GetAsync<string>(["a"]));
 
         await migrator.MigrateAsync("0");
         Assert.Empty(await context.Database.GetAppliedMigrationsAsync());
-        Assert.Equal(3, (await test.Services.MigrateKvStoreAsync()).Count);
+        Assert.Equal(4, (await test.Services.MigrateKvStoreAsync()).Count);
     }
 
     [Fact]
@@ -171,7 +171,7 @@ public abstract class MigrationSpec(KvDatabase database)
 
             await die();
 
-            Assert.Equal(3, (await waiting.WaitAsync(TimeSpan.FromSeconds(30))).Count);
+            Assert.Equal(4, (await waiting.WaitAsync(TimeSpan.FromSeconds(30))).Count);
         }
     }
 

@@ -40,7 +40,7 @@ public abstract partial class QueryPlanSpec(KvDatabase database)
         await context.Database.OpenConnectionAsync();
         await ExecuteAsync(context, Fill(Entries, Messages));
 
-        Assert.Contains(await ExplainAsync(context, "select id from queue where id = @id"), IsScan);
+        Assert.Contains(await ExplainAsync(context, "select id from queue where trace = @id"), IsScan);
     }
 
     /// <summary>SQL that fills the tables with so many rows.</summary>
@@ -61,6 +61,9 @@ public abstract partial class QueryPlanSpec(KvDatabase database)
             {
                 case FieldInfo { IsLiteral: true } field when field.FieldType == typeof(string):
                     yield return (field.Name, (string)field.GetRawConstantValue()!);
+                    break;
+                case PropertyInfo { PropertyType: var kind } property when kind == typeof(string):
+                    yield return (property.Name, (string)property.GetValue(sql)!);
                     break;
                 case MethodInfo { IsSpecialName: false } method when method.ReturnType == typeof(string) && method.GetParameters() is [{ ParameterType: var type }] && type == typeof(bool):
                     yield return (method.Name, (string)method.Invoke(method.IsStatic ? null : sql, [false])!);
@@ -92,16 +95,18 @@ public abstract partial class QueryPlanSpec(KvDatabase database)
 
     private static object Sample(string parameter) => parameter switch
     {
-        "@k" or "@start" => new byte[] { 2, 48, 48, 48, 49, 0 },
+        "@k" or "@pause" or "@start" => new byte[] { 2, 48, 48, 48, 49, 0 },
         "@end" => new byte[] { 2, 48, 48, 48, 50, 0 },
         "@v" or "@data" => new byte[] { 1 },
-        "@keys" or "@starts" or "@values" or "@datas" => new[] { new byte[] { 2, 48, 48, 48, 49, 0 } },
+        "@keys" or "@pauses" or "@starts" or "@values" or "@datas" => new[] { new byte[] { 2, 48, 48, 48, 49, 0 } },
         "@ends" => new[] { new byte[] { 2, 48, 48, 48, 50, 0 } },
-        "@encodings" or "@attempts" => new[] { 1 },
-        "@backs" or "@expiries" or "@delays" or "@claims" => new[] { 1L },
-        "@ids" or "@owners" or "@backoffs" or "@undelivereds" or "@topics" or "@types" or "@traces" => new[] { "1" },
+        "@encodings" or "@attempts" or "@priorities" or "@grouplimits" or "@retries" or "@rooms" => new[] { 1 },
+        "@leases" or "@turns" or "@uniqueuntils" or "@aheads" or "@backs" or "@expiries" or "@delays" or "@claims" => new[] { 1L },
+        "@ids" or "@owners" or "@backoffs" or "@undelivereds" or "@topics" or "@types" or "@traces" or "@groups" or "@rates" or "@uniques" or "@errors" or "@afters" => new[] { "1" },
         "@encoding" or "@attempt" or "@crashes" or "@limit" or "@count" => 10,
-        "@id" or "@owner" or "@backoff" or "@undelivered" or "@topic" or "@type" or "@trace" => "1",
+        "@id" or "@owner" or "@backoff" or "@undelivered" or "@topic" or "@type" or "@trace" or "@group" or "@rate" or "@unique" or "@error" or "@note" or "@after" => "1",
+        "@progress" => 0.5,
+        "@priority" or "@above" or "@grouplimit" or "@topicretries" => 0,
         _ => 10L,
     };
 
@@ -146,7 +151,8 @@ public sealed partial class PostgresQueryPlanTests(PostgresDatabase database) : 
     private static readonly HashSet<string> RowByRow = new(StringComparer.Ordinal)
     {
         nameof(KvSql.ReadRow), nameof(KvSql.Put), nameof(KvSql.Touch), nameof(KvSql.Delete), nameof(KvSql.DeleteRange), nameof(KvSql.Enqueue), nameof(KvSql.Fence),
-        nameof(KvSql.Complete), nameof(KvSql.CopyToQueue), nameof(KvSql.TakeDue), nameof(KvSql.Hold), nameof(KvSql.TakeLapsed), nameof(KvSql.PutBack),
+        nameof(KvSql.Complete), nameof(KvSql.CopyToQueue), nameof(KvSql.Waiting), nameof(KvSql.Remove), nameof(KvSql.Unblock), nameof(KvSql.NextPriority), nameof(KvSql.Due), nameof(KvSql.HoldDue), nameof(KvSql.DeleteDue),
+        nameof(KvSql.PutLapsedBack), nameof(KvSql.DeleteLapsed),
     };
 
     protected override string Explain => "explain ";

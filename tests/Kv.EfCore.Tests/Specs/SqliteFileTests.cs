@@ -1,6 +1,7 @@
 using System.Collections.Concurrent;
 using System.Data.Common;
 using System.Globalization;
+using Kv.Engine;
 using Kv.TestKit;
 using Microsoft.Data.Sqlite;
 using Microsoft.EntityFrameworkCore;
@@ -18,7 +19,7 @@ public sealed class SqliteFileTests(SqliteDatabase database) : IClassFixture<Sql
         await using var test = await database.CreateStoreAsync();
         await test.Store.Atomic().Set(["text"], "t", TimeSpan.FromDays(1)).Sum(["n"], 1).Set(["bytes"], (byte[])[1])
             .Enqueue("m", new() { KeysIfUndelivered = [["dead"]] }).CommitAsync();
-        await test.Engine.Queue.ClaimAsync([typeof(string).FullName!], 1, "owner", TimeSpan.FromSeconds(30), recover: false, default);
+        await test.Engine.Queue.ClaimAsync(new ClaimWork([new TopicClaim(typeof(string).FullName!, 1, TimeSpan.FromSeconds(30))], 1, "owner"), default);
         await test.Store.EnqueueAsync("m");
 
         Assert.Equal(["blob blob integer integer integer integer"], await QueryAsync(test, "select distinct typeof(k), typeof(v), typeof(v_encoding), typeof(version), typeof(seq), typeof(expiration_ms) from kv"));

@@ -11,8 +11,8 @@ public sealed class SqliteMigrationTests(SqliteDatabase database) : MigrationSpe
     private readonly SqliteDatabase _database = database;
 
     [Theory]
-    [InlineData(3, new[] { "Messages" })]
-    [InlineData(2, new[] { "Expiry", "Messages" })]
+    [InlineData(3, new[] { "Messages", "Delivery" })]
+    [InlineData(2, new[] { "Expiry", "Messages", "Delivery" })]
     public async Task A_file_that_Deno_made_is_taken_over_with_its_data(int state, string[] missing)
     {
         await using var test = await _database.CreateStoreAsync(connectionString: await _database.CreateEmptyAsync());
@@ -27,7 +27,7 @@ public sealed class SqliteMigrationTests(SqliteDatabase database) : MigrationSpe
         Assert.All(listed, static e => Assert.Equal(KvEncoding.UInt64, e.Value.Encoding));
         Assert.Equal([1, 2, 3, 4, 5], keys.Select(key => (int)listed.Single(e => e.Key == key).As<ulong>()));
         Assert.Equal("00000000000000060000", (await test.Store.SetAsync(["c"], 1)).ToString());
-        var claimed = await test.Engine.Queue.ClaimAsync([""], 10, "me", TimeSpan.FromMinutes(1), recover: true, default);
+        var claimed = await test.Engine.Queue.ClaimAsync(new ClaimWork([new TopicClaim("", 10, TimeSpan.FromMinutes(1))], 10, "me") { Recover = true }, default);
         Assert.Equal(["running", "waiting"], claimed.Select(static m => m.Fence.Id).Order(StringComparer.Ordinal));
         Assert.Equal("[[2,97,0]]", claimed.Single(static m => m.Fence.Id == "waiting").Undelivered);
 

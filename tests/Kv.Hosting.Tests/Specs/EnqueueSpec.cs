@@ -117,7 +117,7 @@ public abstract class EnqueueSpec(KvDatabase database)
         await test.Store.EnqueueAsync(new Job(-1));
         await test.ExecuteAsync("update queue set ts = ts - 1 where id = (select max(id) from queue)");
 
-        var claimed = await test.Engine().Queue.ClaimAsync(["job"], 1000, "me", TimeSpan.FromSeconds(30), false, CancellationToken.None);
+        var claimed = await test.Engine().Queue.ClaimAsync(new Engine.ClaimWork([new Engine.TopicClaim("job", 1000, TimeSpan.FromSeconds(30))], 1000, "me"), CancellationToken.None);
 
         Assert.Equal(Enumerable.Range(-1, 301), claimed.Select(Number));
         static int Number(Engine.ClaimedMessage message) =>

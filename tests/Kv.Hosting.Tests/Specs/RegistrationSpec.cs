@@ -18,7 +18,6 @@ public abstract class RegistrationSpec(KvDatabase database)
     [InlineData(nameof(KvWorkerOptions.RecoverInterval), "to 00:01:00")]
     [InlineData(nameof(KvWorkerOptions.ShutdownTimeout), "leave it out")]
     [InlineData(nameof(KvWorkerOptions.MaxCrashes), "at least 1")]
-    [InlineData(nameof(KvWorkerOptions.DeadLetterPrefix), "dead_letters")]
     public async Task Options_that_cannot_work_stop_the_host_from_starting_and_say_what_would(string option, string remedy)
     {
         var connectionString = await database.CreateMigratedAsync();
@@ -100,12 +99,12 @@ public abstract class RegistrationSpec(KvDatabase database)
         var health = test.Services.GetRequiredService<Worker.WorkerHealth>();
         Assert.Equal(HealthStatus.Healthy, (await CheckAsync(test)).Status);
 
-        health.Failed(new InvalidOperationException("No such table."), time);
+        health.Failed("loop", new InvalidOperationException("No such table."), time);
         var degraded = await CheckAsync(test);
         time.Advance(TimeSpan.FromSeconds(31));
-        health.Failed(new InvalidOperationException("No such table."), time);
+        health.Failed("loop", new InvalidOperationException("No such table."), time);
         var unhealthy = await CheckAsync(test);
-        health.Succeeded();
+        health.Succeeded("loop");
 
         Assert.Equal(HealthStatus.Degraded, degraded.Status);
         Assert.Contains("No such table.", degraded.Entries["kv"].Description, StringComparison.Ordinal);
@@ -133,9 +132,6 @@ public abstract class RegistrationSpec(KvDatabase database)
                 break;
             case nameof(KvWorkerOptions.MaxCrashes):
                 options.MaxCrashes = 0;
-                break;
-            case nameof(KvWorkerOptions.DeadLetterPrefix):
-                options.DeadLetterPrefix = [];
                 break;
             default:
                 typeof(KvWorkerOptions).GetProperty(option)!.SetValue(options, TimeSpan.FromDays(-1));

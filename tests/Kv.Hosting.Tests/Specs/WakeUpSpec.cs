@@ -77,36 +77,16 @@ public abstract class WakeUpSpec(KvDatabase database)
         await SeenAsync();
     }
 
-    [Fact]
-    public async Task What_asks_for_cancellation_is_heard_in_this_process_and_in_others()
-    {
-        await using var test = await StartAsync();
-        await using var other = await database.CreateStoreAsync(connectionString: test.ConnectionString);
-        await other.Store.EnqueueAsync(new Job(1));
-        await SeenAsync();
-        var here = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
-        var there = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
-        other.Engine().Queue.CancelRequested += () => here.TrySetResult();
-        test.Engine().Queue.CancelRequested += () => there.TrySetResult();
-
-        // On SQLite it is the commit that others see; here, one that asks for nothing.
-        await other.Store.SetAsync(["asked"], true);
-        other.Engine().Signals.Wake(Changes.Cancel);
-
-        await here.Task.WaitAsync(WorkerTesting.Patience);
-        await there.Task.WaitAsync(WorkerTesting.Patience);
-    }
-
     protected Task SeenAsync() => _seen.Reader.ReadAsync().AsTask().WaitAsync(WorkerTesting.Patience);
 
     /// <summary>A worker that hears of commits, and counts the messages that it handles.</summary>
     protected async Task<KvTestStore> StartAsync(
-        Action<KvStoreOptions>? options = null, TimeSpan? poll = null, bool hears = true, string? connectionString = null, TimeProvider? time = null)
+        Action<KvStoreOptions>? options = null, TimeSpan? poll = null, bool hears = true, string? connectionString = null, TimeProvider? time = null, bool polls = true)
     {
         var test = await database.CreateWorkerAsync(
             worker => worker.Handle<Job>((job, _, token) => _seen.Writer.WriteAsync(job.Number, token).AsTask()),
             time,
-            worker => worker.PollInterval = poll ?? TimeSpan.FromMinutes(1),
+            worker => worker.PollInterval = polls ? poll ?? TimeSpan.FromMinutes(1) : null,
             logs: Logs,
             storeOptions: options,
             connectionString: connectionString);
@@ -145,6 +125,24 @@ public sealed class PostgresWakeUpTests(PostgresDatabase database) : WakeUpSpec(
     }
 
     [Fact]
+    public async Task A_wish_to_cancel_is_heard_in_this_process_and_in_others()
+    {
+        await using var test = await StartAsync();
+        await using var other = await _database.CreateStoreAsync(connectionString: test.ConnectionString);
+        await other.Store.EnqueueAsync(new Job(1));
+        await SeenAsync();
+        var here = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        var there = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        other.Engine().Queue.CancelRequested += () => here.TrySetResult();
+        test.Engine().Queue.CancelRequested += () => there.TrySetResult();
+
+        other.Engine().Signals.Wake(Changes.Cancel);
+
+        await here.Task.WaitAsync(WorkerTesting.Patience);
+        await there.Task.WaitAsync(WorkerTesting.Patience);
+    }
+
+    [Fact]
     public async Task Where_notifications_do_not_come_through_the_store_says_so_once_and_the_worker_polls()
     {
         // What a program sees of a pooler of transactions: it listens and notifies without an error, and hears nothing.
@@ -160,7 +158,7 @@ public sealed class PostgresWakeUpTests(PostgresDatabase database) : WakeUpSpec(
     }
 
     [Fact]
-    public async Task An_idle_worker_that_hears_looks_twice_a_minute_and_one_that_does_not_at_its_poll_interval()
+    public async Task An_idle_worker_that_hears_looks_twice_a_minute_and_one_that_does_not_each_second()
     {
         await using var test = await _database.CreateWorkerAsync(static worker => worker.Handle<Job>(static (_, _, _) => Task.CompletedTask));
         var changed = new SemaphoreSlim(0);
@@ -182,7 +180,7 @@ public sealed class PostgresWakeUpTests(PostgresDatabase database) : WakeUpSpec(
     {
         const int Minutes = 10;
         var time = new ManualTime();
-        await using var test = await StartAsync(time: time);
+        await using var test = await StartAsync(time: time, polls: false);
         var name = new NpgsqlConnectionStringBuilder(test.ConnectionString).Database;
         var statements = 0;
         using var listener = new ActivityListener

@@ -1,0 +1,78 @@
+using Kv.Benchmarks.Systems;
+
+namespace Kv.Benchmarks;
+
+/// <summary>The process that measures: cases of one system, a line of JSON each.</summary>
+public sealed class Measuring(Settings settings)
+{
+    private readonly string _system = settings.Systems?[0] ?? "efkv";
+
+    public async Task RunAsync()
+    {
+        foreach (var @case in settings.Cases)
+        {
+            if (settings.SetUp && _system == "pgbench")
+            {
+                await new Pgbench(Database(@case), settings.Time).SetUpAsync(@case.In.Rows);
+            }
+            else if (settings.SetUp)
+            {
+                await using var system = KeyValue(@case);
+                await system.SetUpAsync(@case.In.Rows);
+            }
+            else
+            {
+                var result = await MeasureAsync(@case);
+                Console.WriteLine(new Measurement(_system, @case.Operation, @case.In, result.PerSecond, result.Median, result.Slowest, result.Allocated).ToLine());
+            }
+        }
+    }
+
+    /// <summary>The processes that <see cref="ProcessLoad"/> starts beside itself.</summary>
+    public Task AssistAsync(string verb) => verb == "produce" ? Processes().ProduceAsync() : Processes().HoldAsync();
+
+    private async Task<Result> MeasureAsync(Case @case)
+    {
+        if (_system == "pgbench")
+        {
+            return await new Pgbench(Database(@case), settings.Time).RunAsync(@case);
+        }
+
+        if (QueueLoad.Knows(@case.Operation))
+        {
+            await using var load = new QueueLoad(Queue(), settings.Time);
+            return await load.RunAsync(@case);
+        }
+
+        return @case.Operation switch
+        {
+            "across" => await Processes().AcrossAsync(),
+            "recovery" => await Processes().RecoveryAsync(),
+            "idle" => await Processes().IdleAsync(),
+            _ => await KeyValueAsync(@case),
+        };
+    }
+
+    private async Task<Result> KeyValueAsync(Case @case)
+    {
+        await using var system = KeyValue(@case);
+        await system.OpenAsync();
+        return @case.Operation == "startup" ? new Result(0, 0, 0, null) : await Load.RunAsync(system.Operation(@case), @case.In.Callers, settings.Time);
+    }
+
+    private KeyValueSystem KeyValue(Case @case) => _system switch
+    {
+        "efkv" => new EfKvSystem(Database(@case)),
+        "raw" => new RawSystem(Database(@case)),
+        "ef" => new PlainEfSystem(Database(@case)),
+        _ => throw new ArgumentException($"There is no system '{_system}'. Use one of: {string.Join(", ", Plan.Systems.Keys)}."),
+    };
+
+    private QueueSystem Queue() => _system == "raw" ? new RawQueue(Queues()) : new EfKvQueue(Queues());
+
+    private ProcessLoad Processes() => new(Queues(), settings);
+
+    private Target Database(Case @case) => new(settings.Databases[0], settings.Folder, $"{_system}-{@case.In.Rows}");
+
+    private Target Queues() => new(settings.Databases[0], settings.Folder, $"{_system}-queue");
+}

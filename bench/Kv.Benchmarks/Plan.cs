@@ -1,0 +1,91 @@
+using Kv.Benchmarks.Systems;
+
+namespace Kv.Benchmarks;
+
+/// <summary>Which questions are asked, and to whom.</summary>
+public static class Plan
+{
+    private static readonly string[] Large = ["get", "set", "set10"];
+    private static readonly string[] Growing = ["get", "getmany10", "list100", "set", "check+set", "sum"];
+
+    /// <summary>The systems, the ones to compare with first, and on which databases they are.</summary>
+    public static IReadOnlyDictionary<string, string[]> Systems { get; } = new Dictionary<string, string[]>(StringComparer.Ordinal)
+    {
+        ["efkv"] = ["sqlite", "postgres"],
+        ["raw"] = ["sqlite", "postgres"],
+        ["ef"] = ["sqlite", "postgres"],
+        ["deno"] = ["sqlite"],
+        ["denokv-node"] = ["sqlite"],
+        ["graphile-worker"] = ["postgres"],
+        ["pg-boss"] = ["postgres"],
+        ["pgbench"] = ["postgres"],
+    };
+
+    public static bool Answers(string system, Case @case) => Systems[system].Contains(@case.In.Database) && system switch
+    {
+        "efkv" => @case.Operation != "insert",
+        "raw" => @case.IsKeyValue || @case.Operation is "startup" or "enqueue" or "steady" || IsPlainDrain(@case),
+        "ef" => @case.IsKeyValue || @case.Operation == "startup",
+        "pgbench" => @case is { Operation: "get" or "set" or "sum" or "insert" or "enqueue", In.Value: 0 or KeyValueSystem.SmallValue },
+        "deno" or "denokv-node" => @case.IsKeyValue || @case.Operation == "startup" || QueueLoad.Knows(@case.Operation) && @case.In.Waiting == 0,
+        _ => QueueLoad.Knows(@case.Operation) && @case.In.Waiting == 0,
+    };
+
+    public static IEnumerable<Case> Cases(Settings settings, string database) =>
+        KeyValue(settings, database).Concat(Rest(settings, database)).Where(@case => settings.Operations?.Contains(@case.Operation) ?? true);
+
+    private static bool IsPlainDrain(Case @case) => @case is { Operation: "drain", In.Waiting: 0 };
+
+    private static IEnumerable<Case> KeyValue(Settings settings, string database) =>
+        from rows in settings.Rows
+        from value in settings.Values
+        from operation in Case.KeyValueOperations
+        from callers in settings.Callers
+        where settings.Small ? IsEnough(operation, callers) : settings.Wide || Tells(settings, operation, callers, value, rows)
+        select new Case(operation, new Circumstances(database, callers, value, rows));
+
+    // What differs between callers or sizes is not the code of an operation: a small run asks two of them by few and many.
+    private static bool IsEnough(string operation, int callers) => callers == 64 || operation is "get" or "set";
+
+    // Large values tell about moving bytes, large databases about the depth of trees; both at once, and for every operation, is for --wide.
+    private static bool Tells(Settings settings, string operation, int callers, int value, int rows) =>
+        (value == settings.Values[0], rows == settings.Rows[0]) switch
+        {
+            (true, true) => true,
+            (false, true) => Large.Contains(operation),
+            (true, false) => Growing.Contains(operation) && callers <= 64,
+            _ => false,
+        };
+
+    private static IEnumerable<Case> Rest(Settings settings, string database)
+    {
+        var many = settings.Callers.Contains(64) ? 64 : settings.Callers[^1];
+        foreach (var callers in settings.Callers)
+        {
+            yield return new Case("insert", new Circumstances(database, callers, KeyValueSystem.SmallValue, settings.Rows[0]));
+        }
+
+        foreach (var callers in (int[])[1, many])
+        {
+            yield return new Case("enqueue", new Circumstances(database, callers));
+        }
+
+        yield return new Case("drain", new Circumstances(database, Messages: settings.Messages));
+        foreach (var waiting in settings.Waiting)
+        {
+            yield return new Case("drain", new Circumstances(database, Messages: settings.Messages, Waiting: waiting));
+        }
+
+        yield return new Case("steady", new Circumstances(database, many));
+        yield return new Case("latency", new Circumstances(database, 1));
+        yield return new Case("loaded", new Circumstances(database, 1));
+        if (database == "postgres")
+        {
+            yield return new Case("across", new Circumstances(database, 1));
+        }
+
+        yield return new Case("recovery", new Circumstances(database));
+        yield return new Case("idle", new Circumstances(database));
+        yield return new Case("startup", new Circumstances(database, Rows: settings.Rows[0]));
+    }
+}

@@ -1,0 +1,141 @@
+using System.Diagnostics;
+using System.Globalization;
+using Kv.Benchmarks.Systems;
+
+namespace Kv.Benchmarks;
+
+/// <summary>The questions to a queue that take a second process, or a clock on the wall.</summary>
+public sealed class ProcessLoad(Target target, Settings settings)
+{
+    private const int Held = 10;
+    private static readonly TimeSpan Short = TimeSpan.FromSeconds(1);
+    private static readonly TimeSpan Longest = TimeSpan.FromMinutes(1);
+
+    /// <summary>From the call of enqueue in one process to the handler in another. Ticks of <see cref="Stopwatch"/> are the machine's, not the process's.</summary>
+    public async Task<Result> AcrossAsync()
+    {
+        await using var queue = new EfKvQueue(target);
+        await queue.SetUpAsync();
+        await queue.OpenAsync();
+        var latencies = new Latencies();
+        await queue.StartAsync(sentAt =>
+        {
+            lock (latencies)
+            {
+                latencies.Add(Stopwatch.GetElapsedTime(sentAt));
+            }
+
+            return Task.CompletedTask;
+        });
+        var started = Stopwatch.GetTimestamp();
+        using var producer = Start("produce");
+        var sent = int.Parse(await producer.StandardOutput.ReadToEndAsync(), CultureInfo.InvariantCulture);
+        await WaitAsync(() => latencies.Count >= sent);
+        return Result.Of(latencies, sent / Stopwatch.GetElapsedTime(started).TotalSeconds);
+    }
+
+    /// <summary>The other process of <see cref="AcrossAsync"/>: a message every 20 ms, to a worker that is idle in between.</summary>
+    public async Task ProduceAsync()
+    {
+        await using var queue = new EfKvQueue(target);
+        await queue.OpenAsync();
+        var sent = 0;
+        for (var started = Stopwatch.GetTimestamp(); Stopwatch.GetElapsedTime(started) < settings.Time; sent++)
+        {
+            await queue.EnqueueAsync(Stopwatch.GetTimestamp());
+            await Task.Delay(TimeSpan.FromMilliseconds(20), TimeProvider.System);
+        }
+
+        Console.WriteLine(sent);
+    }
+
+    /// <summary>From the kill of a worker that holds messages, with a lease of one second, to their being handled by another.</summary>
+    public async Task<Result> RecoveryAsync()
+    {
+        await using var queue = new EfKvQueue(target, Short);
+        await queue.SetUpAsync();
+        await queue.OpenAsync();
+        await queue.FillAsync(Held);
+        using var victim = Start("hold");
+        await victim.StandardOutput.ReadLineAsync();
+        var latencies = new Latencies();
+        var killedAt = 0L;
+        await queue.StartAsync(_ =>
+        {
+            lock (latencies)
+            {
+                latencies.Add(Stopwatch.GetElapsedTime(Volatile.Read(ref killedAt)));
+            }
+
+            return Task.CompletedTask;
+        });
+        Volatile.Write(ref killedAt, Stopwatch.GetTimestamp());
+        victim.Kill();
+        await WaitAsync(() => latencies.Count >= Held);
+        return Result.Of(latencies, Held / Stopwatch.GetElapsedTime(killedAt).TotalSeconds);
+    }
+
+    /// <summary>The other process of <see cref="RecoveryAsync"/>: it takes messages and never ends one, until it is killed.</summary>
+    public async Task HoldAsync()
+    {
+        await using var queue = new EfKvQueue(target, Short);
+        await queue.OpenAsync();
+        var held = 0;
+        await queue.StartAsync(_ =>
+        {
+            if (Interlocked.Increment(ref held) == Held)
+            {
+                Console.WriteLine("held");
+            }
+
+            return new TaskCompletionSource().Task;
+        });
+
+        // Not for ever: whoever was to kill it may have died.
+        await Task.Delay(Longest, TimeProvider.System);
+        Environment.Exit(1);
+    }
+
+    /// <summary>What a worker asks of the database while nothing happens.</summary>
+    public async Task<Result> IdleAsync()
+    {
+        using var counter = new StatementCounter();
+        await using var queue = new EfKvQueue(target, lease: null, counter);
+        await queue.SetUpAsync();
+        await queue.OpenAsync();
+        var handled = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        await queue.StartAsync(_ =>
+        {
+            handled.TrySetResult();
+            return Task.CompletedTask;
+        });
+        await queue.EnqueueAsync(1);
+        await handled.Task.WaitAsync(Longest);
+        if (counter.Count == 0)
+        {
+            throw new InvalidOperationException("The statements of the store are not seen, so an idle one cannot be told from a busy one.");
+        }
+
+        await Task.Delay(settings.Time / 4, TimeProvider.System);
+        var before = counter.Count;
+        var started = Stopwatch.GetTimestamp();
+        await Task.Delay(settings.IdleTime, TimeProvider.System);
+        return new Result(Math.Round((counter.Count - before) / Stopwatch.GetElapsedTime(started).TotalSeconds, 3), 0, 0, null);
+    }
+
+    private static async Task WaitAsync(Func<bool> done)
+    {
+        var started = Stopwatch.GetTimestamp();
+        while (!done())
+        {
+            if (Stopwatch.GetElapsedTime(started) > Longest)
+            {
+                throw new TimeoutException("Messages are missing.");
+            }
+
+            await Task.Delay(TimeSpan.FromMilliseconds(10), TimeProvider.System);
+        }
+    }
+
+    private Process Start(string verb) => Programs.Start(Programs.Dotnet([verb, .. settings.ForProcess("efkv", settings.Folder, [new Case(verb, new(settings.Databases[0]))])]));
+}

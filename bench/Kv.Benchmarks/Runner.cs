@@ -1,0 +1,150 @@
+using System.Diagnostics;
+using Kv.Benchmarks.Systems;
+
+namespace Kv.Benchmarks;
+
+/// <summary>Asks all systems in turn, each question in a process of its own, round by round.</summary>
+public sealed class Runner(Settings settings)
+{
+    private readonly List<Measurement> _measurements = [];
+    private readonly string _folder = Directory.CreateTempSubdirectory("efkv-bench-").FullName;
+
+    /// <returns>Whether every system that could be asked has answered.</returns>
+    public async Task<bool> RunAsync()
+    {
+        var failed = 0;
+        try
+        {
+            foreach (var database in settings.Databases)
+            {
+                if (database == "postgres" && Target.Server is null)
+                {
+                    Console.Error.WriteLine("PostgreSQL is left out: set EFKV_BENCH_POSTGRES to a connection string of a server whose databases efkv_bench_* may be dropped.");
+                    continue;
+                }
+
+                var systems = await ReadyAsync(database);
+                var cases = Plan.Cases(settings, database).ToList();
+                failed += await SetUpAsync(systems, cases);
+                for (var round = 0; round < settings.Rounds; round++)
+                {
+                    failed += await RoundAsync(systems, cases);
+                }
+            }
+        }
+        finally
+        {
+            Directory.Delete(_folder, recursive: true);
+            if (Target.Server is not null && settings.Databases.Contains("postgres"))
+            {
+                await Target.DropAllAsync();
+            }
+        }
+
+        if (settings.Results is { } file)
+        {
+            await File.WriteAllLinesAsync(file, _measurements.Select(static m => m.ToLine()));
+        }
+
+        Table.Print(_measurements);
+        if (!settings.Small)
+        {
+            Console.WriteLine();
+            Goals.Print(_measurements, all: false);
+        }
+
+        if (failed > 0)
+        {
+            Console.Error.WriteLine($"{failed} processes failed.");
+        }
+
+        return failed == 0;
+    }
+
+    private async Task<List<string>> ReadyAsync(string database)
+    {
+        var ready = new List<string>();
+        foreach (var system in Plan.Systems.Where(system => system.Value.Contains(database)).Select(static system => system.Key))
+        {
+            if (!(settings.Systems?.Contains(system) ?? true))
+            {
+                continue;
+            }
+
+            var missing = system is "efkv" or "raw" or "ef" || settings.Peers ? await Programs.PrepareAsync(system) : "peers take --peers in a small run";
+            if (missing is null)
+            {
+                ready.Add(system);
+            }
+            else
+            {
+                Console.Error.WriteLine($"{system} is left out: {missing}");
+            }
+        }
+
+        return ready;
+    }
+
+    private async Task<int> SetUpAsync(List<string> systems, List<Case> cases)
+    {
+        var failed = 0;
+        foreach (var rows in cases.Where(static @case => @case.In.Rows > 0).GroupBy(static @case => @case.In.Rows))
+        {
+            foreach (var system in systems.Where(system => rows.Any(@case => Plan.Answers(system, @case))))
+            {
+                failed += await AskAsync(system, [rows.First(@case => Plan.Answers(system, @case))], "--setup") ? 0 : 1;
+            }
+        }
+
+        return failed;
+    }
+
+    private async Task<int> RoundAsync(List<string> systems, List<Case> cases)
+    {
+        var failed = 0;
+
+        // A small run has no time for a process a question; the start is one by nature.
+        var questions = settings.Small
+            ? cases.GroupBy(static @case => @case.Operation == "startup").Select(static group => group.ToList())
+            : cases.Select(static @case => new List<Case> { @case });
+        foreach (var question in questions)
+        {
+            foreach (var system in systems)
+            {
+                var answered = question.Where(@case => Plan.Answers(system, @case)).ToList();
+                failed += answered.Count == 0 || await AskAsync(system, answered) ? 0 : 1;
+            }
+        }
+
+        return failed;
+    }
+
+    private async Task<bool> AskAsync(string system, IReadOnlyList<Case> cases, params string[] more)
+    {
+        var started = Stopwatch.GetTimestamp();
+        using var process = Programs.Start(Programs.Measuring(system, [.. settings.ForProcess(system, _folder, cases), .. more]));
+        while (await process.StandardOutput.ReadLineAsync() is { } line)
+        {
+            if (Measurement.TryParse(line) is { } measurement)
+            {
+                // Only from outside can it be seen how long a process took to start.
+                var elapsed = Stopwatch.GetElapsedTime(started);
+                _measurements.Add(measurement.Operation != "startup" ? measurement : measurement with
+                {
+                    PerSecond = Math.Round(1 / elapsed.TotalSeconds, 2),
+                    Median = elapsed.TotalMicroseconds,
+                    Slowest = elapsed.TotalMicroseconds,
+                });
+                Console.Error.WriteLine(_measurements[^1].ToLine());
+            }
+        }
+
+        await process.WaitForExitAsync();
+        if (process.ExitCode != 0)
+        {
+            Console.Error.WriteLine($"{system} ended with {process.ExitCode} at {string.Join(", ", cases.Select(static @case => $"{@case.Operation} ({@case.In})"))}.");
+        }
+
+        return process.ExitCode == 0;
+    }
+}

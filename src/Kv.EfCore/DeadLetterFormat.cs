@@ -1,0 +1,101 @@
+using System.Text.Json;
+using System.Text.Json.Nodes;
+
+namespace Kv;
+
+/// <summary>A dead letter as JSON. A payload that is JSON itself stays readable; any other is base64 with its encoding.</summary>
+internal static class DeadLetterFormat
+{
+    public static byte[] Write(KvDeadLetter letter)
+    {
+        var json = new JsonObject
+        {
+            ["id"] = letter.Id,
+            ["topic"] = letter.Topic,
+            ["type"] = letter.Type,
+            ["reason"] = letter.Reason,
+            ["attempts"] = letter.Attempts,
+            ["crashes"] = letter.Crashes,
+            ["firstError"] = JsonSerializer.SerializeToNode(letter.FirstError),
+            ["lastError"] = JsonSerializer.SerializeToNode(letter.LastError),
+            ["enqueuedAt"] = letter.EnqueuedAt,
+            ["diedAt"] = letter.DiedAt,
+            ["priority"] = letter.Priority,
+            ["groupKey"] = letter.GroupKey,
+            ["groupLimit"] = letter.GroupLimit,
+            ["rateKey"] = letter.RateKey,
+            ["keysIfUndelivered"] = new JsonArray([.. letter.KeysIfUndelivered.Select(static key => JsonValue.Create(Convert.ToBase64String(key.Bytes)))]),
+            ["trace"] = letter.Trace,
+            ["encoding"] = (int)letter.Payload.Encoding,
+        };
+        if (letter.Payload.Encoding == KvEncoding.Json && TryParse(letter.Payload.Array, out var payload))
+        {
+            json["payload"] = payload;
+        }
+        else
+        {
+            json["data"] = Convert.ToBase64String(letter.Payload.Array);
+        }
+
+        return JsonSerializer.SerializeToUtf8Bytes(json);
+    }
+
+    /// <summary>Reads a letter; null if the entry is not one.</summary>
+    public static KvDeadLetter? Read(KvEntry entry)
+    {
+        try
+        {
+            return entry.Value.Encoding == KvEncoding.Json && JsonNode.Parse(entry.Value.Array) is JsonObject json ? Read(json, entry) : null;
+        }
+        catch (Exception error) when (error is JsonException or FormatException or InvalidOperationException or KeyNotFoundException)
+        {
+            return null;
+        }
+    }
+
+    private static KvDeadLetter Read(JsonObject json, KvEntry entry)
+    {
+        var encoding = (KvEncoding)Required("encoding").GetValue<int>();
+        return new KvDeadLetter
+        {
+            Id = Required("id").GetValue<string>(),
+            Topic = Required("topic").GetValue<string>(),
+            Type = Required("type").GetValue<string>(),
+            Reason = Required("reason").GetValue<string>(),
+            Payload = json.ContainsKey("data")
+                ? new KvValue(Convert.FromBase64String(Required("data").GetValue<string>()), encoding)
+                : new KvValue(JsonSerializer.SerializeToUtf8Bytes(json["payload"]), encoding),
+            Attempts = Required("attempts").GetValue<int>(),
+            Crashes = Required("crashes").GetValue<int>(),
+            FirstError = json["firstError"].Deserialize<KvMessageError>(),
+            LastError = json["lastError"].Deserialize<KvMessageError>(),
+            EnqueuedAt = Required("enqueuedAt").GetValue<DateTimeOffset>(),
+            DiedAt = Required("diedAt").GetValue<DateTimeOffset>(),
+            Priority = Required("priority").GetValue<int>(),
+            GroupKey = json["groupKey"]?.GetValue<string>(),
+            GroupLimit = Required("groupLimit").GetValue<int>(),
+            RateKey = json["rateKey"]?.GetValue<string>(),
+            KeysIfUndelivered = [.. Required("keysIfUndelivered").AsArray().Select(static key => KvKey.FromStored(Convert.FromBase64String(key!.GetValue<string>())))],
+            Trace = json["trace"]?.GetValue<string>(),
+            Entry = entry,
+        };
+
+        JsonNode Required(string name) => json[name] ?? throw new KeyNotFoundException(name);
+    }
+
+    private static bool TryParse(byte[] utf8, out JsonNode? node)
+    {
+        try
+        {
+            node = JsonNode.Parse(utf8);
+
+            // Replayed, the payload must be what it was: numbers and texts may be written in more than one way.
+            return JsonSerializer.SerializeToUtf8Bytes(node).AsSpan().SequenceEqual(utf8);
+        }
+        catch (JsonException)
+        {
+            node = null;
+            return false;
+        }
+    }
+}

@@ -1,0 +1,17 @@
+namespace Kv;
+
+/// <summary>What happens to a message whose unique key is taken.</summary>
+public enum KvDuplicate
+{
+    /// <summary>The message that is there stays, and this one is not put in. The write as a whole takes effect.</summary>
+    Keep = 0,
+
+    /// <summary>
+    /// This message takes the place of the one that is there, with its own payload and due time. If that one runs already, it runs to its end,
+    /// and this one comes after it.
+    /// </summary>
+    Replace = 1,
+
+    /// <summary>The write as a whole fails with <see cref="KvError.Duplicate"/>, and nothing is written.</summary>
+    Refuse = 2,
+}

@@ -1,0 +1,43 @@
+using System.Text.Json;
+
+namespace Kv;
+
+/// <summary>Why an attempt to handle a message failed.</summary>
+/// <param name="Type">The full name of the exception's type.</param>
+/// <param name="Message">Its message, of which at most <see cref="MaxMessage"/> characters are kept.</param>
+/// <param name="Stack">Its stack trace and inner exceptions, of which at most <see cref="MaxStack"/> characters are kept.</param>
+/// <param name="Attempt">Which attempt failed, from 1.</param>
+/// <param name="At">When it failed.</param>
+public sealed record KvMessageError(string Type, string Message, string? Stack, int Attempt, DateTimeOffset At)
+{
+    /// <summary>Characters of a message that are kept.</summary>
+    public const int MaxMessage = 1_000;
+
+    /// <summary>Characters of a stack that are kept.</summary>
+    public const int MaxStack = 4_000;
+
+    internal static KvMessageError Of(Exception error, int attempt, DateTimeOffset at) => new(
+        error.GetType().FullName ?? error.GetType().Name,
+        Shorten(error.Message, MaxMessage),
+        error.StackTrace is null && error.InnerException is null ? null : Shorten(error.ToString(), MaxStack),
+        attempt,
+        at);
+
+    /// <summary>As it is kept with the message.</summary>
+    internal string ToJson() => JsonSerializer.Serialize(this);
+
+    /// <summary>What is kept with a message; null if it is not one of ours.</summary>
+    internal static KvMessageError? FromJson(string? text)
+    {
+        try
+        {
+            return text is null ? null : JsonSerializer.Deserialize<KvMessageError>(text);
+        }
+        catch (JsonException)
+        {
+            return null;
+        }
+    }
+
+    private static string Shorten(string text, int most) => text.Length <= most ? text : text[..most];
+}

@@ -1,0 +1,292 @@
+using System.Runtime.CompilerServices;
+using Kv.Engine;
+using Kv.Model;
+using Microsoft.EntityFrameworkCore;
+
+namespace Kv;
+
+/// <summary>Implements <see cref="IKvQueue"/> over the store. What it only looks at, it reads with LINQ, as users can.</summary>
+internal sealed class KvQueue(KvStore store) : IKvQueue
+{
+    private const int MostAtOnce = 1000;
+
+    private KvEngine Engine => store.Engine;
+
+    public async ValueTask PauseAsync(string topic, TimeSpan? duration = null, CancellationToken cancellationToken = default)
+    {
+        Valid(topic);
+        if (duration <= TimeSpan.Zero)
+        {
+            throw new ArgumentException($"The topic is to be paused for {duration}; the time must be positive. To end a pause, call ResumeAsync.", nameof(duration));
+        }
+
+        await CommitAsync(
+            new Mutation(MutationKind.Set, QueueKeys.Paused(topic)) { Encoding = (int)KvEncoding.Bytes, ExpireIn = (long?)duration?.TotalMilliseconds ?? -1 },
+            cancellationToken).ConfigureAwait(false);
+    }
+
+    public async ValueTask ResumeAsync(string topic, CancellationToken cancellationToken = default)
+    {
+        Valid(topic);
+        await CommitAsync(new Mutation(MutationKind.Delete, QueueKeys.Paused(topic)), cancellationToken).ConfigureAwait(false);
+        Engine.Signals.Wake(Changes.Messages);
+    }
+
+    public async ValueTask<KvCancellation> CancelAsync(string id, CancellationToken cancellationToken = default)
+    {
+        ArgumentException.ThrowIfNullOrEmpty(id);
+
+        // A message that is just being claimed or put back is in neither table's snapshot for a moment.
+        for (var tries = 0; tries < 3; tries++)
+        {
+            var waiting = await FirstAsync<QueuedMessage>(m => m.Id == id, cancellationToken).ConfigureAwait(false);
+            if (waiting is not null && await TryRemoveAsync(waiting, cancellationToken).ConfigureAwait(false))
+            {
+                return KvCancellation.Removed;
+            }
+
+            if (await Engine.Pipeline.SubmitAsync(new UpdateWork(KvSql.CancelRunning, [("@id", id)]), cancellationToken).ConfigureAwait(false))
+            {
+                Engine.Signals.Wake(Changes.Cancel);
+                return KvCancellation.Requested;
+            }
+        }
+
+        return KvCancellation.NotFound;
+    }
+
+    public async ValueTask<KvMessageInfo?> GetAsync(string id, CancellationToken cancellationToken = default)
+    {
+        ArgumentException.ThrowIfNullOrEmpty(id);
+        return await FirstAsync<QueuedMessage>(m => m.Id == id, cancellationToken).ConfigureAwait(false) is { } waiting
+            ? Info(waiting)
+            : await FirstAsync<RunningMessage>(m => m.Id == id, cancellationToken).ConfigureAwait(false) is { } running ? Info(running) : null;
+    }
+
+    public async ValueTask<IReadOnlyList<KvMessageInfo>> PeekAsync(string topic, int limit = 10, CancellationToken cancellationToken = default)
+    {
+        Valid(topic);
+        Valid(limit);
+        var context = await OpenAsync(cancellationToken).ConfigureAwait(false);
+        await using (context.ConfigureAwait(false))
+        {
+            var messages = await context.Set<QueuedMessage>().AsNoTracking().Where(m => m.Topic == topic && m.State == MessageState.Ready)
+                .OrderBy(m => m.Priority).ThenBy(m => m.DueAt).ThenBy(m => m.Id).Take(limit).ToListAsync(cancellationToken).ConfigureAwait(false);
+            return messages.ConvertAll(Info);
+        }
+    }
+
+    public async ValueTask<IReadOnlyList<KvMessageInfo>> RunningAsync(int limit = 100, CancellationToken cancellationToken = default)
+    {
+        Valid(limit);
+        var context = await OpenAsync(cancellationToken).ConfigureAwait(false);
+        await using (context.ConfigureAwait(false))
+        {
+            var messages = await context.Set<RunningMessage>().AsNoTracking().OrderBy(m => m.Deadline).ThenBy(m => m.Id).Take(limit)
+                .ToListAsync(cancellationToken).ConfigureAwait(false);
+            return messages.ConvertAll(Info);
+        }
+    }
+
+    public async ValueTask<IReadOnlyList<KvTopicStats>> StatsAsync(CancellationToken cancellationToken = default)
+    {
+        var now = Engine.Clock.Now;
+        var stats = new SortedDictionary<string, KvTopicStats>(StringComparer.Ordinal);
+        var context = await OpenAsync(cancellationToken).ConfigureAwait(false);
+        await using (context.ConfigureAwait(false))
+        {
+            var waiting = await context.Set<QueuedMessage>().GroupBy(m => new { m.Topic, m.State, IsDue = m.DueAt <= now })
+                .Select(g => new { g.Key.Topic, g.Key.State, g.Key.IsDue, Count = g.LongCount(), First = g.Min(m => m.DueAt) })
+                .ToListAsync(cancellationToken).ConfigureAwait(false);
+            var running = await context.Set<RunningMessage>().GroupBy(m => m.Topic).Select(g => new { Topic = g.Key, Count = g.LongCount() })
+                .ToListAsync(cancellationToken).ConfigureAwait(false);
+            foreach (var part in waiting)
+            {
+                var topic = Of(part.Topic);
+                stats[part.Topic] = (part.State, part.IsDue) switch
+                {
+                    (MessageState.Blocked, _) => topic with { Blocked = topic.Blocked + part.Count },
+                    (_, false) => topic with { Delayed = topic.Delayed + part.Count },
+                    (MessageState.Ready, _) => topic with { Due = topic.Due + part.Count, OldestDue = TimeSpan.FromMilliseconds(now - Math.Max(part.First, 0)) },
+                    _ => topic with { Due = topic.Due + part.Count },
+                };
+            }
+
+            foreach (var part in running)
+            {
+                stats[part.Topic] = Of(part.Topic) with { Running = part.Count };
+            }
+        }
+
+        await foreach (var key in store.ListKeysAsync(KvSelector.Prefix([QueueKeys.Prefix, "paused"]), null, cancellationToken).ConfigureAwait(false))
+        {
+            if (key is [_, _, { Type: KvPartType.String } topic])
+            {
+                stats[topic.AsString()] = Of(topic.AsString()) with { IsPaused = true };
+            }
+        }
+
+        return [.. stats.Values];
+
+        KvTopicStats Of(string topic) => stats.GetValueOrDefault(topic) ?? new KvTopicStats(topic, 0, 0, 0, 0, null, false);
+    }
+
+    public async IAsyncEnumerable<KvDeadLetter> DeadLettersAsync(string? topic = null, [EnumeratorCancellation] CancellationToken cancellationToken = default)
+    {
+        var prefix = topic is null ? Engine.Options.DeadLetterPrefix : Engine.Options.DeadLetterPrefix.Append(topic);
+        await foreach (var entry in store.ListAsync(KvSelector.Prefix(prefix), null, cancellationToken).ConfigureAwait(false))
+        {
+            if (DeadLetterFormat.Read(entry) is { } letter)
+            {
+                yield return letter;
+            }
+        }
+    }
+
+    public async ValueTask<bool> ReplayAsync(KvDeadLetter letter, CancellationToken cancellationToken = default)
+    {
+        var write = Deletion(letter);
+        write.Messages.Add(new NewMessage(
+            letter.Id,
+            letter.Payload.Array,
+            (int)letter.Payload.Encoding,
+            letter.Topic,
+            letter.Type,
+            Delay: 0,
+            AtomicWriteBuilder.DefaultBackoff,
+            AtomicWriteBuilder.Undelivered(letter.KeysIfUndelivered),
+            letter.Trace)
+        {
+            Priority = letter.Priority,
+            GroupKey = letter.GroupKey,
+            GroupLimit = letter.GroupLimit,
+            RateKey = letter.RateKey,
+            TopicRetries = true,
+        });
+        return (await store.CommitAsync(write, cancellationToken).ConfigureAwait(false)).Succeeded;
+    }
+
+    public ValueTask<int> ReplayAllAsync(string? topic = null, Func<KvDeadLetter, bool>? filter = null, CancellationToken cancellationToken = default) =>
+        ForAllAsync(topic, filter, ReplayAsync, cancellationToken);
+
+    public async ValueTask<bool> DeleteAsync(KvDeadLetter letter, CancellationToken cancellationToken = default) =>
+        (await store.CommitAsync(Deletion(letter), cancellationToken).ConfigureAwait(false)).Succeeded;
+
+    public ValueTask<int> DeleteAllAsync(string? topic = null, Func<KvDeadLetter, bool>? filter = null, CancellationToken cancellationToken = default) =>
+        ForAllAsync(topic, filter, DeleteAsync, cancellationToken);
+
+    // Only the letter as it was read: what was replayed, deleted, or written anew meanwhile is another's.
+    private static AtomicWrite Deletion(KvDeadLetter letter)
+    {
+        ArgumentNullException.ThrowIfNull(letter);
+        var entry = letter.Entry ?? throw new ArgumentException("The letter was not read from a store. Take it from DeadLettersAsync.", nameof(letter));
+        var write = new AtomicWrite();
+        write.Checks.Add(new Check(entry.Key.Bytes, entry.Versionstamp.Version));
+        write.Mutations.Add(new Mutation(MutationKind.Delete, entry.Key.Bytes));
+        return write;
+    }
+
+    private async ValueTask<int> ForAllAsync(
+        string? topic, Func<KvDeadLetter, bool>? filter, Func<KvDeadLetter, CancellationToken, ValueTask<bool>> act, CancellationToken cancellationToken)
+    {
+        var done = 0;
+        await foreach (var letter in DeadLettersAsync(topic, cancellationToken).ConfigureAwait(false))
+        {
+            if ((filter is null || filter(letter)) && await act(letter, cancellationToken).ConfigureAwait(false))
+            {
+                done++;
+            }
+        }
+
+        return done;
+    }
+
+    private async ValueTask<bool> TryRemoveAsync(QueuedMessage message, CancellationToken cancellationToken)
+    {
+        try
+        {
+            var unique = message.UniqueKey is { } key ? QueueKeys.Unique(message.Topic, key) : null;
+            var write = new AtomicWrite { Removes = message.Id, Ends = new MessageKeys(message.Topic, message.GroupKey, unique, message.UniqueUntil) };
+            await store.CommitAsync(write, cancellationToken).ConfigureAwait(false);
+            return true;
+        }
+        catch (KvException error) when (error.Kind == KvError.NotFound)
+        {
+            return false;
+        }
+    }
+
+    private async ValueTask CommitAsync(Mutation mutation, CancellationToken cancellationToken)
+    {
+        var write = new AtomicWrite();
+        write.Mutations.Add(mutation);
+        await store.CommitAsync(write, cancellationToken).ConfigureAwait(false);
+    }
+
+    private async ValueTask<TRow?> FirstAsync<TRow>(System.Linq.Expressions.Expression<Func<TRow, bool>> which, CancellationToken cancellationToken)
+        where TRow : class
+    {
+        var context = await OpenAsync(cancellationToken).ConfigureAwait(false);
+        await using (context.ConfigureAwait(false))
+        {
+            return await context.Set<TRow>().AsNoTracking().FirstOrDefaultAsync(which, cancellationToken).ConfigureAwait(false);
+        }
+    }
+
+    private async ValueTask<KvDbContext> OpenAsync(CancellationToken cancellationToken)
+    {
+        await Engine.OpenAsync(cancellationToken).ConfigureAwait(false);
+        return Engine.CreateContext();
+    }
+
+    private KvMessageInfo Info(QueuedMessage message) => Info(
+        message,
+        message.State == MessageState.Blocked ? KvMessageState.Blocked : message.DueAt > Engine.Clock.Now ? KvMessageState.Delayed : KvMessageState.Due,
+        message.DueAt);
+
+    private static KvMessageInfo Info(RunningMessage message) => Info(message, KvMessageState.Running, message.Deadline) with
+    {
+        Progress = message.Progress,
+        Note = message.Note,
+        Owner = message.Owner,
+    };
+
+    private static KvMessageInfo Info(MessageRow message, KvMessageState state, long until) => new()
+    {
+        Id = message.Id,
+        Topic = message.Topic,
+        Type = message.Type,
+        State = state,
+        Payload = new KvValue(message.Data, message.Encoding),
+        Until = Time(until),
+        EnqueuedAt = Time(message.EnqueuedAt),
+        FailedAttempts = message.Attempt,
+        Crashes = message.Crashes,
+        Priority = message.Priority,
+        GroupKey = message.GroupKey,
+        UniqueKey = message.UniqueKey,
+        FirstError = KvMessageError.FromJson(message.FirstError),
+        LastError = KvMessageError.FromJson(message.LastError),
+    };
+
+    // Other programs have put in times that no date can hold.
+    private static DateTimeOffset Time(long milliseconds) => DateTimeOffset.FromUnixTimeMilliseconds(
+        Math.Clamp(milliseconds, DateTimeOffset.MinValue.ToUnixTimeMilliseconds(), DateTimeOffset.MaxValue.ToUnixTimeMilliseconds()));
+
+    private static void Valid(string topic)
+    {
+        ArgumentNullException.ThrowIfNull(topic);
+        if (topic.Length > 0)
+        {
+            KvMessageAttribute.Valid(topic, nameof(topic));
+        }
+    }
+
+    private static void Valid(int limit)
+    {
+        if (limit is < 1 or > MostAtOnce)
+        {
+            throw new ArgumentException($"The limit is {limit}; it must be 1 to {MostAtOnce}.", nameof(limit));
+        }
+    }
+}

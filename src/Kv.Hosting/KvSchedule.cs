@@ -1,0 +1,69 @@
+using System.Globalization;
+using Kv.Schedules;
+
+namespace Kv;
+
+/// <summary>When a recurring message is enqueued: by a cron expression, or by an interval.</summary>
+public sealed class KvSchedule
+{
+    private static readonly TimeSpan ShortestInterval = TimeSpan.FromSeconds(1);
+    private static readonly TimeSpan LongestInterval = TimeSpan.FromDays(366);
+    private readonly CronExpression? _cron;
+    private readonly TimeZoneInfo _zone;
+    private readonly TimeSpan _interval;
+
+    private KvSchedule(CronExpression? cron, TimeZoneInfo zone, TimeSpan interval) => (_cron, _zone, _interval) = (cron, zone, interval);
+
+    /// <summary>The five fields of crontab(5): minute, hour, day of month, month, day of week.</summary>
+    /// <remarks>
+    /// Lists, ranges, steps (<c>*/15</c>), names (<c>JAN</c>, <c>MON-FRI</c>), Sunday as 0 or 7, and <c>@yearly</c>, <c>@monthly</c>,
+    /// <c>@weekly</c>, <c>@daily</c>, <c>@hourly</c>. If both days are restricted, a day that fits one of them is enough. Where the zone's clock
+    /// goes forward, a fixed time that is left out comes right after the gap; where it goes back, a fixed time comes once. Expressions whose
+    /// minute or hour begins with an asterisk follow elapsed time in both cases.
+    /// </remarks>
+    /// <param name="expression">The expression, such as <c>0 3 * * MON-FRI</c>.</param>
+    /// <param name="zone">The time zone; null for UTC.</param>
+    /// <exception cref="ArgumentException">The expression cannot be read, or names a time that never comes.</exception>
+    public static KvSchedule Cron(string expression, TimeZoneInfo? zone = null) => new(new CronExpression(expression), zone ?? TimeZoneInfo.Utc, default);
+
+    /// <summary>An interval. Ticks are its multiples counted from 1970-01-01 00:00 UTC, so that all processes agree on them.</summary>
+    /// <param name="interval">From 1 second to 366 days, in whole milliseconds.</param>
+    /// <exception cref="ArgumentException">The interval is out of its range.</exception>
+    public static KvSchedule Every(TimeSpan interval) =>
+        interval >= ShortestInterval && interval <= LongestInterval && interval.Ticks % TimeSpan.TicksPerMillisecond == 0
+            ? new(null, TimeZoneInfo.Utc, interval)
+            : throw new ArgumentException($"The interval is {interval}; it must be 1 second to 366 days, in whole milliseconds.", nameof(interval));
+
+    /// <summary>The first tick after a time.</summary>
+    /// <param name="time">The time.</param>
+    public DateTimeOffset NextAfter(DateTimeOffset time) => _cron is null
+        ? DateTimeOffset.UnixEpoch.AddTicks((Math.Max(0, (time - DateTimeOffset.UnixEpoch).Ticks / _interval.Ticks) + 1) * _interval.Ticks)
+        : _cron.Next(time.ToUniversalTime(), _zone) ?? throw new InvalidOperationException($"The cron expression '{_cron.Text}' has no time after {time:O}.");
+
+    /// <summary>The definition, as it is noted with the schedule.</summary>
+    public override string ToString() => _cron is null ? string.Create(CultureInfo.InvariantCulture, $"every {_interval:c}") : $"{_cron.Text} {_zone.Id}";
+
+    /// <summary>The last tick up to a time.</summary>
+    /// <param name="first">A tick, at or before the time.</param>
+    /// <param name="time">The time.</param>
+    internal DateTimeOffset LastUpTo(DateTimeOffset first, DateTimeOffset time)
+    {
+        // From near the time on, since after a long pause there are many ticks.
+        foreach (var days in (ReadOnlySpan<double>)[1.0 / 24, 1, 32, 400])
+        {
+            var near = time.AddDays(-days);
+            if (near > first && NextAfter(near) is var tick && tick <= time)
+            {
+                first = tick;
+                break;
+            }
+        }
+
+        while (NextAfter(first) is var next && next <= time)
+        {
+            first = next;
+        }
+
+        return first;
+    }
+}

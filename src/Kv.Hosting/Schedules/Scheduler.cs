@@ -1,0 +1,151 @@
+using System.Text.Json;
+using Kv.Worker;
+using Microsoft.Extensions.Hosting;
+using Microsoft.Extensions.Logging;
+
+namespace Kv.Schedules;
+
+/// <summary>The hosted service that enqueues the messages of schedules, each tick once over all processes.</summary>
+/// <remarks>
+/// An entry of the store holds a schedule's next tick. Whoever finds it due moves it on and enqueues, in one commit that is refused if the
+/// entry has changed: so of many processes one succeeds, and a crash leaves either both or nothing.
+/// </remarks>
+internal sealed class Scheduler(KvStore store, ScheduleRegistry schedules, TimeProvider time, WorkerHealth health, ILoggerFactory loggers) : BackgroundService
+{
+    private const int TicksAtOnce = 100;
+    private static readonly TimeSpan Grace = TimeSpan.FromMinutes(1);
+    private static readonly TimeSpan LongestWait = TimeSpan.FromDays(1);
+    private static readonly TimeSpan FirstPause = TimeSpan.FromSeconds(1);
+    private static readonly TimeSpan LongestPause = TimeSpan.FromSeconds(30);
+    private readonly ILogger _logger = loggers.CreateLogger("Kv.Scheduler");
+    private readonly Dictionary<string, DateTimeOffset> _next = new(StringComparer.Ordinal);
+
+    /// <summary>Enqueues what is due.</summary>
+    /// <returns>How long until there may be more.</returns>
+    public async Task<TimeSpan> RunRoundAsync(CancellationToken cancellationToken)
+    {
+        foreach (var schedule in schedules.All)
+        {
+            while (!_next.TryGetValue(schedule.Name, out var next) || next <= time.GetUtcNow())
+            {
+                if (await TryAdvanceAsync(schedule, cancellationToken).ConfigureAwait(false) is { } advanced)
+                {
+                    _next[schedule.Name] = advanced;
+                }
+            }
+        }
+
+        var wait = _next.Count == 0 ? LongestWait : _next.Values.Min() - time.GetUtcNow();
+        return wait < TimeSpan.Zero ? TimeSpan.Zero : wait < LongestWait ? wait : LongestWait;
+    }
+
+    protected override async Task ExecuteAsync(CancellationToken stoppingToken)
+    {
+        while (schedules.All.Count > 0 && !stoppingToken.IsCancellationRequested)
+        {
+            try
+            {
+                var wait = await TryRoundAsync(stoppingToken).ConfigureAwait(false);
+                await Task.Delay(wait, time, stoppingToken).ConfigureAwait(false);
+            }
+            catch (OperationCanceledException) when (stoppingToken.IsCancellationRequested)
+            {
+                return;
+            }
+        }
+    }
+
+    // The loop outlives any error of the database, from its start on.
+    private async Task<TimeSpan> TryRoundAsync(CancellationToken stoppingToken)
+    {
+        try
+        {
+            var wait = await RunRoundAsync(stoppingToken).ConfigureAwait(false);
+            health.Succeeded(nameof(Scheduler));
+            return wait;
+        }
+        catch (Exception error) when (!stoppingToken.IsCancellationRequested)
+        {
+            var failures = health.Failed(nameof(Scheduler), error, time);
+            var wait = FirstPause * Math.Pow(2, Math.Min(failures - 1, 10));
+            wait = wait < LongestPause ? wait : LongestPause;
+            WorkerLog.SchedulesFailed(_logger, error, wait);
+            return wait;
+        }
+    }
+
+    /// <summary>Moves a schedule on, and enqueues what is due.</summary>
+    /// <returns>The next tick; null if another process came between.</returns>
+    private async Task<DateTimeOffset?> TryAdvanceAsync(ScheduledMessage schedule, CancellationToken cancellationToken)
+    {
+        var now = time.GetUtcNow();
+        var entry = await store.GetAsync(schedule.Key, cancellationToken).ConfigureAwait(false);
+        var known = Read(entry);
+        var definition = schedule.Schedule.ToString();
+
+        // A schedule that is new, or says something else than before, begins with its next tick: nothing of another one is made up for.
+        var first = known?.Definition == definition ? DateTimeOffset.FromUnixTimeMilliseconds(known.Next) : schedule.Schedule.NextAfter(now);
+        var (due, next) = Due(schedule, first, now);
+        if (known?.Definition == definition && next == first)
+        {
+            return next;
+        }
+
+        var state = new State(definition, next.ToUnixTimeMilliseconds());
+        var write = store.Atomic().Check(schedule.Key, entry?.Versionstamp).Set(schedule.Key, new KvValue(JsonSerializer.SerializeToUtf8Bytes(state), KvEncoding.Json));
+        foreach (var tick in due)
+        {
+            schedule.Enqueue(write, tick);
+        }
+
+        if (!(await write.CommitAsync(cancellationToken).ConfigureAwait(false)).Succeeded)
+        {
+            return null;
+        }
+
+        foreach (var tick in due)
+        {
+            WorkerLog.Ticked(_logger, schedule.Name, tick);
+        }
+
+        return next;
+    }
+
+    /// <summary>The ticks that become messages now, and the tick after them.</summary>
+    private static (List<DateTimeOffset> Due, DateTimeOffset Next) Due(ScheduledMessage schedule, DateTimeOffset first, DateTimeOffset now)
+    {
+        if (first > now)
+        {
+            return ([], first);
+        }
+
+        if (schedule.Missed == KvMissedTicks.All)
+        {
+            List<DateTimeOffset> due = [];
+            for (; first <= now && due.Count < TicksAtOnce; first = schedule.Schedule.NextAfter(first))
+            {
+                due.Add(first);
+            }
+
+            return (due, first);
+        }
+
+        var last = schedule.Schedule.LastUpTo(first, now);
+        return (schedule.Missed == KvMissedTicks.Skip && now - last > Grace ? [] : [last], schedule.Schedule.NextAfter(last));
+    }
+
+    private static State? Read(KvEntry? entry)
+    {
+        try
+        {
+            return entry is null ? null : JsonSerializer.Deserialize<State>(entry.Value.Bytes.Span);
+        }
+        catch (JsonException)
+        {
+            // Somebody wrote something else there: the schedule begins anew.
+            return null;
+        }
+    }
+
+    private sealed record State(string Definition, long Next);
+}

@@ -1,0 +1,30 @@
+using System.Diagnostics;
+
+namespace Kv.Worker;
+
+/// <summary>Runs a handler in a span that is linked to the one in which the message was enqueued.</summary>
+/// <remarks>
+/// A link and not a parent: a message may be handled long after, more than once. Names and attributes are those of OpenTelemetry's semantic
+/// conventions for messaging.
+/// </remarks>
+internal sealed class TracingMiddleware : IKvMessageMiddleware
+{
+    private static readonly ActivitySource Source = new("Kv");
+
+    public async Task InvokeAsync(KvMessageContext context, KvMessageDelegate next, CancellationToken cancellationToken)
+    {
+        ActivityLink[] links = ActivityContext.TryParse(context.Trace, null, out var origin) ? [new(origin)] : [];
+        using var activity = Source.StartActivity($"process {context.Topic}", ActivityKind.Consumer, default(ActivityContext), links: links);
+        activity?.SetTag("messaging.system", "efkv").SetTag("messaging.operation.type", "process").SetTag("messaging.destination.name", context.Topic)
+            .SetTag("messaging.message.id", context.Id).SetTag("efkv.message.type", context.Type).SetTag("efkv.message.attempt", context.Attempt);
+        try
+        {
+            await next(context, cancellationToken).ConfigureAwait(false);
+        }
+        catch (Exception error)
+        {
+            activity?.SetStatus(ActivityStatusCode.Error, error.Message).AddException(error);
+            throw;
+        }
+    }
+}

@@ -1,0 +1,130 @@
+using Kv.TestKit;
+
+namespace Kv.Tests.Specs;
+
+/// <summary>Of due messages of a topic, those with a lower number come first.</summary>
+public abstract class PrioritySpec(KvDatabase database)
+{
+    private readonly ManualTime _time = new();
+    private readonly List<int> _seen = [];
+
+    [Fact]
+    public async Task Lower_ones_come_first_and_equal_ones_by_their_due_times()
+    {
+        await using var test = await WorkingAsync();
+        await test.Store.Atomic()
+            .Enqueue(new Job(5), new() { Priority = 100 }).Enqueue(new Job(3)).Enqueue(new Job(2), new() { Priority = -1 })
+            .Enqueue(new Job(1), new() { Priority = -100, Delay = TimeSpan.FromSeconds(2) }).CommitAsync();
+        await test.Store.Atomic()
+            .Enqueue(new Job(4), new() { Delay = TimeSpan.FromSeconds(1) }).Enqueue(new Job(0), new() { Priority = -100, Delay = TimeSpan.FromSeconds(1) }).CommitAsync();
+        _time.Advance(TimeSpan.FromSeconds(2));
+
+        await test.SettleAsync();
+
+        Assert.Equal([0, 1, 2, 3, 4, 5], _seen);
+    }
+
+    [Fact]
+    public async Task Urgent_ones_whose_time_has_not_come_hold_up_nobody()
+    {
+        await using var test = await WorkingAsync();
+        await test.Store.Atomic()
+            .Enqueue(new Job(3), new() { Priority = -100, Delay = TimeSpan.FromDays(1) }).Enqueue(new Job(2), new() { Priority = 7, Delay = TimeSpan.FromSeconds(1) })
+            .Enqueue(new Job(1), new() { Priority = 50 }).CommitAsync();
+
+        await test.SettleAsync();
+        Assert.Equal([1], _seen);
+
+        // The worker knows the earliest due time over all priorities.
+        Assert.Equal(TimeSpan.FromSeconds(1), await test.Worker().RunRoundAsync(CancellationToken.None));
+        _time.Advance(TimeSpan.FromSeconds(1));
+        await test.SettleAsync();
+
+        Assert.Equal([1, 2], _seen);
+    }
+
+    [Fact]
+    public async Task A_claim_takes_no_more_than_it_has_room_for_from_the_most_urgent_on()
+    {
+        await using var test = await database.CreateStoreAsync(_time);
+        var write = test.Store.Atomic();
+        for (var i = 0; i < 60; i++)
+        {
+            write.Enqueue(new Job(i), new() { Priority = (i * 37 % 60) - 30 });
+        }
+
+        await write.CommitAsync();
+
+        var claimed = await test.Engine().Queue.ClaimAsync(
+            new Engine.ClaimWork([new Engine.TopicClaim("job", 25, TimeSpan.FromSeconds(30))], 25, "me"), CancellationToken.None);
+
+        Assert.Equal(Enumerable.Range(-30, 25), claimed.Select(static m => m.Priority));
+        Assert.Equal(35, (await test.QueuedAsync()).Count);
+    }
+
+    [Fact]
+    public async Task A_message_that_is_put_back_keeps_its_priority()
+    {
+        await using var test = await WorkingAsync(static (job, context) => job.Number == 1 && context.Attempt == 1 ? throw new InvalidOperationException("Once.") : Task.CompletedTask);
+        await test.Store.Atomic().Enqueue(new Job(2)).Enqueue(new Job(1), new() { Priority = -5, BackoffSchedule = [TimeSpan.Zero] }).CommitAsync();
+
+        await test.SettleAsync();
+
+        Assert.Equal([1, 1, 2], _seen);
+    }
+
+    [Fact]
+    public async Task No_topic_starves_however_urgent_the_backlog_of_another()
+    {
+        await using var test = await database.CreateWorkerAsync(
+            worker =>
+            {
+                foreach (var topic in (string[])["a", "b", "c"])
+                {
+                    worker.HandleTopic(topic, (_, _) =>
+                    {
+                        lock (_seen)
+                        {
+                            _seen.Add(topic[0] - 'a');
+                        }
+
+                        return Task.CompletedTask;
+                    });
+                }
+            },
+            _time,
+            static options => options.Concurrency = 4);
+        for (var i = 0; i < 100; i++)
+        {
+            await test.Store.EnqueueAsync(new Job(i), new() { Topic = "a", Priority = -100 });
+        }
+
+        _time.Advance(TimeSpan.FromSeconds(1));
+        await test.Store.Atomic().Enqueue(new Job(0), new() { Topic = "b" }).Enqueue(new Job(0), new() { Topic = "c", Priority = 100 }).CommitAsync();
+
+        // Each topic is first in one round of three.
+        for (var round = 0; round < 3; round++)
+        {
+            await test.ClaimAsync();
+            await test.IdleAsync();
+        }
+
+        Assert.Contains(1, _seen);
+        Assert.Contains(2, _seen);
+        Assert.InRange(_seen.Count, 6, 12);
+    }
+
+    private Task<KvTestStore> WorkingAsync(Func<Job, KvMessageContext, Task>? handle = null) => database.CreateWorkerAsync(
+        worker => worker.Handle<Job>((job, context, _) =>
+        {
+            _seen.Add(job.Number);
+            return handle?.Invoke(job, context) ?? Task.CompletedTask;
+        }),
+        _time,
+        static options => options.Concurrency = 1,
+        logs: new LogCollector());
+}
+
+public sealed class SqlitePriorityTests(SqliteDatabase database) : PrioritySpec(database), IClassFixture<SqliteDatabase>;
+
+public sealed class PostgresPriorityTests(PostgresDatabase database) : PrioritySpec(database), IClassFixture<PostgresDatabase>;
