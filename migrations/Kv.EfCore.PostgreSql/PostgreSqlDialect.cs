@@ -16,6 +16,8 @@ internal sealed class PostgreSqlDialect : KvDialect
 
     public override bool HasServerClock => true;
 
+    public override bool Notifies => true;
+
     public override int Readers => 8;
 
     // A lease must be extended, or found lost, well within a third of itself.
@@ -76,6 +78,14 @@ internal sealed class PostgreSqlDialect : KvDialect
 
     public override GroupWriter CreateWriter(Session session, StoreClock clock, KvStoreOptions options, FailPoints failPoints) =>
         new ArrayWriter(session, this, clock, failPoints);
+
+    public override async ValueTask<ChangeFeed> OpenFeedAsync(Session session, KvStoreOptions options, CancellationToken cancellationToken)
+    {
+        var feed = new NotificationFeed(session);
+        var channel = (string)(await session.Statement(KvSql.Channel).ScalarAsync(cancellationToken).ConfigureAwait(false))!;
+        await session.ExecuteAsync(KvSql.Listen(channel), cancellationToken).ConfigureAwait(false);
+        return feed;
+    }
 
     private static Fault Classify(string state) => state switch
     {

@@ -26,6 +26,8 @@ internal sealed class SqliteDialect : KvDialect
     // Every client runs on the machine that has the file.
     public override bool HasServerClock => false;
 
+    public override bool Notifies => false;
+
     // Readers run on the threads of their callers without ever giving them up, so there are never more at work than the thread pool has
     // threads. Whoever finds none free waits for others and changes threads, which costs more than the read (with one for each core, 64
     // callers read 0.6 times as fast as 64 connections): so there are some to spare. They are opened when they are needed.
@@ -95,7 +97,7 @@ internal sealed class SqliteDialect : KvDialect
         var level = options.Durability == KvDurability.Full ? 2 : 1;
         await ScalarAsync($"""
             pragma synchronous = {level};
-            pragma cache_size = -{(role == SessionRole.Heartbeat ? 512 : 16 * 1024)};
+            pragma cache_size = -{(role is SessionRole.Heartbeat or SessionRole.Listen ? 512 : 16 * 1024)};
             pragma wal_autocheckpoint = 8000;
             pragma journal_size_limit = 67108864
             """).ConfigureAwait(false);
@@ -155,6 +157,13 @@ internal sealed class SqliteDialect : KvDialect
 
     public override GroupWriter CreateWriter(Session session, StoreClock clock, KvStoreOptions options, FailPoints failPoints) =>
         new RowWriter(session, this, clock, options.CommandTimeout, failPoints);
+
+    public override async ValueTask<ChangeFeed> OpenFeedAsync(Session session, KvStoreOptions options, CancellationToken cancellationToken)
+    {
+        var feed = new FileFeed(session, this, options.WatchInterval);
+        await feed.LookAsync(cancellationToken).ConfigureAwait(false);
+        return feed;
+    }
 
     public override async ValueTask<IReadOnlyList<string>> AdoptAsync(DbConnection connection, CancellationToken cancellationToken)
     {

@@ -35,7 +35,7 @@ internal sealed class KvQueue(KvStore store) : IKvQueue
     {
         Valid(topic);
         await CommitAsync(new Mutation(MutationKind.Delete, QueueKeys.Paused(topic)), cancellationToken).ConfigureAwait(false);
-        Engine.Signals.WakeWorkers();
+        Engine.Signals.Wake(Changes.Messages);
     }
 
     public async ValueTask<KvCancellation> CancelAsync(string id, CancellationToken cancellationToken = default)
@@ -53,7 +53,7 @@ internal sealed class KvQueue(KvStore store) : IKvQueue
 
             if (await Engine.Pipeline.SubmitAsync(new UpdateWork(KvSql.CancelRunning, [("@id", id)]), cancellationToken).ConfigureAwait(false))
             {
-                Engine.Signals.RequestCancel();
+                Engine.Signals.Wake(Changes.Cancel);
                 return KvCancellation.Requested;
             }
         }

@@ -204,8 +204,7 @@ internal sealed class KvStore(KvEngine engine, IKvValueSerializer serializer) : 
         IReadOnlyList<KvKey> keys, byte[][] bytes, [EnumeratorCancellation] CancellationToken cancellationToken)
     {
         IReadOnlyList<KvEntry?>? last = null;
-        Engine.Poller.Enter();
-        try
+        using (Engine.Listener.Listen(watches: true))
         {
             while (!cancellationToken.IsCancellationRequested)
             {
@@ -236,10 +235,6 @@ internal sealed class KvStore(KvEngine engine, IKvValueSerializer serializer) : 
                     yield break;
                 }
             }
-        }
-        finally
-        {
-            Engine.Poller.Leave();
         }
     }
 

@@ -50,9 +50,24 @@ public sealed class KvStoreOptions
     /// <value>Default: <c>["dead_letters"]</c>. The same in all processes of a store.</value>
     public KvKey DeadLetterPrefix { get; set; } = ["dead_letters"];
 
-    /// <summary>How often watchers look for commits of other processes. Commits of this process wake them at once.</summary>
-    /// <value>Default: 100 milliseconds. Without a watcher nobody looks.</value>
+    /// <summary>
+    /// How often commits of other processes are looked for, where they are not told of: on SQLite, where it is the longest wait between two
+    /// looks at a counter of the file, and on PostgreSQL while <see cref="Notifications"/> are off or do not come through. Commits of this
+    /// process wake watchers and worker at once.
+    /// </summary>
+    /// <value>Default: 100 milliseconds. Without a watcher or worker nobody looks.</value>
     public TimeSpan WatchInterval { get; set; } = TimeSpan.FromMilliseconds(100);
+
+    /// <summary>
+    /// Whether processes tell one another of their commits (LISTEN and NOTIFY of PostgreSQL, at most one notice per 50 milliseconds and
+    /// process), so that watchers and workers of others need not look for them.
+    /// </summary>
+    /// <value>Default: true. Without a meaning on SQLite.</value>
+    /// <remarks>
+    /// Set it the same in all processes of a store. Turn it off behind a pooler of transactions, through which notices do not come: then
+    /// everybody looks, at <see cref="WatchInterval"/> and at the worker's poll interval. A watcher or worker listens on a connection of its own.
+    /// </remarks>
+    public bool Notifications { get; set; } = true;
 
     /// <summary>
     /// How often the sweeper looks for expired entries even if it knows of none: what other processes wrote. Readers do not depend on it,

@@ -19,10 +19,14 @@ public sealed class KvWorkerOptions
     public TimeSpan? HeartbeatInterval { get; set; }
 
     /// <summary>
-    /// How often the worker looks for messages that other processes put in. Those of this process, and due times that it knows, wake it at once.
+    /// How often the worker looks for messages of which nobody told it. Those of this process, those of other processes where it hears of them
+    /// (<see cref="KvStoreOptions.Notifications"/>), and due times that it knows, wake it at once.
     /// </summary>
-    /// <value>Default: 1 second. From 10 milliseconds to 1 minute.</value>
-    public TimeSpan PollInterval { get; set; } = TimeSpan.FromSeconds(1);
+    /// <value>
+    /// Default: null, for 1 second while it does not hear of other processes, and 30 seconds, or the shortest lease if that is shorter, while it
+    /// does. Otherwise from 10 milliseconds to 1 minute; set it where other programs insert messages by SQL of their own.
+    /// </value>
+    public TimeSpan? PollInterval { get; set; }
 
     /// <summary>How often the worker looks for messages whose lease has lapsed.</summary>
     /// <value>Default: 5 seconds. From 10 milliseconds to 1 minute.</value>

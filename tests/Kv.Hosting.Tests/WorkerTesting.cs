@@ -25,8 +25,9 @@ internal static class WorkerTesting
         Action<KvWorkerOptions>? options = null,
         KvTestStore? beside = null,
         LogCollector? logs = null,
-        Action<KvStoreOptions>? storeOptions = null) =>
-        database.CreateStoreAsync(time, storeOptions, beside?.ConnectionString, services =>
+        Action<KvStoreOptions>? storeOptions = null,
+        string? connectionString = null) =>
+        database.CreateStoreAsync(time, storeOptions, connectionString ?? beside?.ConnectionString, services =>
         {
             if (logs is not null)
             {
@@ -57,6 +58,25 @@ internal static class WorkerTesting
     public static Task IdleAsync(this KvTestStore test) => test.Worker().WhenIdleAsync().WaitAsync(Patience);
 
     public static Task StartAsync(this KvTestStore test) => test.Worker().StartAsync(CancellationToken.None);
+
+    /// <summary>Waits until the commits of other processes are heard of.</summary>
+    public static async Task WhenItHearsAsync(this KvTestStore test)
+    {
+        var queue = test.Engine().Queue;
+        var hears = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        queue.HearsChanged += Look;
+        Look();
+        await hears.Task.WaitAsync(Patience);
+        queue.HearsChanged -= Look;
+
+        void Look()
+        {
+            if (queue.Hears)
+            {
+                hears.TrySetResult();
+            }
+        }
+    }
 
     public static Task StopAsync(this KvTestStore test) => test.Worker().StopAsync(CancellationToken.None);
 

@@ -51,6 +51,20 @@ public class PostgresDatabase : KvDatabase
         }
     }
 
+    /// <summary>
+    /// A database with the store's tables in which sending a notification does something else: it has a pg_notify of its own, with this body
+    /// in SQL, which the connection string puts first.
+    /// </summary>
+    public async Task<string> CreateWithNotifyAsync(string body)
+    {
+        var connectionString = await CreateMigratedAsync();
+        await using var connection = new NpgsqlConnection(connectionString);
+        await connection.OpenAsync();
+        await using var command = new NpgsqlCommand($"create function pg_notify(channel text, payload text) returns void language plpgsql as $$ begin {body} end $$", connection);
+        await command.ExecuteNonQueryAsync();
+        return new NpgsqlConnectionStringBuilder(connectionString) { SearchPath = "public,pg_catalog" }.ConnectionString;
+    }
+
     public override void Configure(DbContextOptionsBuilder db, string connectionString) => db.UseNpgsql(connectionString);
 
     public override void Release(string connectionString)

@@ -19,11 +19,14 @@ internal sealed class CommitSignals
         set => Interlocked.Exchange(ref _sweepAt, value);
     }
 
-    /// <summary>Messages came into the queue, or may be taken again.</summary>
+    /// <summary>Messages came into the queue, or may have: whoever works looks.</summary>
     public event Action? MessagesQueued;
 
-    /// <summary>Somebody asked for a message that is held to be cancelled.</summary>
+    /// <summary>Somebody asked for a message that is held to be cancelled, or may have.</summary>
     public event Action? CancelRequested;
+
+    /// <summary>Something was committed here that other processes wait for, too: what it is, and the version that it took, or 0.</summary>
+    public event Action<Changes, long>? ForOthers;
 
     /// <summary>The highest version that this process knows to be committed.</summary>
     public long Version => Interlocked.Read(ref _version);
@@ -40,15 +43,26 @@ internal sealed class CommitSignals
             Expiry.Set();
         }
 
-        if (effects.Messages.Count > 0 || effects.Removed.Count > 0 || effects.Unblocked.Count > 0 || reads.Recovered > 0 || group.Requeues.Count > 0)
+        var queued = effects.Messages.Count > 0 || effects.Removed.Count > 0 || effects.Unblocked.Count > 0 || reads.Recovered > 0 || group.Requeues.Count > 0;
+        Tell((reads.LastVersion > 0 ? Changes.Version : Changes.None) | (queued ? Changes.Messages : Changes.None), reads.LastVersion);
+    }
+
+    /// <summary>Has everybody look, in this process and the others, for what a commit brought that is no group's.</summary>
+    public void Wake(Changes what) => Tell(what, version: 0);
+
+    /// <summary>Has those look who wait in this process.</summary>
+    public void Raise(Changes what)
+    {
+        if (what.HasFlag(Changes.Messages))
         {
             MessagesQueued?.Invoke();
         }
+
+        if (what.HasFlag(Changes.Cancel))
+        {
+            CancelRequested?.Invoke();
+        }
     }
-
-    public void WakeWorkers() => MessagesQueued?.Invoke();
-
-    public void RequestCancel() => CancelRequested?.Invoke();
 
     /// <summary>A version was seen in the database, written by this process or another.</summary>
     public void Advance(long version)
@@ -103,6 +117,15 @@ internal sealed class CommitSignals
         lock (_gate)
         {
             return !_ended && !cancellationToken.IsCancellationRequested;
+        }
+    }
+
+    private void Tell(Changes what, long version)
+    {
+        if (what != Changes.None)
+        {
+            ForOthers?.Invoke(what, version);
+            Raise(what);
         }
     }
 

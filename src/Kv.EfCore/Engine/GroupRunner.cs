@@ -4,7 +4,7 @@ namespace Kv.Engine;
 
 /// <summary>Runs groups one after the other on one writing session, and sees each through to one of three answers: committed, refused, unknown.</summary>
 internal sealed class GroupRunner(
-    SessionFactory sessions, KvDialect dialect, StoreClock clock, KvStoreOptions options, CommitSignals signals, FailPoints failPoints, WriteTurn? turn, ILogger logger)
+    SessionFactory sessions, KvDialect dialect, StoreClock clock, KvStoreOptions options, CommitSignals signals, ChangeNotifier notifier, FailPoints failPoints, WriteTurn? turn, ILogger logger)
     : IAsyncDisposable
 {
     private readonly CommitMarks _marks = new(clock);
@@ -89,6 +89,8 @@ internal sealed class GroupRunner(
             else
             {
                 await writer.CommitAsync(reads, attempt.Effects).ConfigureAwait(false);
+                var what = Changes.Version | (attempt.Effects.Messages.Count > 0 ? Changes.Messages : Changes.None);
+                await notifier.TellWithinAsync(session, what, reads.LastVersion, cancellationToken).ConfigureAwait(false);
             }
 
             attempt.Tell(certain: true);

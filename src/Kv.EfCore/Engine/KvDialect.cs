@@ -25,6 +25,9 @@ internal abstract class KvDialect
     /// </summary>
     public abstract bool HasServerClock { get; }
 
+    /// <summary>Whether processes send one another notices; where they do not, each looks for itself.</summary>
+    public abstract bool Notifies { get; }
+
     /// <summary>How many connections read at the same time.</summary>
     public abstract int Readers { get; }
 
@@ -50,6 +53,9 @@ internal abstract class KvDialect
 
     /// <summary>A new writer of groups over a session.</summary>
     public abstract GroupWriter CreateWriter(Session session, StoreClock clock, KvStoreOptions options, FailPoints failPoints);
+
+    /// <summary>Begins to hear of the commits of other processes, over a session that is used for nothing else.</summary>
+    public abstract ValueTask<ChangeFeed> OpenFeedAsync(Session session, KvStoreOptions options, CancellationToken cancellationToken);
 
     /// <summary>Takes over tables that another program made, so that migrations continue from there.</summary>
     /// <returns>The names of the migrations that the tables already equal.</returns>
@@ -94,6 +100,9 @@ internal enum SessionRole
 
     /// <summary>Keeps leases alive, apart from all other traffic.</summary>
     Heartbeat,
+
+    /// <summary>Hears of the commits of other processes.</summary>
+    Listen,
 }
 
 /// <summary>What an error means for the step that met it.</summary>

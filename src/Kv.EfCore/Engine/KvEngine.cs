@@ -26,12 +26,14 @@ internal sealed class KvEngine : IAsyncDisposable
         _sessions = new SessionFactory(contexts, Dialect, options, logger);
         _pool = new SessionPool(_sessions, Dialect.Readers);
         Reader = new SnapshotReader(_pool, Dialect, Clock, options, logger);
+        Notifier = new ChangeNotifier(_pool, Dialect, options, logger);
+        _signals.ForOthers += Notifier.Tell;
+        Listener = new ChangeListener(_sessions, Reader, Notifier, Dialect, _signals, Clock, options, logger, _stop.Token);
         var turn = Dialect.Sql.Arrays ? null : new WriteTurn();
-        Runner = new GroupRunner(_sessions, Dialect, Clock, options, _signals, failPoints ?? new FailPoints(), turn, logger);
+        Runner = new GroupRunner(_sessions, Dialect, Clock, options, _signals, Notifier, failPoints ?? new FailPoints(), turn, logger);
         Pipeline = new CommitPipeline(Runner, options);
-        Queue = new MessageQueue(Pipeline, Reader, _sessions, Dialect, Clock, turn, _signals);
+        Queue = new MessageQueue(Pipeline, Reader, _sessions, Dialect, Clock, turn, _signals, Listener);
         Sweeper = new ExpirySweeper(Reader, Pipeline, _signals, Clock, options, logger);
-        Poller = new ChangePoller(Reader, _signals, Clock, options, logger, _stop.Token);
     }
 
     public KvStoreOptions Options { get; }
@@ -50,7 +52,9 @@ internal sealed class KvEngine : IAsyncDisposable
 
     public ExpirySweeper Sweeper { get; }
 
-    public ChangePoller Poller { get; }
+    public ChangeNotifier Notifier { get; }
+
+    public ChangeListener Listener { get; }
 
     public CommitSignals Signals => _signals;
 
@@ -77,8 +81,9 @@ internal sealed class KvEngine : IAsyncDisposable
         await stopping.ConfigureAwait(false);
         _signals.End();
         await _sweeping.ConfigureAwait(false);
-        await Poller.Completion.ConfigureAwait(false);
+        await Listener.Completion.ConfigureAwait(false);
         await closing.ConfigureAwait(false);
+        await Notifier.DisposeAsync().ConfigureAwait(false);
         await _pool.DisposeAsync().ConfigureAwait(false);
         _stop.Dispose();
     }
@@ -98,6 +103,7 @@ internal sealed class KvEngine : IAsyncDisposable
 
             _sweeping = Task.Run(() => Sweeper.RunAsync(_stop.Token), CancellationToken.None);
             _open = true;
+            Listener.Opened();
         }
         finally
         {

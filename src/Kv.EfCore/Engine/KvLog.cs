@@ -49,4 +49,16 @@ internal static partial class KvLog
 
     [LoggerMessage(14, LogLevel.Error, "Nobody could find out whether the commit of {Count} writes happened; their callers are told so.")]
     public static partial void CommitUnresolved(ILogger logger, Exception error, int count);
+
+    [LoggerMessage(EventId = 15, Message = "Commits of other processes are not heard of for now; they are looked for until they are.")]
+    public static partial void ListeningFailed(ILogger logger, LogLevel level, Exception error);
+
+    [LoggerMessage(
+        16,
+        LogLevel.Warning,
+        "Notifications of PostgreSQL do not come through this connection, as behind a pooler of transactions; commits of other processes are looked for instead. Connect directly, or set KvStoreOptions.Notifications to false.")]
+    public static partial void Deaf(ILogger logger);
+
+    [LoggerMessage(EventId = 17, Message = "Other processes could not be told of commits; it is tried again, and meanwhile they look for themselves.")]
+    public static partial void NotifyingFailed(ILogger logger, LogLevel level, Exception error);
 }

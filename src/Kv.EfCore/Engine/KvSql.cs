@@ -93,6 +93,22 @@ internal sealed class KvSql(bool arrays)
 
     public const string DeleteOldMarks = "delete from data_version where k > 0 and k < @before";
 
+    // Notices between processes.
+
+    /// <summary>
+    /// The table is the store, so its number names the channel: stores in other schemas of the database have others, and any search path that
+    /// finds the table finds the channel.
+    /// </summary>
+    public const string Channel = "select 'efkv_' || 'data_version'::regclass::oid::text";
+
+    public static string Listen(string channel) => $"listen {channel}";
+
+    /// <summary>The version comes along, so that this is a look, too.</summary>
+    public const string Notify = "select version, pg_notify('efkv_' || 'data_version'::regclass::oid::text, @payload) from data_version where k = 0";
+
+    /// <summary>Changes when another connection has committed. It waits for no lock and holds none.</summary>
+    public const string FileVersion = "pragma data_version";
+
     // Transactions.
 
     /// <summary>

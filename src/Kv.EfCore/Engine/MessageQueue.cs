@@ -2,26 +2,39 @@ namespace Kv.Engine;
 
 /// <summary>What happens to messages: claim, extend, complete, requeue. Every change of a held message proves that it is still held.</summary>
 internal sealed class MessageQueue(
-    CommitPipeline pipeline, SnapshotReader reader, SessionFactory sessions, KvDialect dialect, StoreClock clock, WriteTurn? turn, CommitSignals signals)
+    CommitPipeline pipeline, SnapshotReader reader, SessionFactory sessions, KvDialect dialect, StoreClock clock, WriteTurn? turn, CommitSignals signals, ChangeListener listener)
 {
-    /// <summary>Messages came into the queue by a commit of this process.</summary>
+    /// <summary>Messages came into the queue by a commit of this process or of another that was heard of.</summary>
     public event Action MessagesQueued
     {
         add => signals.MessagesQueued += value;
         remove => signals.MessagesQueued -= value;
     }
 
-    /// <summary>Somebody asked for a message that is held to be cancelled.</summary>
+    /// <summary>Somebody, in this process or another that is heard of, asked for a message that is held to be cancelled.</summary>
     public event Action CancelRequested
     {
         add => signals.CancelRequested += value;
         remove => signals.CancelRequested -= value;
     }
 
+    /// <summary><see cref="Hears"/> is not what it was.</summary>
+    public event Action HearsChanged
+    {
+        add => listener.HearsChanged += value;
+        remove => listener.HearsChanged -= value;
+    }
+
+    /// <summary>Whether the commits of other processes are heard of, so that looking for them is a precaution.</summary>
+    public bool Hears => listener.Hears;
+
     public TimeProvider Time => clock.Time;
 
     /// <summary>Whether due times and leases are judged by the database server's clock.</summary>
     public bool ServerJudges => clock.ServerJudgesQueues;
+
+    /// <summary>Hears of commits of other processes until the result is disposed of.</summary>
+    public IDisposable Listen() => listener.Listen(watches: false);
 
     /// <summary>Takes due messages, by priority and then oldest first within a topic.</summary>
     public ValueTask<IReadOnlyList<ClaimedMessage>> ClaimAsync(ClaimWork claim, CancellationToken cancellationToken) =>

@@ -41,6 +41,26 @@ internal sealed class SessionPool(SessionFactory factory, int size) : IAsyncDisp
         _free.Release();
     }
 
+    /// <summary>Takes an idle session, or opens one more than the pool has: for whom slow readers must not hold up.</summary>
+    public async ValueTask<Session> RentBesidesAsync(CancellationToken cancellationToken)
+    {
+        ObjectDisposedException.ThrowIf(_disposed, typeof(IKvStore));
+        return _idle.TryTake(out var session) ? session : await factory.OpenAsync(SessionRole.Read, cancellationToken).ConfigureAwait(false);
+    }
+
+    /// <summary>Takes back what was rented besides; there is never more than one more.</summary>
+    public async ValueTask ReturnBesidesAsync(Session session, bool healthy)
+    {
+        if (healthy && !_disposed && _idle.Count < size)
+        {
+            _idle.Add(session);
+        }
+        else
+        {
+            await session.DisposeAsync().ConfigureAwait(false);
+        }
+    }
+
     /// <summary>Closes the sessions that wait: after one was found broken, the others usually are too.</summary>
     public async ValueTask ClearAsync()
     {

@@ -12,6 +12,8 @@ namespace Kv.Worker;
 internal sealed class KvWorker : BackgroundService, IAsyncDisposable
 {
     private const long Day = 24 * 60 * 60 * 1000;
+    private static readonly TimeSpan Blind = TimeSpan.FromSeconds(1);
+    private static readonly TimeSpan Precaution = TimeSpan.FromSeconds(30);
     private static readonly TimeSpan LastWords = TimeSpan.FromSeconds(2);
     private static readonly TimeSpan FirstPause = TimeSpan.FromMilliseconds(100);
     private static readonly TimeSpan LongestPause = TimeSpan.FromSeconds(2);
@@ -60,6 +62,14 @@ internal sealed class KvWorker : BackgroundService, IAsyncDisposable
 
     private TimeProvider Time => _queue.Time;
 
+    /// <summary>How long until it looks although nothing happened that it knows of.</summary>
+    /// <remarks>
+    /// Who is told of messages looks as a precaution. Of claims nobody tells, so it looks once per lease: that way it has seen the deadline of
+    /// every message by the time it comes.
+    /// </remarks>
+    private TimeSpan PollInterval =>
+        _options.PollInterval ?? (!_queue.Hears ? Blind : _shortestLease < Precaution ? _shortestLease : Precaution);
+
     /// <summary>Takes what is due and what there is room for.</summary>
     /// <returns>How long until there may be more, unless the worker is woken before.</returns>
     public async Task<TimeSpan> RunRoundAsync(CancellationToken cancellationToken)
@@ -75,7 +85,7 @@ internal sealed class KvWorker : BackgroundService, IAsyncDisposable
         var topics = room > 0 ? TopicsWithRoom(room) : [];
         if (topics.Count == 0)
         {
-            return _options.PollInterval;
+            return PollInterval;
         }
 
         // A look costs no write: an idle worker takes no lock and commits nothing.
@@ -154,8 +164,10 @@ internal sealed class KvWorker : BackgroundService, IAsyncDisposable
         }
 
         WorkerLog.Started(_logger, _owner, string.Join(", ", _topics.Select(static t => t.Topic)), _options.Concurrency);
+        using var listening = _queue.Listen();
         _queue.MessagesQueued += _wake.Set;
         _queue.CancelRequested += Heartbeat.Hurry;
+        _queue.HearsChanged += _wake.Set;
         Heartbeat.Start();
         try
         {
@@ -176,6 +188,7 @@ internal sealed class KvWorker : BackgroundService, IAsyncDisposable
         {
             _queue.MessagesQueued -= _wake.Set;
             _queue.CancelRequested -= Heartbeat.Hurry;
+            _queue.HearsChanged -= _wake.Set;
             await DrainAsync().ConfigureAwait(false);
             Heartbeat.Dispose();
         }
@@ -313,7 +326,7 @@ internal sealed class KvWorker : BackgroundService, IAsyncDisposable
 
         if (!_queue.ServerJudges && !_clock.IsSteady)
         {
-            return _options.PollInterval;
+            return PollInterval;
         }
 
         var untilLapse = Milliseconds(lapse)!.Value;
@@ -326,7 +339,7 @@ internal sealed class KvWorker : BackgroundService, IAsyncDisposable
 
     private TimeSpan Earliest(params ReadOnlySpan<TimeSpan?> waits)
     {
-        var earliest = _options.PollInterval;
+        var earliest = PollInterval;
         foreach (var wait in waits)
         {
             earliest = wait < earliest ? wait.Value : earliest;

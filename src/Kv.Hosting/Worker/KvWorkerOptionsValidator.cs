@@ -24,7 +24,11 @@ internal sealed class KvWorkerOptionsValidator : IValidateOptions<KvWorkerOption
             Between(interval, TimeSpan.FromMilliseconds(10), options.Lease / 2, nameof(options.HeartbeatInterval));
         }
 
-        Between(options.PollInterval, TimeSpan.FromMilliseconds(10), TimeSpan.FromMinutes(1), nameof(options.PollInterval));
+        if (options.PollInterval is { } poll)
+        {
+            Between(poll, TimeSpan.FromMilliseconds(10), TimeSpan.FromMinutes(1), nameof(options.PollInterval));
+        }
+
         Between(options.RecoverInterval, TimeSpan.FromMilliseconds(10), TimeSpan.FromMinutes(1), nameof(options.RecoverInterval));
         Between(options.ShutdownTimeout, TimeSpan.Zero, TimeSpan.FromDays(1), nameof(options.ShutdownTimeout));
         return failures.Count == 0 ? ValidateOptionsResult.Success : ValidateOptionsResult.Fail(failures);

@@ -140,12 +140,12 @@ public abstract class WatchSpec(KvDatabase database)
 
         Assert.False(await next.WaitAsync(Rows.Patience, TimeProvider.System));
         Assert.False(await resting.MoveNextAsync().AsTask().WaitAsync(Rows.Patience, TimeProvider.System));
-        Assert.True(engine.Poller.Completion.IsCompleted);
+        Assert.True(engine.Listener.Completion.IsCompleted);
         await Assert.ThrowsAsync<ObjectDisposedException>(() => store.WatchAsync([["a"]]).GetAsyncEnumerator().NextAsync());
     }
 
     [Fact]
-    public async Task The_poller_rests_when_the_last_watcher_is_gone_and_starts_again_for_the_next()
+    public async Task The_listener_rests_when_the_last_watcher_is_gone_and_starts_again_for_the_next()
     {
         var time = new ManualTime();
         await using var test = await database.CreateStoreAsync(time);
@@ -153,11 +153,11 @@ public abstract class WatchSpec(KvDatabase database)
         {
             var watch = test.Store.WatchAsync([["a"]]).GetAsyncEnumerator();
             await watch.NextAsync();
-            var poller = test.Engine.Poller.Completion;
-            Assert.False(poller.IsCompleted);
+            var listener = test.Engine.Listener.Completion;
+            Assert.False(listener.IsCompleted);
 
             await watch.DisposeAsync();
-            while (!poller.IsCompleted)
+            while (!listener.IsCompleted)
             {
                 time.Advance(TimeSpan.FromMilliseconds(100));
                 await Task.Yield();

@@ -1,0 +1,56 @@
+using System.Globalization;
+using Kv.Engine;
+
+namespace Kv.Sqlite;
+
+/// <summary>Sees in the file that another connection has committed, of this process or of another.</summary>
+/// <remarks>Soon again after something was seen, since commits come in swarms; then ever more rarely. No injected clock moves other processes.</remarks>
+internal sealed class FileFeed(Session session, KvDialect dialect, TimeSpan longest) : ChangeFeed(session)
+{
+    private static readonly TimeSpan First = TimeSpan.FromMilliseconds(10);
+    private readonly Session _session = session;
+    private TimeSpan _wait = Shorter(First, longest);
+    private long _seen;
+
+    /// <summary>Looks at the file's counter.</summary>
+    /// <returns>Whether it changed.</returns>
+    public async ValueTask<bool> LookAsync(CancellationToken cancellationToken)
+    {
+        var before = _seen;
+        _seen = Convert.ToInt64(await _session.Statement(KvSql.FileVersion).ScalarAsync(cancellationToken).ConfigureAwait(false), CultureInfo.InvariantCulture);
+        return _seen != before;
+    }
+
+    public override async ValueTask<Notice> NextAsync(CancellationToken cancellationToken)
+    {
+        while (true)
+        {
+            await Task.Delay(_wait, TimeProvider.System, cancellationToken).ConfigureAwait(false);
+            if (await TryLookAsync(cancellationToken).ConfigureAwait(false))
+            {
+                _wait = Shorter(First, longest);
+
+                // What to look for it does not say. Heartbeats commit, so if each commit asked for one, they would never end: who holds a
+                // message that is to be cancelled learns of it at his next regular one.
+                return new Notice(0, Changes.Version | Changes.Messages, 0);
+            }
+
+            _wait = Shorter(_wait * 2, longest);
+        }
+    }
+
+    private static TimeSpan Shorter(TimeSpan one, TimeSpan other) => one < other ? one : other;
+
+    // Who recovers or truncates the log locks readers out for a moment.
+    private async ValueTask<bool> TryLookAsync(CancellationToken cancellationToken)
+    {
+        try
+        {
+            return await LookAsync(cancellationToken).ConfigureAwait(false);
+        }
+        catch (Exception error) when (dialect.Classify(error) == Fault.Busy)
+        {
+            return false;
+        }
+    }
+}

@@ -1,0 +1,209 @@
+using System.Diagnostics;
+using System.Threading.Channels;
+using Kv.Engine;
+using Kv.TestKit;
+using Npgsql;
+
+namespace Kv.Tests.Specs;
+
+/// <summary>A worker hears of messages that other processes put in. It polls once a minute, so no test here waits for that.</summary>
+public abstract class WakeUpSpec(KvDatabase database)
+{
+    private readonly Channel<int> _seen = Channel.CreateUnbounded<int>();
+
+    private protected LogCollector Logs { get; } = new();
+
+    [Fact]
+    public async Task A_message_of_another_process_wakes_the_worker_without_a_poll()
+    {
+        await using var test = await StartAsync();
+        await using var other = await database.CreateStoreAsync(connectionString: test.ConnectionString);
+
+        for (var i = 0; i < 5; i++)
+        {
+            await other.Store.EnqueueAsync(new Job(i));
+            await SeenAsync();
+        }
+    }
+
+    [Fact]
+    public async Task A_message_of_a_users_own_transaction_wakes_the_worker_when_it_is_committed_and_not_before()
+    {
+        await using var test = await StartAsync();
+        await using var context = test.CreateContext();
+        await using (var undone = await context.Database.BeginTransactionAsync())
+        {
+            await test.Store.Atomic().Enqueue(new Job(1)).CommitAsync(context);
+            await undone.RollbackAsync();
+        }
+
+        var woken = 0;
+        test.Engine().Queue.MessagesQueued += () => Interlocked.Increment(ref woken);
+        await using (var transaction = await context.Database.BeginTransactionAsync())
+        {
+            await test.Store.Atomic().Enqueue(new Job(2)).CommitAsync(context);
+            Assert.Equal(0, woken);
+            Assert.Equal(0, _seen.Reader.Count);
+            await transaction.CommitAsync();
+        }
+
+        await SeenAsync();
+        Assert.Equal(0, _seen.Reader.Count);
+    }
+
+    [Fact]
+    public async Task A_message_that_a_process_puts_in_as_its_last_act_wakes_others()
+    {
+        await using var test = await StartAsync();
+        var other = await database.CreateStoreAsync(connectionString: test.ConnectionString);
+
+        // The first is told at once; the second would be told a moment later, when the process is gone.
+        await other.Store.EnqueueAsync(new Job(1));
+        await other.Store.EnqueueAsync(new Job(2));
+        await other.DisposeAsync();
+
+        await SeenAsync();
+        await SeenAsync();
+    }
+
+    [Fact]
+    public async Task Without_notifications_messages_of_others_are_found_by_polling()
+    {
+        await using var test = await StartAsync(static o => o.Notifications = false, TimeSpan.FromMilliseconds(50), hears: false);
+        await using var other = await database.CreateStoreAsync(connectionString: test.ConnectionString, options: static o => o.Notifications = false);
+
+        await other.Store.EnqueueAsync(new Job(1));
+
+        await SeenAsync();
+    }
+
+    protected Task SeenAsync() => _seen.Reader.ReadAsync().AsTask().WaitAsync(WorkerTesting.Patience);
+
+    /// <summary>A worker that hears of commits, and counts the messages that it handles.</summary>
+    protected async Task<KvTestStore> StartAsync(
+        Action<KvStoreOptions>? options = null, TimeSpan? poll = null, bool hears = true, string? connectionString = null, TimeProvider? time = null, bool polls = true)
+    {
+        var test = await database.CreateWorkerAsync(
+            worker => worker.Handle<Job>((job, _, token) => _seen.Writer.WriteAsync(job.Number, token).AsTask()),
+            time,
+            worker => worker.PollInterval = polls ? poll ?? TimeSpan.FromMinutes(1) : null,
+            logs: Logs,
+            storeOptions: options,
+            connectionString: connectionString);
+        await test.StartAsync();
+        if (hears)
+        {
+            await test.WhenItHearsAsync();
+        }
+
+        return test;
+    }
+}
+
+public sealed class SqliteWakeUpTests(SqliteDatabase database) : WakeUpSpec(database), IClassFixture<SqliteDatabase>;
+
+public sealed class PostgresWakeUpTests(PostgresDatabase database) : WakeUpSpec(database), IClassFixture<PostgresDatabase>
+{
+    private readonly PostgresDatabase _database = database;
+
+    [Fact]
+    public async Task A_worker_that_lost_its_connections_hears_again_and_misses_nothing()
+    {
+        await using var test = await StartAsync();
+        await using var other = await _database.CreateStoreAsync(connectionString: test.ConnectionString);
+        for (var i = 0; i < 3; i++)
+        {
+            await EndBackendsAsync(test);
+
+            // Whether it is deaf by then or hears again, it learns of it.
+            await other.Store.EnqueueAsync(new Job(i));
+            await SeenAsync();
+            await test.WhenItHearsAsync();
+            await other.Store.EnqueueAsync(new Job(i));
+            await SeenAsync();
+        }
+    }
+
+    [Fact]
+    public async Task A_wish_to_cancel_is_heard_in_this_process_and_in_others()
+    {
+        await using var test = await StartAsync();
+        await using var other = await _database.CreateStoreAsync(connectionString: test.ConnectionString);
+        await other.Store.EnqueueAsync(new Job(1));
+        await SeenAsync();
+        var here = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        var there = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        other.Engine().Queue.CancelRequested += () => here.TrySetResult();
+        test.Engine().Queue.CancelRequested += () => there.TrySetResult();
+
+        other.Engine().Signals.Wake(Changes.Cancel);
+
+        await here.Task.WaitAsync(WorkerTesting.Patience);
+        await there.Task.WaitAsync(WorkerTesting.Patience);
+    }
+
+    [Fact]
+    public async Task Where_notifications_do_not_come_through_the_store_says_so_once_and_the_worker_polls()
+    {
+        // What a program sees of a pooler of transactions: it listens and notifies without an error, and hears nothing.
+        await using var test = await StartAsync(poll: TimeSpan.FromMilliseconds(50), hears: false, connectionString: await _database.CreateWithNotifyAsync("null;"));
+        await using var other = await _database.CreateStoreAsync(connectionString: test.ConnectionString);
+        await Logs.WaitForAsync(16, times: 1);
+
+        await other.Store.EnqueueAsync(new Job(1));
+
+        await SeenAsync();
+        Assert.False(test.Engine().Queue.Hears);
+        Assert.Single(Logs.Entries, static entry => entry.Event == 16);
+    }
+
+    [Fact]
+    public async Task An_idle_worker_that_hears_looks_twice_a_minute_and_one_that_does_not_each_second()
+    {
+        await using var test = await _database.CreateWorkerAsync(static worker => worker.Handle<Job>(static (_, _, _) => Task.CompletedTask));
+        var changed = new SemaphoreSlim(0);
+        test.Engine().Queue.HearsChanged += () => changed.Release();
+        Assert.Equal(TimeSpan.FromSeconds(1), await test.Worker().RunRoundAsync(CancellationToken.None));
+
+        using var listening = test.Engine().Queue.Listen();
+        Assert.True(await changed.WaitAsync(WorkerTesting.Patience));
+        Assert.Equal(TimeSpan.FromSeconds(30), await test.Worker().RunRoundAsync(CancellationToken.None));
+
+        await EndBackendsAsync(test);
+        Assert.True(await changed.WaitAsync(WorkerTesting.Patience));
+        Assert.True(await changed.WaitAsync(WorkerTesting.Patience));
+        Assert.Equal(TimeSpan.FromSeconds(30), await test.Worker().RunRoundAsync(CancellationToken.None));
+    }
+
+    [Fact]
+    public async Task An_idle_process_that_hears_sends_a_few_statements_a_minute()
+    {
+        const int Minutes = 10;
+        var time = new ManualTime();
+        await using var test = await StartAsync(time: time, polls: false);
+        var name = new NpgsqlConnectionStringBuilder(test.ConnectionString).Database;
+        var statements = 0;
+        using var listener = new ActivityListener
+        {
+            ShouldListenTo = static source => source.Name == "Npgsql",
+            Sample = static (ref ActivityCreationOptions<ActivityContext> _) => ActivitySamplingResult.AllData,
+            ActivityStopped = activity => Interlocked.Add(ref statements, activity.TagObjects.Any(tag => Equals(tag.Value, name)) ? 1 : 0),
+        };
+        ActivitySource.AddActivityListener(listener);
+
+        for (var i = 0; i < 2 * Minutes; i++)
+        {
+            var before = statements;
+            time.Advance(TimeSpan.FromSeconds(30));
+            while (Volatile.Read(ref statements) == before)
+            {
+                await Task.Yield();
+            }
+        }
+
+        // A minute has two looks for what is due, and the sweeper's two.
+        Assert.InRange(statements, 2 * Minutes, 4 * Minutes);
+    }
+
+    private Task EndBackendsAsync(KvTestStore test) => _database.Server.TerminateBackendsAsync(new NpgsqlConnectionStringBuilder(test.ConnectionString).Database!);
+}
