@@ -14,6 +14,10 @@ public sealed class KvWorkerOptions
     /// <value>Default: 30 seconds. From 1 second to 1 hour.</value>
     public TimeSpan Lease { get; set; } = TimeSpan.FromSeconds(30);
 
+    /// <summary>How often running messages are extended.</summary>
+    /// <value>Default: null, for a third of the shortest lease. At most half of it.</value>
+    public TimeSpan? HeartbeatInterval { get; set; }
+
     /// <summary>
     /// How often the worker looks for messages that other processes put in. Those of this process, and due times that it knows, wake it at once.
     /// </summary>

@@ -29,8 +29,12 @@ internal sealed class KvSql(bool arrays)
         """;
 
     /// <summary>Where due times and deadlines are judged: a server's own clock, or the clock of the process.</summary>
-    /// <remarks><c>clock_timestamp()</c>, since <c>now()</c> is the start of the transaction, which may have waited for the version row.</remarks>
-    private const string ServerNow = "(extract(epoch from clock_timestamp()) * 1000)::bigint";
+    /// <remarks>
+    /// <c>clock_timestamp()</c>, since <c>now()</c> is the start of the transaction, which may have waited for the version row. In a query of
+    /// its own, which is run once: compared with a volatile function itself, the index is walked past every row that is not due yet
+    /// (measured: 319 messages a second with a million waiting, where 10,000 waiting gave 7,100).
+    /// </remarks>
+    private const string ServerNow = "(select (extract(epoch from clock_timestamp()) * 1000)::bigint)";
 
     /// <summary>Whether statements take arrays, many rows at once.</summary>
     public bool Arrays => arrays;
@@ -173,9 +177,10 @@ internal sealed class KvSql(bool arrays)
             and {Taken} < {Places}
         """;
 
+    /// <summary>A message that somebody cancelled meanwhile is due at once: whoever claims it drops it.</summary>
     public const string CopyToQueue = $"""
         insert into queue (ts, {Kept}, {Unkept})
-        select @now + @delay, {Kept}, @backoff, @attempt, crashes, claim, @turn, coalesce(first_error, @error), coalesce(@error, last_error)
+        select @now + case when cancelled = 0 then @delay else 0 end, {Kept}, @backoff, @attempt, crashes, claim, @turn, coalesce(first_error, @error), coalesce(@error, last_error)
         from queue_running where id = @id and owner = @owner and claim = @claim
         """;
 
@@ -308,7 +313,7 @@ internal sealed class KvSql(bool arrays)
             where q.id = r.id and q.owner = r.owner and q.claim = r.claim
             returning q.*, r.delay as r_delay, r.backoff as r_backoff, r.attempt as r_attempt, r.turn as r_turn, r.error as r_error)
         insert into queue (ts, {Kept}, {Unkept})
-        select {Now(serverClock)} + r_delay, {Kept}, r_backoff, r_attempt, crashes, claim, r_turn, coalesce(first_error, r_error), coalesce(r_error, last_error)
+        select {Now(serverClock)} + case when cancelled = 0 then r_delay else 0 end, {Kept}, r_backoff, r_attempt, crashes, claim, r_turn, coalesce(first_error, r_error), coalesce(r_error, last_error)
         from gone returning id, claim
         """;
 
@@ -421,6 +426,8 @@ internal sealed class KvSql(bool arrays)
     public const string SaveCheckpoint = """
         update queue_running set checkpoint = @data, checkpoint_encoding = @encoding where id = @id and owner = @owner and claim = @claim returning id
         """;
+
+    public const string IsCancelled = "select id from queue_running where id = @id and owner = @owner and claim = @claim and cancelled = 1";
 
     public const string CancelRunning = "update queue_running set cancelled = 1 where id = @id returning id";
 

@@ -8,13 +8,12 @@ namespace Kv.Worker;
 /// <remarks>On a thread and a connection of its own: handlers that block threads or take all pooled connections cannot hold it up.</remarks>
 internal sealed class Heartbeat : IDisposable
 {
-    // Who cannot extend a lease must not believe in it to its last moment: others may take the message then.
-    private const double Trusted = 0.9;
     private static readonly TimeSpan Patience = TimeSpan.FromSeconds(5);
     private readonly ConcurrentDictionary<Fence, HeldMessage> _held;
     private readonly MessageQueue _queue;
     private readonly string _owner;
     private readonly TimeSpan _lease;
+    private readonly TimeSpan _interval;
     private readonly ILogger _logger;
     private readonly Lock _beating = new();
     private readonly object _wake = new();
@@ -25,15 +24,16 @@ internal sealed class Heartbeat : IDisposable
     private bool _due;
     private bool _stop;
 
-    public Heartbeat(ConcurrentDictionary<Fence, HeldMessage> held, MessageQueue queue, string owner, TimeSpan lease, ILogger logger)
+    public Heartbeat(ConcurrentDictionary<Fence, HeldMessage> held, MessageQueue queue, string owner, TimeSpan lease, TimeSpan? interval, ILogger logger)
     {
         (_held, _queue, _owner, _lease, _logger) = (held, queue, owner, lease, logger);
+        _interval = interval ?? lease / 3;
         _thread = new Thread(Run) { IsBackground = true, Name = "Kv heartbeat" };
 
         // The system's timers run on the thread pool, which handlers may starve; the thread's own wait does not. So there the timer is but a
         // second watchdog, for a thread that hangs in the network. An injected clock needs one to wake the thread.
         _injected = !ReferenceEquals(queue.Time, TimeProvider.System);
-        var period = _injected ? lease / 3 : lease / 20;
+        var period = _injected ? _interval : lease / 20;
         _timer = queue.Time.CreateTimer(_ => Tick(), null, period, period);
     }
 
@@ -70,7 +70,7 @@ internal sealed class Heartbeat : IDisposable
     private void Run()
     {
         var done = true;
-        while (TryWait(_injected ? Timeout.InfiniteTimeSpan : done ? _lease / 3 : _lease / 20))
+        while (TryWait(_injected ? Timeout.InfiniteTimeSpan : done ? _interval : _lease / 20))
         {
             try
             {
@@ -101,7 +101,7 @@ internal sealed class Heartbeat : IDisposable
 
     private void GiveUpOutdated()
     {
-        foreach (var message in _held.Values.Where(static h => !h.IsLost && !h.IsJoined && h.SinceLeased > h.Topic.Lease * Trusted))
+        foreach (var message in _held.Values.Where(static h => !h.IsLost && !h.IsJoined && !h.IsTrusted))
         {
             message.Lose();
         }

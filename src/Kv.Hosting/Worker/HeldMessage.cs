@@ -10,6 +10,7 @@ namespace Kv.Worker;
 /// <param name="claimedAt">When the claim was sent, on the monotonic clock: the lease counts from no later than that.</param>
 internal sealed class HeldMessage(ClaimedMessage message, TopicSettings topic, KvStore store, long claimedAt) : IAsyncDisposable
 {
+    private const double Trusted = 0.9;
     private readonly MessageQueue _queue = store.Engine.Queue;
     private readonly CancellationTokenSource _interrupt = new();
     private readonly Lock _gate = new();
@@ -65,6 +66,9 @@ internal sealed class HeldMessage(ClaimedMessage message, TopicSettings topic, K
 
     /// <summary>How long ago the lease was asked for that is known to be granted.</summary>
     public TimeSpan SinceLeased => _queue.Time.GetElapsedTime(Interlocked.Read(ref _leasedAt));
+
+    /// <summary>Whether the lease can be believed in: who cannot extend it must not do so to its last moment, when others may take the message.</summary>
+    public bool IsTrusted => SinceLeased <= Topic.Lease * Trusted;
 
     /// <summary>A lease that counts from the moment at which its extension was sent.</summary>
     public void Extended(long sentAt) => Interlocked.Exchange(ref _leasedAt, sentAt);

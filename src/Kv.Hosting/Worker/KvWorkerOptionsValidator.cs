@@ -19,6 +19,11 @@ internal sealed class KvWorkerOptionsValidator : IValidateOptions<KvWorkerOption
         }
 
         Between(options.Lease, TimeSpan.FromSeconds(1), TimeSpan.FromHours(1), nameof(options.Lease));
+        if (options.HeartbeatInterval is { } interval)
+        {
+            Between(interval, TimeSpan.FromMilliseconds(10), options.Lease / 2, nameof(options.HeartbeatInterval));
+        }
+
         Between(options.PollInterval, TimeSpan.FromMilliseconds(10), TimeSpan.FromMinutes(1), nameof(options.PollInterval));
         Between(options.RecoverInterval, TimeSpan.FromMilliseconds(10), TimeSpan.FromMinutes(1), nameof(options.RecoverInterval));
         Between(options.ShutdownTimeout, TimeSpan.Zero, TimeSpan.FromDays(1), nameof(options.ShutdownTimeout));

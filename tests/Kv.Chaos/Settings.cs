@@ -1,0 +1,75 @@
+using System.Globalization;
+using Microsoft.EntityFrameworkCore;
+
+namespace Kv.Chaos;
+
+/// <summary>The environment of a process that is tested from outside.</summary>
+internal static class Settings
+{
+    public static string Name => Text("EFKV_NAME") ?? string.Create(CultureInfo.InvariantCulture, $"p{Environment.ProcessId}");
+
+    /// <summary>Chooses the database.</summary>
+    public static Action<DbContextOptionsBuilder> Database()
+    {
+        var connection = Text("EFKV_CONNECTION") ?? throw new UsageException("EFKV_CONNECTION is not set. Give it a connection string, such as 'Data Source=app.db'.");
+        return Text("EFKV_PROVIDER") switch
+        {
+            "sqlite" => db => db.UseSqlite(connection),
+            "postgres" => db => db.UseNpgsql(connection),
+            var other => throw new UsageException($"EFKV_PROVIDER is '{other}'; it must be sqlite or postgres."),
+        };
+    }
+
+    /// <summary>Sets the options that the environment names; the others keep their defaults.</summary>
+    public static void Apply(KvWorkerOptions options)
+    {
+        options.Lease = Milliseconds("EFKV_LEASE_MS") ?? options.Lease;
+        options.HeartbeatInterval = Milliseconds("EFKV_HEARTBEAT_MS") ?? options.HeartbeatInterval;
+        options.RecoverInterval = Milliseconds("EFKV_SWEEP_MS") ?? options.RecoverInterval;
+        options.PollInterval = Milliseconds("EFKV_POLL_MS") ?? options.PollInterval;
+        options.ShutdownTimeout = Milliseconds("EFKV_SHUTDOWN_MS") ?? options.ShutdownTimeout;
+        options.Concurrency = Text("EFKV_CONCURRENCY") is { } text
+            ? int.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out var number) ? number : throw Wrong("EFKV_CONCURRENCY", text, "a whole number")
+            : options.Concurrency;
+    }
+
+    /// <summary>How long a handler works.</summary>
+    public static (TimeSpan Least, TimeSpan Most) Work()
+    {
+        var text = Text("EFKV_WORK_MS") ?? "0,0";
+        return text.Split(',') is [var lo, var hi] && Parse(lo) is { } least && Parse(hi) is { } most && least <= most
+            ? (TimeSpan.FromMilliseconds(least), TimeSpan.FromMilliseconds(most))
+            : throw Wrong("EFKV_WORK_MS", text, "two numbers of milliseconds, the lesser first, such as 5,50");
+
+        static double? Parse(string number) => double.TryParse(number, NumberStyles.AllowDecimalPoint, CultureInfo.InvariantCulture, out var value) ? value : null;
+    }
+
+    /// <summary>How likely a handler fails.</summary>
+    public static double FailProbability()
+    {
+        var text = Text("EFKV_FAIL_P") ?? "0";
+        return double.TryParse(text, NumberStyles.AllowDecimalPoint, CultureInfo.InvariantCulture, out var p) && p is >= 0 and <= 1
+            ? p
+            : throw Wrong("EFKV_FAIL_P", text, "a number from 0 to 1");
+    }
+
+    /// <summary>Where a worker notes what it does; null for nowhere.</summary>
+    public static Sink? OpenSink() => Text("EFKV_SINK") switch
+    {
+        null => null,
+        ['f', 'i', 'l', 'e', ':', .. { Length: > 0 } path] => new Sink(path),
+        var other => throw Wrong("EFKV_SINK", other, "file:PATH"),
+    };
+
+    public static string Required(string name, string example) =>
+        Text(name) ?? throw new UsageException($"{name} is not set. Give it {example}.");
+
+    private static string? Text(string name) => Environment.GetEnvironmentVariable(name) is { Length: > 0 } text ? text : null;
+
+    private static TimeSpan? Milliseconds(string name) => Text(name) is not { } text ? null
+        : double.TryParse(text, NumberStyles.AllowDecimalPoint, CultureInfo.InvariantCulture, out var value) && value < TimeSpan.FromDays(1).TotalMilliseconds
+            ? TimeSpan.FromMilliseconds(value)
+            : throw Wrong(name, text, "a number of milliseconds below a day");
+
+    private static UsageException Wrong(string name, string text, string rule) => new($"{name} is '{text}'; it must be {rule}.");
+}

@@ -1,0 +1,40 @@
+namespace Kv.Chaos;
+
+/// <summary>One worker, configured by its environment alone: its handler waits, may fail, and notes what it does.</summary>
+internal static class WorkerVerb
+{
+    public static async Task<int> RunAsync(string[] arguments)
+    {
+        var migrate = arguments switch
+        {
+            [] => false,
+            ["--migrate"] => true,
+            _ => throw new UsageException($"worker takes --migrate and nothing else; received '{string.Join(' ', arguments)}'."),
+        };
+        var (name, work, fail) = (Settings.Name, Settings.Work(), Settings.FailProbability());
+        using var sink = Settings.OpenSink();
+        return await WorkerHost.RunAsync(
+            worker => worker.HandleTopic("", (context, token) => HandleAsync(context, token)), migrate);
+
+        async Task HandleAsync(KvMessageContext context, CancellationToken token)
+        {
+            var end = "cancel";
+            sink?.Write('D', name, context.Payload.Bytes.Span, context.Attempt, "-");
+            try
+            {
+                await Task.Delay(work.Least + ((work.Most - work.Least) * Random.Shared.NextDouble()), TimeProvider.System, token);
+                end = "fail";
+                if (Random.Shared.NextDouble() < fail)
+                {
+                    throw new InvalidOperationException("EFKV_FAIL_P: this attempt was to fail.");
+                }
+
+                end = "ok";
+            }
+            finally
+            {
+                sink?.Write('E', name, context.Payload.Bytes.Span, context.Attempt, end);
+            }
+        }
+    }
+}
