@@ -7,8 +7,8 @@ public enum KvDuplicate
     Keep = 0,
 
     /// <summary>
-    /// This message takes the place of the one that is there, with its own payload and due time. If that one runs already, it runs to its end,
-    /// and this one comes after it.
+    /// This message takes the place of the one that is there, with its own payload and due time. If that one runs already, it runs to its end;
+    /// this one does not wait for that unless both have the same group key.
     /// </summary>
     Replace = 1,
 

@@ -56,7 +56,13 @@ public abstract class EnqueueOptionsSpec(KvDatabase database)
             .Topic(longest, static topic => (topic.Rate, topic.RatePerKey) = (new KvRate(10, TimeSpan.FromSeconds(1)), new KvRate(10, TimeSpan.FromSeconds(1)))));
         KvEnqueueOptions options = new()
         {
-            Topic = longest, Priority = -100, GroupKey = emoji, RateKey = longest, UniqueKey = longest, UniqueFor = TimeSpan.FromDays(30), IfDuplicate = KvDuplicate.Replace,
+            Topic = longest,
+            Priority = -100,
+            GroupKey = emoji,
+            RateKey = longest,
+            UniqueKey = longest,
+            UniqueFor = TimeSpan.FromDays(30),
+            IfDuplicate = KvDuplicate.Replace,
         };
 
         await test.Store.EnqueueAsync(new Job(1), options);
