@@ -227,13 +227,19 @@ internal sealed class AtomicWriteBuilder(KvEngine engine, IKvValueSerializer ser
         return $"[{string.Join(',', schedule.Select(static wait => ((long)wait.TotalMilliseconds).ToString(CultureInfo.InvariantCulture)))}]";
     }
 
-    internal static string Undelivered(IReadOnlyList<KvKey> keys)
+    private static string Undelivered(IReadOnlyList<KvKey> keys)
     {
         if (keys.Count > MaxUndeliveredKeys)
         {
             throw new ArgumentException($"A message can have {MaxUndeliveredKeys} keys if undelivered; received {keys.Count}.", nameof(keys));
         }
 
+        return Format(keys);
+    }
+
+    /// <summary>Keys as the column has them, however many.</summary>
+    internal static string Format(IReadOnlyList<KvKey> keys)
+    {
         var text = new StringBuilder("[");
         foreach (var key in keys)
         {

@@ -1,3 +1,4 @@
+using System.Text.Encodings.Web;
 using System.Text.Json;
 using System.Text.Json.Nodes;
 
@@ -6,6 +7,12 @@ namespace Kv;
 /// <summary>A dead letter as JSON. A payload that is JSON itself stays readable; any other is base64 with its encoding.</summary>
 internal static class DeadLetterFormat
 {
+    // Within a letter a payload is one level deeper, and readers go 64 levels deep.
+    private static readonly JsonDocumentOptions Payload = new() { MaxDepth = 60 };
+
+    // As payloads are written: escapes would make a payload in another language unreadable, and another payload.
+    private static readonly JsonSerializerOptions Relaxed = new() { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
+
     public static byte[] Write(KvDeadLetter letter)
     {
         var json = new JsonObject
@@ -37,7 +44,7 @@ internal static class DeadLetterFormat
             json["data"] = Convert.ToBase64String(letter.Payload.Array);
         }
 
-        return JsonSerializer.SerializeToUtf8Bytes(json);
+        return JsonSerializer.SerializeToUtf8Bytes(json, Relaxed);
     }
 
     /// <summary>Reads a letter; null if the entry is not one.</summary>
@@ -47,7 +54,7 @@ internal static class DeadLetterFormat
         {
             return entry.Value.Encoding == KvEncoding.Json && JsonNode.Parse(entry.Value.Array) is JsonObject json ? Read(json, entry) : null;
         }
-        catch (Exception error) when (error is JsonException or FormatException or InvalidOperationException or KeyNotFoundException)
+        catch (Exception error) when (error is JsonException or FormatException or InvalidOperationException or KeyNotFoundException or ArgumentException)
         {
             return null;
         }
@@ -64,7 +71,7 @@ internal static class DeadLetterFormat
             Reason = Required("reason").GetValue<string>(),
             Payload = json.ContainsKey("data")
                 ? new KvValue(Convert.FromBase64String(Required("data").GetValue<string>()), encoding)
-                : new KvValue(JsonSerializer.SerializeToUtf8Bytes(json["payload"]), encoding),
+                : new KvValue(JsonSerializer.SerializeToUtf8Bytes(json["payload"], Relaxed), encoding),
             Attempts = Required("attempts").GetValue<int>(),
             Crashes = Required("crashes").GetValue<int>(),
             FirstError = json["firstError"].Deserialize<KvMessageError>(),
@@ -87,13 +94,14 @@ internal static class DeadLetterFormat
     {
         try
         {
-            node = JsonNode.Parse(utf8);
+            node = JsonNode.Parse(utf8, documentOptions: Payload);
 
             // Replayed, the payload must be what it was: numbers and texts may be written in more than one way.
-            return JsonSerializer.SerializeToUtf8Bytes(node).AsSpan().SequenceEqual(utf8);
+            return JsonSerializer.SerializeToUtf8Bytes(node, Relaxed).AsSpan().SequenceEqual(utf8);
         }
-        catch (JsonException)
+        catch (Exception error) when (error is JsonException or InvalidOperationException)
         {
+            // An escape of half a surrogate pair is JSON, and no text.
             node = null;
             return false;
         }

@@ -5,7 +5,7 @@ namespace Kv;
 [AttributeUsage(AttributeTargets.Class | AttributeTargets.Struct | AttributeTargets.Interface, Inherited = false)]
 public sealed class KvMessageAttribute : Attribute
 {
-    private const int MaxLength = 200;
+    internal const int MaxLength = 200;
 
     /// <summary>Names the message type.</summary>
     /// <param name="name">1 to 200 characters without control characters, such as <c>order-placed</c>.</param>

@@ -17,9 +17,9 @@ public sealed record KvMessageError(string Type, string Message, string? Stack, 
     public const int MaxStack = 4_000;
 
     internal static KvMessageError Of(Exception error, int attempt, DateTimeOffset at) => new(
-        error.GetType().FullName ?? error.GetType().Name,
-        Shorten(error.Message, MaxMessage),
-        error.StackTrace is null && error.InnerException is null ? null : Shorten(error.ToString(), MaxStack),
+        Shorten(error.GetType().FullName ?? error.GetType().Name, MaxMessage),
+        Shorten(Read(error, static e => e.Message) ?? "", MaxMessage),
+        Read(error, static e => e.StackTrace is null && e.InnerException is null ? null : Shorten(e.ToString(), MaxStack)),
         attempt,
         at);
 
@@ -39,5 +39,20 @@ public sealed record KvMessageError(string Type, string Message, string? Stack, 
         }
     }
 
-    private static string Shorten(string text, int most) => text.Length <= most ? text : text[..most];
+    /// <summary>The beginning of a text, and no half of a character.</summary>
+    internal static string Shorten(string text, int most) =>
+        text.Length <= most ? text : text[..(char.IsHighSurrogate(text[most - 1]) ? most - 1 : most)];
+
+    // An exception's members are its author's code, and what they throw must not keep the attempt from being recorded.
+    private static string? Read(Exception error, Func<Exception, string?> member)
+    {
+        try
+        {
+            return member(error);
+        }
+        catch (Exception failure)
+        {
+            return $"The exception cannot be described: {failure.GetType().FullName} was thrown by the attempt.";
+        }
+    }
 }

@@ -57,6 +57,10 @@ public sealed record KvMessageInfo
 
     /// <summary>The worker that holds it: a random name for each start of a worker.</summary>
     public string? Owner { get; init; }
+
+    // Other programs have put in times that no date can hold.
+    internal static DateTimeOffset Time(long milliseconds) => DateTimeOffset.FromUnixTimeMilliseconds(
+        Math.Clamp(milliseconds, DateTimeOffset.MinValue.ToUnixTimeMilliseconds(), DateTimeOffset.MaxValue.ToUnixTimeMilliseconds()));
 }
 
 /// <summary>Where a message is on its way.</summary>

@@ -9,6 +9,7 @@ namespace Kv;
 internal sealed class KvQueue(KvStore store) : IKvQueue
 {
     private const int MostAtOnce = 1000;
+    private static readonly TimeSpan LongestPause = TimeSpan.FromDays(3650);
 
     private KvEngine Engine => store.Engine;
 
@@ -18,6 +19,11 @@ internal sealed class KvQueue(KvStore store) : IKvQueue
         if (duration <= TimeSpan.Zero)
         {
             throw new ArgumentException($"The topic is to be paused for {duration}; the time must be positive. To end a pause, call ResumeAsync.", nameof(duration));
+        }
+
+        if (duration > LongestPause)
+        {
+            throw new ArgumentException($"The topic is to be paused for {duration}; the time must be at most {LongestPause.TotalDays:0} days. For longer, leave it out.", nameof(duration));
         }
 
         await CommitAsync(
@@ -34,7 +40,7 @@ internal sealed class KvQueue(KvStore store) : IKvQueue
 
     public async ValueTask<KvCancellation> CancelAsync(string id, CancellationToken cancellationToken = default)
     {
-        ArgumentException.ThrowIfNullOrEmpty(id);
+        ValidId(id);
 
         // A message that is just being claimed or put back is in neither table's snapshot for a moment.
         for (var tries = 0; tries < 3; tries++)
@@ -57,7 +63,7 @@ internal sealed class KvQueue(KvStore store) : IKvQueue
 
     public async ValueTask<KvMessageInfo?> GetAsync(string id, CancellationToken cancellationToken = default)
     {
-        ArgumentException.ThrowIfNullOrEmpty(id);
+        ValidId(id);
         return await FirstAsync<QueuedMessage>(m => m.Id == id, cancellationToken).ConfigureAwait(false) is { } waiting
             ? Info(waiting)
             : await FirstAsync<RunningMessage>(m => m.Id == id, cancellationToken).ConfigureAwait(false) is { } running ? Info(running) : null;
@@ -95,20 +101,27 @@ internal sealed class KvQueue(KvStore store) : IKvQueue
         var context = await OpenAsync(cancellationToken).ConfigureAwait(false);
         await using (context.ConfigureAwait(false))
         {
-            var waiting = await context.Set<QueuedMessage>().GroupBy(m => new { m.Topic, m.State, IsDue = m.DueAt <= now })
-                .Select(g => new { g.Key.Topic, g.Key.State, g.Key.IsDue, Count = g.LongCount(), First = g.Min(m => m.DueAt) })
+            // By the index's own columns, so that it is read in its order and nothing is sorted: a quarter of the time on SQLite.
+            var waiting = await context.Set<QueuedMessage>().GroupBy(m => new { m.Topic, m.State, m.Priority })
+                .Select(g => new { g.Key.Topic, g.Key.State, Count = g.LongCount(), Due = g.LongCount(m => m.DueAt <= now), First = g.Min(m => m.DueAt) })
                 .ToListAsync(cancellationToken).ConfigureAwait(false);
             var running = await context.Set<RunningMessage>().GroupBy(m => m.Topic).Select(g => new { Topic = g.Key, Count = g.LongCount() })
                 .ToListAsync(cancellationToken).ConfigureAwait(false);
             foreach (var part in waiting)
             {
                 var topic = Of(part.Topic);
-                stats[part.Topic] = (part.State, part.IsDue) switch
+                if (part.State == MessageState.Blocked)
                 {
-                    (MessageState.Blocked, _) => topic with { Blocked = topic.Blocked + part.Count },
-                    (_, false) => topic with { Delayed = topic.Delayed + part.Count },
-                    (MessageState.Ready, _) => topic with { Due = topic.Due + part.Count, OldestDue = TimeSpan.FromMilliseconds(now - Math.Max(part.First, 0)) },
-                    _ => topic with { Due = topic.Due + part.Count },
+                    stats[part.Topic] = topic with { Blocked = topic.Blocked + part.Count };
+                    continue;
+                }
+
+                TimeSpan? oldest = part.Due > 0 && part.State == MessageState.Ready ? TimeSpan.FromMilliseconds(now - Math.Max(part.First, 0)) : null;
+                stats[part.Topic] = topic with
+                {
+                    Due = topic.Due + part.Due,
+                    Delayed = topic.Delayed + part.Count - part.Due,
+                    OldestDue = oldest > topic.OldestDue || topic.OldestDue is null ? oldest ?? topic.OldestDue : topic.OldestDue,
                 };
             }
 
@@ -133,10 +146,11 @@ internal sealed class KvQueue(KvStore store) : IKvQueue
 
     public async IAsyncEnumerable<KvDeadLetter> DeadLettersAsync(string? topic = null, [EnumeratorCancellation] CancellationToken cancellationToken = default)
     {
-        var prefix = topic is null ? Engine.Options.DeadLetterPrefix : Engine.Options.DeadLetterPrefix.Append(topic);
+        // Topics that are longer than ours can be leave no room for an id in the key: their letters are under the id alone.
+        var prefix = topic is null or { Length: > KvMessageAttribute.MaxLength } ? Engine.Options.DeadLetterPrefix : Engine.Options.DeadLetterPrefix.Append(topic);
         await foreach (var entry in store.ListAsync(KvSelector.Prefix(prefix), null, cancellationToken).ConfigureAwait(false))
         {
-            if (DeadLetterFormat.Read(entry) is { } letter)
+            if (DeadLetterFormat.Read(entry) is { } letter && (topic is null || letter.Topic == topic))
             {
                 yield return letter;
             }
@@ -154,7 +168,7 @@ internal sealed class KvQueue(KvStore store) : IKvQueue
             letter.Type,
             Delay: 0,
             AtomicWriteBuilder.DefaultBackoff,
-            AtomicWriteBuilder.Undelivered(letter.KeysIfUndelivered),
+            AtomicWriteBuilder.Format(letter.KeysIfUndelivered),
             letter.Trace)
         {
             Priority = letter.Priority,
@@ -258,8 +272,8 @@ internal sealed class KvQueue(KvStore store) : IKvQueue
         Type = message.Type,
         State = state,
         Payload = new KvValue(message.Data, message.Encoding),
-        Until = Time(until),
-        EnqueuedAt = Time(message.EnqueuedAt),
+        Until = KvMessageInfo.Time(until),
+        EnqueuedAt = KvMessageInfo.Time(message.EnqueuedAt),
         FailedAttempts = message.Attempt,
         Crashes = message.Crashes,
         Priority = message.Priority,
@@ -269,9 +283,14 @@ internal sealed class KvQueue(KvStore store) : IKvQueue
         LastError = KvMessageError.FromJson(message.LastError),
     };
 
-    // Other programs have put in times that no date can hold.
-    private static DateTimeOffset Time(long milliseconds) => DateTimeOffset.FromUnixTimeMilliseconds(
-        Math.Clamp(milliseconds, DateTimeOffset.MinValue.ToUnixTimeMilliseconds(), DateTimeOffset.MaxValue.ToUnixTimeMilliseconds()));
+    private static void ValidId(string id)
+    {
+        ArgumentException.ThrowIfNullOrEmpty(id);
+        if (!StoredText.IsValid(id))
+        {
+            throw new ArgumentException("The id has a NUL or half of a surrogate pair, and no message has such an id. Take it from KvCommitResult.MessageIds or KvMessageInfo.Id.", nameof(id));
+        }
+    }
 
     private static void Valid(string topic)
     {

@@ -29,7 +29,7 @@ public sealed class KvMessageContext
     public int Attempt => _held.Message.Attempt + 1;
 
     /// <summary>When it was committed.</summary>
-    public DateTimeOffset EnqueuedAt => DateTimeOffset.FromUnixTimeMilliseconds(_held.Message.EnqueuedAt);
+    public DateTimeOffset EnqueuedAt => KvMessageInfo.Time(_held.Message.EnqueuedAt);
 
     /// <summary>The payload as it is stored.</summary>
     public KvValue Payload => new(_held.Message.Data, (KvEncoding)_held.Message.Encoding);
@@ -109,15 +109,15 @@ public sealed class KvMessageContext
     public void RetryAt(DateTimeOffset time)
     {
         var delay = time - _held.Time.GetUtcNow();
-        RetryIn(delay > TimeSpan.Zero ? delay : TimeSpan.Zero);
+        _held.Decision = new Decision.Retry(Valid(delay > TimeSpan.Zero ? delay : TimeSpan.Zero, nameof(time)));
     }
 
     /// <summary>When the handler ends, gives the message up: it goes where undeliverable messages go, with the reason.</summary>
-    /// <param name="reason">Why.</param>
+    /// <param name="reason">Why; of a long text the first <see cref="KvMessageError.MaxMessage"/> characters are kept.</param>
     public void DeadLetter(string reason)
     {
         ArgumentException.ThrowIfNullOrWhiteSpace(reason);
-        _held.Decision = new Decision.GiveUp(reason);
+        _held.Decision = new Decision.GiveUp(KvMessageError.Shorten(reason, KvMessageError.MaxMessage));
     }
 
     /// <summary>Says how far the handler is, for those who look: <see cref="KvMessageInfo.Progress"/>.</summary>
@@ -133,9 +133,10 @@ public sealed class KvMessageContext
             throw new ArgumentException($"The progress is {fraction}; it must be 0 to 1.", nameof(fraction));
         }
 
-        if (note?.Length > MaxNote || note?.Contains('\0', StringComparison.Ordinal) == true)
+        if (note is not null && (note.Length > MaxNote || !StoredText.IsValid(note)))
         {
-            throw new ArgumentException($"The note has {note.Length} characters; up to {MaxNote} are allowed, and none of them NUL.", nameof(note));
+            throw new ArgumentException(
+                $"The note has {note.Length} characters; up to {MaxNote} are allowed, and none of them NUL or half of a surrogate pair.", nameof(note));
         }
 
         return _held.ReportAsync(fraction, note, cancellationToken);

@@ -4,15 +4,15 @@ namespace Kv;
 public sealed class KvRetryPolicy
 {
     private static readonly TimeSpan LongestWait = TimeSpan.FromDays(30);
-    private readonly Func<int, TimeSpan> _wait;
+    private readonly Func<int, double, TimeSpan> _wait;
     private readonly double _jitter;
     private readonly IReadOnlyList<(Type Exception, KvRetryPolicy Policy)> _rules;
 
-    private KvRetryPolicy(int retries, Func<int, TimeSpan> wait, double jitter, IReadOnlyList<(Type Exception, KvRetryPolicy Policy)> rules) =>
+    private KvRetryPolicy(int retries, Func<int, double, TimeSpan> wait, double jitter, IReadOnlyList<(Type Exception, KvRetryPolicy Policy)> rules) =>
         (Retries, _wait, _jitter, _rules) = (retries, wait, jitter, rules);
 
     /// <summary>No further attempt: the message is undeliverable at once.</summary>
-    public static KvRetryPolicy Never { get; } = new(0, static _ => TimeSpan.Zero, 0, []);
+    public static KvRetryPolicy Never { get; } = new(0, static (_, _) => TimeSpan.Zero, 0, []);
 
     /// <summary>Attempts after the first one.</summary>
     public int Retries { get; }
@@ -32,7 +32,16 @@ public sealed class KvRetryPolicy
         Require(most <= LongestWait, nameof(longest), $"The longest wait is {most}; it must be at most 30 days.");
         Require(factor is >= 1 and <= 100, nameof(factor), $"The factor is {factor}; it must be 1 to 100.");
         Require(jitter is >= 0 and <= 1, nameof(jitter), $"The jitter is {jitter}; it must be 0 to 1.");
-        return new(retries, failures => TimeSpan.FromMilliseconds(Math.Min(most.TotalMilliseconds, first.TotalMilliseconds * Math.Pow(factor, failures - 1))), jitter, []);
+        return new(retries, Wait, jitter, []);
+
+        TimeSpan Wait(int failures, double jittered)
+        {
+            // Zero times an infinite growth would be no number.
+            var wait = first == TimeSpan.Zero ? 0 : Math.Min(most.TotalMilliseconds, first.TotalMilliseconds * Math.Pow(factor, failures - 1)) * jittered;
+
+            // What is over the longest wait is mirrored at it, not cut: cut waits would all be the same.
+            return TimeSpan.FromMilliseconds(wait > most.TotalMilliseconds ? (2 * most.TotalMilliseconds) - wait : wait);
+        }
     }
 
     /// <summary>Waits as they are listed; there are as many retries as waits.</summary>
@@ -48,7 +57,7 @@ public sealed class KvRetryPolicy
         }
 
         TimeSpan[] copy = [.. waits];
-        return new(copy.Length, failures => copy[failures - 1], 0, []);
+        return new(copy.Length, (failures, _) => copy[failures - 1], 0, []);
     }
 
     /// <summary>Another policy where an exception of a type, or of one derived from it, was thrown. The first rule that fits counts.</summary>
@@ -76,7 +85,8 @@ public sealed class KvRetryPolicy
             }
         }
 
-        return failures <= Retries ? _wait(failures) * (1 + (_jitter * ((2 * random) - 1))) : null;
+        // Other programs may have written any count of attempts.
+        return failures <= Retries ? _wait(Math.Max(failures, 1), 1 + (_jitter * ((2 * random) - 1))) : null;
     }
 
     private static void Require(bool right, string parameter, string message)

@@ -3,6 +3,9 @@ namespace Kv;
 /// <summary>How a worker treats the messages of one topic. What is left out is as for the worker as a whole.</summary>
 public sealed class KvTopicOptions
 {
+    // The timers of .NET go up to 49 days.
+    private static readonly TimeSpan LongestTimer = TimeSpan.FromDays(30);
+
     /// <summary>Messages of the topic that this worker handles at the same time.</summary>
     /// <value>Default: null, for <see cref="KvWorkerOptions.Concurrency"/>, which is also the limit of all topics together. From 1 to 1,000.</value>
     public int? Concurrency { get; set; }
@@ -31,8 +34,8 @@ public sealed class KvTopicOptions
     /// <value>Default: null, for no limit. All workers of the topic should have the same.</value>
     public KvRate? RatePerKey { get; set; }
 
-    /// <summary>How long a handler may take. Past it, its token is cancelled, and when it ends the attempt has failed.</summary>
-    /// <value>Default: null, for as long as it takes.</value>
+    /// <summary>How long a handler may take. Past it, its token is cancelled, and if it ends with an exception then, the attempt has failed.</summary>
+    /// <value>Default: null, for as long as it takes. At most 30 days.</value>
     public TimeSpan? HandlerTimeout { get; set; }
 
     /// <exception cref="ArgumentException">An option cannot work.</exception>
@@ -41,7 +44,7 @@ public sealed class KvTopicOptions
         Require(Concurrency is null or >= 1 and <= 1000, $"Concurrency is {Concurrency}; it must be 1 to 1,000");
         Require(Lease is null || (Lease >= TimeSpan.FromSeconds(1) && Lease <= TimeSpan.FromHours(1)), $"Lease is {Lease}; it must be 1 second to 1 hour");
         Require(DeadLetterExpiry is null || DeadLetterExpiry > TimeSpan.Zero, $"DeadLetterExpiry is {DeadLetterExpiry}; it must be positive");
-        Require(HandlerTimeout is null || HandlerTimeout > TimeSpan.Zero, $"HandlerTimeout is {HandlerTimeout}; it must be positive");
+        Require(HandlerTimeout is null || (HandlerTimeout > TimeSpan.Zero && HandlerTimeout <= LongestTimer), $"HandlerTimeout is {HandlerTimeout}; it must be positive, and 30 days at most");
 
         void Require(bool right, string what)
         {

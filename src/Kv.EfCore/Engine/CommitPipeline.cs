@@ -124,8 +124,9 @@ internal sealed class CommitPipeline(GroupRunner runner, KvStoreOptions options)
         {
             var group = new Group();
             var size = 0;
-            while (group.Count < options.MaxGroupWrites && size < options.MaxGroupSize && _waiting.TryDequeue(out var work))
+            while (group.Count < options.MaxGroupWrites && size < options.MaxGroupSize && _waiting.TryPeek(out var work) && group.Admits(work))
             {
+                _waiting.Dequeue();
                 if (_disposed)
                 {
                     work.Fail(new ObjectDisposedException(nameof(IKvStore), "The store was disposed while the write waited. Nothing was written."));

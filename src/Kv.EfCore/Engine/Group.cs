@@ -17,6 +17,14 @@ internal sealed class Group
 
     public int Count => Writes.Count + Completions.Count + Requeues.Count + Updates.Count + Claims.Count;
 
+    /// <summary>Whether the work can share the transaction. What a write takes out of the queue must not be claimed between the look at it and its removal.</summary>
+    public bool Admits(Work work) => work switch
+    {
+        AtomicWork { Write.Removes: not null } => Claims.Count == 0,
+        ClaimWork => !Writes.Exists(static w => w.Write.Removes is not null),
+        _ => true,
+    };
+
     public void Add(Work work)
     {
         switch (work)

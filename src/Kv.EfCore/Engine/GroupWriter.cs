@@ -129,28 +129,31 @@ internal abstract class GroupWriter(Session session, FailPoints failPoints) : IA
 
     /// <summary>Reads a message that is being claimed.</summary>
     protected static ClaimedMessage ReadMessage(DbDataReader reader, string owner) =>
-        new(new Fence(reader.GetString(0), owner, reader.GetInt64(21) + 1), reader.GetFieldValue<byte[]>(1), reader.GetInt32(5), reader.GetString(3), reader.GetString(4))
+        new(new Fence(reader.GetString(0), owner, reader.GetInt64(21) + 1), reader.GetFieldValue<byte[]>(1), ReadInt32(reader, 5), reader.GetString(3), reader.GetString(4))
         {
             Undelivered = ReadText(reader, 2),
             EnqueuedAt = reader.GetInt64(6),
             Trace = ReadNullable(reader, 7),
-            Priority = reader.GetInt32(8),
+            Priority = ReadInt32(reader, 8),
             GroupKey = ReadNullable(reader, 9),
-            GroupLimit = reader.GetInt32(10),
+            GroupLimit = ReadInt32(reader, 10),
             RateKey = ReadNullable(reader, 11),
             UniqueKey = ReadNullable(reader, 12),
             UniqueUntil = reader.GetInt64(13),
-            TopicRetries = reader.GetInt32(14) != 0,
-            IsCancelled = reader.GetInt32(15) != 0,
+            TopicRetries = ReadInt32(reader, 14) != 0,
+            IsCancelled = ReadInt32(reader, 15) != 0,
             Checkpoint = reader.IsDBNull(16) ? null : reader.GetFieldValue<byte[]>(16),
-            CheckpointEncoding = reader.GetInt32(17),
+            CheckpointEncoding = ReadInt32(reader, 17),
             Backoff = reader.GetString(18),
-            Attempt = reader.GetInt32(19),
-            Crashes = reader.GetInt32(20),
+            Attempt = ReadInt32(reader, 19),
+            Crashes = ReadInt32(reader, 20),
             RateTurn = reader.GetInt64(22),
             FirstError = ReadNullable(reader, 23),
             LastError = ReadNullable(reader, 24),
         };
+
+    // SQLite's columns hold any number, and a claim that cannot read one of its rows would stop the whole queue.
+    private static int ReadInt32(DbDataReader reader, int column) => (int)Math.Clamp(reader.GetInt64(column), int.MinValue, int.MaxValue);
 
     private static string? ReadNullable(DbDataReader reader, int column) => reader.IsDBNull(column) ? null : reader.GetString(column);
 

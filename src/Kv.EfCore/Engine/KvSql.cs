@@ -192,9 +192,10 @@ internal sealed class KvSql(bool arrays)
             where {Taken} < b.places)
         """;
 
+    /// <summary>A message that somebody cancelled meanwhile is due at once: whoever claims it drops it.</summary>
     public const string CopyToQueue = $"""
         insert into queue (ts, {Kept}, {Unkept})
-        select @now + @delay, {Kept}, @backoff, @attempt, crashes, claim, @turn, coalesce(first_error, @error), coalesce(@error, last_error)
+        select @now + case when cancelled = 0 then @delay else 0 end, {Kept}, @backoff, @attempt, crashes, claim, @turn, coalesce(first_error, @error), coalesce(@error, last_error)
         from queue_running where id = @id and owner = @owner and claim = @claim
         """;
 
@@ -323,7 +324,7 @@ internal sealed class KvSql(bool arrays)
             where q.id = r.id and q.owner = r.owner and q.claim = r.claim
             returning q.*, r.delay as r_delay, r.backoff as r_backoff, r.attempt as r_attempt, r.turn as r_turn, r.error as r_error)
         insert into queue (ts, {Kept}, {Unkept})
-        select {Now(serverClock)} + r_delay, {Kept}, r_backoff, r_attempt, crashes, claim, r_turn, coalesce(first_error, r_error), coalesce(r_error, last_error)
+        select {Now(serverClock)} + case when cancelled = 0 then r_delay else 0 end, {Kept}, r_backoff, r_attempt, crashes, claim, r_turn, coalesce(first_error, r_error), coalesce(r_error, last_error)
         from gone returning id, claim
         """;
 
@@ -436,6 +437,8 @@ internal sealed class KvSql(bool arrays)
     public const string SaveCheckpoint = """
         update queue_running set checkpoint = @data, checkpoint_encoding = @encoding where id = @id and owner = @owner and claim = @claim returning id
         """;
+
+    public const string IsCancelled = "select id from queue_running where id = @id and owner = @owner and claim = @claim and cancelled = 1";
 
     public const string CancelRunning = "update queue_running set cancelled = 1 where id = @id returning id";
 

@@ -74,6 +74,10 @@ internal sealed class MessageQueue(
     public ValueTask<bool> ReportAsync(Fence fence, double? progress, string? note, CancellationToken cancellationToken) => pipeline.SubmitAsync(
         new UpdateWork(KvSql.Report, [("@id", fence.Id), ("@owner", fence.Owner), ("@claim", fence.Claim), ("@progress", progress), ("@note", note)]), cancellationToken);
 
+    /// <summary>Whether somebody asked for a held message to be cancelled.</summary>
+    public ValueTask<bool> IsCancelledAsync(Fence fence, CancellationToken cancellationToken) => pipeline.SubmitAsync(
+        new UpdateWork(KvSql.IsCancelled, [("@id", fence.Id), ("@owner", fence.Owner), ("@claim", fence.Claim)]), cancellationToken);
+
     /// <summary>Keeps a value for the next attempt.</summary>
     /// <returns>Whether the message was still held.</returns>
     public ValueTask<bool> SaveCheckpointAsync(Fence fence, byte[] data, int encoding, CancellationToken cancellationToken) => pipeline.SubmitAsync(

@@ -117,14 +117,14 @@ internal sealed class KvWorker : BackgroundService, IAsyncDisposable
     public override async Task StopAsync(CancellationToken cancellationToken)
     {
         // The host takes a first signal for the wish to stop, and any further one for nothing. Who sends another does not want to wait.
-        void Hurry(PosixSignalContext signal)
+        void OnSignal(PosixSignalContext signal)
         {
             signal.Cancel = true;
-            _hurry.TrySetResult();
+            Hurry();
         }
 
-        using var interrupt = PosixSignalRegistration.Create(PosixSignal.SIGINT, Hurry);
-        using var terminate = PosixSignalRegistration.Create(PosixSignal.SIGTERM, Hurry);
+        using var interrupt = PosixSignalRegistration.Create(PosixSignal.SIGINT, OnSignal);
+        using var terminate = PosixSignalRegistration.Create(PosixSignal.SIGTERM, OnSignal);
         var hurry = cancellationToken.UnsafeRegister(static source => ((TaskCompletionSource)source!).TrySetResult(), _hurry);
         await using (hurry.ConfigureAwait(false))
         {
@@ -135,6 +135,9 @@ internal sealed class KvWorker : BackgroundService, IAsyncDisposable
                 .ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
         }
     }
+
+    /// <summary>Ends the time that handlers have to finish when the worker stops.</summary>
+    public void Hurry() => _hurry.TrySetResult();
 
     /// <summary>For a container that is disposed of without its host having stopped: what is held is given back.</summary>
     public async ValueTask DisposeAsync()
@@ -229,6 +232,11 @@ internal sealed class KvWorker : BackgroundService, IAsyncDisposable
         {
             WorkerLog.InterruptFailed(_logger, error, held.Message.Fence.Id, held.Message.Topic);
         }
+        catch (Exception error)
+        {
+            // A row that others wrote may be beyond what the runner foresees. It counts as a crash, so it does not come for ever.
+            WorkerLog.RunFailed(_logger, error, held.Message.Fence.Id, held.Message.Topic);
+        }
         finally
         {
             _held.TryRemove(new(held.Message.Fence, held));
@@ -252,7 +260,8 @@ internal sealed class KvWorker : BackgroundService, IAsyncDisposable
 
         // What is left is code that runs, or a database that does not answer: no injected clock moves these.
         await TryWaitAsync(WhenIdleAsync()).ConfigureAwait(false);
-        var left = _held.Values.Where(static h => !h.IsFinishing && !h.IsLost).ToList();
+        // What is part of a handler's open transaction is locked by it: who waited for it would hold up all that is given back.
+        var left = _held.Values.Where(static h => h is { IsFinishing: false, IsLost: false, IsJoined: false }).ToList();
         await TryWaitAsync(Task.WhenAll(left.Select(GiveBackAsync))).ConfigureAwait(false);
         WorkerLog.Stopped(_logger, _owner, left.Count);
 

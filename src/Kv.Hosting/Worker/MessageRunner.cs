@@ -86,6 +86,11 @@ internal sealed class MessageRunner(KvStore store, HandlerRegistry handlers, ISe
         else if (held.IsJoined)
         {
             // If the handler's transaction was committed, the message is gone, and the fence refuses this.
+            if (error is not null)
+            {
+                WorkerLog.ThrewAfterJoining(logger, error, message.Fence.Id, message.Topic);
+            }
+
             error ??= new InvalidOperationException("The transaction that CompleteAsync joined was not committed. Commit it before the handler ends.");
             await FinishAsync(held, () => FailAsync(held, error), unsure: true).ConfigureAwait(false);
         }
@@ -193,11 +198,22 @@ internal sealed class MessageRunner(KvStore store, HandlerRegistry handlers, ISe
 
     private ValueTask<bool> DecideAsync(HeldMessage held, Decision decision, Exception? error) => decision switch
     {
-        Decision.Snooze(var delay) => RequeueAsync(held.Message, delay),
+        Decision.Snooze(var delay) => SnoozeAsync(held.Message, delay, error),
         Decision.Retry(var delay) => RetryAsync(held, error ?? new InvalidOperationException("The handler asked for another attempt."), delay, held.Message.Backoff),
         Decision.GiveUp(var reason) => UndeliveredAsync(held, error, reason),
         _ => throw new ArgumentOutOfRangeException(nameof(decision), decision, "Not a decision."),
     };
+
+    private ValueTask<bool> SnoozeAsync(ClaimedMessage message, TimeSpan delay, Exception? error)
+    {
+        if (error is not null)
+        {
+            // Nothing else tells of it: a snooze leaves the message as it was.
+            WorkerLog.ThrewAfterSnooze(logger, error, message.Fence.Id, message.Topic, delay);
+        }
+
+        return RequeueAsync(message, delay);
+    }
 
     private ValueTask<bool> FailAsync(HeldMessage held, Exception error)
     {
@@ -234,36 +250,45 @@ internal sealed class MessageRunner(KvStore store, HandlerRegistry handlers, ISe
     private async ValueTask<bool> UndeliveredAsync(HeldMessage held, Exception? error, string? reason = null)
     {
         var message = held.Message;
+
+        // The worker may not have heard of it yet, and nobody wants a letter about what was cancelled.
+        if (await _queue.IsCancelledAsync(message.Fence, CancellationToken.None).ConfigureAwait(false))
+        {
+            WorkerLog.Cancelled(logger, message.Fence.Id, message.Topic);
+            return await _queue.CompleteAsync(message, CancellationToken.None).ConfigureAwait(false);
+        }
+
         var keys = FailureColumns.Keys(message.Undelivered);
         if (keys is null)
         {
             WorkerLog.BadColumn(logger, message.Fence.Id, message.Topic, "keys_if_undelivered", message.Undelivered);
         }
 
-        var letter = keys is { Count: > 0 } && !held.Topic.KeepAllDeadLetters ? null : Letter(message, keys ?? [], error, reason);
+        var last = error is null ? KvMessageError.FromJson(message.LastError) : ErrorOf(message, error);
+        reason ??= last?.Message ?? "";
+        var attempts = message.Attempt + (error is null ? 0 : 1);
+        var letter = keys is { Count: > 0 } && !held.Topic.KeepAllDeadLetters ? null : Letter(message, keys ?? [], last, reason, attempts);
         var (write, name) = FailureColumns.MoveTo(message, keys ?? [], letter, store.Engine.Options.DeadLetterPrefix, held.Topic.DeadLetterExpiry);
         await _queue.CommitAsync(write, CancellationToken.None).ConfigureAwait(false);
         var places = (keys ?? []).Select(KvKey.FromStored);
         WorkerLog.Undelivered(
-            logger, error, message.Fence.Id, message.Topic, message.Attempt + 1, reason ?? error?.Message ?? "", string.Join(", ", name is null ? places : places.Append(name)));
+            logger, error, message.Fence.Id, message.Topic, attempts, reason, string.Join(", ", name is null ? places : places.Append(name)));
         return true;
     }
 
-    private KvDeadLetter Letter(ClaimedMessage message, List<byte[]> keys, Exception? error, string? reason)
-    {
-        var last = error is null ? KvMessageError.FromJson(message.LastError) : ErrorOf(message, error);
-        return new KvDeadLetter
+    private KvDeadLetter Letter(ClaimedMessage message, List<byte[]> keys, KvMessageError? last, string reason, int attempts) =>
+        new()
         {
             Id = message.Fence.Id,
             Topic = message.Topic,
             Type = message.Type,
             Payload = new KvValue(message.Data, (KvEncoding)message.Encoding),
-            Reason = reason ?? last?.Message ?? "",
-            Attempts = message.Attempt + (error is null ? 0 : 1),
+            Reason = reason,
+            Attempts = attempts,
             Crashes = message.Crashes,
             FirstError = KvMessageError.FromJson(message.FirstError) ?? last,
             LastError = last,
-            EnqueuedAt = DateTimeOffset.FromUnixTimeMilliseconds(message.EnqueuedAt),
+            EnqueuedAt = KvMessageInfo.Time(message.EnqueuedAt),
             DiedAt = _queue.Time.GetUtcNow(),
             Priority = message.Priority,
             GroupKey = message.GroupKey,
@@ -272,7 +297,6 @@ internal sealed class MessageRunner(KvStore store, HandlerRegistry handlers, ISe
             KeysIfUndelivered = keys.ConvertAll(KvKey.FromStored),
             Trace = message.Trace,
         };
-    }
 
     private KvMessageError ErrorOf(ClaimedMessage message, Exception error) => KvMessageError.Of(error, message.Attempt + 1, _queue.Time.GetUtcNow());
 

@@ -13,6 +13,8 @@ internal sealed class TracingMiddleware : IKvMessageMiddleware
 
     public async Task InvokeAsync(KvMessageContext context, KvMessageDelegate next, CancellationToken cancellationToken)
     {
+        // Else whatever was current when the worker was started would be the parent of all that it ever handles.
+        Activity.Current = null;
         ActivityLink[] links = ActivityContext.TryParse(context.Trace, null, out var origin) ? [new(origin)] : [];
         using var activity = Source.StartActivity($"process {context.Topic}", ActivityKind.Consumer, default(ActivityContext), links: links);
         activity?.SetTag("messaging.system", "efkv").SetTag("messaging.operation.type", "process").SetTag("messaging.destination.name", context.Topic)

@@ -187,6 +187,19 @@ public abstract class FailureSpec(KvDatabase database)
         _time,
         logs: _logs);
 
+    protected async Task Number_beyond_its_column_blocks_nothing(string column)
+    {
+        await using var test = await FailingAsync();
+        await test.Store.EnqueueAsync(new Job(1), WorkerTesting.Once);
+        await test.ExecuteAsync($"update queue set {column} = 5000000000");
+        await test.Store.EnqueueAsync(new Job(2), WorkerTesting.Once);
+
+        await test.SettleAsync();
+
+        Assert.Equal(2, (await test.DeadLettersAsync()).Count);
+        await test.AssertEmptyAsync();
+    }
+
     protected async Task Blob_in_the_place_of_text_is_read_as_text()
     {
         await using var test = await FailingAsync();
@@ -207,6 +220,14 @@ public sealed class SqliteFailureTests(SqliteDatabase database) : FailureSpec(da
 {
     [Fact]
     public Task A_blob_in_the_place_of_text_is_read_as_text() => Blob_in_the_place_of_text_is_read_as_text();
+
+    [Theory]
+    [InlineData("attempt")]
+    [InlineData("crashes")]
+    [InlineData("encoding")]
+    [InlineData("group_limit")]
+    [InlineData("checkpoint_encoding")]
+    public Task A_number_beyond_its_column_blocks_nothing(string column) => Number_beyond_its_column_blocks_nothing(column);
 }
 
 public sealed class PostgresFailureTests(PostgresDatabase database) : FailureSpec(database), IClassFixture<PostgresDatabase>;

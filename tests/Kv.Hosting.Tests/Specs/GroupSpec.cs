@@ -351,7 +351,7 @@ public abstract class GroupSpec(KvDatabase database)
 
         Assert.Equal([2, 3], _seen);
         Assert.Equal([4, 5], (await test.QueuedAsync()).Select(static m => System.Text.Json.JsonSerializer.Deserialize<Job>(m.Data)!.Number).Order());
-        Assert.Contains("'a'", Assert.Single(_logs.Entries, static e => e.Event == 121).Text, StringComparison.Ordinal);
+        Assert.Contains("'a'", Assert.Single(_logs.Entries, static e => e.Event == 129).Text, StringComparison.Ordinal);
     }
 
     [Fact]

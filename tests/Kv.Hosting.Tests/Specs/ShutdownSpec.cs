@@ -100,6 +100,47 @@ public abstract class ShutdownSpec(KvDatabase database)
         Assert.Single(await beside.QueuedAsync());
     }
 
+    [Fact]
+    public async Task A_second_signal_ends_at_once_what_the_first_would_have_waited_for()
+    {
+        await using var test = await HoldingAsync(static options => options.ShutdownTimeout = TimeSpan.FromMinutes(5));
+        await test.Store.EnqueueAsync(new Job(1), WorkerTesting.Once);
+        await test.StartAsync();
+        await _gate.Begun;
+        var stopping = test.StopAsync();
+        Assert.False(_gate.Token.IsCancellationRequested);
+
+        test.Worker().Hurry();
+        await stopping.WaitAsync(WorkerTesting.Patience);
+
+        Assert.True(_gate.Token.IsCancellationRequested);
+        Assert.Empty(await test.RunningAsync());
+        Assert.Equal((0, "[]"), (Assert.Single(await test.QueuedAsync()).Attempt, (await test.QueuedAsync())[0].BackoffSchedule));
+    }
+
+    [Fact]
+    public async Task A_worker_that_drains_keeps_the_leases_of_its_topics_until_the_last_handler_ends()
+    {
+        await using var test = await database.CreateWorkerAsync(
+            worker => worker.Handle<Job>((_, context, token) => _gate.PassAsync(context, token)).Topic<Job>(static o => o.Lease = TimeSpan.FromSeconds(1)), logs: _logs);
+        await test.Store.EnqueueAsync(new Job(1));
+        await test.StartAsync();
+        await _gate.Begun;
+        var stopping = test.StopAsync();
+
+        var claimed = Assert.Single(await test.RunningAsync()).Deadline;
+        var started = TimeProvider.System.GetTimestamp();
+        while ((await test.RunningAsync())[0].Deadline < claimed + 1500)
+        {
+            Assert.True(TimeProvider.System.GetElapsedTime(started) < WorkerTesting.Patience, "The lease is not extended any more.");
+        }
+
+        Assert.False(_gate.Token.IsCancellationRequested);
+        _gate.Open();
+        await stopping.WaitAsync(WorkerTesting.Patience);
+        await test.AssertEmptyAsync();
+    }
+
     private Task<KvTestStore> HoldingAsync(Action<KvWorkerOptions> options) =>
         database.CreateWorkerAsync(worker => worker.Handle<Job>((_, context, token) => _gate.PassAsync(context, token)), options: options, logs: _logs);
 }
