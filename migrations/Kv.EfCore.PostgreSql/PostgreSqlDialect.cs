@@ -29,6 +29,21 @@ internal sealed class PostgreSqlDialect : KvDialect
         // Any server will do; what is wrong with the connection string, the driver says.
     }
 
+    // EF Core's provider takes a connection that is reset for a database that is not there. Who opens one is told which of the two it is.
+    public override async ValueTask<bool> IsMissingAsync(DbConnection connection, CancellationToken cancellationToken)
+    {
+        try
+        {
+            await connection.OpenAsync(cancellationToken).ConfigureAwait(false);
+            await connection.CloseAsync().ConfigureAwait(false);
+            return false;
+        }
+        catch (PostgresException error) when (error.SqlState == PostgresErrorCodes.InvalidCatalogName)
+        {
+            return true;
+        }
+    }
+
     public override async ValueTask OpenedAsync(
         DbConnection connection, SessionRole role, KvStoreOptions options, ILogger logger, CancellationToken cancellationToken)
     {

@@ -37,6 +37,9 @@ internal abstract class KvDialect
     /// <summary>Refuses connections that the engine cannot work with, and sets up the others, before anything is opened.</summary>
     public abstract void CheckConnection(DbConnection connection);
 
+    /// <summary>Whether a database that EF Core says is not there is missing indeed.</summary>
+    public virtual ValueTask<bool> IsMissingAsync(DbConnection connection, CancellationToken cancellationToken) => new(true);
+
     /// <summary>Prepares a connection that was just opened.</summary>
     public abstract ValueTask OpenedAsync(DbConnection connection, SessionRole role, KvStoreOptions options, ILogger logger, CancellationToken cancellationToken);
 

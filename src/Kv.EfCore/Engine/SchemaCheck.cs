@@ -23,7 +23,7 @@ internal static class SchemaCheck
                 "The table data_version has lost its row with k = 0, the store's clock. Put it back above all versions: insert into data_version (k, version, seq) select 0, coalesce(max(version), 0), 0 from kv.");
         }
 
-        if (missing.Count == 0 || (missing.Count == context.Database.GetMigrations().Count() && await HasTablesAsync(context, cancellationToken).ConfigureAwait(false)))
+        if (missing.Count == 0 || (missing.Count == context.Database.GetMigrations().Count() && await HasTablesAsync(context, dialect, cancellationToken).ConfigureAwait(false)))
         {
             return;
         }
@@ -54,10 +54,16 @@ internal static class SchemaCheck
         }
     }
 
+    // A database that cannot be reached is no database without tables: whoever asks must get the error, and may try again.
+    private static async Task<bool> ExistsAsync(KvDbContext context, KvDialect dialect, CancellationToken cancellationToken) =>
+        context.Database.GetDbConnection() is { State: System.Data.ConnectionState.Open }
+        || await context.GetService<IRelationalDatabaseCreator>().ExistsAsync(cancellationToken).ConfigureAwait(false)
+        || !await dialect.IsMissingAsync(context.Database.GetDbConnection(), cancellationToken).ConfigureAwait(false);
+
     // Asked first, in the database's own words: reading a history that is not there is an error, which EF Core logs as one.
     private static async Task<bool> HasHistoryAsync(KvDbContext context, KvDialect dialect, CancellationToken cancellationToken)
     {
-        if (!await context.GetService<IRelationalDatabaseCreator>().ExistsAsync(cancellationToken).ConfigureAwait(false))
+        if (!await ExistsAsync(context, dialect, cancellationToken).ConfigureAwait(false))
         {
             return false;
         }
@@ -88,9 +94,9 @@ internal static class SchemaCheck
     }
 
     // Tables that an application's own migrations made (UseKv in its own context) have no history of ours, so they are asked for each column.
-    private static async Task<bool> HasTablesAsync(KvDbContext context, CancellationToken cancellationToken)
+    private static async Task<bool> HasTablesAsync(KvDbContext context, KvDialect dialect, CancellationToken cancellationToken)
     {
-        if (!await context.Database.CanConnectAsync(cancellationToken).ConfigureAwait(false))
+        if (!await ExistsAsync(context, dialect, cancellationToken).ConfigureAwait(false))
         {
             return false;
         }
@@ -110,7 +116,7 @@ internal static class SchemaCheck
 
             return true;
         }
-        catch (DbException)
+        catch (DbException error) when (dialect.Classify(error) is not (Fault.Busy or Fault.Broken))
         {
             return false;
         }

@@ -1,6 +1,7 @@
 using Kv.Engine;
 using Kv.TestKit;
 using Microsoft.EntityFrameworkCore;
+using Npgsql;
 
 namespace Kv.Tests.Faults;
 
@@ -139,6 +140,22 @@ public sealed class PostgresFaultTests(PostgresDatabase database) : IClassFixtur
 
         Assert.Equal((KvError.Unavailable, KvError.Unavailable), (write.Kind, read.Kind));
         Assert.Equal(3ul, await link.Test.Store.GetAsync<ulong>(["sum"]));
+    }
+
+    [Fact]
+    public async Task A_store_whose_first_connection_is_reset_is_unavailable_and_does_not_miss_its_tables()
+    {
+        var direct = new NpgsqlConnectionStringBuilder(await database.CreateMigratedAsync());
+        await using var proxy = new TcpProxy(direct.Host!, direct.Port);
+        proxy.Refuse();
+        var through = new NpgsqlConnectionStringBuilder(direct.ConnectionString) { Host = "127.0.0.1", Port = proxy.Port }.ConnectionString;
+        await using var test = await database.CreateStoreAsync(options: static o => o.CommandTimeout = TimeSpan.FromSeconds(1), connectionString: through);
+
+        var error = await Assert.ThrowsAsync<KvException>(() => test.Store.GetAsync(["a"]).AsTask());
+        proxy.Heal();
+
+        Assert.Equal(KvError.Unavailable, error.Kind);
+        Assert.Null(await test.Store.GetAsync(["a"]));
     }
 
     [Fact]
