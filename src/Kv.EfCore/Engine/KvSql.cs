@@ -458,6 +458,16 @@ internal sealed class KvSql(bool arrays)
             """
         : "update queue_running set deadline = @now + @lease where id = @id and claim = @claim and owner = @owner returning id, claim, cancelled";
 
+    /// <summary>Extends the leases of messages that nobody has locked. PostgreSQL only.</summary>
+    public static string ExtendFree(bool serverClock) => $"""
+        with free as materialized (
+            select q.id, q.claim, r.lease from queue_running q
+            join unnest(@ids, @claims, @leases) as r (id, claim, lease) on q.id = r.id and q.claim = r.claim
+            where q.owner = @owner for update of q skip locked)
+        update queue_running q set deadline = {Now(serverClock)} + free.lease from free where q.id = free.id and q.claim = free.claim
+        returning q.id, q.claim, q.cancelled
+        """;
+
     /// <summary>How long until the next message of these topics is due, until one is due that looks for a place then, and until the next lease lapses; null where there is none.</summary>
     public string NextDue(bool serverClock) => arrays
         ? $"""

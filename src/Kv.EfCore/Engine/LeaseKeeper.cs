@@ -17,8 +17,16 @@ internal sealed class LeaseKeeper(Session session, KvDialect dialect, StoreClock
         var extend = session.Statement(dialect.Sql.Extend(clock.ServerJudgesQueues)).Set("@now", clock.Now).Set("@owner", owner);
         if (dialect.Sql.Arrays)
         {
-            Read(extend.Set("@ids", messages.Select(static m => m.Fence.Id).ToArray()).Set("@claims", messages.Select(static m => m.Fence.Claim).ToArray())
-                .Set("@leases", messages.Select(static m => (long)m.Lease.TotalMilliseconds).ToArray()));
+            var free = session.Statement(KvSql.ExtendFree(clock.ServerJudgesQueues)).Set("@now", clock.Now).Set("@owner", owner);
+            Read(Name(free, messages));
+
+            // What a group is about to end is waited for, one by one: who holds no row while he waits for another is part of no deadlock, and
+            // the server takes a second to find one, which is a lease for some.
+            foreach (var message in messages.Where(m => !held.ContainsKey(m.Fence)))
+            {
+                Read(Name(extend, [message]));
+            }
+
             return held;
         }
 
@@ -36,6 +44,10 @@ internal sealed class LeaseKeeper(Session session, KvDialect dialect, StoreClock
                 turn!.Leave();
             }
         }
+
+        static Statement Name(Statement statement, IReadOnlyCollection<(Fence Fence, TimeSpan Lease)> messages) => statement
+            .Set("@ids", messages.Select(static m => m.Fence.Id).ToArray()).Set("@claims", messages.Select(static m => m.Fence.Claim).ToArray())
+            .Set("@leases", messages.Select(static m => (long)m.Lease.TotalMilliseconds).ToArray());
 
         void ExtendEach()
         {
