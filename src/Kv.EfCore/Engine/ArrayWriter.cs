@@ -88,11 +88,6 @@ internal sealed class ArrayWriter(Session session, KvDialect dialect, StoreClock
                 new StoredRow(reader.GetInt64(1), reader.GetInt32(2), reader.GetInt64(3), reader.IsDBNull(4) ? null : reader.GetFieldValue<byte[]>(4))));
         }
 
-        if (FencesToCheck(group) is { Count: > 0 } fences)
-        {
-            AddFenced("fence", KvSql.FenceAll, fences, static reads => reads.Held);
-        }
-
         if (WaitingToCheck(group) is { Count: > 0 } waiting)
         {
             Add("waiting", KvSql.WaitingAll, p => Set(p, ("@ids", waiting.ToArray())), static (reader, reads) => reads.Waiting.Add(reader.GetString(0)));
@@ -137,6 +132,12 @@ internal sealed class ArrayWriter(Session session, KvDialect dialect, StoreClock
         foreach (var claim in group.Claims)
         {
             AddClaim(claim);
+        }
+
+        // After the recovery: what it put back, this process's own included, is held by nobody, and its write must be refused.
+        if (FencesToCheck(group) is { Count: > 0 } fences)
+        {
+            AddFenced("fence", KvSql.FenceAll, fences, static reads => reads.Held);
         }
     }
 

@@ -48,6 +48,15 @@ internal sealed class RowWriter(Session session, KvDialect dialect, StoreClock c
             await ClaimAsync(claim, reads, cancellationToken).ConfigureAwait(false);
         }
 
+        // After the recovery: what it put back, this process's own included, is held by nobody, and its write must be refused.
+        foreach (var fence in FencesToCheck(group))
+        {
+            if (await Fenced(KvSql.Fence, fence).ScalarAsync(cancellationToken).ConfigureAwait(false) is not null)
+            {
+                reads.Held.Add(fence);
+            }
+        }
+
         return reads;
     }
 
@@ -174,15 +183,6 @@ internal sealed class RowWriter(Session session, KvDialect dialect, StoreClock c
                     var counter = reader.IsDBNull(3) ? null : reader.GetFieldValue<byte[]>(3);
                     reads.Rows.Add(key, new StoredRow(reader.GetInt64(0), reader.GetInt32(1), reader.GetInt64(2), counter));
                 }
-            }
-        }
-
-        foreach (var fence in FencesToCheck(group))
-        {
-            var held = await Fenced(KvSql.Fence, fence).ScalarAsync(cancellationToken).ConfigureAwait(false);
-            if (held is not null)
-            {
-                reads.Held.Add(fence);
             }
         }
 

@@ -30,6 +30,39 @@ public abstract class CompletionSpec(KvDatabase database)
     }
 
     [Fact]
+    public async Task A_write_that_shares_its_commit_with_the_recovery_of_its_own_message_is_refused()
+    {
+        var gate = new Gate();
+        await using var test = await database.CreateWorkerAsync(worker => worker.Handle<Job>((_, context, token) => gate.PassAsync(context, token)), _time);
+        await test.Store.EnqueueAsync(new Job(1));
+        await test.ClaimAsync();
+        await gate.Begun;
+        _time.Advance(TimeSpan.FromSeconds(31));
+        var (begun, released) = (new TaskCompletionSource(), new TaskCompletionSource());
+        test.FailPoints().OnHit = point =>
+        {
+            begun.TrySetResult();
+            return point == Engine.FailPoints.BeforeCommit ? new ValueTask(released.Task) : ValueTask.CompletedTask;
+        };
+
+        // While one commit is held up, the next ones wait for each other and become one.
+        var before = test.Store.SetAsync(["before"], 1).AsTask();
+        await begun.Task.WaitAsync(WorkerTesting.Patience);
+        var completing = test.Worker().Held.Single().CompleteAsync(test.Store.Atomic().Sum(["count"], 1), CancellationToken.None).AsTask();
+        var claiming = test.Engine().Queue.ClaimAsync(
+            new Engine.ClaimWork([new Engine.TopicClaim("job", 10, TimeSpan.FromSeconds(30))], 10, "another") { Recover = true }, CancellationToken.None).AsTask();
+        released.SetResult();
+        await before;
+
+        Assert.Single(await claiming.WaitAsync(WorkerTesting.Patience));
+        var error = await Assert.ThrowsAsync<KvException>(() => completing.WaitAsync(WorkerTesting.Patience));
+        Assert.Equal(KvError.LeaseLost, error.Kind);
+        Assert.Null(await test.Store.GetAsync(["count"]));
+        gate.Open();
+        await test.IdleAsync();
+    }
+
+    [Fact]
     public async Task When_checks_refuse_the_write_the_message_is_not_completed()
     {
         List<KvCommitResult> results = [];
