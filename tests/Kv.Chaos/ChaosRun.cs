@@ -40,12 +40,14 @@ internal static class ChaosRun
 
             foreach (var kind in faults.Made.GroupBy(static f => f.Kind))
             {
-                Console.WriteLine($"fault: {kind.Key}: {kind.Count():N0}");
+                Print($"fault: {kind.Key}", kind.Count());
             }
 
-            Console.WriteLine($"enqueued: {producers.Enqueued.Count:N0}; repeated: {producers.Retries:N0}; of unknown outcome and resolved: {producers.Resolved:N0}");
+            Print("messages enqueued", producers.Enqueued.Count);
+            Print("enqueues that were refused for now, and repeated", producers.Retries);
+            Print("enqueues of unknown outcome, resolved", producers.Resolved);
             Console.WriteLine($"faults and load for {calm.TotalSeconds:0.0} s, drained after {all.TotalSeconds:0.0} s; memory of a worker grew by up to {growth:0} MB");
-            var findings = new Findings(store, producers, faults.Made, Path.Combine(folder, "sink"));
+            var findings = new Findings(store, producers, faults.Made, options.Lease, Path.Combine(folder, "sink"));
             await findings.LookAsync();
             List<string> violations = [.. findings.Violations];
             if (left > 0)
@@ -53,6 +55,7 @@ internal static class ChaosRun
                 violations.Add($"{left} messages are still in the queue, and nothing moves.");
             }
 
+            violations.AddRange(workers.SelectMany(static w => w.Died).Select(static died => $"A worker ended by itself: {died}."));
             if (exits.Any(static code => code != 0))
             {
                 violations.Add($"Workers that were asked to stop ended with {string.Join(", ", exits)}.");
@@ -72,10 +75,13 @@ internal static class ChaosRun
             }
         }
 
-        Console.WriteLine("Everything held.");
+        Console.WriteLine($"Everything held. (seed {options.Seed})");
         Directory.Delete(folder, recursive: true);
         return 0;
     }
+
+    /// <summary>A line of the table.</summary>
+    public static void Print(string what, long count) => Console.WriteLine($"{what,-60} {count,12:N0}");
 
     /// <summary>Waits until the queue is empty, or stands still.</summary>
     /// <returns>How many messages are left.</returns>

@@ -8,12 +8,10 @@ internal static class ChildVerb
     public static async Task<int> RunAsync()
     {
         var (name, work) = (Settings.Name, Settings.Work());
+        _ = Task.Run(EndWithDriver);
         using var sink = Settings.OpenSink() ?? throw new UsageException("EFKV_SINK is not set.");
         return await WorkerHost.RunAsync(
-            worker => worker.Handle<ChaosMessage>(HandleAsync),
-            migrate: false,
-            // A message that is hit by many kills is not undeliverable.
-            static options => options.MaxCrashes = int.MaxValue);
+            worker => worker.Handle<ChaosMessage>(HandleAsync), migrate: false);
 
         async Task HandleAsync(ChaosMessage message, KvMessageContext context, CancellationToken token)
         {
@@ -43,6 +41,17 @@ internal static class ChildVerb
             // Noted before, since once it is committed the next one of the group may begin elsewhere.
             await CompleteAsync(message, context, token);
         }
+    }
+
+    // However the driver ends, its end of the pipe closes then. Nothing may outlive a run.
+    private static void EndWithDriver()
+    {
+        while (Console.In.Read() >= 0)
+        {
+            // Nobody writes.
+        }
+
+        Environment.Exit(1);
     }
 
     private static async Task CompleteAsync(ChaosMessage message, KvMessageContext context, CancellationToken token)

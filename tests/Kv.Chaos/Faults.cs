@@ -32,22 +32,19 @@ internal sealed class Faults(ChaosDatabase database, IReadOnlyList<WorkerProcess
         }
     }
 
-    private static long Now => Nanoseconds(Stopwatch.GetTimestamp());
-
-    public static long Nanoseconds(long timestamp) => (long)(timestamp * (1e9 / Stopwatch.Frequency));
-
     private async Task KillAsync()
     {
         var worker = workers[_random.Next(workers.Count)];
-        _made.Add(new Fault("kill -9", Now, worker.Name));
+        _made.Add(new Fault("kill -9", Sink.Now, worker.Name));
         await worker.KillAsync();
     }
 
-    private Task OtherAsync(CancellationToken stop) => (database.Proxy is null ? 0 : _random.Next(12)) switch
+    private Task OtherAsync(CancellationToken stop) => (database.Proxy is null ? 0 : _random.Next(13)) switch
     {
         < 4 => PauseAsync(stop),
-        < 8 => TerminateAsync(),
-        < 11 => CutAsync(stop),
+        < 7 => TerminateAsync(),
+        < 9 => CutAsync(stop),
+        < 11 => SwallowAsync(stop),
         _ => CrashAsync(),
     };
 
@@ -56,23 +53,23 @@ internal sealed class Faults(ChaosDatabase database, IReadOnlyList<WorkerProcess
     private async Task PauseAsync(CancellationToken stop)
     {
         var worker = workers[_random.Next(workers.Count)];
-        var fault = new Fault("stop and continue", Now, null);
+        var fault = new Fault("stop and continue", Sink.Now, null);
         worker.Signal("-STOP");
         await WaitAsync(options.Lease * (1.2 + _random.NextDouble()), stop);
         worker.Signal("-CONT");
-        _made.Add(fault with { Until = Now });
+        _made.Add(fault with { Until = Sink.Now });
     }
 
     private async Task TerminateAsync()
     {
-        var fault = new Fault("terminate backends", Now, null);
+        var fault = new Fault("terminate backends", Sink.Now, null);
         await database.TerminateAsync(_random.Next(1, 6));
-        _made.Add(fault with { Until = Now });
+        _made.Add(fault with { Until = Sink.Now });
     }
 
     private async Task CutAsync(CancellationToken stop)
     {
-        var fault = new Fault("cut TCP", Now, null);
+        var fault = new Fault("cut TCP", Sink.Now, null);
         database.Proxy!.Cut();
         if (_random.Next(3) == 0)
         {
@@ -81,14 +78,26 @@ internal sealed class Faults(ChaosDatabase database, IReadOnlyList<WorkerProcess
             database.Proxy.Heal();
         }
 
-        _made.Add(fault with { Until = Now });
+        _made.Add(fault with { Until = Sink.Now });
+    }
+
+    // The server does what it is told, and nobody hears of it. A network that comes back loses nothing of a connection that lives on, so they
+    // are all cut in the end.
+    private async Task SwallowAsync(CancellationToken stop)
+    {
+        var fault = new Fault("swallow answers", Sink.Now, null);
+        database.Proxy!.SwallowReplies();
+        await WaitAsync(options.Lease * (0.25 + (_random.NextDouble() * 1.5)), stop);
+        database.Proxy.Cut();
+        database.Proxy.Heal();
+        _made.Add(fault with { Until = Sink.Now });
     }
 
     private async Task CrashAsync()
     {
-        var fault = new Fault("crash PostgreSQL", Now, null);
+        var fault = new Fault("crash PostgreSQL", Sink.Now, null);
         await database.CrashAsync();
-        _made.Add(fault with { Until = Now });
+        _made.Add(fault with { Until = Sink.Now });
     }
 
     private static Task WaitAsync(TimeSpan time, CancellationToken stop) =>

@@ -3,7 +3,7 @@ using System.Globalization;
 namespace Kv.Chaos;
 
 /// <summary>What is left in the store and in the sink, against what was enqueued and what was broken.</summary>
-internal sealed class Findings(IKvStore store, Producers producers, IReadOnlyList<Fault> faults, string sink)
+internal sealed class Findings(IKvStore store, Producers producers, IReadOnlyList<Fault> faults, TimeSpan lease, string sink)
 {
     // A fault shows for as long as a lease that it hit, and the recovery after it.
     private const long Slack = 1_000_000_000;
@@ -42,7 +42,8 @@ internal sealed class Findings(IKvStore store, Producers producers, IReadOnlyLis
         var last = new Dictionary<(string, string), (long At, string Worker)>();
         var running = new Dictionary<string, (long At, string Id, string Worker)>(StringComparer.Ordinal);
         long deliveries = 0, again = 0;
-        List<string> unexplained = [], overlapping = [];
+        List<string> unexplained = [], overlapping = [], early = [];
+        List<long> orphaned = [];
         foreach (var line in File.ReadLines(sink))
         {
             if (line.Split('\t') is not [var what, var time, var worker, var payload, var attempt, _] || ChaosMessage.Read(payload) is not { } message)
@@ -66,16 +67,28 @@ internal sealed class Findings(IKvStore store, Producers producers, IReadOnlyLis
             if (last.TryGetValue((message.Id, attempt), out var before))
             {
                 again++;
-                if (!Explained(before.At, at, before.Worker))
+                var causes = Causes(before.At, at, before.Worker);
+                var text = $"{message.Id}, attempt {attempt}: {before.Worker} at {before.At}, {worker} at {at}";
+                if (causes.Count == 0)
                 {
-                    unexplained.Add($"{message.Id}, attempt {attempt}: {before.Worker} at {before.At}, {worker} at {at}");
+                    unexplained.Add(text);
+                }
+                else if (causes.TrueForAll(static fault => fault.Worker is not null))
+                {
+                    // Nothing but the kill of its worker, so it had to wait for the end of the lease. That began with the claim, some time
+                    // before the handler on a busy machine; who does not wait for leases comes at once.
+                    orphaned.Add(at - causes[0].At);
+                    if (at - before.At < lease.TotalNanoseconds / 4)
+                    {
+                        early.Add(text);
+                    }
                 }
             }
 
             last[(message.Id, attempt)] = (at, worker);
             if (message.Key is not null)
             {
-                if (running.TryGetValue(message.Key, out var other) && other.Id != message.Id && !Explained(other.At, at, other.Worker))
+                if (running.TryGetValue(message.Key, out var other) && other.Id != message.Id && Causes(other.At, at, other.Worker).Count == 0)
                 {
                     overlapping.Add($"{message.Key}: {other.Id} by {other.Worker} and {message.Id} by {worker}");
                 }
@@ -85,17 +98,25 @@ internal sealed class Findings(IKvStore store, Producers producers, IReadOnlyLis
         }
 
         Report("deliveries again without a fault", unexplained);
+        Report("deliveries again after a kill, before the lease was over", early);
         Report("messages of a group at the same time without a fault", overlapping);
-        Console.WriteLine($"deliveries: {deliveries:N0}, of them again after a fault: {again:N0}");
+        ChaosRun.Print("deliveries", deliveries);
+        ChaosRun.Print("deliveries again after a fault", again);
+        if (orphaned.Count > 0)
+        {
+            orphaned.Sort();
+            Console.WriteLine(
+                $"from the kill of a worker to the next delivery of what it held: median {orphaned[orphaned.Count / 2] / 1e9:0.0} s, longest {orphaned[^1] / 1e9:0.0} s");
+        }
     }
 
-    private bool Explained(long first, long second, string worker) =>
-        faults.Any(fault => (fault.Worker is null || fault.Worker == worker) && fault.At <= second && fault.Until >= first - Slack);
+    private List<Fault> Causes(long first, long second, string worker) =>
+        [.. faults.Where(fault => (fault.Worker is null || fault.Worker == worker) && fault.At <= second && fault.Until >= first - Slack)];
 
     private void Report(string what, IEnumerable<string> found)
     {
         var all = found.ToList();
-        Console.WriteLine($"{what}: {all.Count:N0}");
+        ChaosRun.Print(what, all.Count);
         if (all.Count > 0)
         {
             _violations.Add($"{what}: {string.Join("; ", all.Take(10))}");

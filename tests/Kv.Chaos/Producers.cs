@@ -6,10 +6,11 @@ namespace Kv.Chaos;
 /// <summary>Enqueues the load, and knows for sure what got in.</summary>
 internal sealed class Producers(IKvStore store, ChaosOptions options)
 {
-    private const int Callers = 32;
-    private const int Groups = 200;
+    private const int Callers = 256;
+    private const int GroupsOfCaller = 2;
     private const int Rivals = 3;
     private static readonly TimeSpan Pause = TimeSpan.FromMilliseconds(50);
+    private readonly ConcurrentDictionary<string, long> _sequences = new(StringComparer.Ordinal);
     private long _retries;
     private long _resolved;
 
@@ -46,14 +47,12 @@ internal sealed class Producers(IKvStore store, ChaosOptions options)
         1 => new($"f{caller}.{i}", ChaosKind.Flaky),
 
         // A caller has its groups for itself, so that it knows the order in which it enqueued.
-        2 or 3 or 4 => new($"g{caller}.{i}", i % 50 == 2 ? ChaosKind.Flaky : ChaosKind.Plain, $"{caller}.{i % (Groups / Callers)}"),
+        2 or 3 or 4 => new($"g{caller}.{i}", i % 50 == 2 ? ChaosKind.Flaky : ChaosKind.Plain, $"{caller}.{i / 10 % GroupsOfCaller}"),
 
         // The same ones as some other callers enqueue.
         5 => new($"u{caller / Rivals}.{i}", ChaosKind.Unique),
         _ => new($"p{caller}.{i}", ChaosKind.Plain),
     };
-
-    private readonly ConcurrentDictionary<string, long> _sequences = new(StringComparer.Ordinal);
 
     private async Task EnqueueAsync(List<ChaosMessage> messages)
     {

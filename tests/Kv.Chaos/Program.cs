@@ -1,19 +1,22 @@
+using System.Data.Common;
+using System.Net.Sockets;
 using Kv.Chaos;
 
-// kill -9, a stop signal and a cut cable are for the driver to send; this program's own errors are one line and an exit code.
+// What cannot be done is said in one line and an exit code. Anything else that ends this program is a bug, and shows where.
 try
 {
     return args switch
     {
         ["worker", .. var rest] => await WorkerVerb.RunAsync(rest),
-        ["writer"] => await WriterVerb.RunAsync(),
+        ["writer", .. var rest] => await WriterVerb.RunAsync(rest),
         ["child"] => await ChildVerb.RunAsync(),
         ["run", .. var rest] => await ChaosRun.RunAsync(ChaosOptions.Parse(rest)),
-        _ => throw new UsageException("Say what to do: worker [--migrate], writer, or run [--provider sqlite|postgres] [--messages N] [--seconds S] [--workers W] [--kills K] [--seed X]. See README.md."),
+        _ => throw new UsageException("Say what to do: worker [--migrate], writer [--migrate], or run [--provider sqlite|postgres] [--messages N] [--seconds S] [--workers W] [--kills K] [--seed X]. See README.md."),
     };
 }
-catch (Exception error) when (error is UsageException or Microsoft.Extensions.Options.OptionsValidationException or Kv.KvException or NotSupportedException)
+catch (Exception error) when (error is UsageException or Microsoft.Extensions.Options.OptionsValidationException or Kv.KvException or NotSupportedException
+    or DbException or SocketException or IOException)
 {
-    await Console.Error.WriteLineAsync(error.Message);
+    await Console.Error.WriteLineAsync(error.Message.ReplaceLineEndings(" "));
     return 2;
 }

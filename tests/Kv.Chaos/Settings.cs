@@ -1,12 +1,28 @@
+using System.Data.Common;
 using System.Globalization;
+using Microsoft.Data.Sqlite;
 using Microsoft.EntityFrameworkCore;
+using Npgsql;
 
 namespace Kv.Chaos;
 
 /// <summary>The environment of a process that is tested from outside.</summary>
 internal static class Settings
 {
-    public static string Name => Text("EFKV_NAME") ?? string.Create(CultureInfo.InvariantCulture, $"p{Environment.ProcessId}");
+    public static string Name => Text("EFKV_NAME") switch
+    {
+        null => string.Create(CultureInfo.InvariantCulture, $"p{Environment.ProcessId}"),
+        var name when name.Any(char.IsControl) => throw new UsageException("EFKV_NAME has control characters; it must fit between the tabs of a line."),
+        var name => name,
+    };
+
+    /// <summary>Reads what may stand behind the verb.</summary>
+    public static bool Migrate(string[] arguments) => arguments switch
+    {
+        [] => false,
+        ["--migrate"] => true,
+        _ => throw new UsageException($"--migrate can stand here and nothing else, all settings are variables of the environment; received '{string.Join(' ', arguments)}'."),
+    };
 
     /// <summary>Chooses the database.</summary>
     public static Action<DbContextOptionsBuilder> Database()
@@ -14,10 +30,30 @@ internal static class Settings
         var connection = Text("EFKV_CONNECTION") ?? throw new UsageException("EFKV_CONNECTION is not set. Give it a connection string, such as 'Data Source=app.db'.");
         return Text("EFKV_PROVIDER") switch
         {
-            "sqlite" => db => db.UseSqlite(connection),
-            "postgres" => db => db.UseNpgsql(connection),
+            "sqlite" when Names("Data Source", Parsed(new SqliteConnectionStringBuilder())) => db => db.UseSqlite(connection),
+            "postgres" when Names("Host", Parsed(new NpgsqlConnectionStringBuilder())) => db => db.UseNpgsql(connection),
+            null => throw new UsageException("EFKV_PROVIDER is not set; it must be sqlite or postgres."),
             var other => throw new UsageException($"EFKV_PROVIDER is '{other}'; it must be sqlite or postgres."),
         };
+
+        // The worker's loop outlives all errors of its database, so what can never work is found here.
+        DbConnectionStringBuilder Parsed(DbConnectionStringBuilder builder)
+        {
+            try
+            {
+                builder.ConnectionString = connection;
+                return builder;
+            }
+            catch (Exception error) when (error is ArgumentException or FormatException or InvalidCastException)
+            {
+                throw new UsageException($"EFKV_CONNECTION is not a connection string of this provider: {error.Message}");
+            }
+        }
+
+        static bool Names(string part, DbConnectionStringBuilder builder) =>
+            builder.TryGetValue(part, out var value) && value is string { Length: > 0 }
+                ? true
+                : throw new UsageException($"EFKV_CONNECTION names no database; it must have a part '{part}=...'.");
     }
 
     /// <summary>Sets the options that the environment names; the others keep their defaults.</summary>

@@ -10,22 +10,31 @@ namespace Kv.Chaos;
 internal sealed partial class Sink : IDisposable
 {
     private const int WriteOnlyAppendCreate = 0x1 | 0x400 | 0x40;
+    private const int CloseOnExec = 0x80000;
     private const int ReadWriteForOwner = 0x180;
+    private const int Interrupted = 4;
     private readonly int _descriptor;
+    private readonly FileStream? _stream;
 
     public Sink(string path)
     {
+        // The flags are those of Linux. Elsewhere one process at a time has to do.
         if (!OperatingSystem.IsLinux())
         {
-            throw new UsageException("The sink is written with the system calls of Linux; run this there.");
+            _stream = new FileStream(path, FileMode.Append, FileAccess.Write, FileShare.ReadWrite, bufferSize: 0);
+            return;
         }
 
-        _descriptor = Open(path, WriteOnlyAppendCreate, ReadWriteForOwner);
+        _descriptor = Open(path, WriteOnlyAppendCreate | CloseOnExec, ReadWriteForOwner);
         if (_descriptor < 0)
         {
-            throw new UsageException($"The file '{path}' cannot be opened for appending: error {Marshal.GetLastPInvokeError()}. Look at its folder and its rights.");
+            throw new UsageException(
+                $"The file '{path}' cannot be opened for appending: {Marshal.GetPInvokeErrorMessage(Marshal.GetLastPInvokeError())}. Look at its folder and its rights.");
         }
     }
+
+    /// <summary>Nanoseconds of the monotonic clock of the machine, the same for all its processes.</summary>
+    public static long Now => (long)(Stopwatch.GetTimestamp() * (1e9m / Stopwatch.Frequency));
 
     /// <summary>Notes the begin or the end of a handler. The payload is written as it is.</summary>
     /// <param name="what"><c>D</c> or <c>E</c>.</param>
@@ -33,26 +42,51 @@ internal sealed partial class Sink : IDisposable
     /// <param name="payload">The payload.</param>
     /// <param name="attempt">The attempt, from 1.</param>
     /// <param name="end">How it ended: <c>ok</c>, <c>fail</c>, <c>cancel</c>, or <c>-</c>.</param>
-    public void Write(char what, string name, ReadOnlySpan<byte> payload, int attempt, string end)
-    {
-        // The monotonic clock of the machine, the same for all processes.
-        var nanoseconds = (long)(Stopwatch.GetTimestamp() * (1e9 / Stopwatch.Frequency));
-        Write([
-            .. Encoding.UTF8.GetBytes(string.Create(CultureInfo.InvariantCulture, $"{what}\t{nanoseconds}\t{name}\t")),
-            .. payload,
-            .. Encoding.UTF8.GetBytes(string.Create(CultureInfo.InvariantCulture, $"\t{attempt}\t{end}\n")),
-        ]);
-    }
+    public void Write(char what, string name, ReadOnlySpan<byte> payload, int attempt, string end) => Write([
+        .. Encoding.UTF8.GetBytes(string.Create(CultureInfo.InvariantCulture, $"{what}\t{Now}\t{name}\t")),
+        .. payload,
+        .. Encoding.UTF8.GetBytes(string.Create(CultureInfo.InvariantCulture, $"\t{attempt}\t{end}\n")),
+    ]);
 
     public void Write(byte[] line)
     {
-        if (Write(_descriptor, line, line.Length) != line.Length)
+        if (_stream is not null)
         {
-            throw new IOException($"A line could not be appended: error {Marshal.GetLastPInvokeError()}.");
+            lock (_stream)
+            {
+                _stream.Write(line);
+            }
+
+            return;
+        }
+
+        nint written;
+        do
+        {
+            written = Write(_descriptor, line, line.Length);
+        }
+        while (written < 0 && Marshal.GetLastPInvokeError() == Interrupted);
+
+        // The rest of half a line would be a second write, between which others may come.
+        if (written != line.Length)
+        {
+            throw new IOException(written < 0
+                ? $"A line could not be appended: {Marshal.GetPInvokeErrorMessage(Marshal.GetLastPInvokeError())}."
+                : $"Only {written} of the {line.Length} bytes of a line were appended.");
         }
     }
 
-    public void Dispose() => _ = Close(_descriptor);
+    public void Dispose()
+    {
+        if (_stream is null)
+        {
+            _ = Close(_descriptor);
+        }
+        else
+        {
+            _stream.Dispose();
+        }
+    }
 
     [LibraryImport("libc", EntryPoint = "open", SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]
     [DefaultDllImportSearchPaths(DllImportSearchPath.SafeDirectories)]

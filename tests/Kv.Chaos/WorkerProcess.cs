@@ -6,12 +6,16 @@ namespace Kv.Chaos;
 /// <summary>A place for a worker, and the process that has it now. Each life has a name of its own.</summary>
 internal sealed class WorkerProcess(int place, ChaosDatabase database, ChaosOptions options, string folder) : IAsyncDisposable
 {
+    private static readonly TimeSpan Patience = TimeSpan.FromMinutes(1);
     private Process? _process;
     private int _life;
 
     public string Name { get; private set; } = "";
 
     public long MemoryAfterStart { get; private set; }
+
+    /// <summary>Lives that ended although nobody ended them.</summary>
+    public List<string> Died { get; } = [];
 
     /// <summary>Begins a life.</summary>
     public void Start()
@@ -20,6 +24,7 @@ internal sealed class WorkerProcess(int place, ChaosDatabase database, ChaosOpti
         var start = new ProcessStartInfo(Environment.ProcessPath!, [typeof(WorkerProcess).Assembly.Location, "child"])
         {
             UseShellExecute = false,
+            RedirectStandardInput = true,
             RedirectStandardOutput = true,
             RedirectStandardError = true,
         };
@@ -52,6 +57,7 @@ internal sealed class WorkerProcess(int place, ChaosDatabase database, ChaosOpti
     /// <summary>kill -9, and at once another life.</summary>
     public async Task KillAsync()
     {
+        NoteDeath();
         _process!.Kill();
         await _process.WaitForExitAsync();
         await Ready;
@@ -80,10 +86,19 @@ internal sealed class WorkerProcess(int place, ChaosDatabase database, ChaosOpti
     /// <returns>The exit code.</returns>
     public async Task<int> StopAsync()
     {
-        await Ready;
+        await Ready.WaitAsync(Patience, TimeProvider.System).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+        NoteDeath();
         Signal("-TERM");
         await _process!.WaitForExitAsync();
         return _process.ExitCode;
+    }
+
+    private void NoteDeath()
+    {
+        if (_process!.HasExited)
+        {
+            Died.Add(string.Create(CultureInfo.InvariantCulture, $"{Name} with exit code {_process.ExitCode}"));
+        }
     }
 
     public ValueTask DisposeAsync()

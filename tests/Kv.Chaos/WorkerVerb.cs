@@ -5,16 +5,12 @@ internal static class WorkerVerb
 {
     public static async Task<int> RunAsync(string[] arguments)
     {
-        var migrate = arguments switch
-        {
-            [] => false,
-            ["--migrate"] => true,
-            _ => throw new UsageException($"worker takes --migrate and nothing else; received '{string.Join(' ', arguments)}'."),
-        };
+        var migrate = Settings.Migrate(arguments);
         var (name, work, fail) = (Settings.Name, Settings.Work(), Settings.FailProbability());
         using var sink = Settings.OpenSink();
         return await WorkerHost.RunAsync(
-            worker => worker.HandleTopic("", (context, token) => HandleAsync(context, token)), migrate);
+            // The empty topic is that of rows which programs without topics put in.
+            worker => worker.HandleTopic("", HandleAsync), migrate);
 
         async Task HandleAsync(KvMessageContext context, CancellationToken token)
         {

@@ -1,3 +1,4 @@
+using System.Data.Common;
 using System.Runtime.InteropServices;
 using System.Text;
 using Microsoft.Extensions.DependencyInjection;
@@ -6,75 +7,97 @@ using Microsoft.Extensions.Logging;
 namespace Kv.Chaos;
 
 /// <summary>Commits the keys <c>["t", 1]</c>, <c>["t", 2]</c> and so on, and notes each one after its commit was answered.</summary>
-internal static class WriterVerb
+internal sealed class WriterVerb(IKvStore store, Sink acknowledged, CancellationToken stopping)
 {
     private static readonly TimeSpan Pause = TimeSpan.FromMilliseconds(100);
 
-    public static async Task<int> RunAsync()
+    public static async Task<int> RunAsync(string[] arguments)
     {
-        var services = new ServiceCollection();
-        services.AddLogging(static logging => logging.SetMinimumLevel(LogLevel.Warning).AddConsole(static console => console.LogToStandardErrorThreshold = LogLevel.Trace));
-        services.AddKvStore(Settings.Database());
-        using var acknowledged = new Sink(Settings.Required("EFKV_ACK", "the path of the file that gets a line for each answered commit"));
-        await using var provider = services.BuildServiceProvider();
-        var store = provider.GetRequiredService<IKvStore>();
-
+        var migrate = Settings.Migrate(arguments);
         using var stop = new CancellationTokenSource();
-        using var terminate = PosixSignalRegistration.Create(PosixSignal.SIGTERM, Stop);
-        using var interrupt = PosixSignalRegistration.Create(PosixSignal.SIGINT, Stop);
-
-        // A writer that was killed goes on where its keys end.
-        var last = await store.ListKeysAsync(KvSelector.Prefix(["t"]), new KvListOptions { Reverse = true, Limit = 1 }).FirstOrDefaultAsync();
-        Console.WriteLine("READY");
-        for (var i = last is null ? 1 : last[1].AsInt64() + 1; !stop.IsCancellationRequested; i++)
-        {
-            if (await CommitAsync(store, i, stop.Token))
-            {
-                acknowledged.Write(Encoding.ASCII.GetBytes(FormattableString.Invariant($"{i}\n")));
-            }
-        }
-
-        return 0;
-
         void Stop(PosixSignalContext signal)
         {
             signal.Cancel = true;
             stop.Cancel();
         }
+
+        using var terminate = PosixSignalRegistration.Create(PosixSignal.SIGTERM, Stop);
+        using var interrupt = PosixSignalRegistration.Create(PosixSignal.SIGINT, Stop);
+        var services = new ServiceCollection();
+        services.AddLogging(static logging => logging.AddProvider(new LineLogging()));
+        services.AddKvStore(Settings.Database());
+        using var acknowledged = new Sink(Settings.Required("EFKV_ACK", "the path of the file that gets a line for each answered commit"));
+        await using var provider = services.BuildServiceProvider();
+        try
+        {
+            if (migrate)
+            {
+                await provider.MigrateKvStoreAsync(cancellationToken: stop.Token);
+            }
+
+            await new WriterVerb(provider.GetRequiredService<IKvStore>(), acknowledged, stop.Token).RunAsync();
+        }
+        catch (OperationCanceledException) when (stop.IsCancellationRequested)
+        {
+            // That is how it ends.
+        }
+
+        return 0;
     }
 
-    /// <returns>Whether the commit was answered; false only when it is time to stop.</returns>
-    private static async Task<bool> CommitAsync(IKvStore store, long i, CancellationToken stop)
+    private static KvKey KeyOf(long number) => ["t", number];
+
+    private async Task RunAsync()
     {
-        KvOperationId? unknown = null;
-        while (!stop.IsCancellationRequested)
+        // A writer that was killed goes on where its keys end.
+        var number = await PersistAsync(HighestAsync) + 1;
+        Console.WriteLine("READY");
+        while (true)
+        {
+            stopping.ThrowIfCancellationRequested();
+            if (await PersistAsync(() => CommitAsync(number)))
+            {
+                acknowledged.Write(Encoding.ASCII.GetBytes(FormattableString.Invariant($"{number}\n")));
+            }
+
+            number++;
+        }
+    }
+
+    private async Task<long> HighestAsync()
+    {
+        var keys = store.ListKeysAsync(KvSelector.Prefix(["t"]), new KvListOptions { Reverse = true, Limit = 1 }, stopping);
+        return await keys.FirstOrDefaultAsync(stopping) is { } last ? last[^1].AsInt64() : 0;
+    }
+
+    /// <returns>Whether the store said that this commit took effect. False: the key is there, and nobody said which attempt put it there.</returns>
+    private async Task<bool> CommitAsync(long number)
+    {
+        try
+        {
+            // The check makes it safe to repeat: what is there is not written a second time.
+            return (await store.Atomic().Check(KeyOf(number), null).Set(KeyOf(number), number).CommitAsync(stopping)).Succeeded;
+        }
+        catch (KvCommitUnknownException unknown)
+        {
+            return await PersistAsync(async () => await store.ResolveAsync(unknown.OperationId, stopping)) is not null || await CommitAsync(number);
+        }
+    }
+
+    /// <summary>Tries until the database answers. Tables that are missing do not appear by waiting, and end the program.</summary>
+    private async Task<T> PersistAsync<T>(Func<Task<T>> attempt)
+    {
+        while (true)
         {
             try
             {
-                if (unknown is { } operation)
-                {
-                    if (await store.ResolveAsync(operation, CancellationToken.None) is not null)
-                    {
-                        return true;
-                    }
-
-                    unknown = null;
-                }
-
-                await store.SetAsync(["t", i], i, cancellationToken: CancellationToken.None);
-                return true;
+                return await attempt();
             }
-            catch (KvCommitUnknownException error)
+            catch (Exception error) when (error is KvException { Kind: KvError.Unavailable } or DbException or IOException)
             {
-                unknown = error.OperationId;
-            }
-            catch (KvException error) when (error.Kind is KvError.Unavailable)
-            {
-                // Nothing was written, or nobody can be asked yet.
-                await Task.Delay(Pause, TimeProvider.System, CancellationToken.None);
+                await Console.Error.WriteLineAsync($"Tried again: {error.Message.ReplaceLineEndings(" ")}");
+                await Task.Delay(Pause, TimeProvider.System, stopping);
             }
         }
-
-        return false;
     }
 }

@@ -22,6 +22,9 @@ internal sealed class CommitSignals
     /// <summary>Messages came into the queue, or may have: whoever works looks.</summary>
     public event Action? MessagesQueued;
 
+    /// <summary>A commit of this process left messages that are due at once: whoever works may claim without a look. Raised before <see cref="MessagesQueued"/>.</summary>
+    public event Action? MessagesDue;
+
     /// <summary>Somebody asked for a message that is held to be cancelled, or may have.</summary>
     public event Action? CancelRequested;
 
@@ -41,6 +44,11 @@ internal sealed class CommitSignals
         if (effects.EarliestExpiry < SweepAt)
         {
             Expiry.Set();
+        }
+
+        if (effects.Unblocked.Count > 0 || effects.Messages.Exists(static m => m.Message.Delay == 0))
+        {
+            MessagesDue?.Invoke();
         }
 
         var queued = effects.Messages.Count > 0 || effects.Removed.Count > 0 || effects.Unblocked.Count > 0 || reads.Recovered > 0 || group.Requeues.Count > 0;

@@ -4,6 +4,13 @@ namespace Kv.Engine;
 internal sealed class MessageQueue(
     CommitPipeline pipeline, SnapshotReader reader, SessionFactory sessions, KvDialect dialect, StoreClock clock, WriteTurn? turn, CommitSignals signals, ChangeListener listener)
 {
+    /// <summary>A commit of this process left messages that are due at once.</summary>
+    public event Action MessagesDue
+    {
+        add => signals.MessagesDue += value;
+        remove => signals.MessagesDue -= value;
+    }
+
     /// <summary>Messages came into the queue by a commit of this process or of another that was heard of.</summary>
     public event Action MessagesQueued
     {

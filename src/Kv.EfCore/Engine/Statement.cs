@@ -7,11 +7,17 @@ namespace Kv.Engine;
 /// <remarks>Its parameters are those that its text names. A value for a name that the text does not have is passed over.</remarks>
 internal sealed partial class Statement(DbCommand command) : IDisposable
 {
+    // Looked up by name for each value of each row: the collection's own search compares one name after the other.
+    private readonly Dictionary<string, DbParameter> _parameters = command.Parameters.Cast<DbParameter>().ToDictionary(static p => p.ParameterName, StringComparer.Ordinal);
     private bool _prepared;
 
     public Statement Set(string parameter, object? value)
     {
-        Assign(command.Parameters, parameter, value);
+        if (_parameters.TryGetValue(parameter, out var found))
+        {
+            found.Value = value ?? DBNull.Value;
+        }
+
         return this;
     }
 

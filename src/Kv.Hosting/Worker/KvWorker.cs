@@ -36,6 +36,8 @@ internal sealed class KvWorker : BackgroundService, IAsyncDisposable
     private readonly TopicSettings[] _topics;
     private readonly TimeSpan _shortestLease;
     private long? _recoveredAt;
+    private long? _lookedAt;
+    private int _due;
     private long? _repairedAt;
     private IReadOnlyList<MessageGroup> _repairAfter;
     private int _nextTopic;
@@ -88,13 +90,20 @@ internal sealed class KvWorker : BackgroundService, IAsyncDisposable
             return PollInterval;
         }
 
-        // A look costs no write: an idle worker takes no lock and commits nothing.
-        var (due, deferred, lapse) = await _queue.NextDueAsync(topics, cancellationToken).ConfigureAwait(false);
-        var untilRecovery = UntilRecovery(lapse);
-        var (recover, admit) = (untilRecovery <= TimeSpan.Zero, deferred is <= 0);
-        if (due is not <= 0 && !recover && !admit)
+        // A look costs no write: an idle worker takes no lock and commits nothing. Who knows that something is due claims without one, but not
+        // for ever, since a look sees what has lapsed as well.
+        var isKnown = Interlocked.Exchange(ref _due, 0) == 1 && _lookedAt is { } at && Time.GetElapsedTime(at) < _options.RecoverInterval;
+        var (recover, admit) = (false, false);
+        if (!isKnown)
         {
-            return Earliest(Milliseconds(due), Milliseconds(deferred), untilRecovery);
+            _lookedAt = Time.GetTimestamp();
+            var (due, deferred, lapse) = await _queue.NextDueAsync(topics, cancellationToken).ConfigureAwait(false);
+            var untilRecovery = UntilRecovery(lapse);
+            (recover, admit) = (untilRecovery <= TimeSpan.Zero, deferred is <= 0);
+            if (due is not <= 0 && !recover && !admit)
+            {
+                return Earliest(Milliseconds(due), Milliseconds(deferred), untilRecovery);
+            }
         }
 
         // The lease counts from before the claim is sent, and so ends here no later than in the database.
@@ -106,8 +115,14 @@ internal sealed class KvWorker : BackgroundService, IAsyncDisposable
             Start(message, sentAt);
         }
 
+        if (claimed.Count >= Math.Min(room, topics.Sum(static t => t.Room)))
+        {
+            // As many as asked for, so there are most likely more.
+            MarkDue();
+        }
+
         // Nothing: others are taking what is due, or hold it locked.
-        return claimed.Count > 0 || recover || admit ? TimeSpan.Zero : Earliest(FirstPause);
+        return claimed.Count > 0 || recover || admit || isKnown ? TimeSpan.Zero : Earliest(FirstPause);
     }
 
     /// <summary>Waits until all messages that are held now have ended.</summary>
@@ -165,6 +180,7 @@ internal sealed class KvWorker : BackgroundService, IAsyncDisposable
 
         WorkerLog.Started(_logger, _owner, string.Join(", ", _topics.Select(static t => t.Topic)), _options.Concurrency);
         using var listening = _queue.Listen();
+        _queue.MessagesDue += MarkDue;
         _queue.MessagesQueued += _wake.Set;
         _queue.CancelRequested += Heartbeat.Hurry;
         _queue.HearsChanged += _wake.Set;
@@ -186,6 +202,7 @@ internal sealed class KvWorker : BackgroundService, IAsyncDisposable
         }
         finally
         {
+            _queue.MessagesDue -= MarkDue;
             _queue.MessagesQueued -= _wake.Set;
             _queue.CancelRequested -= Heartbeat.Hurry;
             _queue.HearsChanged -= _wake.Set;
@@ -283,6 +300,8 @@ internal sealed class KvWorker : BackgroundService, IAsyncDisposable
     }
 
     // Whoever deletes messages with SQL of their own may take a place away from a group, and then nobody would let the next one go.
+    private void MarkDue() => Interlocked.Exchange(ref _due, 1);
+
     private async ValueTask RepairAsync(CancellationToken cancellationToken)
     {
         if (_repairedAt is { } at && Time.GetElapsedTime(at) < RepairInterval)

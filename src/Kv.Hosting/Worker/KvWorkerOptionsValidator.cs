@@ -3,7 +3,7 @@ using Microsoft.Extensions.Options;
 namespace Kv.Worker;
 
 /// <summary>Refuses options that cannot work when the application starts, and says what would.</summary>
-internal sealed class KvWorkerOptionsValidator : IValidateOptions<KvWorkerOptions>
+internal sealed class KvWorkerOptionsValidator(HandlerRegistry handlers) : IValidateOptions<KvWorkerOptions>
 {
     public ValidateOptionsResult Validate(string? name, KvWorkerOptions options)
     {
@@ -21,7 +21,9 @@ internal sealed class KvWorkerOptionsValidator : IValidateOptions<KvWorkerOption
         Between(options.Lease, TimeSpan.FromSeconds(1), TimeSpan.FromHours(1), nameof(options.Lease));
         if (options.HeartbeatInterval is { } interval)
         {
-            Between(interval, TimeSpan.FromMilliseconds(10), options.Lease / 2, nameof(options.HeartbeatInterval));
+            // One thread extends the leases of all topics, so the shortest of them sets the pace.
+            var shortest = handlers.Topics(options).Select(static topic => topic.Lease).Append(options.Lease).Min();
+            Between(interval, TimeSpan.FromMilliseconds(10), shortest / 2, nameof(options.HeartbeatInterval));
         }
 
         if (options.PollInterval is { } poll)

@@ -14,6 +14,7 @@ public abstract class RegistrationSpec(KvDatabase database)
     [Theory]
     [InlineData(nameof(KvWorkerOptions.Concurrency), "run more workers")]
     [InlineData(nameof(KvWorkerOptions.Lease), "00:00:01 to 01:00:00")]
+    [InlineData(nameof(KvWorkerOptions.HeartbeatInterval), "to 00:00:15")]
     [InlineData(nameof(KvWorkerOptions.PollInterval), "to 00:01:00")]
     [InlineData(nameof(KvWorkerOptions.RecoverInterval), "to 00:01:00")]
     [InlineData(nameof(KvWorkerOptions.ShutdownTimeout), "leave it out")]
@@ -31,6 +32,22 @@ public abstract class RegistrationSpec(KvDatabase database)
 
         Assert.Contains($"KvWorkerOptions.{option}", error.Message, StringComparison.Ordinal);
         Assert.Contains(remedy, error.Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task Heartbeats_that_are_too_rare_for_the_lease_of_a_topic_stop_the_host_from_starting()
+    {
+        var connectionString = await database.CreateMigratedAsync();
+        var builder = Host.CreateApplicationBuilder();
+        builder.Logging.ClearProviders();
+        builder.Services.AddKvStore(db => database.Configure(db, connectionString));
+        builder.Services.AddKvWorker(static options => options.HeartbeatInterval = TimeSpan.FromSeconds(10))
+            .Handle<Job>(static (_, _, _) => Task.CompletedTask).Topic<Job>(static topic => topic.Lease = TimeSpan.FromSeconds(4));
+        using var host = builder.Build();
+
+        var error = await Assert.ThrowsAsync<OptionsValidationException>(() => host.StartAsync());
+
+        Assert.Contains("HeartbeatInterval is 00:00:10; it must be 00:00:00.0100000 to 00:00:02", error.Message, StringComparison.Ordinal);
     }
 
     [Fact]
