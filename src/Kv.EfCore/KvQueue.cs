@@ -29,6 +29,11 @@ internal sealed class KvQueue(KvStore store) : IKvQueue
         await CommitAsync(
             new Mutation(MutationKind.Set, QueueKeys.Paused(topic)) { Encoding = (int)KvEncoding.Bytes, ExpireIn = (long?)duration?.TotalMilliseconds ?? -1 },
             cancellationToken).ConfigureAwait(false);
+        if (duration is not null)
+        {
+            // Workers that look when messages come have to learn when this ends.
+            Engine.Signals.Wake(Changes.Messages);
+        }
     }
 
     public async ValueTask ResumeAsync(string topic, CancellationToken cancellationToken = default)

@@ -122,6 +122,12 @@ public sealed class KvWorkerBuilder
         ArgumentNullException.ThrowIfNull(schedule);
         ArgumentNullException.ThrowIfNull(message);
         options ??= new KvScheduleOptions();
+        _ = MessageName.Of(typeof(TMessage));
+        if (options.Enqueue?.IfDuplicate == KvDuplicate.Refuse)
+        {
+            throw new ArgumentException($"The schedule '{name}' asks for ticks to be refused whose unique key is taken, which would stop it. Use KvDuplicate.Keep, which leaves such a tick out.", nameof(options));
+        }
+
         if (!Enum.IsDefined(options.Missed))
         {
             throw new ArgumentException($"{options.Missed} is not a value of KvMissedTicks. Use Once, Skip or All.", nameof(options));
@@ -139,8 +145,11 @@ public sealed class KvWorkerBuilder
     /// <param name="message">The message of every tick.</param>
     /// <param name="options">What happens to missed ticks, and how the messages are delivered.</param>
     /// <returns>This builder.</returns>
-    public KvWorkerBuilder Schedule<TMessage>(string name, KvSchedule schedule, TMessage message, KvScheduleOptions? options = null) =>
-        Schedule(name, schedule, _ => message, options);
+    public KvWorkerBuilder Schedule<TMessage>(string name, KvSchedule schedule, TMessage message, KvScheduleOptions? options = null)
+    {
+        ArgumentNullException.ThrowIfNull(message);
+        return Schedule(name, schedule, _ => message, options);
+    }
 
     private static string Valid(string topic)
     {

@@ -469,15 +469,18 @@ internal sealed class KvSql(bool arrays)
         """;
 
     /// <summary>How long until the next message of these topics is due, until one is due that looks for a place then, and until the next lease lapses; null where there is none.</summary>
+    /// <remarks>The end of a pause counts as the time of a message: nobody tells of it, and what waited may be due then.</remarks>
     public string NextDue(bool serverClock) => arrays
         ? $"""
-            select min(q.ready) - {Now(serverClock)}, min(q.deferred) - {Now(serverClock)}, (select min(deadline) from queue_running) - {Now(serverClock)}
+            select least(min(q.ready) - {Now(serverClock)}, (select min(expiration_ms) - @now from kv where k = any(@pauses) and expiration_ms > @now)),
+                min(q.deferred) - {Now(serverClock)}, (select min(deadline) from queue_running) - {Now(serverClock)}
             from unnest(@topics, @pauses) as t (topic, pause)
             cross join lateral (select {Earliest("t.topic", 0)} as ready, {Earliest("t.topic", 2)} as deferred) q
             where not exists (select 1 from kv where k = t.pause and {Live})
             """
         : $"""
-            select case when paused then null else {Earliest("@topic", 0)} end - @now, case when paused then null else {Earliest("@topic", 2)} end - @now,
+            select case when paused then (select expiration_ms from kv where k = @pause and expiration_ms > @now) else {Earliest("@topic", 0)} end - @now,
+                case when paused then null else {Earliest("@topic", 2)} end - @now,
                 (select min(deadline) from queue_running) - @now
             from (select exists (select 1 from kv where k = @pause and {Live}) as paused)
             """;

@@ -1,3 +1,4 @@
+using System.Runtime.ExceptionServices;
 using System.Text.Json;
 using Kv.Worker;
 using Microsoft.Extensions.Hosting;
@@ -12,27 +13,39 @@ namespace Kv.Schedules;
 /// </remarks>
 internal sealed class Scheduler(KvStore store, ScheduleRegistry schedules, TimeProvider time, WorkerHealth health, ILoggerFactory loggers) : BackgroundService
 {
-    private const int TicksAtOnce = 100;
+    // So many of the largest messages fit into one commit.
+    private const int TicksAtOnce = 10;
     private static readonly TimeSpan Grace = TimeSpan.FromMinutes(1);
-    private static readonly TimeSpan LongestWait = TimeSpan.FromDays(1);
+
+    // A look at the clock, not at the database: it may have been set.
+    private static readonly TimeSpan LongestWait = TimeSpan.FromMinutes(1);
     private static readonly TimeSpan FirstPause = TimeSpan.FromSeconds(1);
     private static readonly TimeSpan LongestPause = TimeSpan.FromSeconds(30);
+    private static readonly long Latest = DateTimeOffset.MaxValue.ToUnixTimeMilliseconds();
     private readonly ILogger _logger = loggers.CreateLogger("Kv.Scheduler");
     private readonly Dictionary<string, DateTimeOffset> _next = new(StringComparer.Ordinal);
 
     /// <summary>Enqueues what is due.</summary>
     /// <returns>How long until there may be more.</returns>
+    /// <exception cref="Exception">What was thrown for the first schedule for which anything was. The others had their turn.</exception>
     public async Task<TimeSpan> RunRoundAsync(CancellationToken cancellationToken)
     {
+        Exception? failure = null;
         foreach (var schedule in schedules.All)
         {
-            while (!_next.TryGetValue(schedule.Name, out var next) || next <= time.GetUtcNow())
+            try
             {
-                if (await TryAdvanceAsync(schedule, cancellationToken).ConfigureAwait(false) is { } advanced)
-                {
-                    _next[schedule.Name] = advanced;
-                }
+                await AdvanceAsync(schedule, cancellationToken).ConfigureAwait(false);
             }
+            catch (Exception error) when (!cancellationToken.IsCancellationRequested)
+            {
+                failure ??= error;
+            }
+        }
+
+        if (failure is not null)
+        {
+            ExceptionDispatchInfo.Throw(failure);
         }
 
         var wait = _next.Count == 0 ? LongestWait : _next.Values.Min() - time.GetUtcNow();
@@ -48,9 +61,20 @@ internal sealed class Scheduler(KvStore store, ScheduleRegistry schedules, TimeP
                 var wait = await TryRoundAsync(stoppingToken).ConfigureAwait(false);
                 await Task.Delay(wait, time, stoppingToken).ConfigureAwait(false);
             }
-            catch (OperationCanceledException) when (stoppingToken.IsCancellationRequested)
+            catch (Exception) when (stoppingToken.IsCancellationRequested)
             {
                 return;
+            }
+        }
+    }
+
+    private async Task AdvanceAsync(ScheduledMessage schedule, CancellationToken cancellationToken)
+    {
+        while (!_next.TryGetValue(schedule.Name, out var next) || next <= time.GetUtcNow())
+        {
+            if (await TryAdvanceAsync(schedule, cancellationToken).ConfigureAwait(false) is { } advanced)
+            {
+                _next[schedule.Name] = advanced;
             }
         }
     }
@@ -83,15 +107,19 @@ internal sealed class Scheduler(KvStore store, ScheduleRegistry schedules, TimeP
         var known = Read(entry);
         var definition = schedule.Schedule.ToString();
 
-        // A schedule that is new, or says something else than before, begins with its next tick: nothing of another one is made up for.
-        var first = known?.Definition == definition ? DateTimeOffset.FromUnixTimeMilliseconds(known.Next) : schedule.Schedule.NextAfter(now);
+        // A schedule that is new, or says something else than before, begins with its next tick: nothing of another one is made up for. While
+        // programs with another definition run beside this one, each overwrites what the other has noted, and enqueues the ticks that it has
+        // been waiting for itself.
+        var first = known?.Definition == definition ? DateTimeOffset.FromUnixTimeMilliseconds(known.Next)
+            : known is not null && _next.TryGetValue(schedule.Name, out var awaited) && awaited.ToUnixTimeMilliseconds() > known.Last ? awaited
+            : schedule.Schedule.NextAfter(now);
         var (due, next) = Due(schedule, first, now);
         if (known?.Definition == definition && next == first)
         {
             return next;
         }
 
-        var state = new State(definition, next.ToUnixTimeMilliseconds());
+        var state = new State(definition, next.ToUnixTimeMilliseconds(), due.Count > 0 ? due[^1].ToUnixTimeMilliseconds() : known?.Last ?? 0);
         var write = store.Atomic().Check(schedule.Key, entry?.Versionstamp).Set(schedule.Key, new KvValue(JsonSerializer.SerializeToUtf8Bytes(state), KvEncoding.Json));
         foreach (var tick in due)
         {
@@ -138,7 +166,7 @@ internal sealed class Scheduler(KvStore store, ScheduleRegistry schedules, TimeP
     {
         try
         {
-            return entry is null ? null : JsonSerializer.Deserialize<State>(entry.Value.Bytes.Span);
+            return entry is not null && JsonSerializer.Deserialize<State>(entry.Value.Bytes.Span) is { Next: >= 0 } state && state.Next <= Latest ? state : null;
         }
         catch (JsonException)
         {
@@ -147,5 +175,8 @@ internal sealed class Scheduler(KvStore store, ScheduleRegistry schedules, TimeP
         }
     }
 
-    private sealed record State(string Definition, long Next);
+    /// <param name="Definition">What the next tick was computed from.</param>
+    /// <param name="Next">The next tick, in Unix milliseconds.</param>
+    /// <param name="Last">The last tick that became a message.</param>
+    private sealed record State(string Definition, long Next, long Last = 0);
 }

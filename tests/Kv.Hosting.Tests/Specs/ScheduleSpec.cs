@@ -133,6 +133,60 @@ public abstract class ScheduleSpec(KvDatabase database)
     }
 
     [Fact]
+    public async Task While_two_definitions_run_beside_each_other_no_tick_of_either_is_lost()
+    {
+        await using var old = await CreateAsync(KvSchedule.Every(TimeSpan.FromMinutes(2)));
+        await using var changed = await CreateAsync(KvSchedule.Every(TimeSpan.FromMinutes(3)), beside: old);
+        await RoundAsync(old);
+        await RoundAsync(changed);
+        var start = _time.GetUtcNow();
+
+        for (var i = 0; i < 12; i++)
+        {
+            _time.Advance(Minute);
+            await RoundAsync(old);
+            await RoundAsync(changed);
+        }
+
+        // Once where both have a tick.
+        var minutes = Enumerable.Range(1, 13).Select(i => KvSchedule.Every(Minute).NextAfter(start.AddMinutes(i - 1))).Where(t => t <= _time.GetUtcNow());
+        var expected = minutes.Where(static t => t.Minute % 2 == 0 || t.Minute % 3 == 0).ToList();
+        Assert.Equal(expected, await TicksAsync(old));
+    }
+
+    [Fact]
+    public async Task A_schedule_that_fails_holds_up_no_other()
+    {
+        await using var test = await database.CreateWorkerAsync(
+            worker => worker
+                .Schedule<Tick>("broken", KvSchedule.Every(Minute), static _ => throw new InvalidOperationException("No message today."))
+                .Schedule("s", KvSchedule.Every(Minute), static at => new Tick(at)),
+            _time);
+        var scheduler = test.Services.GetServices<IHostedService>().OfType<Scheduler>().Single();
+        await scheduler.RunRoundAsync(CancellationToken.None);
+        _time.Advance(Minute);
+
+        Assert.Equal("No message today.", (await Assert.ThrowsAsync<InvalidOperationException>(() => scheduler.RunRoundAsync(CancellationToken.None))).Message);
+
+        Assert.Single(await TicksAsync(test));
+    }
+
+    [Theory]
+    [InlineData("not json")]
+    [InlineData("{\"Definition\":\"every 00:01:00\",\"Next\":9223372036854775807}")]
+    public async Task An_entry_that_says_nothing_lets_the_schedule_begin_anew(string text)
+    {
+        await using var test = await CreateAsync();
+        await test.Store.SetAsync(["efkv", "schedules", "s"], new KvValue(System.Text.Encoding.UTF8.GetBytes(text), KvEncoding.Json));
+
+        await RoundAsync(test);
+        _time.Advance(Minute);
+        await RoundAsync(test);
+
+        Assert.Single(await TicksAsync(test));
+    }
+
+    [Fact]
     public async Task A_started_worker_enqueues_and_handles_ticks()
     {
         var seen = new TaskCompletionSource<Tick>(TaskCreationOptions.RunContinuationsAsynchronously);
@@ -156,6 +210,10 @@ public abstract class ScheduleSpec(KvDatabase database)
 
         Assert.Contains("'a'", Assert.Throws<InvalidOperationException>(() => worker.Schedule("a", KvSchedule.Every(Minute), new Tick(default))).Message, StringComparison.Ordinal);
         Assert.Throws<ArgumentException>(() => worker.Schedule("", KvSchedule.Every(Minute), new Tick(default)));
+        Assert.Throws<ArgumentException>(() => worker.Schedule("o", KvSchedule.Every(Minute), new object()));
+        Assert.Throws<ArgumentNullException>(() => worker.Schedule("n", KvSchedule.Every(Minute), (Tick)null!));
+        var refusing = new KvScheduleOptions { Enqueue = new() { UniqueKey = "u", IfDuplicate = KvDuplicate.Refuse } };
+        Assert.Contains("Keep", Assert.Throws<ArgumentException>(() => worker.Schedule("r", KvSchedule.Every(Minute), new Tick(default), refusing)).Message, StringComparison.Ordinal);
         Assert.Throws<ArgumentException>(() => worker.Schedule("b", KvSchedule.Every(Minute), new Tick(default), new() { Missed = (KvMissedTicks)7 }));
         await Task.CompletedTask;
     }

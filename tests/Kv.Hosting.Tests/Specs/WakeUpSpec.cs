@@ -67,6 +67,46 @@ public abstract class WakeUpSpec(KvDatabase database)
     }
 
     [Fact]
+    public async Task A_topic_that_another_process_resumes_goes_on_without_a_poll()
+    {
+        await using var test = await StartAsync();
+        await using var other = await database.CreateStoreAsync(connectionString: test.ConnectionString);
+        await other.Queue().PauseAsync("job");
+        await other.Store.EnqueueAsync(new Job(1));
+
+        await other.Queue().ResumeAsync("job");
+
+        await SeenAsync();
+    }
+
+    [Fact]
+    public async Task The_end_of_a_pause_wakes_the_worker_of_another_process()
+    {
+        await using var test = await StartAsync();
+        await using var other = await database.CreateStoreAsync(connectionString: test.ConnectionString);
+        await other.Queue().PauseAsync("job", TimeSpan.FromMilliseconds(500));
+        await other.Store.EnqueueAsync(new Job(1));
+
+        // Whoever paused it is gone, and cannot tell anybody when it ends.
+        await other.DisposeAsync();
+
+        await SeenAsync();
+    }
+
+    [Fact]
+    public async Task A_pause_that_is_shortened_by_another_process_ends_when_that_says()
+    {
+        await using var test = await StartAsync();
+        await using var other = await database.CreateStoreAsync(connectionString: test.ConnectionString);
+        await other.Queue().PauseAsync("job");
+        await other.Store.EnqueueAsync(new Job(1));
+
+        await other.Queue().PauseAsync("job", TimeSpan.FromMilliseconds(500));
+
+        await SeenAsync();
+    }
+
+    [Fact]
     public async Task Without_notifications_messages_of_others_are_found_by_polling()
     {
         await using var test = await StartAsync(static o => o.Notifications = false, TimeSpan.FromMilliseconds(50), hears: false);
@@ -140,6 +180,29 @@ public sealed class PostgresWakeUpTests(PostgresDatabase database) : WakeUpSpec(
 
         await here.Task.WaitAsync(WorkerTesting.Patience);
         await there.Task.WaitAsync(WorkerTesting.Patience);
+    }
+
+    [Fact]
+    public async Task A_message_that_another_process_cancels_is_cancelled_long_before_the_next_heartbeat()
+    {
+        var begun = new TaskCompletionSource<string>(TaskCreationOptions.RunContinuationsAsynchronously);
+        var cancelled = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        await using var test = await _database.CreateWorkerAsync(
+            worker => worker.Handle<Job>(async (_, context, token) =>
+            {
+                await using var asked = token.Register(cancelled.SetResult);
+                begun.SetResult(context.Id);
+                await cancelled.Task;
+            }),
+            options: static worker => worker.Lease = TimeSpan.FromMinutes(10));
+        await test.StartAsync();
+        await test.WhenItHearsAsync();
+        await using var other = await _database.CreateStoreAsync(connectionString: test.ConnectionString);
+        await other.Store.EnqueueAsync(new Job(1));
+
+        Assert.Equal(KvCancellation.Requested, await other.Queue().CancelAsync(await begun.Task.WaitAsync(WorkerTesting.Patience)));
+
+        await cancelled.Task.WaitAsync(WorkerTesting.Patience);
     }
 
     [Fact]
