@@ -50,6 +50,19 @@ internal static class ChaosRun
             var findings = new Findings(store, producers, faults.Made, options.Lease, Path.Combine(folder, "sink"));
             await findings.LookAsync();
             List<string> violations = [.. findings.Violations];
+            await using (var context = await services.GetRequiredService<IDbContextFactory<KvDbContext>>().CreateDbContextAsync())
+            {
+                foreach (var message in await context.QueuedMessages.AsNoTracking().Take(10).ToListAsync())
+                {
+                    violations.Add($"Waits: {message.Id} {message.State} due at {message.DueAt}, attempt {message.Attempt}, {message.Crashes} crashes, {System.Text.Encoding.UTF8.GetString(message.Data)}");
+                }
+
+                foreach (var message in await context.RunningMessages.AsNoTracking().Take(10).ToListAsync())
+                {
+                    violations.Add($"Runs: {message.Id} until {message.Deadline} by {message.Owner}, attempt {message.Attempt}, {message.Crashes} crashes, {System.Text.Encoding.UTF8.GetString(message.Data)}");
+                }
+            }
+
             if (left > 0)
             {
                 violations.Add($"{left} messages are still in the queue, and nothing moves.");
@@ -94,7 +107,9 @@ internal static class ChaosRun
             try
             {
                 await using var context = await contexts.CreateDbContextAsync();
-                var left = await context.QueuedMessages.LongCountAsync() + await context.RunningMessages.LongCountAsync();
+
+                // In one statement, which is one snapshot: a message that moves between the tables would be in neither of two.
+                var left = await context.QueuedMessages.Select(static m => m.Id).Concat(context.RunningMessages.Select(static m => m.Id)).LongCountAsync();
                 if (left < least)
                 {
                     (least, moved) = (left, Stopwatch.GetTimestamp());
