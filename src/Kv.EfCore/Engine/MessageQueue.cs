@@ -82,8 +82,7 @@ internal sealed class MessageQueue(
         new UpdateWork(KvSql.Report, [("@id", fence.Id), ("@owner", fence.Owner), ("@claim", fence.Claim), ("@progress", progress), ("@note", note)]), cancellationToken);
 
     /// <summary>Whether somebody asked for a held message to be cancelled.</summary>
-    public ValueTask<bool> IsCancelledAsync(Fence fence, CancellationToken cancellationToken) => pipeline.SubmitAsync(
-        new UpdateWork(KvSql.IsCancelled, [("@id", fence.Id), ("@owner", fence.Owner), ("@claim", fence.Claim)]), cancellationToken);
+    public ValueTask<bool> IsCancelledAsync(Fence fence, CancellationToken cancellationToken) => reader.IsCancelledAsync(fence, cancellationToken);
 
     /// <summary>Keeps a value for the next attempt.</summary>
     /// <returns>Whether the message was still held.</returns>

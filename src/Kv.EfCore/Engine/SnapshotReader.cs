@@ -133,6 +133,15 @@ internal sealed class SnapshotReader
             },
             cancellationToken);
 
+    /// <summary>Whether a message that is held is to be cancelled.</summary>
+    /// <remarks>A read, and no work of a group: the answer to a commit that was lost must not turn into a yes, by which the message would be dropped.</remarks>
+    public ValueTask<bool> IsCancelledAsync(Fence fence, CancellationToken cancellationToken) =>
+        RunAsync(
+            fence,
+            static async (session, of, token) => await session.Statement(KvSql.IsCancelled).Set("@id", of.Id).Set("@owner", of.Owner).Set("@claim", of.Claim)
+                .ScalarAsync(token).ConfigureAwait(false) is not null,
+            cancellationToken);
+
     /// <summary>Milliseconds until the next message of some topics is due, and until the next lease lapses.</summary>
     public ValueTask<(long? Due, long? Deferred, long? Lapse)> NextDueAsync(IReadOnlyList<TopicClaim> topics, CancellationToken cancellationToken) =>
         RunAsync((Reader: this, Topics: topics), static (session, arg, token) => arg.Reader.NextDueAsync(session, arg.Topics, token), cancellationToken);

@@ -58,6 +58,34 @@ public abstract class FailureSpec(KvDatabase database)
         await test.AssertEmptyAsync();
     }
 
+    [Theory]
+    [InlineData(Engine.FailPoints.BeforeCommit, 1)]
+    [InlineData(Engine.FailPoints.AfterCommit, 1)]
+    [InlineData(Engine.FailPoints.BeforeCommit, 2)]
+    [InlineData(Engine.FailPoints.AfterCommit, 2)]
+    public async Task Whichever_commit_is_interrupted_on_its_way_a_message_ends_under_its_keys(string point, int interrupted)
+    {
+        await using var test = await FailingAsync();
+        await test.Store.EnqueueAsync(new Job(1), new KvEnqueueOptions { BackoffSchedule = [], KeysIfUndelivered = [["dead"]] });
+        var hits = 0;
+        test.FailPoints().OnHit = hit =>
+            hit == point && Interlocked.Increment(ref hits) == interrupted ? throw new IOException("The connection broke.") : ValueTask.CompletedTask;
+
+        await test.SettleAsync();
+
+        // The claim and the end: a third commit would be one that this does not interrupt.
+        Assert.True(hits >= interrupted, $"There were {hits} commits.");
+        if (await test.Store.GetAsync(["dead"]) is null)
+        {
+            // The claim's answer was lost: the message is held until its lease lapses, and then it comes again.
+            Assert.Equal(1, interrupted);
+            Assert.Single((await test.QueuedAsync()).Select(static m => m.Id).Concat((await test.RunningAsync()).Select(static m => m.Id)));
+            return;
+        }
+
+        await test.AssertEmptyAsync();
+    }
+
     [Fact]
     public async Task A_payload_that_cannot_be_read_is_a_failed_attempt()
     {
