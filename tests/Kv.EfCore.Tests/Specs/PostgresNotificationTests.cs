@@ -111,7 +111,15 @@ public sealed class PostgresNotificationTests(PostgresDatabase database) : IClas
 
         await ears.ExecuteAsync("drop table broken");
 
-        Assert.Equal(last.Version, (await ears.NextAsync()).Version);
+        // One that was on its way when the table went may come first. Only a hang waits in vain for the last.
+        Notice notice;
+        do
+        {
+            notice = await ears.NextAsync();
+        }
+        while (notice.Version < last.Version);
+
+        Assert.Equal(last.Version, notice.Version);
     }
 
     [Fact]
