@@ -13,13 +13,20 @@ internal sealed class FaultyLink(PostgresDatabase database, TcpProxy proxy, KvTe
     /// <summary>To the same database, around the network.</summary>
     public string Direct => direct;
 
+    /// <remarks>The store notifies nobody unless the options say so: a reply that is to be cut is then the next one of what the test does.</remarks>
     public static async Task<FaultyLink> OpenAsync(PostgresDatabase database, Action<KvStoreOptions>? options = null)
     {
         var direct = await database.CreateMigratedAsync();
         var builder = new NpgsqlConnectionStringBuilder(direct);
         var proxy = new TcpProxy(builder.Host!, builder.Port);
         (builder.Host, builder.Port) = ("127.0.0.1", proxy.Port);
-        return new FaultyLink(database, proxy, await database.CreateStoreAsync(connectionString: builder.ConnectionString, options: options), direct);
+        return new FaultyLink(database, proxy, await database.CreateStoreAsync(connectionString: builder.ConnectionString, options: Configure), direct);
+
+        void Configure(KvStoreOptions store)
+        {
+            store.Notifications = false;
+            options?.Invoke(store);
+        }
     }
 
     /// <summary>Ends every connection of the database at the server, as its restart does.</summary>

@@ -182,7 +182,7 @@ public sealed class PostgresNotificationTests(PostgresDatabase database) : IClas
     [Fact]
     public async Task A_network_that_falls_silent_is_noticed_and_what_it_swallowed_is_found()
     {
-        await using var link = await FaultyLink.OpenAsync(database, static o => (o.CommandTimeout, o.WatchInterval) = (TimeSpan.FromSeconds(2), TimeSpan.FromDays(1)));
+        await using var link = await FaultyLink.OpenAsync(database, static o => (o.Notifications, o.CommandTimeout, o.WatchInterval) = (true, TimeSpan.FromSeconds(2), TimeSpan.FromDays(1)));
         await using var other = await CreateAsync(link.Direct);
         var (test, listener) = (link.Test, link.Test.Engine.Listener);
         listener.Silence = TimeSpan.FromMilliseconds(50);
@@ -191,7 +191,7 @@ public sealed class PostgresNotificationTests(PostgresDatabase database) : IClas
         await WhenItHearsAsync(test);
         var lost = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
         listener.HearsChanged += () => lost.TrySetResult();
-        var next = watch.NextAsync();
+        var next = watch.MoveNextAsync().AsTask();
 
         link.Proxy.Refuse();
         link.Proxy.SwallowReplies();
@@ -201,7 +201,8 @@ public sealed class PostgresNotificationTests(PostgresDatabase database) : IClas
         await lost.Task.WaitAsync(Rows.Patience * 4);
         link.Proxy.Heal();
 
-        Assert.NotNull((await next)[0]);
+        Assert.True(await next.WaitAsync(Rows.Patience * 4));
+        Assert.NotNull(watch.Current[0]);
         await WhenItHearsAsync(test);
     }
 
