@@ -16,6 +16,8 @@ internal sealed class PostgreSqlDialect : KvDialect
 
     public override bool HasServerClock => true;
 
+    public override bool IsRemote => true;
+
     public override bool Notifies => true;
 
     public override int Readers => 8;

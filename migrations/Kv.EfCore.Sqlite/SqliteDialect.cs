@@ -26,6 +26,8 @@ internal sealed class SqliteDialect : KvDialect
     // Every client runs on the machine that has the file.
     public override bool HasServerClock => false;
 
+    public override bool IsRemote => false;
+
     public override bool Notifies => false;
 
     // Readers run on the threads of their callers without ever giving them up, so there are never more at work than the thread pool has

@@ -132,10 +132,11 @@ internal sealed class ChangeListener(
     /// <summary>Hears of commits until the connection is lost. It returns if notices do not come through at all.</summary>
     private async Task HearAsync(CancellationToken cancellationToken)
     {
-        var session = await sessions.OpenAsync(SessionRole.Listen, cancellationToken).ConfigureAwait(false);
+        using var interruption = new Interruption(cancellationToken);
+        var session = await sessions.OpenAsync(SessionRole.Listen, interruption.Token).ConfigureAwait(false);
         await using (session.ConfigureAwait(false))
         {
-            var feed = await dialect.OpenFeedAsync(session, options, cancellationToken).ConfigureAwait(false);
+            var feed = await dialect.OpenFeedAsync(session, options, interruption.Token).ConfigureAwait(false);
             if (!await ProbeAsync(feed, cancellationToken).ConfigureAwait(false))
             {
                 return;
@@ -167,8 +168,10 @@ internal sealed class ChangeListener(
             return true;
         }
 
-        // The answer has the version, so watchers look with every probe.
-        signals.Advance(await notifier.SendAsync(new Notice(notifier.Id, Changes.None, 0, IsProbe: true), cancellationToken).ConfigureAwait(false));
+        // The answer has the version, so watchers look with every probe. Where no answer comes, the driver takes its time to give up, and is not
+        // waited for.
+        var sending = notifier.SendAsync(new Notice(notifier.Id, Changes.None, 0, IsProbe: true), cancellationToken).AsTask();
+        signals.Advance(await sending.WaitAsync(ProbeTimeout, TimeProvider.System, cancellationToken).ConfigureAwait(false));
         while (await NextAsync(feed, ProbeTimeout, cancellationToken).ConfigureAwait(false) is { } notice)
         {
             if (notice.IsProbe && notice.Sender == notifier.Id)
@@ -185,10 +188,11 @@ internal sealed class ChangeListener(
     private static async ValueTask<Notice?> NextAsync(ChangeFeed feed, TimeSpan longest, CancellationToken cancellationToken)
     {
         using var silence = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
+        using var interruption = new Interruption(silence.Token);
         silence.CancelAfter(longest);
         try
         {
-            return await feed.NextAsync(silence.Token).ConfigureAwait(false);
+            return await feed.NextAsync(interruption.Token).ConfigureAwait(false);
         }
         catch (OperationCanceledException) when (!cancellationToken.IsCancellationRequested)
         {

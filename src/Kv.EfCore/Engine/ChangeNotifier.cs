@@ -63,11 +63,12 @@ internal sealed class ChangeNotifier(SessionPool pool, KvDialect dialect, KvStor
     /// <returns>The store's version.</returns>
     public async ValueTask<long> SendAsync(Notice notice, CancellationToken cancellationToken)
     {
-        var session = await pool.RentBesidesAsync(cancellationToken).ConfigureAwait(false);
+        using var interruption = new Interruption(cancellationToken);
+        var session = await pool.RentBesidesAsync(interruption.Token).ConfigureAwait(false);
         var healthy = false;
         try
         {
-            var version = await session.Statement(KvSql.Notify).Set("@payload", notice.ToString()).ScalarAsync(cancellationToken).ConfigureAwait(false);
+            var version = await session.Statement(KvSql.Notify).Set("@payload", notice.ToString()).ScalarAsync(interruption.Token).ConfigureAwait(false);
             healthy = true;
             return Convert.ToInt64(version, CultureInfo.InvariantCulture);
         }

@@ -45,28 +45,37 @@ internal sealed class ExpirySweeper(
     {
         // Until the next look is known, any expiry may come before it.
         signals.SweepAt = long.MaxValue;
-        while (true)
-        {
-            var expired = await reader.ExpiredAsync(options.SweepBatchSize, cancellationToken).ConfigureAwait(false);
-            if (expired.Count > 0)
-            {
-                var write = new AtomicWrite();
-                write.Mutations.AddRange(expired.ConvertAll(static key => new Mutation(MutationKind.DeleteExpired, key)));
-                await pipeline.SubmitAsync(new AtomicWork(write), cancellationToken).ConfigureAwait(false);
-                KvLog.Swept(logger, expired.Count);
-            }
 
-            if (expired.Count < options.SweepBatchSize)
-            {
-                break;
-            }
+        // Mostly nothing is due, and then this is the only statement.
+        var next = await reader.NextExpiryAsync(cancellationToken).ConfigureAwait(false);
+        if (next <= clock.Now)
+        {
+            await DeleteExpiredAsync(cancellationToken).ConfigureAwait(false);
+            next = await reader.NextExpiryAsync(cancellationToken).ConfigureAwait(false);
         }
 
-        var next = await reader.NextExpiryAsync(cancellationToken).ConfigureAwait(false);
         var now = clock.Now;
         var longest = (long)options.SweepInterval.TotalMilliseconds;
         var wait = next is { } at ? Math.Clamp(at - now, 1, longest) : longest;
         signals.SweepAt = now + wait;
         return TimeSpan.FromMilliseconds(wait);
+    }
+
+    private async Task DeleteExpiredAsync(CancellationToken cancellationToken)
+    {
+        int found;
+        do
+        {
+            var expired = await reader.ExpiredAsync(options.SweepBatchSize, cancellationToken).ConfigureAwait(false);
+            found = expired.Count;
+            if (found > 0)
+            {
+                var write = new AtomicWrite();
+                write.Mutations.AddRange(expired.ConvertAll(static key => new Mutation(MutationKind.DeleteExpired, key)));
+                await pipeline.SubmitAsync(new AtomicWork(write), cancellationToken).ConfigureAwait(false);
+                KvLog.Swept(logger, found);
+            }
+        }
+        while (found == options.SweepBatchSize);
     }
 }

@@ -25,6 +25,9 @@ internal abstract class KvDialect
     /// </summary>
     public abstract bool HasServerClock { get; }
 
+    /// <summary>Whether the database is a round trip away, which several reads may share and the driver may have to be torn from.</summary>
+    public abstract bool IsRemote { get; }
+
     /// <summary>Whether processes send one another notices; where they do not, each looks for itself.</summary>
     public abstract bool Notifies { get; }
 

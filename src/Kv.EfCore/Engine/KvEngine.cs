@@ -115,6 +115,7 @@ internal sealed class KvEngine : IAsyncDisposable
     private async ValueTask EnsureSchemaAsync(CancellationToken cancellationToken)
     {
         var backoff = Backoff.ForConnections(Options.CommandTimeout);
+        using var interruption = new Interruption(cancellationToken);
         while (true)
         {
             var context = _sessions.CreateContext();
@@ -122,7 +123,7 @@ internal sealed class KvEngine : IAsyncDisposable
             {
                 try
                 {
-                    await SchemaCheck.EnsureCurrentAsync(context, Dialect, cancellationToken).ConfigureAwait(false);
+                    await SchemaCheck.EnsureCurrentAsync(context, Dialect, interruption.Token).ConfigureAwait(false);
                     return;
                 }
                 catch (Exception error) when (Dialect.Classify(error) is Fault.Busy or Fault.Broken)

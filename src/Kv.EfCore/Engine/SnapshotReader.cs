@@ -21,7 +21,7 @@ internal sealed class SnapshotReader
         (_pool, _dialect, _clock, _options, _logger) = (pool, dialect, clock, options, logger);
 
         // Where the database lives in the process there is no round trip to share.
-        _points = dialect.Sql.Arrays ? new PointReads(key => GetAloneAsync(key, default), keys => GetManyAsync(keys, default)) : null;
+        _points = dialect.IsRemote ? new PointReads(key => GetAloneAsync(key, default), keys => GetManyAsync(keys, default)) : null;
     }
 
     public ValueTask<Row?> GetAsync(byte[] key, CancellationToken cancellationToken) => _points?.GetAsync(key, cancellationToken) ?? GetAloneAsync(key, cancellationToken);
@@ -53,15 +53,16 @@ internal sealed class SnapshotReader
     /// <summary>Pages through a range in one snapshot, which holds a session and, on SQLite, keeps the log from being recycled, until the end.</summary>
     public async IAsyncEnumerable<List<Row>> ListSnapshotAsync(ListRange range, [EnumeratorCancellation] CancellationToken cancellationToken)
     {
-        var session = await _pool.RentAsync(cancellationToken).ConfigureAwait(false);
+        using var interruption = new Interruption(cancellationToken);
+        var session = await _pool.RentAsync(interruption.Token).ConfigureAwait(false);
         var healthy = false;
         try
         {
-            await session.ExecuteAsync(_dialect.Sql.BeginSnapshot, cancellationToken).ConfigureAwait(false);
+            await session.ExecuteAsync(_dialect.Sql.BeginSnapshot, interruption.Token).ConfigureAwait(false);
             var now = Now;
             while (true)
             {
-                var rows = await ListAsync(session, range, now, cancellationToken).ConfigureAwait(false);
+                var rows = await ListAsync(session, range, now, interruption.Token).ConfigureAwait(false);
                 if (rows.Count > 0)
                 {
                     yield return rows;
@@ -318,16 +319,22 @@ internal sealed class SnapshotReader
         TArgument argument, Func<Session, TArgument, CancellationToken, ValueTask<TResult>> read, CancellationToken cancellationToken)
     {
         Backoff? backoff = null;
+        using var interruption = _dialect.IsRemote && cancellationToken.CanBeCanceled ? new Interruption(cancellationToken) : null;
+        var driver = interruption?.Token ?? cancellationToken;
         while (true)
         {
             Session? session = null;
             var healthy = false;
             try
             {
-                session = await _pool.RentAsync(cancellationToken).ConfigureAwait(false);
-                var result = await read(session, argument, cancellationToken).ConfigureAwait(false);
+                session = await _pool.RentAsync(driver).ConfigureAwait(false);
+                var result = await read(session, argument, driver).ConfigureAwait(false);
                 healthy = true;
                 return result;
+            }
+            catch (OperationCanceledException error) when (interruption is not null && cancellationToken.IsCancellationRequested)
+            {
+                throw new OperationCanceledException(error.Message, error, cancellationToken);
             }
             catch (Exception error) when (_dialect.Classify(error) is Fault.Busy or Fault.Broken)
             {

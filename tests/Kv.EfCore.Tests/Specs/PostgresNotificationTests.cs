@@ -197,11 +197,10 @@ public sealed class PostgresNotificationTests(PostgresDatabase database) : IClas
         link.Proxy.SwallowReplies();
         await other.Store.SetAsync(["a"], 1);
 
-        // The driver may first spend its own time on cancelling and on connecting, several times 15 seconds, before it gives a connection up.
-        await lost.Task.WaitAsync(Rows.Patience * 4);
+        await lost.Task.WaitAsync(Rows.Patience);
         link.Proxy.Heal();
 
-        Assert.True(await next.WaitAsync(Rows.Patience * 4));
+        Assert.True(await next.WaitAsync(Rows.Patience));
         Assert.NotNull(watch.Current[0]);
         await WhenItHearsAsync(test);
     }

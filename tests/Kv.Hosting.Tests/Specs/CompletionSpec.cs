@@ -121,6 +121,59 @@ public abstract class CompletionSpec(KvDatabase database)
         Assert.Contains(_logs.Entries, static e => e.Event == 106);
     }
 
+    [Theory]
+    [InlineData("recovered", true)]
+    [InlineData("recovered", false)]
+    [InlineData("given back", true)]
+    [InlineData("given back", false)]
+    public async Task A_message_that_is_completed_and_put_back_at_one_moment_has_its_effect_once(string back, bool completedFirst)
+    {
+        var lease = TimeSpan.FromSeconds(30);
+        var topics = new[] { new Engine.TopicClaim("job", 1, lease) };
+        await using var test = await HandlingAsync(static async context => await context.CompleteAsync(static write => write.Sum(["count"], 1)));
+        await test.Store.EnqueueAsync(new Job(1));
+        var queue = test.Engine().Queue;
+        var message = Assert.Single(await queue.ClaimAsync(new Engine.ClaimWork(topics, 1, "slow"), CancellationToken.None));
+        _time.Advance(lease);
+
+        // What waits while a commit is under way shares the next one.
+        var committing = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        var go = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        test.FailPoints().OnHit = _ =>
+        {
+            committing.TrySetResult();
+            return new ValueTask(go.Task);
+        };
+        var before = test.Store.SetAsync(["before"], true).AsTask();
+        await committing.Task.WaitAsync(WorkerTesting.Patience);
+        List<Task> both = completedFirst ? [CompleteAsync(), PutBackAsync()] : [PutBackAsync(), CompleteAsync()];
+        go.SetResult();
+        await Task.WhenAll([before, .. both]).WaitAsync(WorkerTesting.Patience);
+        _time.Advance(lease);
+        await test.SettleAsync();
+
+        Assert.Equal(1UL, await test.Store.GetAsync<ulong>(["count"]));
+        await test.AssertEmptyAsync();
+
+        async Task CompleteAsync()
+        {
+            try
+            {
+                var write = test.Store.Atomic().Sum(["count"], 1).Build();
+                write.Acknowledges = message.Fence;
+                await queue.CommitAsync(write, CancellationToken.None);
+            }
+            catch (KvException error) when (error.Kind == KvError.LeaseLost)
+            {
+                // The other was first, and nothing was written.
+            }
+        }
+
+        async Task PutBackAsync() => _ = back == "recovered"
+            ? (await queue.ClaimAsync(new Engine.ClaimWork(topics, 1, "other") { Recover = true }, CancellationToken.None)).Count > 0
+            : await queue.RequeueAsync(new Engine.RequeueWork(message.Fence, TimeSpan.Zero, message.Backoff, message.Attempt), CancellationToken.None);
+    }
+
     [Fact]
     public async Task Completing_twice_is_an_error_and_changes_nothing()
     {
