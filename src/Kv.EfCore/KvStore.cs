@@ -242,7 +242,7 @@ internal sealed class KvStore(KvEngine engine, IKvValueSerializer serializer) : 
         new(key, new KvValue(row.Value, (KvEncoding)row.Encoding), KvVersionstamp.FromVersion(row.Version), Serializer);
 
     private KvEntry?[] Entries(IReadOnlyList<KvKey> keys, Row?[] rows) =>
-        [.. rows.Select((row, i) => row is null ? null : Entry(keys[i], row))];
+        [.. rows.Select((row, i) => row is { } found ? Entry(keys[i], found) : null)];
 
     private static byte[] ReadKey(KvKey key)
     {

@@ -57,8 +57,17 @@ internal sealed class KvSql(bool arrays)
 
     public const string KeysReverse = $"select k from kv where k >= @start and k < @end and {Live} order by k desc limit @limit";
 
-    /// <summary>Many keys in one statement, which is one snapshot.</summary>
-    public const string GetManyArray = $"select k, v, v_encoding, version from kv where k = any(@keys) and {Live}";
+    /// <summary>Many keys in one statement, which is one snapshot: what is found of them, by their position from 1.</summary>
+    public const string GetManyArray = $"select n, v, v_encoding, version from unnest(@keys) with ordinality as r (key, n) join kv on k = key where {Live}";
+
+    /// <summary>The same with a parameter for each key. Cross, since SQLite does such a join in the order in which it is written: the keys are looked up.</summary>
+    public static string GetMany(int count) => $"""
+        select column1, v, v_encoding, version from (values {string.Join(", ", Enumerable.Range(0, count).Select(static i => $"({i + 1}, {KeyParameter(i)})"))})
+        cross join kv on k = column2 where {Live}
+        """;
+
+    /// <summary>The parameter of a key by its position from 0, in letters.</summary>
+    public static string KeyParameter(int position) => position < 26 ? $"@k{(char)('a' + position)}" : $"{KeyParameter((position / 26) - 1)}{(char)('a' + (position % 26))}";
 
     public const string NextExpiry = "select expiration_ms from kv where expiration_ms >= 0 order by expiration_ms limit 1";
 
@@ -126,6 +135,9 @@ internal sealed class KvSql(bool arrays)
     public string HasTable(string name) => arrays
         ? $"""select to_regclass('"{name}"') is not null"""
         : $"select count(*) from sqlite_master where type = 'table' and name = '{name}'";
+
+    /// <summary>The migrations that were applied, in the first column, whatever a naming convention made of its name. The table's name is the program's, not input.</summary>
+    public static string History(string table) => $"""select * from "{table}" """;
 
     public const string Commit = "commit";
 

@@ -38,9 +38,7 @@ internal static class SchemaCheck
     public static async Task<(List<string> Missing, List<string> Unknown)> CompareAsync(KvDbContext context, KvDialect dialect, CancellationToken cancellationToken)
     {
         var known = context.Database.GetMigrations().ToList();
-        List<string> applied = await HasHistoryAsync(context, dialect, cancellationToken).ConfigureAwait(false)
-            ? [.. await context.Database.GetAppliedMigrationsAsync(cancellationToken).ConfigureAwait(false)]
-            : [];
+        var applied = await AppliedAsync(context, dialect, cancellationToken).ConfigureAwait(false);
         return ([.. known.Except(applied, StringComparer.Ordinal)], [.. applied.Except(known, StringComparer.Ordinal)]);
     }
 
@@ -60,38 +58,22 @@ internal static class SchemaCheck
         || await context.GetService<IRelationalDatabaseCreator>().ExistsAsync(cancellationToken).ConfigureAwait(false)
         || !await dialect.IsMissingAsync(context.Database.GetDbConnection(), cancellationToken).ConfigureAwait(false);
 
-    // Asked first, in the database's own words: reading a history that is not there is an error, which EF Core logs as one.
-    private static async Task<bool> HasHistoryAsync(KvDbContext context, KvDialect dialect, CancellationToken cancellationToken)
+    /// <summary>The migrations that the history names. Every start asks, so in plain SQL: EF Core builds a model of the history table for it (80 ms).</summary>
+    private static async Task<List<string>> AppliedAsync(KvDbContext context, KvDialect dialect, CancellationToken cancellationToken)
     {
         if (!await ExistsAsync(context, dialect, cancellationToken).ConfigureAwait(false))
         {
-            return false;
+            return [];
         }
 
-        var options = context.GetService<IDbContextOptions>().Extensions.OfType<RelationalOptionsExtension>().First();
-        return await ScalarAsync(context, dialect.Sql.HasTable(options.MigrationsHistoryTableName ?? HistoryTable), cancellationToken).ConfigureAwait(false) is true or 1L;
+        var history = context.GetService<IDbContextOptions>().Extensions.OfType<RelationalOptionsExtension>().First().MigrationsHistoryTableName ?? HistoryTable;
+        return await ReadAsync(context, dialect.Sql.HasTable(history), cancellationToken).ConfigureAwait(false) is [true or 1L]
+            ? (await ReadAsync(context, KvSql.History(history), cancellationToken).ConfigureAwait(false)).ConvertAll(static id => (string)id)
+            : [];
     }
 
     private static async Task<bool> IsMissingClockAsync(KvDbContext context, CancellationToken cancellationToken) =>
-        await ScalarAsync(context, KvSql.Version, cancellationToken).ConfigureAwait(false) is null;
-
-    private static async Task<object?> ScalarAsync(KvDbContext context, string text, CancellationToken cancellationToken)
-    {
-        await context.Database.OpenConnectionAsync(cancellationToken).ConfigureAwait(false);
-        try
-        {
-            var command = context.Database.GetDbConnection().CreateCommand();
-            await using (command.ConfigureAwait(false))
-            {
-                command.CommandText = text;
-                return await command.ExecuteScalarAsync(cancellationToken).ConfigureAwait(false);
-            }
-        }
-        finally
-        {
-            await context.Database.CloseConnectionAsync().ConfigureAwait(false);
-        }
-    }
+        (await ReadAsync(context, KvSql.Version, cancellationToken).ConfigureAwait(false)).Count == 0;
 
     // Tables that an application's own migrations made (UseKv in its own context) have no history of ours, so they are asked for each column.
     private static async Task<bool> HasTablesAsync(KvDbContext context, KvDialect dialect, CancellationToken cancellationToken)
@@ -101,17 +83,11 @@ internal static class SchemaCheck
             return false;
         }
 
-        await context.Database.OpenConnectionAsync(cancellationToken).ConfigureAwait(false);
         try
         {
             foreach (var probe in KvSql.Probes)
             {
-                var command = context.Database.GetDbConnection().CreateCommand();
-                await using (command.ConfigureAwait(false))
-                {
-                    command.CommandText = probe;
-                    await command.ExecuteNonQueryAsync(cancellationToken).ConfigureAwait(false);
-                }
+                await ReadAsync(context, probe, cancellationToken).ConfigureAwait(false);
             }
 
             return true;
@@ -119,6 +95,31 @@ internal static class SchemaCheck
         catch (DbException error) when (dialect.Classify(error) is not (Fault.Busy or Fault.Broken))
         {
             return false;
+        }
+    }
+
+    /// <summary>The first column of the rows that a statement finds.</summary>
+    private static async Task<List<object>> ReadAsync(KvDbContext context, string text, CancellationToken cancellationToken)
+    {
+        await context.Database.OpenConnectionAsync(cancellationToken).ConfigureAwait(false);
+        try
+        {
+            List<object> found = [];
+            var command = context.Database.GetDbConnection().CreateCommand();
+            await using (command.ConfigureAwait(false))
+            {
+                command.CommandText = text;
+                var reader = await command.ExecuteReaderAsync(cancellationToken).ConfigureAwait(false);
+                await using (reader.ConfigureAwait(false))
+                {
+                    while (await reader.ReadAsync(cancellationToken).ConfigureAwait(false))
+                    {
+                        found.Add(reader.GetValue(0));
+                    }
+                }
+            }
+
+            return found;
         }
         finally
         {

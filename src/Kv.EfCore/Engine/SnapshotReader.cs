@@ -9,6 +9,11 @@ namespace Kv.Engine;
 /// <remarks>A read that fails for reasons of the connection is safe to run again, so it is.</remarks>
 internal sealed class SnapshotReader
 {
+    /// <summary>How many keys a statement with a parameter for each takes: one statement for each number of keys is prepared.</summary>
+    private const int ManyAtOnce = 32;
+
+    private static readonly string[] KeyParameters = [.. Enumerable.Range(0, ManyAtOnce).Select(KvSql.KeyParameter)];
+    private static readonly string[] GetManyTexts = [.. Enumerable.Range(1, ManyAtOnce).Select(KvSql.GetMany)];
     private readonly SessionPool _pool;
     private readonly KvDialect _dialect;
     private readonly StoreClock _clock;
@@ -169,7 +174,7 @@ internal sealed class SnapshotReader
 
     private async ValueTask<Row?[]> GetManyAsync(Session session, IReadOnlyList<byte[]> keys, CancellationToken cancellationToken)
     {
-        if (_dialect.Sql.Arrays || keys.Count < 2)
+        if (_dialect.Sql.Arrays || keys.Count <= ManyAtOnce)
         {
             return await ReadManyAsync(session, keys, cancellationToken).ConfigureAwait(false);
         }
@@ -183,34 +188,37 @@ internal sealed class SnapshotReader
     private async ValueTask<Row?[]> ReadManyAsync(Session session, IReadOnlyList<byte[]> keys, CancellationToken cancellationToken)
     {
         var (rows, now) = (new Row?[keys.Count], Now);
-        if (!_dialect.Sql.Arrays)
+        var atOnce = _dialect.Sql.Arrays ? rows.Length : ManyAtOnce;
+        for (var first = 0; first < rows.Length; first += atOnce)
         {
-            for (var i = 0; i < rows.Length; i++)
+            var reader = await GetMany(session, keys, first, Math.Min(atOnce, rows.Length - first)).Set("@now", now).ReadAsync(cancellationToken).ConfigureAwait(false);
+            await using (reader.ConfigureAwait(false))
             {
-                rows[i] = await GetAsync(session, keys[i], now, cancellationToken).ConfigureAwait(false);
+                while (await reader.ReadAsync(cancellationToken).ConfigureAwait(false))
+                {
+                    var position = first + (int)reader.GetInt64(0) - 1;
+                    rows[position] = new Row(keys[position], reader.GetFieldValue<byte[]>(1), reader.GetInt32(2), reader.GetInt64(3));
+                }
             }
-
-            return rows;
-        }
-
-        var found = new Dictionary<byte[], Row>(KeyComparer.Instance);
-        var statement = session.Statement(KvSql.GetManyArray).Set("@keys", keys.ToArray()).Set("@now", now);
-        var reader = await statement.ReadAsync(cancellationToken).ConfigureAwait(false);
-        await using (reader.ConfigureAwait(false))
-        {
-            while (await reader.ReadAsync(cancellationToken).ConfigureAwait(false))
-            {
-                var row = ReadRow(reader, keysOnly: false);
-                found[row.Key] = row;
-            }
-        }
-
-        for (var i = 0; i < rows.Length; i++)
-        {
-            rows[i] = found.TryGetValue(keys[i], out var row) ? row : null;
         }
 
         return rows;
+    }
+
+    private Statement GetMany(Session session, IReadOnlyList<byte[]> keys, int first, int count)
+    {
+        if (_dialect.Sql.Arrays)
+        {
+            return session.Statement(KvSql.GetManyArray).Set("@keys", keys.ToArray());
+        }
+
+        var statement = session.Statement(GetManyTexts[count - 1]);
+        for (var i = 0; i < count; i++)
+        {
+            statement.Set(KeyParameters[i], keys[first + i]);
+        }
+
+        return statement;
     }
 
     private ValueTask<List<Row>> ListAsync(Session session, ListRange range, CancellationToken cancellationToken) =>
@@ -365,7 +373,7 @@ internal sealed class SnapshotReader
 }
 
 /// <summary>A row of the store.</summary>
-internal sealed record Row(byte[] Key, byte[] Value, int Encoding, long Version);
+internal readonly record struct Row(byte[] Key, byte[] Value, int Encoding, long Version);
 
 /// <summary>What one batch of a listing reads.</summary>
 internal readonly record struct ListRange(byte[] Start, byte[] End, bool Reverse, int Limit, bool KeysOnly)

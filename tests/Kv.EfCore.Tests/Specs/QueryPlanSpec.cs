@@ -69,6 +69,9 @@ public abstract partial class QueryPlanSpec(KvDatabase database)
                     yield return (method.Name, (string)method.Invoke(method.IsStatic ? null : sql, [false])!);
                     yield return (method.Name + " by the server's clock", (string)method.Invoke(method.IsStatic ? null : sql, [true])!);
                     break;
+                case MethodInfo { Name: nameof(KvSql.GetMany) }:
+                    yield return (nameof(KvSql.GetMany), KvSql.GetMany(10));
+                    break;
             }
         }
     }
@@ -95,7 +98,7 @@ public abstract partial class QueryPlanSpec(KvDatabase database)
 
     private static object Sample(string parameter) => parameter switch
     {
-        "@k" or "@pause" or "@start" => new byte[] { 2, 48, 48, 48, 49, 0 },
+        "@k" or "@pause" or "@start" or ['@', 'k', _] => new byte[] { 2, 48, 48, 48, 49, 0 },
         "@end" => new byte[] { 2, 48, 48, 48, 50, 0 },
         "@v" or "@data" => new byte[] { 1 },
         "@keys" or "@pauses" or "@starts" or "@values" or "@datas" => new[] { new byte[] { 2, 48, 48, 48, 49, 0 } },
@@ -150,7 +153,7 @@ public sealed partial class PostgresQueryPlanTests(PostgresDatabase database) : 
 {
     private static readonly HashSet<string> RowByRow = new(StringComparer.Ordinal)
     {
-        nameof(KvSql.ReadRow), nameof(KvSql.Put), nameof(KvSql.Touch), nameof(KvSql.Delete), nameof(KvSql.DeleteRange), nameof(KvSql.Enqueue), nameof(KvSql.Fence),
+        nameof(KvSql.GetMany), nameof(KvSql.ReadRow), nameof(KvSql.Put), nameof(KvSql.Touch), nameof(KvSql.Delete), nameof(KvSql.DeleteRange), nameof(KvSql.Enqueue), nameof(KvSql.Fence),
         nameof(KvSql.Complete), nameof(KvSql.CopyToQueue), nameof(KvSql.Waiting), nameof(KvSql.Remove), nameof(KvSql.Unblock), nameof(KvSql.NextPriority), nameof(KvSql.Due), nameof(KvSql.HoldDue), nameof(KvSql.DeleteDue),
         nameof(KvSql.PutLapsedBack), nameof(KvSql.DeleteLapsed),
     };
