@@ -46,9 +46,10 @@ internal sealed class ArrayWriter(Session session, KvDialect dialect, StoreClock
         return reads;
     }
 
-    public override async ValueTask CommitAsync(GroupReads reads, GroupEffects effects)
+    public override async ValueTask CommitAsync(Group group, GroupReads reads, GroupEffects effects)
     {
         AddEffects(effects);
+        AddClaims(group.Claims);
         Add("commit", IsNested ? KvSql.ReleaseSavepoint : KvSql.Commit);
         await FailPoints.HitAsync(FailPoints.BeforeCommit).ConfigureAwait(false);
         CommitSent = !IsNested;
@@ -114,30 +115,33 @@ internal sealed class ArrayWriter(Session session, KvDialect dialect, StoreClock
                 ("@errors", requeues.Select(static r => r.Error).ToArray())));
         }
 
-        if (group.Claims.Exists(static c => c.Recover))
-        {
-            Add("recover", KvSql.RecoverAll(ServerClock), p => Set(p, ("@now", _now), ("@limit", ManyAtOnce)), static (_, reads) => reads.Recovered++);
-        }
-
         foreach (var update in group.Updates)
         {
             Add("row: " + update.Text, update.Text, p => Set(p, [.. update.Values]), (_, reads) => reads.Updated.Add(update));
         }
 
-        foreach (var topic in group.Claims.Where(static c => c.Admit).SelectMany(static c => c.Topics).Select(static t => t.Topic).Distinct(StringComparer.Ordinal))
+        // What was given back just now is held by nobody, and its write must be refused.
+        if (FencesToCheck(group) is { Count: > 0 } fences)
+        {
+            AddFenced("fence", KvSql.FenceAll, fences, static reads => reads.Held);
+        }
+    }
+
+    private void AddClaims(List<ClaimWork> claims)
+    {
+        if (claims.Exists(static c => c.Recover))
+        {
+            Add("recover", KvSql.RecoverAll(ServerClock), p => Set(p, ("@now", _now), ("@limit", ManyAtOnce)), static (_, reads) => reads.Recovered++);
+        }
+
+        foreach (var topic in claims.Where(static c => c.Admit).SelectMany(static c => c.Topics).Select(static t => t.Topic).Distinct(StringComparer.Ordinal))
         {
             Add("admit", KvSql.Admit(ServerClock), p => Set(p, ("@now", _now), ("@topic", topic), ("@limit", ManyAtOnce)));
         }
 
-        foreach (var claim in group.Claims)
+        foreach (var claim in claims)
         {
             AddClaim(claim);
-        }
-
-        // After the recovery: what it put back, this process's own included, is held by nobody, and its write must be refused.
-        if (FencesToCheck(group) is { Count: > 0 } fences)
-        {
-            AddFenced("fence", KvSql.FenceAll, fences, static reads => reads.Held);
         }
     }
 

@@ -15,6 +15,9 @@ internal sealed class CommitPipeline(GroupRunner runner, KvStoreOptions options)
     private bool _busy;
     private bool _disposed;
 
+    /// <summary>Asked before messages are committed that are due at once, with their topics: for a claim that shares their commit, or null.</summary>
+    public event Func<IReadOnlySet<string>, ClaimWork?>? MessagesComing;
+
     /// <summary>Has the work done, and tells its result once it is committed.</summary>
     /// <param name="work">What to do.</param>
     /// <param name="cancellationToken">Gives up while the work waits. What is part of a group already is carried through.</param>
@@ -98,6 +101,7 @@ internal sealed class CommitPipeline(GroupRunner runner, KvStoreOptions options)
     {
         while (Next() is { } group)
         {
+            Accompany(group);
             await runner.RunAsync(group).ConfigureAwait(false);
             if (own is { IsCompleted: true })
             {
@@ -118,15 +122,29 @@ internal sealed class CommitPipeline(GroupRunner runner, KvStoreOptions options)
         }
     }
 
+    // A claim that shares the commit of the messages which it is to find costs no commit of its own.
+    private void Accompany(Group group)
+    {
+        if (MessagesComing is { } coming && group.DueTopics() is { Count: > 0 } topics)
+        {
+            foreach (var ask in Delegate.EnumerateInvocationList(coming))
+            {
+                if (ask(topics) is { } claim && claim.TryTake())
+                {
+                    group.Add(claim);
+                }
+            }
+        }
+    }
+
     private Group? Next()
     {
         lock (_gate)
         {
             var group = new Group();
             var size = 0;
-            while (group.Count < options.MaxGroupWrites && size < options.MaxGroupSize && _waiting.TryPeek(out var work) && group.Admits(work))
+            while (group.Count < options.MaxGroupWrites && size < options.MaxGroupSize && _waiting.TryDequeue(out var work))
             {
-                _waiting.Dequeue();
                 if (_disposed)
                 {
                     work.Fail(new ObjectDisposedException(nameof(IKvStore), "The store was disposed while the write waited. Nothing was written."));

@@ -46,12 +46,13 @@ internal sealed class CommitSignals
             Expiry.Set();
         }
 
-        if (effects.Unblocked.Count > 0 || effects.Messages.Exists(static m => m.Message.Delay == 0))
+        var left = Left(group, reads, effects.Messages);
+        if (effects.Unblocked.Count > 0 || left.Exists(static m => m.Message.Delay == 0))
         {
             MessagesDue?.Invoke();
         }
 
-        var queued = effects.Messages.Count > 0 || effects.Removed.Count > 0 || effects.Unblocked.Count > 0 || reads.Recovered > 0 || group.Requeues.Count > 0;
+        var queued = left.Count > 0 || effects.Removed.Count > 0 || effects.Unblocked.Count > 0 || reads.Recovered > 0 || group.Requeues.Count > 0;
         Tell((reads.LastVersion > 0 ? Changes.Version : Changes.None) | (queued ? Changes.Messages : Changes.None), reads.LastVersion);
     }
 
@@ -126,6 +127,24 @@ internal sealed class CommitSignals
         {
             return !_ended && !cancellationToken.IsCancellationRequested;
         }
+    }
+
+    /// <summary>The messages of which somebody has to know: not those that claims of the same commit took, which had room for more of their topics.</summary>
+    private static List<(NewMessage Message, long Back)> Left(Group group, GroupReads reads, List<(NewMessage Message, long Back)> messages)
+    {
+        if (messages.Count == 0 || group.Claims.Count == 0)
+        {
+            return messages;
+        }
+
+        HashSet<string> emptied = new(StringComparer.Ordinal);
+        foreach (var claim in group.Claims)
+        {
+            var claimed = reads.Claimed.GetValueOrDefault(claim) ?? [];
+            emptied.UnionWith(claim.Topics.Where(t => claimed.Count < claim.Limit && claimed.Count(m => m.Topic == t.Topic) < t.Room).Select(static t => t.Topic));
+        }
+
+        return messages.FindAll(m => m.Message.Delay > 0 || !emptied.Contains(m.Message.Topic));
     }
 
     private void Tell(Changes what, long version)

@@ -3,6 +3,8 @@ namespace Kv.Engine;
 /// <summary>The work that shares one transaction.</summary>
 internal sealed class Group
 {
+    private static readonly HashSet<string> NoTopics = [];
+
     public List<AtomicWork> Writes { get; } = [];
 
     public List<CompleteWork> Completions { get; } = [];
@@ -17,13 +19,23 @@ internal sealed class Group
 
     public int Count => Writes.Count + Completions.Count + Requeues.Count + Updates.Count + Claims.Count;
 
-    /// <summary>Whether the work can share the transaction. What a write takes out of the queue must not be claimed between the look at it and its removal.</summary>
-    public bool Admits(Work work) => work switch
+    /// <summary>The topics of messages that are put in and due at once.</summary>
+    public IReadOnlySet<string> DueTopics()
     {
-        AtomicWork { Write.Removes: not null } => Claims.Count == 0,
-        ClaimWork => !Writes.Exists(static w => w.Write.Removes is not null),
-        _ => true,
-    };
+        HashSet<string>? topics = null;
+        foreach (var work in Writes)
+        {
+            foreach (var message in work.Write.Messages)
+            {
+                if (message.Delay == 0)
+                {
+                    (topics ??= new(StringComparer.Ordinal)).Add(message.Topic);
+                }
+            }
+        }
+
+        return topics ?? NoTopics;
+    }
 
     public void Add(Work work)
     {

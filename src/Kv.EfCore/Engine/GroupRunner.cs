@@ -88,7 +88,7 @@ internal sealed class GroupRunner(
             }
             else
             {
-                await writer.CommitAsync(reads, attempt.Effects).ConfigureAwait(false);
+                await writer.CommitAsync(group, reads, attempt.Effects).ConfigureAwait(false);
                 var what = Changes.Version | (attempt.Effects.Messages.Count > 0 ? Changes.Messages : Changes.None);
                 await notifier.TellWithinAsync(session, what, reads.LastVersion, cancellationToken).ConfigureAwait(false);
             }
@@ -197,7 +197,7 @@ internal sealed class GroupRunner(
         }
         else
         {
-            await writer.CommitAsync(reads, attempt.Effects).ConfigureAwait(false);
+            await writer.CommitAsync(group, reads, attempt.Effects).ConfigureAwait(false);
             signals.Committed(group, reads, attempt.Effects);
         }
 

@@ -15,11 +15,15 @@ internal abstract class GroupWriter(Session session, FailPoints failPoints) : IA
     /// <summary>In a user's transaction a savepoint stands for the transaction: beginning, committing and marking are the user's.</summary>
     protected bool IsNested => Session.Transaction is not null;
 
-    /// <summary>Begins the transaction, takes the group's versions, and reads what its writes ask for.</summary>
+    /// <summary>Begins the transaction, takes the group's versions, lets go of messages, and reads what its writes ask for.</summary>
     public abstract ValueTask<GroupReads> BeginAsync(Group group, CommitMark mark, CancellationToken cancellationToken);
 
-    /// <summary>Writes the effects and commits. What <paramref name="reads"/> did not know yet, it knows then.</summary>
-    public abstract ValueTask CommitAsync(GroupReads reads, GroupEffects effects);
+    /// <summary>Writes the effects, claims messages, and commits. What <paramref name="reads"/> did not know yet, it knows then.</summary>
+    /// <remarks>
+    /// Claims come last: they find the messages that the group's own writes put in, and neither a message that a write takes out nor, as
+    /// lapsed, one that a write acknowledges.
+    /// </remarks>
+    public abstract ValueTask CommitAsync(Group group, GroupReads reads, GroupEffects effects);
 
     /// <summary>Takes everything back. An error here means that the connection is of no more use; it never hides the cause.</summary>
     public async ValueTask<bool> TryRollbackAsync()

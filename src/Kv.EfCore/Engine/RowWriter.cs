@@ -43,12 +43,7 @@ internal sealed class RowWriter(Session session, KvDialect dialect, StoreClock c
             }
         }
 
-        foreach (var claim in group.Claims)
-        {
-            await ClaimAsync(claim, reads, cancellationToken).ConfigureAwait(false);
-        }
-
-        // After the recovery: what it put back, this process's own included, is held by nobody, and its write must be refused.
+        // What was given back just now is held by nobody, and its write must be refused.
         foreach (var fence in FencesToCheck(group))
         {
             if (await Fenced(KvSql.Fence, fence).ScalarAsync(cancellationToken).ConfigureAwait(false) is not null)
@@ -60,7 +55,7 @@ internal sealed class RowWriter(Session session, KvDialect dialect, StoreClock c
         return reads;
     }
 
-    public override async ValueTask CommitAsync(GroupReads reads, GroupEffects effects)
+    public override async ValueTask CommitAsync(Group group, GroupReads reads, GroupEffects effects)
     {
         foreach (var (start, end) in effects.Ranges)
         {
@@ -87,9 +82,9 @@ internal sealed class RowWriter(Session session, KvDialect dialect, StoreClock c
         // Places that are left first: who comes then may find one.
         foreach (var (fence, keys) in effects.Acknowledged)
         {
-            if (await FencedAsync(KvSql.Complete, fence, default).ConfigureAwait(false) && keys?.Group is { } group)
+            if (await FencedAsync(KvSql.Complete, fence, default).ConfigureAwait(false) && keys?.Group is { } left)
             {
-                await UnblockAsync(keys.Topic, group).ConfigureAwait(false);
+                await UnblockAsync(keys.Topic, left).ConfigureAwait(false);
             }
         }
 
@@ -98,9 +93,9 @@ internal sealed class RowWriter(Session session, KvDialect dialect, StoreClock c
             await RemoveAsync(id).ConfigureAwait(false);
         }
 
-        foreach (var group in effects.Unblocked)
+        foreach (var (topic, key) in effects.Unblocked)
         {
-            await UnblockAsync(group.Topic, group.Key).ConfigureAwait(false);
+            await UnblockAsync(topic, key).ConfigureAwait(false);
         }
 
         foreach (var (message, back) in effects.Messages)
@@ -111,6 +106,11 @@ internal sealed class RowWriter(Session session, KvDialect dialect, StoreClock c
                 .Set("@grouplimit", message.GroupLimit).Set("@rate", message.RateKey).Set("@unique", message.UniqueKey)
                 .Set("@uniqueuntil", message.UniqueFor > 0 ? _now + message.UniqueFor : 0).Set("@topicretries", message.TopicRetries ? 1 : 0)
                 .Set("@version", reads.LastVersion - back).ExecuteAsync(default).ConfigureAwait(false);
+        }
+
+        foreach (var claim in group.Claims)
+        {
+            await ClaimAsync(claim, reads).ConfigureAwait(false);
         }
 
         if (IsNested)
@@ -227,12 +227,12 @@ internal sealed class RowWriter(Session session, KvDialect dialect, StoreClock c
         }
     }
 
-    private async ValueTask ClaimAsync(ClaimWork claim, GroupReads reads, CancellationToken cancellationToken)
+    private async ValueTask ClaimAsync(ClaimWork claim, GroupReads reads)
     {
         if (claim.Recover)
         {
-            reads.Recovered += await Lapsed(KvSql.PutLapsedBack).ExecuteAsync(cancellationToken).ConfigureAwait(false);
-            await Lapsed(KvSql.DeleteLapsed).ExecuteAsync(cancellationToken).ConfigureAwait(false);
+            reads.Recovered += await Lapsed(KvSql.PutLapsedBack).ExecuteAsync(default).ConfigureAwait(false);
+            await Lapsed(KvSql.DeleteLapsed).ExecuteAsync(default).ConfigureAwait(false);
         }
 
         if (claim.Admit)
@@ -240,14 +240,14 @@ internal sealed class RowWriter(Session session, KvDialect dialect, StoreClock c
             foreach (var topic in claim.Topics)
             {
                 await Session.Statement(KvSql.Admit(serverClock: false)).Set("@topic", topic.Topic).Set("@now", _now).Set("@limit", ManyAtOnce)
-                    .ExecuteAsync(cancellationToken).ConfigureAwait(false);
+                    .ExecuteAsync(default).ConfigureAwait(false);
             }
         }
 
         var claimed = new List<ClaimedMessage>();
         foreach (var topic in claim.Topics)
         {
-            await ClaimAsync(topic, Math.Min(topic.Room, claim.Limit - claimed.Count), claim.Owner, claimed, cancellationToken).ConfigureAwait(false);
+            await ClaimAsync(topic, Math.Min(topic.Room, claim.Limit - claimed.Count), claim.Owner, claimed).ConfigureAwait(false);
         }
 
         reads.Claimed.Add(claim, claimed);
@@ -255,16 +255,16 @@ internal sealed class RowWriter(Session session, KvDialect dialect, StoreClock c
         Statement Lapsed(string text) => Session.Statement(text).Set("@now", _now).Set("@limit", ManyAtOnce);
     }
 
-    private async ValueTask ClaimAsync(TopicClaim topic, int room, string owner, List<ClaimedMessage> claimed, CancellationToken cancellationToken)
+    private async ValueTask ClaimAsync(TopicClaim topic, int room, string owner, List<ClaimedMessage> claimed)
     {
         long above = int.MinValue;
         while (room > 0 && await NextPriorityAsync().ConfigureAwait(false) is { } priority)
         {
             var before = claimed.Count;
-            var reader = await OfDue(KvSql.Due).ReadAsync(cancellationToken).ConfigureAwait(false);
+            var reader = await OfDue(KvSql.Due).ReadAsync(default).ConfigureAwait(false);
             await using (reader.ConfigureAwait(false))
             {
-                while (await reader.ReadAsync(cancellationToken).ConfigureAwait(false))
+                while (await reader.ReadAsync(default).ConfigureAwait(false))
                 {
                     claimed.Add(ReadMessage(reader, owner));
                 }
@@ -272,8 +272,8 @@ internal sealed class RowWriter(Session session, KvDialect dialect, StoreClock c
 
             if (claimed.Count > before)
             {
-                await OfDue(KvSql.HoldDue).Set("@lease", topic.LeaseMilliseconds).Set("@owner", owner).ExecuteAsync(cancellationToken).ConfigureAwait(false);
-                await OfDue(KvSql.DeleteDue).ExecuteAsync(cancellationToken).ConfigureAwait(false);
+                await OfDue(KvSql.HoldDue).Set("@lease", topic.LeaseMilliseconds).Set("@owner", owner).ExecuteAsync(default).ConfigureAwait(false);
+                await OfDue(KvSql.DeleteDue).ExecuteAsync(default).ConfigureAwait(false);
             }
 
             room -= claimed.Count - before;
@@ -284,7 +284,7 @@ internal sealed class RowWriter(Session session, KvDialect dialect, StoreClock c
         }
 
         async ValueTask<long?> NextPriorityAsync() => await Session.Statement(KvSql.NextPriority)
-            .Set("@topic", topic.Topic).Set("@above", above).Set("@pause", topic.Pause).Set("@now", _now).ScalarAsync(cancellationToken).ConfigureAwait(false) as long?;
+            .Set("@topic", topic.Topic).Set("@above", above).Set("@pause", topic.Pause).Set("@now", _now).ScalarAsync(default).ConfigureAwait(false) as long?;
     }
 
     private static Statement Fill(Statement statement, UpdateWork update)

@@ -1,4 +1,3 @@
-using System.Collections.Concurrent;
 using Kv.Engine;
 using Microsoft.Extensions.Logging;
 
@@ -9,7 +8,7 @@ namespace Kv.Worker;
 internal sealed class Heartbeat : IDisposable
 {
     private static readonly TimeSpan Patience = TimeSpan.FromSeconds(5);
-    private readonly ConcurrentDictionary<Fence, HeldMessage> _held;
+    private readonly HeldMessages _held;
     private readonly MessageQueue _queue;
     private readonly string _owner;
     private readonly TimeSpan _lease;
@@ -24,7 +23,7 @@ internal sealed class Heartbeat : IDisposable
     private bool _due;
     private bool _stop;
 
-    public Heartbeat(ConcurrentDictionary<Fence, HeldMessage> held, MessageQueue queue, string owner, TimeSpan lease, TimeSpan? interval, ILogger logger)
+    public Heartbeat(HeldMessages held, MessageQueue queue, string owner, TimeSpan lease, TimeSpan? interval, ILogger logger)
     {
         (_held, _queue, _owner, _lease, _logger) = (held, queue, owner, lease, logger);
         _interval = interval ?? lease / 3;
@@ -48,7 +47,7 @@ internal sealed class Heartbeat : IDisposable
     {
         lock (_beating)
         {
-            var held = _held.Values.Where(static h => !h.IsLost && !h.IsJoined).ToList();
+            var held = _held.All.Where(static h => !h.IsLost && !h.IsJoined).ToList();
             var done = held.Count == 0 || TryExtend(held);
             GiveUpOutdated();
             return done;
@@ -101,7 +100,7 @@ internal sealed class Heartbeat : IDisposable
 
     private void GiveUpOutdated()
     {
-        foreach (var message in _held.Values.Where(static h => !h.IsLost && !h.IsJoined && !h.IsTrusted))
+        foreach (var message in _held.All.Where(static h => !h.IsLost && !h.IsJoined && !h.IsTrusted))
         {
             message.Lose();
         }

@@ -74,6 +74,9 @@ internal static partial class WorkerLog
     [LoggerMessage(126, LogLevel.Error, "Message {Id} of '{Topic}' could not be seen through; it is delivered again when its lease lapses.")]
     public static partial void RunFailed(ILogger logger, Exception error, string id, string topic);
 
+    [LoggerMessage(127, LogLevel.Warning, "A claim failed with the commit that it was to share; what is due is looked for.")]
+    public static partial void ClaimFailed(ILogger logger, Exception error);
+
     [LoggerMessage(130, LogLevel.Debug, "The schedule '{Name}' enqueued its message of {Tick}.")]
     public static partial void Ticked(ILogger logger, string name, DateTimeOffset tick);
 

@@ -103,7 +103,7 @@ public abstract class CommitFaultSpec(KvDatabase database)
             var reads = await writer.BeginAsync(group, mark, default);
             var attempt = new GroupAttempt(group, reads);
             attempt.Evaluate();
-            await writer.CommitAsync(reads, attempt.Effects);
+            await writer.CommitAsync(group, reads, attempt.Effects);
         }
     }
 

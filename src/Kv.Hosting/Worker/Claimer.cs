@@ -1,0 +1,253 @@
+using Kv.Engine;
+using Microsoft.Extensions.Logging;
+
+namespace Kv.Worker;
+
+/// <summary>Decides when to claim and how much: in rounds, and along with the commits of this process that bring messages.</summary>
+/// <param name="queue">Where messages come from.</param>
+/// <param name="topics">The topics that are handled.</param>
+/// <param name="held">What is held already.</param>
+/// <param name="owner">Who claims.</param>
+/// <param name="options">How much at most, and how often to look.</param>
+/// <param name="start">Gets what was claimed, and when the claim was sent.</param>
+/// <param name="logger">Where to say what is found.</param>
+internal sealed class Claimer(
+    MessageQueue queue, TopicSettings[] topics, HeldMessages held, string owner, KvWorkerOptions options, Action<ClaimedMessage, long> start, ILogger logger) : IDisposable
+{
+    private const long Day = 24 * 60 * 60 * 1000;
+    private static readonly TimeSpan Blind = TimeSpan.FromSeconds(1);
+    private static readonly TimeSpan Precaution = TimeSpan.FromSeconds(30);
+    private static readonly TimeSpan FirstPause = TimeSpan.FromMilliseconds(100);
+    private static readonly TimeSpan RepairInterval = TimeSpan.FromMinutes(1);
+
+    // A probe or two for each; where there are more groups, the next look goes on from there.
+    private const int GroupsOfALook = 10_000;
+
+    // One claim at a time: each takes what room there is.
+    private readonly SemaphoreSlim _turn = new(1, 1);
+    private readonly SteadyClock _clock = new(queue.Time, topics.Select(static t => t.Lease).Append(options.Lease).Max());
+    private Task _following = Task.CompletedTask;
+    private long? _recoveredAt;
+    private long? _lookedAt;
+    private int _due;
+    private long? _repairedAt;
+    private IReadOnlyList<MessageGroup> _repairAfter = [.. topics.Select(static t => new MessageGroup(t.Topic, ""))];
+    private int _nextTopic;
+
+    /// <summary>The shortest lease of a message.</summary>
+    public TimeSpan ShortestLease { get; } = topics.Select(static t => t.Lease).Append(options.Lease).Min();
+
+    private TimeProvider Time => queue.Time;
+
+    /// <summary>How long until it looks although nothing happened that it knows of.</summary>
+    /// <remarks>
+    /// Who is told of messages looks as a precaution. Of claims nobody tells, so it looks once per lease: that way it has seen the deadline of
+    /// every message by the time it comes.
+    /// </remarks>
+    private TimeSpan PollInterval =>
+        options.PollInterval ?? (!queue.Hears ? Blind : ShortestLease < Precaution ? ShortestLease : Precaution);
+
+    /// <summary>Something is due that may be claimed without a look.</summary>
+    public void MarkDue() => Interlocked.Exchange(ref _due, 1);
+
+    /// <summary>Takes what is due and what there is room for.</summary>
+    /// <returns>How long until there may be more, unless somebody tells before.</returns>
+    public async Task<TimeSpan> RunRoundAsync(CancellationToken cancellationToken)
+    {
+        if (!queue.ServerJudges && _clock.HasStepped())
+        {
+            WorkerLog.ClockStepped(logger, options.Lease);
+        }
+
+        await RepairAsync(cancellationToken).ConfigureAwait(false);
+        if (TopicsWithRoom() is not { Count: > 0 } open)
+        {
+            return PollInterval;
+        }
+
+        // A look costs no write: an idle worker takes no lock and commits nothing. Who knows that something is due claims without one, but not
+        // for ever, since a look sees what has lapsed as well.
+        var isKnown = Interlocked.Exchange(ref _due, 0) == 1 && _lookedAt is { } at && Time.GetElapsedTime(at) < options.RecoverInterval;
+        var (recover, admit) = (false, false);
+        if (!isKnown)
+        {
+            _lookedAt = Time.GetTimestamp();
+            var (due, deferred, lapse) = await queue.NextDueAsync(open, cancellationToken).ConfigureAwait(false);
+            var untilRecovery = UntilRecovery(lapse);
+            (recover, admit) = (untilRecovery <= TimeSpan.Zero, deferred is <= 0);
+            if (due is not <= 0 && !recover && !admit)
+            {
+                return Earliest(Milliseconds(due), Milliseconds(deferred), untilRecovery);
+            }
+        }
+
+        var claimed = await ClaimAsync(recover, admit, cancellationToken).ConfigureAwait(false);
+
+        // Nothing: others are taking what is due, or hold it locked.
+        return claimed > 0 || recover || admit || isKnown ? TimeSpan.Zero : Earliest(FirstPause);
+    }
+
+    /// <summary>A claim that shares the commit of messages which are coming: they are held once they are committed, without a commit of its own.</summary>
+    /// <param name="coming">The topics of the messages.</param>
+    /// <returns>Null if they are not for this worker, it has no room, or is claiming already; then it is told of them after the commit.</returns>
+    public ClaimWork? Accompany(IReadOnlySet<string> coming)
+    {
+        if (!_turn.Wait(0))
+        {
+            return null;
+        }
+
+        var open = TopicsWithRoom().FindAll(topic => coming.Contains(topic.Topic));
+        if (open.Count == 0)
+        {
+            _turn.Release();
+            return null;
+        }
+
+        var claim = Claim(open);
+        _following = FollowAsync(claim, Time.GetTimestamp());
+        return claim;
+    }
+
+    /// <summary>Waits for the claim that is under way. No further one is made.</summary>
+    /// <returns>False if it takes longer.</returns>
+    public Task<bool> CloseAsync(TimeSpan longest) => _turn.WaitAsync(longest);
+
+    public void Dispose()
+    {
+        if (_following.IsCompleted)
+        {
+            _turn.Dispose();
+        }
+    }
+
+    private async Task<int> ClaimAsync(bool recover, bool admit, CancellationToken cancellationToken)
+    {
+        await _turn.WaitAsync(cancellationToken).ConfigureAwait(false);
+        try
+        {
+            var open = TopicsWithRoom();
+            if (open.Count == 0 && !recover)
+            {
+                return 0;
+            }
+
+            // The lease counts from before the claim is sent, and so ends here no later than in the database.
+            var sentAt = Time.GetTimestamp();
+            _recoveredAt = recover ? sentAt : _recoveredAt;
+            var claim = Claim(open, recover, admit);
+            return Start(claim, await queue.ClaimAsync(claim, cancellationToken).ConfigureAwait(false), sentAt);
+        }
+        finally
+        {
+            _turn.Release();
+        }
+    }
+
+    private ClaimWork Claim(List<TopicClaim> open, bool recover = false, bool admit = false) =>
+        new(open, Math.Max(options.Concurrency - held.Count, 0), owner) { Recover = recover, Admit = admit };
+
+    private async Task FollowAsync(ClaimWork claim, long sentAt)
+    {
+        try
+        {
+            Start(claim, await claim.Task.ConfigureAwait(false), sentAt);
+        }
+        catch (Exception error)
+        {
+            // The commit failed with it, or the claim alone: a round finds what there is.
+            WorkerLog.ClaimFailed(logger, error);
+        }
+        finally
+        {
+            _turn.Release();
+        }
+    }
+
+    private int Start(ClaimWork claim, IReadOnlyList<ClaimedMessage> claimed, long sentAt)
+    {
+        foreach (var message in claimed)
+        {
+            start(message, sentAt);
+        }
+
+        if (claimed.Count > 0 && claimed.Count >= Math.Min(claim.Limit, claim.Topics.Sum(static t => t.Room)))
+        {
+            // As many as asked for, so there are most likely more.
+            MarkDue();
+        }
+
+        return claimed.Count;
+    }
+
+    // Whoever deletes messages with SQL of their own may take a place away from a group, and then nobody would let the next one go.
+    private async ValueTask RepairAsync(CancellationToken cancellationToken)
+    {
+        if (_repairedAt is { } at && Time.GetElapsedTime(at) < RepairInterval)
+        {
+            return;
+        }
+
+        _repairedAt = Time.GetTimestamp();
+        (var found, _repairAfter) = await queue.RepairAsync(_repairAfter, GroupsOfALook, cancellationToken).ConfigureAwait(false);
+        foreach (var group in found)
+        {
+            WorkerLog.GroupRepaired(logger, group.Key, group.Topic);
+        }
+    }
+
+    // Another topic is first each time, so that one with a backlog does not starve the others.
+    private List<TopicClaim> TopicsWithRoom()
+    {
+        var room = options.Concurrency - held.Count;
+        List<TopicClaim> open = new(topics.Length);
+        if (room <= 0)
+        {
+            return open;
+        }
+
+        var first = (uint)Interlocked.Increment(ref _nextTopic);
+        for (var i = 0u; i < topics.Length; i++)
+        {
+            var topic = topics[(first + i) % (uint)topics.Length];
+            if (Math.Min(room, topic.Concurrency - held.CountOf(topic)) is > 0 and var left)
+            {
+                open.Add(topic.Claim(left));
+            }
+        }
+
+        return open;
+    }
+
+    /// <summary>How long until lapsed messages are to be put back; null if none is held.</summary>
+    private TimeSpan? UntilRecovery(long? lapse)
+    {
+        if (lapse is null)
+        {
+            return null;
+        }
+
+        if (!queue.ServerJudges && !_clock.IsSteady)
+        {
+            return PollInterval;
+        }
+
+        var untilLapse = Milliseconds(lapse)!.Value;
+        var untilTurn = _recoveredAt is { } at ? options.RecoverInterval - Time.GetElapsedTime(at) : TimeSpan.Zero;
+        return untilLapse > untilTurn ? untilLapse : untilTurn;
+    }
+
+    // Other programs have put in times that no TimeSpan can hold.
+    private static TimeSpan? Milliseconds(long? milliseconds) => milliseconds is { } known ? TimeSpan.FromMilliseconds(Math.Clamp(known, -Day, Day)) : null;
+
+    private TimeSpan Earliest(params ReadOnlySpan<TimeSpan?> waits)
+    {
+        var earliest = PollInterval;
+        foreach (var wait in waits)
+        {
+            earliest = wait < earliest ? wait.Value : earliest;
+        }
+
+        return earliest;
+    }
+}
