@@ -8,3 +8,4 @@ for provider in Sqlite PostgreSql; do
     project=migrations/Kv.EfCore.$provider
     dotnet ef migrations add "$name" --project "$project" --startup-project "$project" --output-dir Migrations
 done
+migrations/optimize.sh

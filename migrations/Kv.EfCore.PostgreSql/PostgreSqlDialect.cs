@@ -1,5 +1,7 @@
 using System.Data.Common;
 using Kv.Engine;
+using Kv.PostgreSql.CompiledModel;
+using Microsoft.EntityFrameworkCore.Metadata;
 using Microsoft.Extensions.Logging;
 using Npgsql;
 
@@ -11,6 +13,8 @@ namespace Kv.PostgreSql;
 internal sealed class PostgreSqlDialect : KvDialect
 {
     private static int _warned;
+
+    public override IModel Model => KvDbContextModel.Instance;
 
     public override KvSql Sql { get; } = new(arrays: true);
 

@@ -2,7 +2,9 @@ using System.Data;
 using System.Data.Common;
 using System.Globalization;
 using Kv.Engine;
+using Kv.Sqlite.CompiledModel;
 using Microsoft.Data.Sqlite;
+using Microsoft.EntityFrameworkCore.Metadata;
 using Microsoft.Extensions.Logging;
 
 [assembly: Kv.KvProvider(typeof(Kv.Sqlite.SqliteDialect))]
@@ -20,6 +22,8 @@ internal sealed class SqliteDialect : KvDialect
     private const int CannotOpen = 14;
     private static readonly Version WithoutWalResetBug = new(3, 51, 3);
     private static int _warned;
+
+    public override IModel Model => KvDbContextModel.Instance;
 
     public override KvSql Sql { get; } = new(arrays: false);
 

@@ -28,5 +28,11 @@ internal static class KvContextOptions
         {
             ((IDbContextOptionsBuilderInfrastructure)builder).AddOrUpdateExtension(relational);
         }
+
+        // Whoever replaces parts of EF Core may mean those that make the model.
+        if (builder.Options.FindExtension<CoreOptionsExtension>() is not { Model: not null } and not { ReplacedServices.Count: > 0 })
+        {
+            builder.UseModel(dialect.Model);
+        }
     }
 }

@@ -101,8 +101,9 @@ public sealed class TcpProxy : IAsyncDisposable
             {
                 client = await _listener.AcceptSocketAsync();
             }
-            catch (Exception error) when (error is SocketException or ObjectDisposedException)
+            catch (Exception error) when (error is SocketException or InvalidOperationException)
             {
+                // Stopped: while it waited, or before it did.
                 return;
             }
 

@@ -208,7 +208,7 @@ internal sealed class ArrayWriter(Session session, KvDialect dialect, StoreClock
 
         if (effects.Removed.Count > 0)
         {
-            Add("remove", KvSql.RemoveAll, p => Set(p, ("@ids", effects.Removed.ToArray())));
+            Add("remove", KvSql.RemoveAll, p => Set(p, ("@ids", effects.Removed.ToArray())), Ignore);
         }
 
         if (effects.Unblocked.Count > 0)
@@ -288,6 +288,11 @@ internal sealed class ArrayWriter(Session session, KvDialect dialect, StoreClock
                 var (id, claim) = (reader.GetString(0), reader.GetInt64(1));
                 found(reads).Add(Array.Find(fences, f => f.Claim == claim && f.Id == id));
             });
+    }
+
+    // A statement with rows has somebody to read them: those of the next one come after.
+    private static void Ignore(DbDataReader reader, GroupReads reads)
+    {
     }
 
     private void Add(string name, string text, Action<DbParameterCollection>? bind = null, Action<DbDataReader, GroupReads>? read = null) =>

@@ -137,7 +137,9 @@ internal sealed class ChangeListener(
         await using (session.ConfigureAwait(false))
         {
             var feed = await dialect.OpenFeedAsync(session, options, interruption.Token).ConfigureAwait(false);
-            if (!await ProbeAsync(feed, cancellationToken).ConfigureAwait(false))
+            var ears = new Ears(feed);
+            await using var _ = ears.ConfigureAwait(false);
+            if (!await ProbeAsync(ears, cancellationToken).ConfigureAwait(false))
             {
                 return;
             }
@@ -148,11 +150,11 @@ internal sealed class ChangeListener(
             await HandleAsync(Notice.LookAtAll, cancellationToken).ConfigureAwait(false);
             while (true)
             {
-                if (await NextAsync(feed, Silence, cancellationToken).ConfigureAwait(false) is { } notice)
+                if (await ears.NextAsync(Silence, cancellationToken).ConfigureAwait(false) is { } notice)
                 {
                     await HandleAsync(notice, cancellationToken).ConfigureAwait(false);
                 }
-                else if (!await ProbeAsync(feed, cancellationToken).ConfigureAwait(false))
+                else if (!await ProbeAsync(ears, cancellationToken).ConfigureAwait(false))
                 {
                     throw new TimeoutException($"A notice to itself did not come back within {ProbeTimeout.TotalSeconds:0} seconds.");
                 }
@@ -161,7 +163,7 @@ internal sealed class ChangeListener(
     }
 
     /// <summary>Sees whether a notice to itself comes back. It is sent on another connection: a pooler may return it on the same one, and only there.</summary>
-    private async ValueTask<bool> ProbeAsync(ChangeFeed feed, CancellationToken cancellationToken)
+    private async ValueTask<bool> ProbeAsync(Ears ears, CancellationToken cancellationToken)
     {
         if (!dialect.Notifies)
         {
@@ -172,7 +174,7 @@ internal sealed class ChangeListener(
         // waited for.
         var sending = notifier.SendAsync(new Notice(notifier.Id, Changes.None, 0, IsProbe: true), cancellationToken).AsTask();
         signals.Advance(await sending.WaitAsync(ProbeTimeout, TimeProvider.System, cancellationToken).ConfigureAwait(false));
-        while (await NextAsync(feed, ProbeTimeout, cancellationToken).ConfigureAwait(false) is { } notice)
+        while (await ears.NextAsync(ProbeTimeout, cancellationToken).ConfigureAwait(false) is { } notice)
         {
             if (notice.IsProbe && notice.Sender == notifier.Id)
             {
@@ -183,21 +185,6 @@ internal sealed class ChangeListener(
         }
 
         return false;
-    }
-
-    private static async ValueTask<Notice?> NextAsync(ChangeFeed feed, TimeSpan longest, CancellationToken cancellationToken)
-    {
-        using var silence = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
-        using var interruption = new Interruption(silence.Token);
-        silence.CancelAfter(longest);
-        try
-        {
-            return await feed.NextAsync(interruption.Token).ConfigureAwait(false);
-        }
-        catch (OperationCanceledException) when (!cancellationToken.IsCancellationRequested)
-        {
-            return null;
-        }
     }
 
     private async ValueTask HandleAsync(Notice notice, CancellationToken cancellationToken)
@@ -223,18 +210,23 @@ internal sealed class ChangeListener(
         signals.Raise(notice.What);
     }
 
-    /// <summary>Looks at the version for as long as it does not hear of it.</summary>
+    /// <summary>Looks at the version for as long as it does not hear of it. A look that failed, which took its time to do so, is soon repeated.</summary>
     private async Task LookAsync(CancellationToken cancellationToken)
     {
+        var failed = false;
         while (!cancellationToken.IsCancellationRequested)
         {
             try
             {
-                await _look.WaitAsync(_hears ? Timeout.InfiniteTimeSpan : options.WatchInterval, clock.Time, cancellationToken).ConfigureAwait(false);
+                var wait = failed && options.WatchInterval > FirstPause ? FirstPause : options.WatchInterval;
+                await _look.WaitAsync(_hears ? Timeout.InfiniteTimeSpan : wait, clock.Time, cancellationToken).ConfigureAwait(false);
+                failed = true;
                 if (!_hears && _watchers > 0)
                 {
                     signals.Advance(await reader.VersionAsync(cancellationToken).ConfigureAwait(false));
                 }
+
+                failed = false;
             }
             catch (OperationCanceledException) when (cancellationToken.IsCancellationRequested)
             {
@@ -307,5 +299,45 @@ internal sealed class ChangeListener(
         private ChangeListener? _listener = listener;
 
         public void Dispose() => Interlocked.Exchange(ref _listener, null)?.Leave(watches);
+    }
+
+    /// <summary>Waits for notices with an end, and without making the driver give up its own wait: in a silence it goes on.</summary>
+    private sealed class Ears : IAsyncDisposable
+    {
+        private static readonly TimeSpan Patience = TimeSpan.FromSeconds(1);
+        private readonly ChangeFeed _feed;
+        private readonly CancellationTokenSource _over = new();
+        private readonly Interruption _interruption;
+        private Task<Notice>? _next;
+
+        public Ears(ChangeFeed feed) => (_feed, _interruption) = (feed, new Interruption(_over.Token));
+
+        /// <returns>Null if nothing was heard for so long.</returns>
+        public async ValueTask<Notice?> NextAsync(TimeSpan longest, CancellationToken cancellationToken)
+        {
+            var next = _next ??= _feed.NextAsync(_interruption.Token).AsTask();
+            await ((Task)next).WaitAsync(longest, TimeProvider.System, cancellationToken).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+            cancellationToken.ThrowIfCancellationRequested();
+            if (!next.IsCompleted)
+            {
+                return null;
+            }
+
+            _next = null;
+            return await next.ConfigureAwait(false);
+        }
+
+        /// <summary>Ends the wait. A driver that does not let go of a silent network loses its connection all the same.</summary>
+        public async ValueTask DisposeAsync()
+        {
+            if (_next is Task next)
+            {
+                await _over.CancelAsync().ConfigureAwait(false);
+                await next.WaitAsync(Patience, TimeProvider.System, CancellationToken.None).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+            }
+
+            _interruption.Dispose();
+            _over.Dispose();
+        }
     }
 }

@@ -1,5 +1,6 @@
 using System.Data.Common;
 using System.Reflection;
+using Microsoft.EntityFrameworkCore.Metadata;
 using Microsoft.Extensions.Logging;
 
 namespace Kv.Engine;
@@ -15,6 +16,9 @@ internal abstract class KvDialect
 
     /// <summary>The assembly that holds this database's migrations: the provider package itself.</summary>
     public string MigrationsAssembly => GetType().Assembly.GetName().Name!;
+
+    /// <summary>The model of <see cref="KvDbContext"/> as EF Core would make it at every start, made ahead by <c>migrations/optimize.sh</c>.</summary>
+    public abstract IModel Model { get; }
 
     /// <summary>The store's SQL for this database.</summary>
     public abstract KvSql Sql { get; }

@@ -38,7 +38,9 @@ internal sealed class PointReads(Func<byte[], ValueTask<Row?>> one, Func<IReadOn
     {
         try
         {
-            return await one(key).AsTask().WaitAsync(cancellationToken).ConfigureAwait(false);
+            return cancellationToken.CanBeCanceled
+                ? await one(key).AsTask().WaitAsync(cancellationToken).ConfigureAwait(false)
+                : await one(key).ConfigureAwait(false);
         }
         finally
         {

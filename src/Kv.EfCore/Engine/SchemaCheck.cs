@@ -14,6 +14,25 @@ internal static class SchemaCheck
     public static async Task EnsureCurrentAsync(KvDbContext context, KvDialect dialect, CancellationToken cancellationToken)
     {
         dialect.CheckConnection(context.Database.GetDbConnection());
+        if (!await ExistsAsync(context, dialect, cancellationToken).ConfigureAwait(false))
+        {
+            throw Behind(context, context.Database.GetMigrations().ToList());
+        }
+
+        // Open for all that is asked. Opened and closed for each, it costs a start on SQLite 30 ms.
+        await context.Database.OpenConnectionAsync(cancellationToken).ConfigureAwait(false);
+        try
+        {
+            await EnsureOpenAsync(context, dialect, cancellationToken).ConfigureAwait(false);
+        }
+        finally
+        {
+            await context.Database.CloseConnectionAsync().ConfigureAwait(false);
+        }
+    }
+
+    private static async Task EnsureOpenAsync(KvDbContext context, KvDialect dialect, CancellationToken cancellationToken)
+    {
         var (missing, unknown) = await CompareAsync(context, dialect, cancellationToken).ConfigureAwait(false);
         EnsureNotAhead(unknown);
         if (missing.Count == 0 && await IsMissingClockAsync(context, cancellationToken).ConfigureAwait(false))
@@ -28,13 +47,15 @@ internal static class SchemaCheck
             return;
         }
 
-        throw new KvException(
-            KvError.Schema,
-            $"The store's schema is behind: {string.Join(", ", missing)} {(missing.Count == 1 ? "is" : "are")} not applied to the database '{context.Database.GetDbConnection().DataSource}'. "
-            + $"Run `dotnet ef database update --context {nameof(KvDbContext)}`, or call `await services.MigrateKvStoreAsync()` when the application starts.");
+        throw Behind(context, missing);
     }
 
-    /// <summary>The migrations that the database lacks, and those that it has and this version does not know.</summary>
+    private static KvException Behind(KvDbContext context, List<string> missing) => new(
+        KvError.Schema,
+        $"The store's schema is behind: {string.Join(", ", missing)} {(missing.Count == 1 ? "is" : "are")} not applied to the database '{context.Database.GetDbConnection().DataSource}'. "
+        + $"Run `dotnet ef database update --context {nameof(KvDbContext)}`, or call `await services.MigrateKvStoreAsync()` when the application starts.");
+
+    /// <summary>The migrations that the database lacks, and those that it has and this version does not know. The connection is open.</summary>
     public static async Task<(List<string> Missing, List<string> Unknown)> CompareAsync(KvDbContext context, KvDialect dialect, CancellationToken cancellationToken)
     {
         var known = context.Database.GetMigrations().ToList();
@@ -54,18 +75,12 @@ internal static class SchemaCheck
 
     // A database that cannot be reached is no database without tables: whoever asks must get the error, and may try again.
     private static async Task<bool> ExistsAsync(KvDbContext context, KvDialect dialect, CancellationToken cancellationToken) =>
-        context.Database.GetDbConnection() is { State: System.Data.ConnectionState.Open }
-        || await context.GetService<IRelationalDatabaseCreator>().ExistsAsync(cancellationToken).ConfigureAwait(false)
+        await context.GetService<IRelationalDatabaseCreator>().ExistsAsync(cancellationToken).ConfigureAwait(false)
         || !await dialect.IsMissingAsync(context.Database.GetDbConnection(), cancellationToken).ConfigureAwait(false);
 
     /// <summary>The migrations that the history names. Every start asks, so in plain SQL: EF Core builds a model of the history table for it (80 ms).</summary>
     private static async Task<List<string>> AppliedAsync(KvDbContext context, KvDialect dialect, CancellationToken cancellationToken)
     {
-        if (!await ExistsAsync(context, dialect, cancellationToken).ConfigureAwait(false))
-        {
-            return [];
-        }
-
         var history = context.GetService<IDbContextOptions>().Extensions.OfType<RelationalOptionsExtension>().First().MigrationsHistoryTableName ?? HistoryTable;
         return await ReadAsync(context, dialect.Sql.HasTable(history), cancellationToken).ConfigureAwait(false) is [true or 1L]
             ? (await ReadAsync(context, KvSql.History(history), cancellationToken).ConfigureAwait(false)).ConvertAll(static id => (string)id)
@@ -78,11 +93,6 @@ internal static class SchemaCheck
     // Tables that an application's own migrations made (UseKv in its own context) have no history of ours, so they are asked for each column.
     private static async Task<bool> HasTablesAsync(KvDbContext context, KvDialect dialect, CancellationToken cancellationToken)
     {
-        if (!await ExistsAsync(context, dialect, cancellationToken).ConfigureAwait(false))
-        {
-            return false;
-        }
-
         try
         {
             foreach (var probe in KvSql.Probes)
@@ -101,29 +111,21 @@ internal static class SchemaCheck
     /// <summary>The first column of the rows that a statement finds.</summary>
     private static async Task<List<object>> ReadAsync(KvDbContext context, string text, CancellationToken cancellationToken)
     {
-        await context.Database.OpenConnectionAsync(cancellationToken).ConfigureAwait(false);
-        try
+        List<object> found = [];
+        var command = context.Database.GetDbConnection().CreateCommand();
+        await using (command.ConfigureAwait(false))
         {
-            List<object> found = [];
-            var command = context.Database.GetDbConnection().CreateCommand();
-            await using (command.ConfigureAwait(false))
+            command.CommandText = text;
+            var reader = await command.ExecuteReaderAsync(cancellationToken).ConfigureAwait(false);
+            await using (reader.ConfigureAwait(false))
             {
-                command.CommandText = text;
-                var reader = await command.ExecuteReaderAsync(cancellationToken).ConfigureAwait(false);
-                await using (reader.ConfigureAwait(false))
+                while (await reader.ReadAsync(cancellationToken).ConfigureAwait(false))
                 {
-                    while (await reader.ReadAsync(cancellationToken).ConfigureAwait(false))
-                    {
-                        found.Add(reader.GetValue(0));
-                    }
+                    found.Add(reader.GetValue(0));
                 }
             }
+        }
 
-            return found;
-        }
-        finally
-        {
-            await context.Database.CloseConnectionAsync().ConfigureAwait(false);
-        }
+        return found;
     }
 }

@@ -188,15 +188,27 @@ internal sealed class SnapshotReader
     private async ValueTask<Row?[]> ReadManyAsync(Session session, IReadOnlyList<byte[]> keys, CancellationToken cancellationToken)
     {
         var (rows, now) = (new Row?[keys.Count], Now);
-        var atOnce = _dialect.Sql.Arrays ? rows.Length : ManyAtOnce;
-        for (var first = 0; first < rows.Length; first += atOnce)
+        if (_dialect.Sql.Arrays)
         {
-            var reader = await GetMany(session, keys, first, Math.Min(atOnce, rows.Length - first)).Set("@now", now).ReadAsync(cancellationToken).ConfigureAwait(false);
+            await ReadArrayAsync(session, keys, now, rows, cancellationToken).ConfigureAwait(false);
+            return rows;
+        }
+
+        for (var first = 0; first < rows.Length; first += ManyAtOnce)
+        {
+            var count = Math.Min(ManyAtOnce, rows.Length - first);
+            var statement = session.Statement(GetManyTexts[count - 1]).Set("@now", now);
+            for (var i = 0; i < count; i++)
+            {
+                statement.Set(KeyParameters[i], keys[first + i]);
+            }
+
+            var reader = await statement.ReadAsync(cancellationToken).ConfigureAwait(false);
             await using (reader.ConfigureAwait(false))
             {
                 while (await reader.ReadAsync(cancellationToken).ConfigureAwait(false))
                 {
-                    var position = first + (int)reader.GetInt64(0) - 1;
+                    var position = first + reader.GetInt32(0) - 1;
                     rows[position] = new Row(keys[position], reader.GetFieldValue<byte[]>(1), reader.GetInt32(2), reader.GetInt64(3));
                 }
             }
@@ -205,20 +217,23 @@ internal sealed class SnapshotReader
         return rows;
     }
 
-    private Statement GetMany(Session session, IReadOnlyList<byte[]> keys, int first, int count)
+    private static async ValueTask ReadArrayAsync(Session session, IReadOnlyList<byte[]> keys, long now, Row?[] rows, CancellationToken cancellationToken)
     {
-        if (_dialect.Sql.Arrays)
+        var found = new Dictionary<byte[], Row>(KeyComparer.Instance);
+        var reader = await session.Statement(KvSql.GetManyArray).Set("@keys", keys.ToArray()).Set("@now", now).ReadAsync(cancellationToken).ConfigureAwait(false);
+        await using (reader.ConfigureAwait(false))
         {
-            return session.Statement(KvSql.GetManyArray).Set("@keys", keys.ToArray());
+            while (await reader.ReadAsync(cancellationToken).ConfigureAwait(false))
+            {
+                var row = ReadRow(reader, keysOnly: false);
+                found[row.Key] = row;
+            }
         }
 
-        var statement = session.Statement(GetManyTexts[count - 1]);
-        for (var i = 0; i < count; i++)
+        for (var i = 0; i < rows.Length; i++)
         {
-            statement.Set(KeyParameters[i], keys[first + i]);
+            rows[i] = found.TryGetValue(keys[i], out var row) ? row : null;
         }
-
-        return statement;
     }
 
     private ValueTask<List<Row>> ListAsync(Session session, ListRange range, CancellationToken cancellationToken) =>

@@ -1,4 +1,5 @@
 using Kv.TestKit;
+using Kv.Tests.Specs;
 using Npgsql;
 
 namespace Kv.Tests.Faults;
@@ -20,7 +21,12 @@ internal sealed class FaultyLink(PostgresDatabase database, TcpProxy proxy, KvTe
         var builder = new NpgsqlConnectionStringBuilder(direct);
         var proxy = new TcpProxy(builder.Host!, builder.Port);
         (builder.Host, builder.Port) = ("127.0.0.1", proxy.Port);
-        return new FaultyLink(database, proxy, await database.CreateStoreAsync(connectionString: builder.ConnectionString, options: Configure), direct);
+        var test = await database.CreateStoreAsync(connectionString: builder.ConnectionString, options: Configure);
+
+        // The sweeper looks when the store opens, and its replies are not those that a test means to cut.
+        await test.Store.GetAsync(["nothing"]);
+        await Rows.UntilAsync(() => test.Engine.Signals.SweepAt < long.MaxValue);
+        return new FaultyLink(database, proxy, test, direct);
 
         void Configure(KvStoreOptions store)
         {

@@ -3,6 +3,7 @@ using Kv.Engine;
 using Kv.TestKit;
 using Microsoft.EntityFrameworkCore;
 using Microsoft.EntityFrameworkCore.Infrastructure;
+using Microsoft.EntityFrameworkCore.Metadata;
 using Microsoft.EntityFrameworkCore.Migrations;
 using Npgsql;
 
@@ -19,6 +20,24 @@ public abstract class MigrationSpec(KvDatabase database)
         await using var context = test.CreateContext();
 
         Assert.False(context.Database.HasPendingModelChanges());
+    }
+
+    [Fact]
+    public async Task The_model_that_is_made_ahead_is_the_model()
+    {
+        await using var test = await database.CreateStoreAsync();
+        await using var context = test.CreateContext();
+        var made = context.GetService<IDesignTimeModel>().Model;
+
+        Assert.NotSame(made, context.Model);
+        Assert.Equal(Text(made), Text(context.Model));
+
+        // What queries and commands are made of; the rest matters to migrations alone, which do not see it.
+        static string Text(IReadOnlyModel model) => string.Join('\n', model.GetEntityTypes().OrderBy(static e => e.Name, StringComparer.Ordinal).SelectMany(static e =>
+            e.GetProperties().OrderBy(static p => p.Name, StringComparer.Ordinal)
+                .Select(static p => $"{p.DeclaringType.Name}.{p.Name}: {p.GetColumnName()} {p.GetColumnType()} {p.ClrType} {p.IsNullable} {p.ValueGenerated} {p.GetDefaultValue()}")
+                .Append($"{e.GetTableName()} {e.FindPrimaryKey()}")
+                .Concat(e.GetIndexes().Select(static i => $"{i.GetDatabaseName()} {i.IsUnique} {i.GetFilter()} {string.Join(',', i.Properties.Select(static p => p.Name))}").Order(StringComparer.Ordinal))));
     }
 
     [Fact]

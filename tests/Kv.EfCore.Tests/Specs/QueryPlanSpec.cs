@@ -3,6 +3,7 @@ using System.Text.RegularExpressions;
 using Kv.Engine;
 using Kv.TestKit;
 using Microsoft.EntityFrameworkCore;
+using Microsoft.Extensions.Logging.Abstractions;
 
 namespace Kv.Tests.Specs;
 
@@ -157,6 +158,16 @@ public sealed partial class PostgresQueryPlanTests(PostgresDatabase database) : 
         nameof(KvSql.Complete), nameof(KvSql.CopyToQueue), nameof(KvSql.Waiting), nameof(KvSql.Remove), nameof(KvSql.Unblock), nameof(KvSql.NextPriority), nameof(KvSql.Due), nameof(KvSql.HoldDue), nameof(KvSql.DeleteDue),
         nameof(KvSql.PutLapsedBack), nameof(KvSql.DeleteLapsed),
     };
+
+    [Fact]
+    public async Task What_the_planner_takes_for_dear_is_not_compiled_at_each_commit()
+    {
+        await using var test = await database.CreateStoreAsync();
+        var sessions = new SessionFactory(test.CreateContext, test.Engine.Dialect, new KvStoreOptions(), NullLogger.Instance);
+        await using var session = await sessions.OpenAsync(SessionRole.Write, default);
+
+        Assert.Equal("off", await session.Statement("show jit").ScalarAsync(default));
+    }
 
     protected override string Explain => "explain ";
 

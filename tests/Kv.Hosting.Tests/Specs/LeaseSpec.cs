@@ -64,7 +64,7 @@ public abstract class LeaseSpec(KvDatabase database)
         var row = (await other.RunningAsync()).SingleOrDefault();
         await other.IdleAsync();
 
-        Assert.True(row is null or { Crashes: 1, Claim: 2, Attempt: 0, BackoffSchedule: "[7000]" });
+        Assert.True(row is null or { Crashes: 1, Claim: 2, Attempt: 0, BackoffSchedule: "[7000]" }, $"{row?.Crashes} {row?.Claim} {row?.Attempt} {row?.BackoffSchedule}");
         Assert.Equal(1, seen!.Attempt);
         await other.AssertEmptyAsync();
     }

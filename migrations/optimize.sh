@@ -1,0 +1,13 @@
+#!/usr/bin/env bash
+# Makes the models of both provider packages ahead of time, so that no start has to: migrations/optimize.sh, after each change of the model.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+dotnet tool restore >/dev/null
+for provider in Sqlite PostgreSql; do
+    project=migrations/Kv.EfCore.$provider
+    dotnet build "$project" --nologo -v quiet
+    rm -rf "$project/CompiledModel"
+    dotnet ef dbcontext optimize --no-build --project "$project" --startup-project "$project" --output-dir CompiledModel --namespace "Kv.$provider.CompiledModel"
+    rm "$project/CompiledModel/KvDbContextAssemblyAttributes.cs"
+    sed -i 's/^    public partial class/    internal partial class/' "$project"/CompiledModel/*.cs
+done
