@@ -129,9 +129,16 @@ internal sealed class CommitPipeline(GroupRunner runner, KvStoreOptions options)
         {
             foreach (var ask in Delegate.EnumerateInvocationList(coming))
             {
-                if (ask(topics) is { } claim && claim.TryTake())
+                try
                 {
-                    group.Add(claim);
+                    if (ask(topics) is { } claim && claim.TryTake())
+                    {
+                        group.Add(claim);
+                    }
+                }
+                catch (ObjectDisposedException)
+                {
+                    // A worker that has ended since it was found here. Whatever is asked, the group has to run.
                 }
             }
         }

@@ -439,10 +439,24 @@ internal sealed class KvSql(bool arrays)
             select (select min(priority) from queue where topic = {topic} and state = {state} and priority > p.priority) from p where p.priority is not null)
         """;
 
-    private static string Earliest(string topic, int state) => $"""
-        ({Priorities(topic, state)}
-        select min((select min(ts) from queue where topic = {topic} and state = {state} and priority = p.priority)) from p)
-        """;
+    /// <summary>When the first message of a topic is due, whatever its priority: one probe of the index for each.</summary>
+    /// <remarks>
+    /// On PostgreSQL the probes are ordered by priority, then time, as only the topic's index is. Asked for the least time of one priority,
+    /// the planner may walk the primary key past all that is blocked or in another topic (measured: 0.8 s with 600,000 waiting).
+    /// </remarks>
+    private string Earliest(string topic, int state) => arrays
+        ? $"""
+            (with recursive p (priority, ts) as (
+                (select priority, ts from queue where topic = {topic} and state = {state} order by priority, ts limit 1)
+                union all
+                select n.priority, n.ts from p cross join lateral (
+                    select priority, ts from queue where topic = {topic} and state = {state} and priority > p.priority order by priority, ts limit 1) n)
+            select min(ts) from p)
+            """
+        : $"""
+            ({Priorities(topic, state)}
+            select min((select min(ts) from queue where topic = {topic} and state = {state} and priority = p.priority)) from p where p.priority is not null)
+            """;
 
     // What handlers and operators say about a message.
 
