@@ -9,17 +9,16 @@ public sealed record Result(double PerSecond, double Median, double Slowest, dou
         new(Math.Round(perSecond, 1), latencies.At(0.5), latencies.At(0.99), allocated is { } bytes ? Math.Round(bytes) : null);
 }
 
-/// <summary>Runs an operation by some callers at once for some time, and measures each.</summary>
+/// <summary>Runs an operation by some callers at once for some time, and measures each; before that it runs unmeasured.</summary>
 public static class Load
 {
-    public static async Task<Result> RunAsync(Func<Random, ValueTask> operation, int callers, TimeSpan time)
+    public static async Task<Result> RunAsync(Func<Random, ValueTask> operation, int callers, Settings settings)
     {
-        var all = Enumerable.Range(0, callers).Select(static _ => new Latencies()).ToArray();
-        await RunAsync(operation, all, time / 4);
-        all = [.. all.Select(static _ => new Latencies())];
+        await WarmUpAsync(operation, callers, settings);
+        var all = OneEach(callers);
         var allocated = GC.GetTotalAllocatedBytes(precise: true);
         var started = Stopwatch.GetTimestamp();
-        await RunAsync(operation, all, time);
+        await RunAsync(operation, all, settings.Time);
         var elapsed = Stopwatch.GetElapsedTime(started);
         allocated = GC.GetTotalAllocatedBytes(precise: true) - allocated;
         var sum = new Latencies();
@@ -30,6 +29,10 @@ public static class Load
 
         return Result.Of(sum, sum.Count / elapsed.TotalSeconds, (double)allocated / sum.Count);
     }
+
+    public static Task WarmUpAsync(Func<Random, ValueTask> operation, int callers, Settings settings) => RunAsync(operation, OneEach(callers), settings.WarmUp);
+
+    private static Latencies[] OneEach(int callers) => [.. Enumerable.Range(0, callers).Select(static _ => new Latencies())];
 
     private static Task RunAsync(Func<Random, ValueTask> operation, Latencies[] callers, TimeSpan time)
     {

@@ -40,7 +40,7 @@ public sealed class Measuring(Settings settings)
 
         if (QueueLoad.Knows(@case.Operation))
         {
-            await using var load = new QueueLoad(Queue(), settings.Time);
+            await using var load = new QueueLoad(Queue(), settings);
             return await load.RunAsync(@case);
         }
 
@@ -57,7 +57,7 @@ public sealed class Measuring(Settings settings)
     {
         await using var system = KeyValue(@case);
         await system.OpenAsync();
-        return @case.Operation == "startup" ? new Result(0, 0, 0, null) : await Load.RunAsync(system.Operation(@case), @case.In.Callers, settings.Time);
+        return @case.Operation == "startup" ? new Result(0, 0, 0, null) : await Load.RunAsync(system.Operation(@case), @case.In.Callers, settings);
     }
 
     private KeyValueSystem KeyValue(Case @case) => _system switch

@@ -116,7 +116,7 @@ public sealed class ProcessLoad(Target target, Settings settings)
             throw new InvalidOperationException("The statements of the store are not seen, so an idle one cannot be told from a busy one.");
         }
 
-        await Task.Delay(settings.Time / 4, TimeProvider.System);
+        await Task.Delay(settings.WarmUp, TimeProvider.System);
         var before = counter.Count;
         var started = Stopwatch.GetTimestamp();
         await Task.Delay(settings.IdleTime, TimeProvider.System);

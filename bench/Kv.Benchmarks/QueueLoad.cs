@@ -5,9 +5,10 @@ using Kv.Benchmarks.Systems;
 namespace Kv.Benchmarks;
 
 /// <summary>The questions to a queue and its worker in one process.</summary>
-public sealed class QueueLoad(QueueSystem queue, TimeSpan time) : IAsyncDisposable
+public sealed class QueueLoad(QueueSystem queue, Settings settings) : IAsyncDisposable
 {
     private const int Loaded = 500;
+    private const int WarmUpMessages = 5_000;
     private readonly ConcurrentDictionary<long, TaskCompletionSource> _inFlight = [];
     private long _last;
 
@@ -30,7 +31,7 @@ public sealed class QueueLoad(QueueSystem queue, TimeSpan time) : IAsyncDisposab
     private async Task<Result> EnqueueAsync(int callers)
     {
         await queue.OpenAsync();
-        var result = await Load.RunAsync(random => queue.EnqueueAsync(random.Next()), callers, time);
+        var result = await Load.RunAsync(random => queue.EnqueueAsync(random.Next()), callers, settings);
         await queue.CloseAsync();
         return result;
     }
@@ -40,7 +41,7 @@ public sealed class QueueLoad(QueueSystem queue, TimeSpan time) : IAsyncDisposab
     {
         await queue.OpenAsync();
         await queue.StartAsync(HandleAsync);
-        var result = await Load.RunAsync(_ => RoundTripAsync(), callers, time);
+        var result = await Load.RunAsync(_ => RoundTripAsync(), callers, settings);
         await queue.CloseAsync();
         return result;
     }
@@ -50,11 +51,11 @@ public sealed class QueueLoad(QueueSystem queue, TimeSpan time) : IAsyncDisposab
     {
         await queue.OpenAsync();
         await queue.StartAsync(HandleAsync);
-        await RoundTripAsync();
+        await Load.WarmUpAsync(_ => RoundTripAsync(), callers: 1, settings);
         var latencies = new Latencies();
         var sent = new List<Task>();
         var started = Stopwatch.GetTimestamp();
-        while (Stopwatch.GetElapsedTime(started) < time)
+        while (Stopwatch.GetElapsedTime(started) < settings.Time)
         {
             if (sent.Count < Stopwatch.GetElapsedTime(started).TotalSeconds * Loaded)
             {
@@ -83,8 +84,12 @@ public sealed class QueueLoad(QueueSystem queue, TimeSpan time) : IAsyncDisposab
 
     private async Task<Result> DrainAsync(int messages, int waiting)
     {
-        // Once before, so that the code is compiled and the tables are warm.
-        await HandleAllAsync(Math.Min(messages, 2_000));
+        var started = Stopwatch.GetTimestamp();
+        do
+        {
+            await HandleAllAsync(Math.Min(messages, WarmUpMessages));
+        }
+        while (Stopwatch.GetElapsedTime(started) < settings.WarmUp);
         if (waiting > 0)
         {
             await queue.WaitingAsync(waiting);

@@ -36,6 +36,9 @@ public sealed class Settings(string[] args)
 
     public TimeSpan Time => TimeSpan.FromSeconds(Fraction("--seconds", Small ? 0.03 : 2));
 
+    /// <summary>What each system gets before it is measured, so that its code is compiled and its log has the length that it keeps.</summary>
+    public TimeSpan WarmUp => TimeSpan.FromSeconds(Fraction("--warmup-seconds", Small ? 0.01 : 3));
+
     public TimeSpan IdleTime => TimeSpan.FromSeconds(Fraction("--idle-seconds", Small ? 1 : 60));
 
     public TimeSpan SoakTime => TimeSpan.FromMinutes(Fraction("--minutes", 10));
@@ -54,8 +57,8 @@ public sealed class Settings(string[] args)
     public string[] ForProcess(string system, string folder, IEnumerable<Case> cases) =>
     [
         "--systems", system, "--folder", folder, "--cases", Case.ToText(cases),
-        "--seconds", Time.TotalSeconds.ToString(CultureInfo.InvariantCulture), "--idle-seconds", IdleTime.TotalSeconds.ToString(CultureInfo.InvariantCulture),
-        "--databases", cases.First().In.Database,
+        "--seconds", Time.TotalSeconds.ToString(CultureInfo.InvariantCulture), "--warmup-seconds", WarmUp.TotalSeconds.ToString(CultureInfo.InvariantCulture),
+        "--idle-seconds", IdleTime.TotalSeconds.ToString(CultureInfo.InvariantCulture), "--databases", cases.First().In.Database,
     ];
 
     private string? Value(string name, string? otherwise) => Array.IndexOf(args, name) is >= 0 and var at && at + 1 < args.Length ? args[at + 1] : otherwise;

@@ -11,12 +11,14 @@ export const settings = {
   folder: argument("--folder"),
   connection: argument("--connection"),
   seconds: Number(argument("--seconds")),
+  warmUp: Number(argument("--warmup-seconds")),
   cases: JSON.parse(argument("--cases")),
   setUp: process.argv.includes("--setup"),
 };
 
 const drainLimit = 100_000; // milliseconds: a queue that slows down with its length may never come to the end
 const loadedRate = 500;
+const warmUpMessages = 5_000;
 
 const sleep = (milliseconds) => new Promise((resolve) => setTimeout(resolve, milliseconds));
 
@@ -27,8 +29,8 @@ const result = (latencies, perSecond) => {
   return { ops_per_s: Math.round(perSecond * 10) / 10, p50_us: at(latencies, 0.5), p99_us: at(latencies, 0.99) };
 };
 
-/** Runs an operation by some callers at once for some time, after a quarter of the time to get warm. */
-async function load(operation, callers, seconds) {
+/** Runs an operation by some callers at once for some time; before that it runs unmeasured. */
+async function load(operation, callers) {
   const run = async (time, latencies) => {
     const end = performance.now() + time * 1000;
     await Promise.all(Array.from({ length: callers }, async () => {
@@ -39,10 +41,10 @@ async function load(operation, callers, seconds) {
       } while (performance.now() < end);
     }));
   };
-  await run(seconds / 4, []);
+  await run(settings.warmUp, []);
   const latencies = [];
   const started = performance.now();
-  await run(seconds, latencies);
+  await run(settings.seconds, latencies);
   return result(latencies, latencies.length / ((performance.now() - started) / 1000));
 }
 
@@ -81,6 +83,9 @@ async function queueLoad(queue, { op, params }) {
   };
 
   const loaded = async () => {
+    const warm = performance.now() + settings.warmUp * 1000;
+    do await roundTrip();
+    while (performance.now() < warm);
     const latencies = [];
     const sent = [];
     const started = performance.now();
@@ -97,15 +102,17 @@ async function queueLoad(queue, { op, params }) {
 
   await queue.setUp();
   if (op === "drain") {
-    await handleAll(Math.min(params.messages, 2_000));
+    const began = performance.now();
+    do await handleAll(Math.min(params.messages, warmUpMessages));
+    while (performance.now() - began < settings.warmUp * 1000);
     return handleAll(params.messages);
   }
 
   await queue.open();
   if (op !== "enqueue") await queue.start(handle);
-  const answer = op === "enqueue" ? await load(() => queue.enqueue(++last), params.callers, settings.seconds)
+  const answer = op === "enqueue" ? await load(() => queue.enqueue(++last), params.callers)
     : op === "loaded" ? await loaded()
-    : await load(roundTrip, params.callers, settings.seconds);
+    : await load(roundTrip, params.callers);
   await queue.close();
   return answer;
 }
@@ -124,7 +131,7 @@ export async function answer({ queue, keyValue, setUp }) {
       measured = await queueLoad(queue, question);
     } else {
       const { operation, close } = await keyValue(question);
-      if (question.op !== "startup") measured = await load(operation, question.params.callers, settings.seconds);
+      if (question.op !== "startup") measured = await load(operation, question.params.callers);
       close();
     }
     console.log(JSON.stringify({ system: settings.system, op: question.op, params: question.params, ...measured, alloc_b: null }));

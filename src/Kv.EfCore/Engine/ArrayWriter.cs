@@ -48,8 +48,14 @@ internal sealed class ArrayWriter(Session session, KvDialect dialect, StoreClock
 
     public override async ValueTask CommitAsync(Group group, GroupReads reads, GroupEffects effects)
     {
+        var plan = new ClaimPlan(group.Claims, effects.Messages);
         AddEffects(effects);
-        AddClaims(group.Claims);
+        if (effects.Messages.Count > 0)
+        {
+            AddMessages(effects.Messages, plan);
+        }
+
+        AddClaims(plan.Searches);
         Add("commit", IsNested ? KvSql.ReleaseSavepoint : KvSql.Commit);
         await FailPoints.HitAsync(FailPoints.BeforeCommit).ConfigureAwait(false);
         CommitSent = !IsNested;
@@ -127,45 +133,34 @@ internal sealed class ArrayWriter(Session session, KvDialect dialect, StoreClock
         }
     }
 
-    private void AddClaims(List<ClaimWork> claims)
+    private void AddClaims(List<ClaimPlan.Search> searches)
     {
-        if (claims.Exists(static c => c.Recover))
+        if (searches.Exists(static s => s.Claim.Recover))
         {
             Add("recover", KvSql.RecoverAll(ServerClock), p => Set(p, ("@now", _now), ("@limit", ManyAtOnce)), static (_, reads) => reads.Recovered++);
         }
 
-        foreach (var topic in claims.Where(static c => c.Admit).SelectMany(static c => c.Topics).Select(static t => t.Topic).Distinct(StringComparer.Ordinal))
+        foreach (var topic in searches.Where(static s => s.Claim.Admit).SelectMany(static s => s.Topics).Select(static t => t.Topic).Distinct(StringComparer.Ordinal))
         {
             Add("admit", KvSql.Admit(ServerClock), p => Set(p, ("@now", _now), ("@topic", topic), ("@limit", ManyAtOnce)));
         }
 
-        foreach (var claim in claims)
-        {
-            AddClaim(claim);
-        }
+        searches.ForEach(AddSearch);
     }
 
-    private void AddClaim(ClaimWork claim) => Add(
+    private void AddSearch(ClaimPlan.Search search) => Add(
         "claim",
         KvSql.ClaimAll(ServerClock),
         p => Set(
             p,
             ("@now", _now),
-            ("@topics", claim.Topics.Select(static t => t.Topic).ToArray()),
-            ("@pauses", claim.Topics.Select(static t => t.Pause).ToArray()),
-            ("@rooms", claim.Topics.Select(static t => t.Room).ToArray()),
-            ("@leases", claim.Topics.Select(static t => t.LeaseMilliseconds).ToArray()),
-            ("@limit", claim.Limit),
-            ("@owner", claim.Owner)),
-        (reader, reads) =>
-        {
-            if (!reads.Claimed.TryGetValue(claim, out var claimed))
-            {
-                reads.Claimed.Add(claim, claimed = []);
-            }
-
-            claimed.Add(ReadMessage(reader, claim.Owner));
-        });
+            ("@topics", search.Topics.Select(static t => t.Topic).ToArray()),
+            ("@pauses", search.Topics.Select(static t => t.Pause).ToArray()),
+            ("@rooms", search.Topics.Select(static t => t.Room).ToArray()),
+            ("@leases", search.Topics.Select(static t => t.LeaseMilliseconds).ToArray()),
+            ("@limit", search.Limit),
+            ("@owner", search.Claim.Owner)),
+        (reader, reads) => reads.Hold(search.Claim, ReadMessage(reader, search.Claim.Owner)));
 
     private void AddEffects(GroupEffects effects)
     {
@@ -216,14 +211,39 @@ internal sealed class ArrayWriter(Session session, KvDialect dialect, StoreClock
             Add("unblock", KvSql.UnblockStranded, p => Set(
                 p, ("@topics", effects.Unblocked.Select(static g => g.Topic).ToArray()), ("@groups", effects.Unblocked.Select(static g => g.Key).ToArray())));
         }
-
-        if (effects.Messages.Count > 0)
-        {
-            AddMessages(effects.Messages);
-        }
     }
 
-    private void AddMessages(List<(NewMessage Message, long Back)> messages) => Add("enqueue", KvSql.EnqueueAll(ServerClock), p =>
+    private void AddMessages(List<(NewMessage Message, long Back)> messages, ClaimPlan plan)
+    {
+        if (plan.Topics.Count == 0)
+        {
+            Add("enqueue", KvSql.EnqueueAll(ServerClock), p => SetMessages(p, messages));
+            return;
+        }
+
+        var takers = messages.ConvertAll(m => plan.TakerOf(m.Message));
+        Add(
+            "enqueue+hold",
+            dialect.Sql.EnqueueHeldAll(ServerClock),
+            p =>
+            {
+                SetMessages(p, messages);
+                Set(
+                    p,
+                    ("@holders", takers.Select(static t => t?.Claim.Owner).ToArray()),
+                    ("@leases", takers.Select(static t => t?.Topic.LeaseMilliseconds ?? 0).ToArray()),
+                    ("@claimed", plan.Topics.Select(static t => t.Topic).ToArray()),
+                    ("@pauses", plan.Topics.Select(static t => t.Pause).ToArray()));
+            },
+            (reader, reads) =>
+            {
+                var message = messages[reader.GetInt32(0) - 1].Message;
+                var claim = plan.TakerOf(message)!.Value.Claim;
+                reads.Hold(claim, ClaimedMessage.Of(message, claim.Owner, reader.GetInt64(1), reader.GetInt64(2)));
+            });
+    }
+
+    private void SetMessages(DbParameterCollection p, List<(NewMessage Message, long Back)> messages)
     {
         Set(
             p,
@@ -248,7 +268,7 @@ internal sealed class ArrayWriter(Session session, KvDialect dialect, StoreClock
             ("@aheads", Ahead(messages)));
 
         T[] All<T>(Func<NewMessage, T> column) => messages.Select(m => column(m.Message)).ToArray();
-    });
+    }
 
     /// <summary>How many messages of the same group each has before it that look for a place as well.</summary>
     private static long[] Ahead(List<(NewMessage Message, long Back)> messages)

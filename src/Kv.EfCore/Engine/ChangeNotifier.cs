@@ -11,7 +11,7 @@ namespace Kv.Engine;
 internal sealed class ChangeNotifier(SessionPool pool, KvDialect dialect, KvStoreOptions options, ILogger logger) : IAsyncDisposable
 {
     /// <summary>At most one notice in this time.</summary>
-    public static readonly TimeSpan Interval = TimeSpan.FromMilliseconds(50);
+    public static readonly TimeSpan Interval = TimeSpan.FromMilliseconds(10);
 
     private static readonly TimeSpan LastWords = TimeSpan.FromSeconds(2);
     private static readonly TimeSpan FirstPause = TimeSpan.FromMilliseconds(100);

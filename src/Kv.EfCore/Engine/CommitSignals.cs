@@ -46,7 +46,7 @@ internal sealed class CommitSignals
             Expiry.Set();
         }
 
-        var left = Left(group, reads, effects.Messages);
+        var left = Left(reads, effects.Messages);
         if (effects.Unblocked.Count > 0 || left.Exists(static m => m.Message.Delay == 0))
         {
             MessagesDue?.Invoke();
@@ -129,22 +129,16 @@ internal sealed class CommitSignals
         }
     }
 
-    /// <summary>The messages of which somebody has to know: not those that claims of the same commit took, which had room for more of their topics.</summary>
-    private static List<(NewMessage Message, long Back)> Left(Group group, GroupReads reads, List<(NewMessage Message, long Back)> messages)
+    /// <summary>The messages of which somebody has to know: not those that claims of the same commit took.</summary>
+    private static List<(NewMessage Message, long Back)> Left(GroupReads reads, List<(NewMessage Message, long Back)> messages)
     {
-        if (messages.Count == 0 || group.Claims.Count == 0)
+        if (messages.Count == 0 || reads.Claimed.Count == 0)
         {
             return messages;
         }
 
-        HashSet<string> emptied = new(StringComparer.Ordinal);
-        foreach (var claim in group.Claims)
-        {
-            var claimed = reads.Claimed.GetValueOrDefault(claim) ?? [];
-            emptied.UnionWith(claim.Topics.Where(t => claimed.Count < claim.Limit && claimed.Count(m => m.Topic == t.Topic) < t.Room).Select(static t => t.Topic));
-        }
-
-        return messages.FindAll(m => m.Message.Delay > 0 || !emptied.Contains(m.Message.Topic));
+        var taken = reads.Claimed.Values.SelectMany(static claimed => claimed).Select(static m => m.Fence.Id).ToHashSet(StringComparer.Ordinal);
+        return messages.FindAll(m => !taken.Contains(m.Message.Id));
     }
 
     private void Tell(Changes what, long version)

@@ -92,6 +92,17 @@ internal sealed class GroupReads
 
     public Dictionary<ClaimWork, List<ClaimedMessage>> Claimed { get; } = [];
 
+    /// <summary>A claim has taken a message.</summary>
+    public void Hold(ClaimWork claim, ClaimedMessage message)
+    {
+        if (!Claimed.TryGetValue(claim, out var claimed))
+        {
+            Claimed.Add(claim, claimed = []);
+        }
+
+        claimed.Add(message);
+    }
+
     /// <summary>How many lapsed messages went back into the queue.</summary>
     public int Recovered { get; set; }
 }

@@ -184,6 +184,16 @@ internal sealed class KvSql(bool arrays)
                 then 0 else 1 end)
         """;
 
+    /// <summary>A message that is held from the first.</summary>
+    public const string EnqueueHeld = $"""
+        insert into queue_running (deadline, owner, {HeldColumns})
+        values (@now + @lease, @owner, @id, @data, @backoff, @undelivered, @topic, @type, @encoding, @now, @trace, @priority, @rate, @unique,
+            @uniqueuntil, @topicretries, 1)
+        """;
+
+    /// <summary>Nothing of a topic is due, and it is not paused: what comes to it may be held at once, since it is the first.</summary>
+    public string IsClear => $"select 1 where {ClearOf("@topic", "@pause", "@now")}";
+
     public const string Fence = "select 1 from queue_running where id = @id and owner = @owner and claim = @claim";
 
     public const string Waiting = "select 1 from queue where id = @id";
@@ -247,6 +257,10 @@ internal sealed class KvSql(bool arrays)
     private const string NewColumns =
         "id, data, backoff_schedule, keys_if_undelivered, topic, type, encoding, enqueued_at, trace, priority, group_key, group_limit, rate_key, unique_key, unique_until, topic_retries, version, state";
 
+    /// <summary>The columns of a message that is held from the first.</summary>
+    private const string HeldColumns =
+        "id, data, backoff_schedule, keys_if_undelivered, topic, type, encoding, enqueued_at, trace, priority, rate_key, unique_key, unique_until, topic_retries, claim";
+
     // Groups, arrays (PostgreSQL). Versions are counted back from the version row, which the transaction holds: a group that reads nothing
     // needs no round trip to learn them.
 
@@ -280,15 +294,40 @@ internal sealed class KvSql(bool arrays)
     /// <summary>Those with a group find their place after what is there and what comes before them in the same statement, which it does not see.</summary>
     public static string EnqueueAll(bool serverClock) => $"""
         insert into queue (ts, {NewColumns})
-        select {Now(serverClock)} + r.delay, r.id, r.data, r.backoff, r.undelivered, r.topic, r.type, r.encoding, {Now(serverClock)}, r.trace,
+        select {NewValues(serverClock)}
+        from {NewRows("", "")}
+        """;
+
+    /// <summary>The same, but those that have a holder never wait if their topic is clear. Gives the places of these in the arrays.</summary>
+    public string EnqueueHeldAll(bool serverClock) => $"""
+        with r as materialized (select r.* from {NewRows(", @holders, @leases", ", holder, lease")}),
+        clear as materialized (select t.topic from unnest(@claimed, @pauses) as t (topic, pause) where {ClearOf("t.topic", "t.pause", Now(serverClock))}),
+        put as (
+            insert into queue (ts, {NewColumns})
+            select {NewValues(serverClock)}
+            from r where holder is null or topic not in (select topic from clear)),
+        held as (
+            insert into queue_running (deadline, owner, {HeldColumns})
+            select {Now(serverClock)} + lease, holder, id, data, backoff, undelivered, topic, type, encoding, {Now(serverClock)}, trace, priority, rate,
+                unique_key, unique_until, topic_retries, 1
+            from r where holder is not null and topic in (select topic from clear)
+            returning id, enqueued_at, unique_until)
+        select r.place, held.enqueued_at, held.unique_until from held join r on r.id = held.id order by r.place
+        """;
+
+    private static string NewValues(bool serverClock) => $"""
+        {Now(serverClock)} + r.delay, r.id, r.data, r.backoff, r.undelivered, r.topic, r.type, r.encoding, {Now(serverClock)}, r.trace,
             r.priority, r.group_key, r.group_limit, r.rate, r.unique_key, r.unique_until, r.topic_retries,
             (select version from data_version where k = 0) - r.back,
             case when r.group_key is null then 0 when r.group_limit > 0 and r.delay > 0 then 2
                 when {TakenOf("r.topic", "r.group_key")} + r.ahead < case when r.group_limit > 1 then r.group_limit else 1 end then 0 else 1 end
-        from unnest(@ids, @datas, @backoffs, @undelivereds, @topics, @types, @encodings, @delays, @traces, @priorities, @groups, @grouplimits, @rates,
-                @uniques, @uniqueuntils, @retries, @backs, @aheads)
+        """;
+
+    private static string NewRows(string moreArrays, string moreNames) => $"""
+        unnest(@ids, @datas, @backoffs, @undelivereds, @topics, @types, @encodings, @delays, @traces, @priorities, @groups, @grouplimits, @rates,
+                @uniques, @uniqueuntils, @retries, @backs, @aheads{moreArrays}) with ordinality
             as r (id, data, backoff, undelivered, topic, type, encoding, delay, trace, priority, group_key, group_limit, rate,
-                unique_key, unique_until, topic_retries, back, ahead)
+                unique_key, unique_until, topic_retries, back, ahead{moreNames}, place)
         """;
 
     public const string FenceAll = """
@@ -457,6 +496,9 @@ internal sealed class KvSql(bool arrays)
             ({Priorities(topic, state)}
             select min((select min(ts) from queue where topic = {topic} and state = {state} and priority = p.priority)) from p where p.priority is not null)
             """;
+
+    private string ClearOf(string topic, string pause, string now) =>
+        $"coalesce({Earliest(topic, 0)}, {long.MaxValue}) > {now} and not exists (select 1 from kv where k = {pause} and {Live})";
 
     // What handlers and operators say about a message.
 

@@ -98,19 +98,11 @@ internal sealed class RowWriter(Session session, KvDialect dialect, StoreClock c
             await UnblockAsync(topic, key).ConfigureAwait(false);
         }
 
-        foreach (var (message, back) in effects.Messages)
+        var plan = new ClaimPlan(group.Claims, effects.Messages);
+        await EnqueueAsync(effects.Messages, plan, reads).ConfigureAwait(false);
+        foreach (var search in plan.Searches)
         {
-            await Session.Statement(KvSql.Enqueue).Set("@now", _now).Set("@delay", message.Delay).Set("@id", message.Id).Set("@data", message.Data)
-                .Set("@backoff", message.Backoff).Set("@undelivered", message.Undelivered).Set("@topic", message.Topic).Set("@type", message.Type)
-                .Set("@encoding", message.Encoding).Set("@trace", message.Trace).Set("@priority", message.Priority).Set("@group", message.GroupKey)
-                .Set("@grouplimit", message.GroupLimit).Set("@rate", message.RateKey).Set("@unique", message.UniqueKey)
-                .Set("@uniqueuntil", message.UniqueFor > 0 ? _now + message.UniqueFor : 0).Set("@topicretries", message.TopicRetries ? 1 : 0)
-                .Set("@version", reads.LastVersion - back).ExecuteAsync(default).ConfigureAwait(false);
-        }
-
-        foreach (var claim in group.Claims)
-        {
-            await ClaimAsync(claim, reads).ConfigureAwait(false);
+            await ClaimAsync(search, reads).ConfigureAwait(false);
         }
 
         if (IsNested)
@@ -195,6 +187,39 @@ internal sealed class RowWriter(Session session, KvDialect dialect, StoreClock c
         }
     }
 
+    private async ValueTask EnqueueAsync(List<(NewMessage Message, long Back)> messages, ClaimPlan plan, GroupReads reads)
+    {
+        HashSet<TopicClaim> clear = [];
+        foreach (var topic in plan.Topics)
+        {
+            if (await Session.Statement(dialect.Sql.IsClear).Set("@topic", topic.Topic).Set("@pause", topic.Pause).Set("@now", _now).ScalarAsync(default).ConfigureAwait(false) is not null)
+            {
+                clear.Add(topic);
+            }
+        }
+
+        foreach (var (message, back) in messages)
+        {
+            if (plan.TakerOf(message) is { } taker && clear.Contains(taker.Topic))
+            {
+                await Filled(KvSql.EnqueueHeld, message).Set("@lease", taker.Topic.LeaseMilliseconds).Set("@owner", taker.Claim.Owner).ExecuteAsync(default).ConfigureAwait(false);
+                reads.Hold(taker.Claim, ClaimedMessage.Of(message, taker.Claim.Owner, _now, UniqueUntil(message)));
+            }
+            else
+            {
+                await Filled(KvSql.Enqueue, message).Set("@delay", message.Delay).Set("@group", message.GroupKey).Set("@grouplimit", message.GroupLimit)
+                    .Set("@version", reads.LastVersion - back).ExecuteAsync(default).ConfigureAwait(false);
+            }
+        }
+
+        Statement Filled(string text, NewMessage message) => Session.Statement(text).Set("@now", _now).Set("@id", message.Id).Set("@data", message.Data)
+            .Set("@backoff", message.Backoff).Set("@undelivered", message.Undelivered).Set("@topic", message.Topic).Set("@type", message.Type)
+            .Set("@encoding", message.Encoding).Set("@trace", message.Trace).Set("@priority", message.Priority).Set("@rate", message.RateKey)
+            .Set("@unique", message.UniqueKey).Set("@uniqueuntil", UniqueUntil(message)).Set("@topicretries", message.TopicRetries ? 1 : 0);
+
+        long UniqueUntil(NewMessage message) => message.UniqueFor > 0 ? _now + message.UniqueFor : 0;
+    }
+
     private async ValueTask RemoveAsync(string id)
     {
         string? topic = null, group = null;
@@ -227,8 +252,9 @@ internal sealed class RowWriter(Session session, KvDialect dialect, StoreClock c
         }
     }
 
-    private async ValueTask ClaimAsync(ClaimWork claim, GroupReads reads)
+    private async ValueTask ClaimAsync(ClaimPlan.Search search, GroupReads reads)
     {
+        var claim = search.Claim;
         if (claim.Recover)
         {
             reads.Recovered += await Lapsed(KvSql.PutLapsedBack).ExecuteAsync(default).ConfigureAwait(false);
@@ -237,7 +263,7 @@ internal sealed class RowWriter(Session session, KvDialect dialect, StoreClock c
 
         if (claim.Admit)
         {
-            foreach (var topic in claim.Topics)
+            foreach (var topic in search.Topics)
             {
                 await Session.Statement(KvSql.Admit(serverClock: false)).Set("@topic", topic.Topic).Set("@now", _now).Set("@limit", ManyAtOnce)
                     .ExecuteAsync(default).ConfigureAwait(false);
@@ -245,12 +271,12 @@ internal sealed class RowWriter(Session session, KvDialect dialect, StoreClock c
         }
 
         var claimed = new List<ClaimedMessage>();
-        foreach (var topic in claim.Topics)
+        foreach (var topic in search.Topics)
         {
-            await ClaimAsync(topic, Math.Min(topic.Room, claim.Limit - claimed.Count), claim.Owner, claimed).ConfigureAwait(false);
+            await ClaimAsync(topic, Math.Min(topic.Room, search.Limit - claimed.Count), claim.Owner, claimed).ConfigureAwait(false);
         }
 
-        reads.Claimed.Add(claim, claimed);
+        claimed.ForEach(message => reads.Hold(claim, message));
 
         Statement Lapsed(string text) => Session.Statement(text).Set("@now", _now).Set("@limit", ManyAtOnce);
     }

@@ -56,6 +56,9 @@ internal sealed class ClaimWork(IReadOnlyList<TopicClaim> topics, int limit, str
     /// <summary>Whether messages whose lease has lapsed are put back into the queue first.</summary>
     public bool Recover { get; init; }
 
+    /// <summary>Whether it shares the commit of messages that it is to take: those that nothing waits before never are in the queue.</summary>
+    public bool Accompanies { get; init; }
+
     /// <summary>Whether places are looked for first, for messages of limited groups whose time has come.</summary>
     public bool Admit { get; init; }
 }
@@ -119,6 +122,28 @@ internal readonly record struct AtomicOutcome(long Version, IReadOnlyList<(int I
 /// <summary>A message as a worker holds it.</summary>
 internal sealed record ClaimedMessage(Fence Fence, byte[] Data, int Encoding, string Topic, string Type)
 {
+    /// <summary>A message that is taken by the commit that brings it.</summary>
+    /// <param name="message">The message.</param>
+    /// <param name="owner">Who takes it.</param>
+    /// <param name="enqueuedAt">When, in Unix milliseconds.</param>
+    /// <param name="uniqueUntil">Until when its unique key stays taken at least, in Unix milliseconds; 0 for no longer than it is there.</param>
+    public static ClaimedMessage Of(NewMessage message, string owner, long enqueuedAt, long uniqueUntil) =>
+        new(new Fence(message.Id, owner, FirstClaim), message.Data, message.Encoding, message.Topic, message.Type)
+        {
+            Backoff = message.Backoff,
+            Undelivered = message.Undelivered,
+            EnqueuedAt = enqueuedAt,
+            Trace = message.Trace,
+            Priority = message.Priority,
+            RateKey = message.RateKey,
+            UniqueKey = message.UniqueKey,
+            UniqueUntil = uniqueUntil,
+            TopicRetries = message.TopicRetries,
+        };
+
+    /// <summary>The number of a message's first claim.</summary>
+    public const long FirstClaim = 1;
+
     public required string Backoff { get; init; }
 
     public required string Undelivered { get; init; }

@@ -104,7 +104,7 @@ internal sealed class Claimer(
             return null;
         }
 
-        var claim = Claim(open);
+        var claim = Claim(open, accompanies: true);
         _following = FollowAsync(claim, Time.GetTimestamp());
         return claim;
     }
@@ -144,8 +144,8 @@ internal sealed class Claimer(
         }
     }
 
-    private ClaimWork Claim(List<TopicClaim> open, bool recover = false, bool admit = false) =>
-        new(open, Math.Max(options.Concurrency - held.Count, 0), owner) { Recover = recover, Admit = admit };
+    private ClaimWork Claim(List<TopicClaim> open, bool recover = false, bool admit = false, bool accompanies = false) =>
+        new(open, Math.Max(options.Concurrency - held.Count, 0), owner) { Recover = recover, Admit = admit, Accompanies = accompanies };
 
     private async Task FollowAsync(ClaimWork claim, long sentAt)
     {

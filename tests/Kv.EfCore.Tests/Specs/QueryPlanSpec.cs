@@ -106,7 +106,7 @@ public abstract partial class QueryPlanSpec(KvDatabase database)
         "@ends" => new[] { new byte[] { 2, 48, 48, 48, 50, 0 } },
         "@encodings" or "@attempts" or "@priorities" or "@grouplimits" or "@retries" or "@rooms" => new[] { 1 },
         "@leases" or "@turns" or "@uniqueuntils" or "@aheads" or "@backs" or "@expiries" or "@delays" or "@claims" => new[] { 1L },
-        "@ids" or "@owners" or "@backoffs" or "@undelivereds" or "@topics" or "@types" or "@traces" or "@groups" or "@rates" or "@uniques" or "@errors" or "@afters" => new[] { "1" },
+        "@ids" or "@owners" or "@holders" or "@claimed" or "@backoffs" or "@undelivereds" or "@topics" or "@types" or "@traces" or "@groups" or "@rates" or "@uniques" or "@errors" or "@afters" => new[] { "1" },
         "@encoding" or "@attempt" or "@crashes" or "@limit" or "@count" => 10,
         "@id" or "@owner" or "@backoff" or "@undelivered" or "@topic" or "@type" or "@trace" or "@group" or "@rate" or "@unique" or "@error" or "@note" or "@after" => "1",
         "@progress" => 0.5,
