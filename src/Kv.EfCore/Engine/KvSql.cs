@@ -389,29 +389,33 @@ internal sealed class KvSql(bool arrays)
     /// its group. Topics come in the order in which they were named: neither age nor urgency in one may starve another. MATERIALIZED, since
     /// the planner may otherwise run a limited subquery again and take more rows than asked. Sorted at the end, since RETURNING has no order.
     /// </summary>
+    /// <remarks>
+    /// What is locked is deleted by where it lies, which is read at once and cannot change under the lock. Joined by its key instead, the planner
+    /// reads the whole table as soon as it thinks that cheaper (measured: 12.5 ms for 250 of 50,000, where this takes 3.6).
+    /// </remarks>
     public static string ClaimAll(bool serverClock) => $"""
         with due as materialized (
-            select q.ts, q.id, t.lease from unnest(@topics, @pauses, @rooms, @leases) with ordinality as t (topic, pause, room, lease, turn)
+            select q.place from unnest(@topics, @pauses, @rooms) with ordinality as t (topic, pause, room, turn)
             cross join lateral (
                 {Priorities("t.topic", 0)}
-                select d.ts, d.id, p.priority from p cross join lateral (
-                    select ts, id from queue where topic = t.topic and state = 0 and priority = p.priority and ts <= {Now(serverClock)}
+                select d.place, d.ts, d.id, p.priority from p cross join lateral (
+                    select ctid as place, ts, id from queue where topic = t.topic and state = 0 and priority = p.priority and ts <= {Now(serverClock)}
                     order by ts, id limit t.room for update skip locked) d
                 where p.priority is not null order by p.priority, d.ts, d.id limit t.room) q
             where not exists (select 1 from kv where k = t.pause and {Live})
             order by t.turn, q.priority, q.ts, q.id limit @limit),
-        gone as (delete from queue using due where queue.ts = due.ts and queue.id = due.id returning queue.*, due.lease),
+        gone as (delete from queue where ctid = any(array(select place from due)) returning *),
         held as (
             insert into queue_running (deadline, owner, {Kept}, {Unkept})
             select {Now(serverClock)} + lease, @owner, {Kept}, backoff_schedule, attempt, crashes, claim + 1, rate_turn, first_error, last_error
-            from gone)
+            from gone join unnest(@topics, @leases) as t (name, lease) on t.name = gone.topic)
         select {MessageColumns} from gone order by priority, ts, id
         """;
 
     public static string RecoverAll(bool serverClock) => $"""
         with lapsed as materialized (
-            select deadline, id from queue_running where deadline <= {Now(serverClock)} order by deadline limit @limit for update skip locked),
-        gone as (delete from queue_running q using lapsed where q.deadline = lapsed.deadline and q.id = lapsed.id returning q.*)
+            select ctid as place from queue_running where deadline <= {Now(serverClock)} order by deadline limit @limit for update skip locked),
+        gone as (delete from queue_running where ctid = any(array(select place from lapsed)) returning *)
         insert into queue (ts, {Kept}, {Unkept})
         select {Now(serverClock)}, {Kept}, backoff_schedule, attempt, crashes + 1, claim, rate_turn, first_error, last_error
         from gone returning id
