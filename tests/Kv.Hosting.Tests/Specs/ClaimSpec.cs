@@ -133,6 +133,94 @@ public abstract class ClaimSpec(KvDatabase database)
         Assert.Equal([1], await HandledAsync(1));
     }
 
+    [Fact]
+    public async Task What_waits_already_comes_first()
+    {
+        await using var test = await StartAsync(static (_, _, _) => Task.CompletedTask, concurrency: 1);
+
+        // Put in by hand, so nobody was told of it.
+        await test.ExecuteAsync("insert into queue (ts, id, data, backoff_schedule, keys_if_undelivered, topic, type, encoding) values (1, 'old', {0}, '[]', '[]', 'job', 'job', 4)", "{\"Number\":1}"u8.ToArray());
+        await test.Store.EnqueueAsync(new Job(2));
+
+        Assert.Equal(1, await _handled.Reader.ReadAsync().AsTask().WaitAsync(WorkerTesting.Patience));
+        Assert.Equal(2, await _handled.Reader.ReadAsync().AsTask().WaitAsync(WorkerTesting.Patience));
+        await test.StopAsync();
+        await test.AssertEmptyAsync();
+    }
+
+    [Fact]
+    public async Task The_more_urgent_of_a_commit_are_taken_first()
+    {
+        var gate = new Gate();
+        await using var test = await StartAsync((_, context, token) => gate.PassAsync(context, token), concurrency: 2);
+
+        var write = test.Store.Atomic();
+        for (var i = 0; i < 5; i++)
+        {
+            write.Enqueue(new Job(i), new KvEnqueueOptions { Priority = -i });
+        }
+
+        await write.CommitAsync();
+
+        Assert.Equal([-4, -3], (await test.RunningAsync()).Select(static m => m.Priority).Order());
+        gate.Open();
+        await HandledAsync(5);
+    }
+
+    [Fact]
+    public async Task What_is_not_due_waits()
+    {
+        await using var test = await StartAsync(static (_, _, _) => Task.CompletedTask);
+
+        await test.Store.Atomic().Enqueue(new Job(1)).Enqueue(new Job(2), new KvEnqueueOptions { Delay = TimeSpan.FromDays(1) }).CommitAsync();
+
+        Assert.Equal([1], await HandledAsync(1));
+        await test.StopAsync();
+        Assert.Single(await test.QueuedAsync());
+    }
+
+    /// <summary>Nothing that the tables or the handler are told tells how a message was taken.</summary>
+    [Fact]
+    public async Task A_message_that_never_waited_is_held_like_one_that_did()
+    {
+        var options = new KvEnqueueOptions
+        {
+            Priority = 3,
+            RateKey = "rate",
+            BackoffSchedule = [TimeSpan.FromSeconds(7)],
+            KeysIfUndelivered = [["failed"]],
+            UniqueFor = TimeSpan.FromMinutes(1),
+        };
+        var gates = new Gate[] { new(), new() };
+        await using var test = await database.CreateWorkerAsync(worker => worker.Handle<Job>((job, context, token) => gates[job.Number].PassAsync(context, token)));
+        await test.Store.EnqueueAsync(new Job(0), options with { UniqueKey = "0" });
+        await test.StartAsync();
+        await gates[0].Begun;
+
+        await test.Store.EnqueueAsync(new Job(1), options with { UniqueKey = "1" });
+
+        await gates[1].Begun;
+        var held = test.Worker().Held.Select(static h => h.Message).OrderBy(static m => m.UniqueKey).ToList();
+        Assert.Equal(2, held.Count);
+        Assert.All(held, static m => Assert.True(m is { EnqueuedAt: > 0, UniqueUntil: > 0 }));
+        Assert.Equal(Plain(held[0]), Plain(held[1]));
+        var rows = (await test.RunningAsync()).OrderBy(static m => m.UniqueKey).ToList();
+        Assert.Equal(Columns(rows[0]), Columns(rows[1]));
+        foreach (var gate in gates)
+        {
+            gate.Open();
+        }
+
+        await test.StopAsync();
+        await test.AssertEmptyAsync();
+
+        static Engine.ClaimedMessage Plain(Engine.ClaimedMessage message) =>
+            message with { Fence = message.Fence with { Id = "" }, Data = [], EnqueuedAt = 0, UniqueKey = "", UniqueUntil = 0 };
+
+        static IEnumerable<object?> Columns(Model.RunningMessage row) =>
+            typeof(Model.RunningMessage).GetProperties().Where(static p => p.Name is not ("Id" or "Data" or "EnqueuedAt" or "Deadline" or "UniqueKey" or "UniqueUntil")).Select(p => p.GetValue(row));
+    }
+
     private static void InterlockedMax(ref int most, int now)
     {
         for (var seen = Volatile.Read(ref most); now > seen; seen = Volatile.Read(ref most))
