@@ -148,8 +148,10 @@ public sealed class KvAtomic
 
     /// <summary>Makes the write part of the transaction that a context of yours has open: it is committed with your entities, or not at all.</summary>
     /// <remarks>
-    /// The store's version is locked from here until your transaction ends, and all other writers wait: call it last. The versionstamp is
-    /// good once your transaction is committed. Workers and watchers learn of it by their polling. A failed write leaves your transaction usable.
+    /// The store's version is locked from here until your transaction ends, and all other writers wait: call it last, in all of your
+    /// transactions, and they never deadlock over it. The versionstamp is good once your transaction is committed. Workers and watchers learn
+    /// of it by their polling. A failed write leaves your transaction usable. Exceptions of the database itself pass through (a full disk, a
+    /// deadlock with who took locks in another order): roll back then, and begin anew.
     /// </remarks>
     /// <param name="context">A context on the store's database with a transaction open (<c>Database.BeginTransactionAsync()</c>).</param>
     /// <param name="cancellationToken">Stops the write; then roll your transaction back.</param>

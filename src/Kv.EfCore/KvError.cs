@@ -21,7 +21,7 @@ public enum KvError
     /// <summary>The message belongs to another worker by now. Nothing was written; stop working on it.</summary>
     LeaseLost = 5,
 
-    /// <summary>The database was busy or could not be reached. Nothing was written; try again later.</summary>
+    /// <summary>The database was busy, had no room, or could not be reached. Nothing was written; try again later.</summary>
     Unavailable = 6,
 
     /// <summary>The connection was lost during a commit. See <see cref="KvCommitUnknownException"/>.</summary>

@@ -163,7 +163,7 @@ internal sealed class GroupRunner(
             ? backoff
             : throw new KvException(
                 KvError.Unavailable,
-                $"The database did not take the write within {options.CommandTimeout.TotalSeconds:0.#} seconds ({error.Message}). Nothing was written; try again when it is back.",
+                $"The database did not take the write within {options.CommandTimeout.TotalSeconds:0.#} seconds ({error.Message}). Nothing was written; {(fault == Fault.Full ? "make room, then try again" : "try again when it is back")}.",
                 error);
     }
 

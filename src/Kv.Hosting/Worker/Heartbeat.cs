@@ -135,13 +135,14 @@ internal sealed class Heartbeat : IDisposable
         }
     }
 
-    private static void Tell(List<HeldMessage> held, Dictionary<Fence, bool> still, long sentAt)
+    private void Tell(List<HeldMessage> held, Dictionary<Fence, bool> still, long sentAt)
     {
         foreach (var message in held)
         {
             if (still.TryGetValue(message.Message.Fence, out var cancelled))
             {
                 message.Extended(sentAt);
+                Report(message);
                 if (cancelled)
                 {
                     message.Cancel();
@@ -151,6 +152,16 @@ internal sealed class Heartbeat : IDisposable
             {
                 message.Lose();
             }
+        }
+    }
+
+    // A handler that never ends keeps its message from everybody for as long as this worker lives, and nothing else would tell of it.
+    private void Report(HeldMessage held)
+    {
+        if (held is { IsHeldForLong: true, IsReported: false, IsFinishing: false })
+        {
+            held.IsReported = true;
+            WorkerLog.StillRunning(_logger, held.Message.Fence.Id, held.Message.Type, held.Message.Topic, held.SinceClaimed);
         }
     }
 

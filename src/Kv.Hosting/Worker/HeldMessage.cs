@@ -11,9 +11,11 @@ namespace Kv.Worker;
 internal sealed class HeldMessage(ClaimedMessage message, TopicSettings topic, KvStore store, long claimedAt) : IAsyncDisposable
 {
     private const double Trusted = 0.9;
+    private const int ManyLeases = 10;
     private readonly MessageQueue _queue = store.Engine.Queue;
     private readonly CancellationTokenSource _interrupt = new();
     private readonly Lock _gate = new();
+    private readonly long _claimedAt = claimedAt;
     private Task _interrupting = Task.CompletedTask;
     private long _leasedAt = claimedAt;
     private bool _ended;
@@ -63,6 +65,15 @@ internal sealed class HeldMessage(ClaimedMessage message, TopicSettings topic, K
         get => _finishing;
         set => _finishing = value;
     }
+
+    /// <summary>Whether somebody was told that the message is held for so long.</summary>
+    public bool IsReported { get; set; }
+
+    /// <summary>How long the message has been held.</summary>
+    public TimeSpan SinceClaimed => _queue.Time.GetElapsedTime(_claimedAt);
+
+    /// <summary>Whether the message is held for longer than whoever chose its lease had in mind.</summary>
+    public bool IsHeldForLong => SinceClaimed > Topic.Lease * ManyLeases;
 
     /// <summary>How long ago the lease was asked for that is known to be granted.</summary>
     public TimeSpan SinceLeased => _queue.Time.GetElapsedTime(Interlocked.Read(ref _leasedAt));

@@ -77,6 +77,9 @@ internal static partial class WorkerLog
     [LoggerMessage(127, LogLevel.Warning, "A claim failed with the commit that it was to share; what is due is looked for.")]
     public static partial void ClaimFailed(ILogger logger, Exception error);
 
+    [LoggerMessage(128, LogLevel.Warning, "The handler of message {Id} ('{Type}' of '{Topic}') has not ended after {Elapsed}, more than ten leases, and its lease is still extended. Look at what it waits for; IKvQueue.CancelAsync asks it to stop, and KvTopicOptions.HandlerTimeout bounds those that come after it.")]
+    public static partial void StillRunning(ILogger logger, string id, string type, string topic, TimeSpan elapsed);
+
     [LoggerMessage(130, LogLevel.Debug, "The schedule '{Name}' enqueued its message of {Tick}.")]
     public static partial void Ticked(ILogger logger, string name, DateTimeOffset tick);
 

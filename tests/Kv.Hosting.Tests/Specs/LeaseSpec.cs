@@ -49,6 +49,42 @@ public abstract class LeaseSpec(KvDatabase database)
     }
 
     [Fact]
+    public async Task A_handler_that_does_not_end_is_warned_of_once_by_the_lease_of_its_topic_and_keeps_its_message()
+    {
+        await using var test = await database.CreateWorkerAsync(
+            worker => worker.Handle<Job>((_, context, token) => _gate.PassAsync(context, token)).Topic("job", static topic => topic.Lease = Lease), _time, logs: _logs,
+            options: static options => options.Lease = TimeSpan.FromSeconds(5));
+        await test.Store.EnqueueAsync(new Job(1));
+        await test.ClaimAsync();
+        var id = (await _gate.Begun).Id;
+
+        BeatFor(Lease * 10);
+        Assert.DoesNotContain(_logs.Entries, static e => e.Event == 128);
+        BeatFor(Lease * 10);
+
+        var (level, _, text) = Assert.Single(_logs.Entries, static e => e.Event == 128);
+        Assert.Equal(Microsoft.Extensions.Logging.LogLevel.Warning, level);
+        Assert.All([id, "'job'", "00:05:10", "CancelAsync", "HandlerTimeout"], part => Assert.Contains(part, text, StringComparison.Ordinal));
+        Assert.False(_gate.Token.IsCancellationRequested);
+        Assert.Equal(_time.Milliseconds() + 30_000, Assert.Single(await test.RunningAsync()).Deadline);
+
+        // What the warning says can be done.
+        await test.Queue().CancelAsync(id);
+        Assert.True(test.Worker().Heartbeat.Beat());
+        await test.IdleAsync();
+        await test.AssertEmptyAsync();
+
+        void BeatFor(TimeSpan time)
+        {
+            for (var beats = time / (Lease / 3); beats > 0; beats--)
+            {
+                _time.Advance(Lease / 3);
+                Assert.True(test.Worker().Heartbeat.Beat());
+            }
+        }
+    }
+
+    [Fact]
     public async Task A_lapsed_lease_is_recovered_by_others_and_costs_no_attempt()
     {
         await using var crashed = await HoldingAsync();
