@@ -15,8 +15,8 @@ internal sealed class CommitPipeline(GroupRunner runner, KvStoreOptions options)
     private bool _busy;
     private bool _disposed;
 
-    /// <summary>Asked before messages are committed that are due at once, with their topics: for a claim that shares their commit, or null.</summary>
-    public event Func<IReadOnlySet<string>, ClaimWork?>? MessagesComing;
+    /// <summary>Asked before messages are committed that are due at once, with their number by topic: for a claim that shares their commit, or null.</summary>
+    public event Func<IReadOnlyDictionary<string, int>, ClaimWork?>? MessagesComing;
 
     /// <summary>Has the work done, and tells its result once it is committed.</summary>
     /// <param name="work">What to do.</param>
@@ -125,20 +125,13 @@ internal sealed class CommitPipeline(GroupRunner runner, KvStoreOptions options)
     // A claim that shares the commit of the messages which it is to find costs no commit of its own.
     private void Accompany(Group group)
     {
-        if (MessagesComing is { } coming && group.DueTopics() is { Count: > 0 } topics)
+        if (MessagesComing is { } coming && group.DueMessages() is { Count: > 0 } due)
         {
             foreach (var ask in Delegate.EnumerateInvocationList(coming))
             {
-                try
+                if (ask(due) is { } claim && claim.TryTake())
                 {
-                    if (ask(topics) is { } claim && claim.TryTake())
-                    {
-                        group.Add(claim);
-                    }
-                }
-                catch (ObjectDisposedException)
-                {
-                    // A worker that has ended since it was found here. Whatever is asked, the group has to run.
+                    group.Add(claim);
                 }
             }
         }

@@ -3,7 +3,7 @@ namespace Kv.Engine;
 /// <summary>The work that shares one transaction.</summary>
 internal sealed class Group
 {
-    private static readonly HashSet<string> NoTopics = [];
+    private static readonly Dictionary<string, int> None = [];
 
     public List<AtomicWork> Writes { get; } = [];
 
@@ -19,22 +19,23 @@ internal sealed class Group
 
     public int Count => Writes.Count + Completions.Count + Requeues.Count + Updates.Count + Claims.Count;
 
-    /// <summary>The topics of messages that are put in and due at once.</summary>
-    public IReadOnlySet<string> DueTopics()
+    /// <summary>How many messages are put in that are due at once, by topic.</summary>
+    public IReadOnlyDictionary<string, int> DueMessages()
     {
-        HashSet<string>? topics = null;
+        Dictionary<string, int>? counts = null;
         foreach (var work in Writes)
         {
             foreach (var message in work.Write.Messages)
             {
                 if (message.Delay == 0)
                 {
-                    (topics ??= new(StringComparer.Ordinal)).Add(message.Topic);
+                    counts ??= new(StringComparer.Ordinal);
+                    counts[message.Topic] = counts.GetValueOrDefault(message.Topic) + 1;
                 }
             }
         }
 
-        return topics ?? NoTopics;
+        return counts ?? None;
     }
 
     public void Add(Work work)

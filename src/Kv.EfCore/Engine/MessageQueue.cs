@@ -4,8 +4,8 @@ namespace Kv.Engine;
 internal sealed class MessageQueue(
     CommitPipeline pipeline, SnapshotReader reader, SessionFactory sessions, KvDialect dialect, StoreClock clock, WriteTurn? turn, CommitSignals signals, ChangeListener listener)
 {
-    /// <summary>Asked before a commit of this process that brings messages which are due at once, with their topics: for a claim that shares it, or null.</summary>
-    public event Func<IReadOnlySet<string>, ClaimWork?> MessagesComing
+    /// <summary>Asked before a commit of this process that brings messages which are due at once, with their number by topic: for a claim that shares it, or null.</summary>
+    public event Func<IReadOnlyDictionary<string, int>, ClaimWork?> MessagesComing
     {
         add => pipeline.MessagesComing += value;
         remove => pipeline.MessagesComing -= value;

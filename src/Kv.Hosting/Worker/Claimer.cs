@@ -10,9 +10,10 @@ namespace Kv.Worker;
 /// <param name="owner">Who claims.</param>
 /// <param name="options">How much at most, and how often to look.</param>
 /// <param name="start">Gets what was claimed, and when the claim was sent.</param>
+/// <param name="wake">Has a round run soon.</param>
 /// <param name="logger">Where to say what is found.</param>
 internal sealed class Claimer(
-    MessageQueue queue, TopicSettings[] topics, HeldMessages held, string owner, KvWorkerOptions options, Action<ClaimedMessage, long> start, ILogger logger) : IDisposable
+    MessageQueue queue, TopicSettings[] topics, HeldMessages held, string owner, KvWorkerOptions options, Action<ClaimedMessage, long> start, Action wake, ILogger logger)
 {
     private const long Day = 24 * 60 * 60 * 1000;
     private static readonly TimeSpan Blind = TimeSpan.FromSeconds(1);
@@ -23,10 +24,12 @@ internal sealed class Claimer(
     // A probe or two for each; where there are more groups, the next look goes on from there.
     private const int GroupsOfALook = 10_000;
 
-    // One claim at a time: each takes what room there is.
-    private readonly SemaphoreSlim _turn = new(1, 1);
+    private readonly Lock _gate = new();
+    private readonly TaskCompletionSource _closed = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private readonly SteadyClock _clock = new(queue.Time, topics.Select(static t => t.Lease).Append(options.Lease).Max());
-    private Task _following = Task.CompletedTask;
+    private int _underWay;
+    private bool _closing;
+    private volatile bool _isShort;
     private long? _recoveredAt;
     private long? _lookedAt;
     private int _due;
@@ -50,6 +53,15 @@ internal sealed class Claimer(
     /// <summary>Something is due that may be claimed without a look.</summary>
     public void MarkDue() => Interlocked.Exchange(ref _due, 1);
 
+    /// <summary>Places have become free: if something may have been left for want of them, it is looked for.</summary>
+    public void OnRoom()
+    {
+        if (_isShort)
+        {
+            wake();
+        }
+    }
+
     /// <summary>Takes what is due and what there is room for.</summary>
     /// <returns>How long until there may be more, unless somebody tells before.</returns>
     public async Task<TimeSpan> RunRoundAsync(CancellationToken cancellationToken)
@@ -60,7 +72,12 @@ internal sealed class Claimer(
         }
 
         await RepairAsync(cancellationToken).ConfigureAwait(false);
-        if (TopicsWithRoom() is not { Count: > 0 } open)
+
+        // Set before it is known, so that nobody who frees a place meanwhile goes unheard.
+        _isShort = true;
+        var open = TopicsWithRoom();
+        _isShort = open.Count < topics.Length;
+        if (open.Count == 0)
         {
             return PollInterval;
         }
@@ -88,70 +105,68 @@ internal sealed class Claimer(
     }
 
     /// <summary>A claim that shares the commit of messages which are coming: they are held once they are committed, without a commit of its own.</summary>
-    /// <param name="coming">The topics of the messages.</param>
-    /// <returns>Null if they are not for this worker, it has no room, or is claiming already; then it is told of them after the commit.</returns>
-    public ClaimWork? Accompany(IReadOnlySet<string> coming)
+    /// <param name="coming">How many messages come, by topic.</param>
+    /// <returns>Null if they are not for this worker, or it has no room; then it is told of them after the commit.</returns>
+    public ClaimWork? Accompany(IReadOnlyDictionary<string, int> coming)
     {
-        if (!_turn.Wait(0))
+        if (Begin(coming) is { } claim)
         {
-            return null;
+            _ = FollowAsync(claim, Time.GetTimestamp());
+            return claim;
         }
 
-        var open = TopicsWithRoom().FindAll(topic => coming.Contains(topic.Topic));
-        if (open.Count == 0)
-        {
-            _turn.Release();
-            return null;
-        }
-
-        var claim = Claim(open, accompanies: true);
-        _following = FollowAsync(claim, Time.GetTimestamp());
-        return claim;
+        return null;
     }
 
-    /// <summary>Waits for the claim that is under way. No further one is made.</summary>
-    /// <returns>False if it takes longer.</returns>
-    public Task<bool> CloseAsync(TimeSpan longest) => _turn.WaitAsync(longest);
-
-    public void Dispose()
+    /// <summary>Waits for the claims that are under way. No further one is made.</summary>
+    public async Task CloseAsync(TimeSpan longest)
     {
-        if (_following.IsCompleted)
+        lock (_gate)
         {
-            _turn.Dispose();
+            _closing = true;
+            if (_underWay == 0)
+            {
+                _closed.TrySetResult();
+            }
         }
+
+        await _closed.Task.WaitAsync(longest, TimeProvider.System).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
     }
 
     private async Task<int> ClaimAsync(bool recover, bool admit, CancellationToken cancellationToken)
     {
-        await _turn.WaitAsync(cancellationToken).ConfigureAwait(false);
+        // The lease counts from before the claim is sent, and so ends here no later than in the database.
+        var sentAt = Time.GetTimestamp();
+        if (Begin(coming: null, recover, admit) is not { } claim)
+        {
+            return 0;
+        }
+
+        _recoveredAt = recover ? sentAt : _recoveredAt;
+        IReadOnlyList<ClaimedMessage> claimed = [];
         try
         {
-            var open = TopicsWithRoom();
-            if (open.Count == 0 && !recover)
+            claimed = await queue.ClaimAsync(claim, cancellationToken).ConfigureAwait(false);
+            if (claimed.Count > 0 && claimed.Count >= Math.Min(claim.Limit, claim.Topics.Sum(static t => t.Room)))
             {
-                return 0;
+                // As many as asked for, so there are most likely more.
+                MarkDue();
             }
 
-            // The lease counts from before the claim is sent, and so ends here no later than in the database.
-            var sentAt = Time.GetTimestamp();
-            _recoveredAt = recover ? sentAt : _recoveredAt;
-            var claim = Claim(open, recover, admit);
-            return Start(claim, await queue.ClaimAsync(claim, cancellationToken).ConfigureAwait(false), sentAt);
+            return claimed.Count;
         }
         finally
         {
-            _turn.Release();
+            End(claim, claimed, sentAt);
         }
     }
 
-    private ClaimWork Claim(List<TopicClaim> open, bool recover = false, bool admit = false, bool accompanies = false) =>
-        new(open, Math.Max(options.Concurrency - held.Count, 0), owner) { Recover = recover, Admit = admit, Accompanies = accompanies };
-
     private async Task FollowAsync(ClaimWork claim, long sentAt)
     {
+        IReadOnlyList<ClaimedMessage> claimed = [];
         try
         {
-            Start(claim, await claim.Task.ConfigureAwait(false), sentAt);
+            claimed = await claim.Task.ConfigureAwait(false);
         }
         catch (Exception error)
         {
@@ -160,24 +175,44 @@ internal sealed class Claimer(
         }
         finally
         {
-            _turn.Release();
+            End(claim, claimed, sentAt);
         }
     }
 
-    private int Start(ClaimWork claim, IReadOnlyList<ClaimedMessage> claimed, long sentAt)
+    /// <summary>A claim of what there is room for, whose places are taken from now on: several may be under way.</summary>
+    private ClaimWork? Begin(IReadOnlyDictionary<string, int>? coming, bool recover = false, bool admit = false)
     {
+        lock (_gate)
+        {
+            var open = TopicsWithRoom(coming);
+            if (_closing || (open.Count == 0 && !recover))
+            {
+                return null;
+            }
+
+            var claim = new ClaimWork(open, Math.Clamp(held.Room, 0, open.Sum(static t => t.Room)), owner) { Recover = recover, Admit = admit, Accompanies = coming is not null };
+            held.Reserve(claim);
+            _underWay++;
+            return claim;
+        }
+    }
+
+    private void End(ClaimWork claim, IReadOnlyList<ClaimedMessage> claimed, long sentAt)
+    {
+        held.Settle(claim, claimed);
+        OnRoom();
         foreach (var message in claimed)
         {
             start(message, sentAt);
         }
 
-        if (claimed.Count > 0 && claimed.Count >= Math.Min(claim.Limit, claim.Topics.Sum(static t => t.Room)))
+        lock (_gate)
         {
-            // As many as asked for, so there are most likely more.
-            MarkDue();
+            if (--_underWay == 0 && _closing)
+            {
+                _closed.TrySetResult();
+            }
         }
-
-        return claimed.Count;
     }
 
     // Whoever deletes messages with SQL of their own may take a place away from a group, and then nobody would let the next one go.
@@ -197,9 +232,9 @@ internal sealed class Claimer(
     }
 
     // Another topic is first each time, so that one with a backlog does not starve the others.
-    private List<TopicClaim> TopicsWithRoom()
+    private List<TopicClaim> TopicsWithRoom(IReadOnlyDictionary<string, int>? coming = null)
     {
-        var room = options.Concurrency - held.Count;
+        var room = held.Room;
         List<TopicClaim> open = new(topics.Length);
         if (room <= 0)
         {
@@ -210,7 +245,8 @@ internal sealed class Claimer(
         for (var i = 0u; i < topics.Length; i++)
         {
             var topic = topics[(first + i) % (uint)topics.Length];
-            if (Math.Min(room, topic.Concurrency - held.CountOf(topic)) is > 0 and var left)
+            var wanted = coming is null ? room : Math.Min(room, coming.GetValueOrDefault(topic.Topic));
+            if (Math.Min(wanted, held.RoomOf(topic)) is > 0 and var left)
             {
                 open.Add(topic.Claim(left));
             }

@@ -33,8 +33,8 @@ internal sealed class KvWorker : BackgroundService, IAsyncDisposable
     {
         (_store, _queue, _options, _health, _logger) = (store, store.Engine.Queue, options.Value, health, loggers.CreateLogger("Kv.Worker"));
         _topics = [.. handlers.Topics(_options)];
-        _held = new HeldMessages(_topics);
-        _claimer = new Claimer(_queue, _topics, _held, _owner, _options, Start, _logger);
+        _held = new HeldMessages(_topics, _options.Concurrency);
+        _claimer = new Claimer(_queue, _topics, _held, _owner, _options, Start, _wake.Set, _logger);
         _runner = new MessageRunner(store, handlers, scopes, _options, _logger);
         Heartbeat = new Heartbeat(_held, _queue, _owner, _claimer.ShortestLease, _options.HeartbeatInterval, _logger);
     }
@@ -99,7 +99,6 @@ internal sealed class KvWorker : BackgroundService, IAsyncDisposable
         if (ExecuteTask is null or { IsCompleted: true })
         {
             Heartbeat.Dispose();
-            _claimer.Dispose();
         }
     }
 
@@ -195,14 +194,14 @@ internal sealed class KvWorker : BackgroundService, IAsyncDisposable
         finally
         {
             _held.Remove(held);
-            _wake.Set();
+            _claimer.OnRoom();
         }
     }
 
     /// <summary>Lets handlers finish, then asks them to stop, then gives back what is left.</summary>
     private async Task DrainAsync()
     {
-        if (_held.Count > 0)
+        if (_held.All.Any())
         {
             Task over = Task.WhenAny(WhenIdleAsync(), _hurry.Task);
             await over.WaitAsync(_options.ShutdownTimeout, Time).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
