@@ -150,7 +150,7 @@ public sealed class KvAtomic
     /// <remarks>
     /// The store's version is locked from here until your transaction ends, and all other writers wait: call it last, in all of your
     /// transactions, and they never deadlock over it. The versionstamp is good once your transaction is committed. Workers and watchers learn
-    /// of it by their polling. A failed write leaves your transaction usable. Exceptions of the database itself pass through (a full disk, a
+    /// of it as of a commit of another process. A failed write leaves your transaction usable. Exceptions of the database itself pass through (a full disk, a
     /// deadlock with who took locks in another order): roll back then, and begin anew.
     /// </remarks>
     /// <param name="context">A context on the store's database with a transaction open (<c>Database.BeginTransactionAsync()</c>).</param>

@@ -59,7 +59,7 @@ public sealed class KvStoreOptions
     public TimeSpan WatchInterval { get; set; } = TimeSpan.FromMilliseconds(100);
 
     /// <summary>
-    /// Whether processes tell one another of their commits (LISTEN and NOTIFY of PostgreSQL, at most one notice per 50 milliseconds and
+    /// Whether processes tell one another of their commits (LISTEN and NOTIFY of PostgreSQL, at most one notice per 10 milliseconds and
     /// process), so that watchers and workers of others need not look for them.
     /// </summary>
     /// <value>Default: true. Without a meaning on SQLite.</value>
