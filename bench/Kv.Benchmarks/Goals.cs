@@ -44,6 +44,18 @@ public sealed class Goals(IReadOnlyList<Measurement> measurements)
         new("SQLite start-up to first operation", "ms", 250, 150, static run => run.Find("efkv", "sqlite", "startup", 0)?.Median / 1000, AtMost: true),
     ];
 
+    private readonly HashSet<Wanted> _wanted = [];
+
+    /// <summary>What the goals ask of the systems.</summary>
+    private static HashSet<Wanted> AllWanted { get; } = Want();
+
+    /// <summary>Whether a goal needs to know this.</summary>
+    /// <param name="system">Who is asked.</param>
+    /// <param name="case">What is asked.</param>
+    /// <param name="grown">Whether the database is the largest of several.</param>
+    public static bool Need(string system, Case @case, bool grown) =>
+        AllWanted.Contains(new Wanted(system, @case.In.Database, @case.Operation, @case.In.Callers, @case.In.Value <= 100 ? 0 : @case.In.Value, grown, @case.In.Waiting > 0));
+
     /// <param name="all">Whether goals are shown that nothing was measured for.</param>
     public static void Print(IReadOnlyList<Measurement> measurements, bool all)
     {
@@ -66,6 +78,7 @@ public sealed class Goals(IReadOnlyList<Measurement> measurements)
     /// <summary>The median of a system's rounds. Where there are several sizes of the database, the smallest, or the largest if there are two.</summary>
     private Measurement? Find(string system, string database, string operation, int callers, int value = 0, bool grown = false)
     {
+        _wanted.Add(new Wanted(system, database, operation, callers, value, grown, Waits: false));
         var found = measurements
             .Where(m => m.System == system && m.In.Database == database && m.Operation == operation && m.In.Callers == callers && m.In.Waiting == 0
                 && (m.In.Value == value || (value == 0 && m.In.Value <= 100)))
@@ -76,10 +89,22 @@ public sealed class Goals(IReadOnlyList<Measurement> measurements)
     /// <summary>How a drain with most messages waiting beside it stands to one with fewest.</summary>
     private double? Beside(string database)
     {
+        _wanted.Add(new Wanted("efkv", database, "drain", 0, 0, Grown: false, Waits: true));
         var found = measurements
             .Where(m => m.System == "efkv" && m.In.Database == database && m is { Operation: "drain", In.Waiting: > 0 })
             .GroupBy(static m => m.In.Waiting).OrderBy(static waiting => waiting.Key).ToList();
         return found.Count < 2 ? null : Table.Ratio(Table.Median(found[^1]), Table.Median(found[0]));
+    }
+
+    private static HashSet<Wanted> Want()
+    {
+        var nothing = new Goals([]);
+        foreach (var goal in All)
+        {
+            goal.Measured(nothing);
+        }
+
+        return nothing._wanted;
     }
 
     private static Goal Rate(string what, string database, string operation, int callers, string other, double floor, double target, int value = 0) =>
@@ -111,4 +136,6 @@ public sealed class Goals(IReadOnlyList<Measurement> measurements)
     };
 
     private static bool Reaches(double measured, double wanted, bool atMost) => atMost ? measured <= wanted : measured >= wanted;
+
+    private sealed record Wanted(string System, string Database, string Operation, int Callers, int Value, bool Grown, bool Waits);
 }

@@ -90,9 +90,9 @@ public sealed class Runner(Settings settings)
         var failed = 0;
         foreach (var rows in cases.Where(static @case => @case.In.Rows > 0).GroupBy(static @case => @case.In.Rows))
         {
-            foreach (var system in systems.Where(system => rows.Any(@case => Plan.Answers(system, @case))))
+            foreach (var system in systems.Where(system => rows.Any(@case => Answers(system, @case))))
             {
-                failed += await AskAsync(system, [rows.First(@case => Plan.Answers(system, @case))], "--setup") ? 0 : 1;
+                failed += await AskAsync(system, [rows.First(@case => Answers(system, @case))], "--setup") ? 0 : 1;
             }
         }
 
@@ -111,13 +111,17 @@ public sealed class Runner(Settings settings)
         {
             foreach (var system in systems)
             {
-                var answered = question.Where(@case => Plan.Answers(system, @case)).ToList();
+                var answered = question.Where(@case => Answers(system, @case)).ToList();
                 failed += answered.Count == 0 || await AskAsync(system, answered) ? 0 : 1;
             }
         }
 
         return failed;
     }
+
+    private bool Answers(string system, Case @case) =>
+        Plan.Answers(system, @case)
+        && (!settings.GoalsOnly || Goals.Need(system, @case, grown: settings.Rows.Count > 1 && @case.In.Rows == settings.Rows[^1]));
 
     private async Task<bool> AskAsync(string system, IReadOnlyList<Case> cases, params string[] more)
     {

@@ -12,6 +12,9 @@ public sealed class Settings(string[] args)
     /// <summary>Every operation with every size of values and databases, not only those where it tells something.</summary>
     public bool Wide { get; } = args.Contains("--wide");
 
+    /// <summary>Only what the goals are about.</summary>
+    public bool GoalsOnly { get; } = args.Contains("--goals");
+
     public bool SetUp { get; } = args.Contains("--setup");
 
     public IReadOnlyList<string> Databases => Value("--databases", "sqlite,postgres")!.Split(',');

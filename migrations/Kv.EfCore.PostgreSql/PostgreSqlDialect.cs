@@ -114,6 +114,23 @@ internal sealed class PostgreSqlDialect : KvDialect
         return feed;
     }
 
+    public override async ValueTask<string?> FindBurdenAsync(DbConnection connection, TimeSpan longest, CancellationToken cancellationToken)
+    {
+        var command = connection.CreateCommand();
+        await using (command.ConfigureAwait(false))
+        {
+            command.CommandText = KvSql.LongTransaction;
+            command.Parameters.Add(new NpgsqlParameter("@seconds", longest.TotalSeconds));
+            var reader = await command.ExecuteReaderAsync(cancellationToken).ConfigureAwait(false);
+            await using (reader.ConfigureAwait(false))
+            {
+                return await reader.ReadAsync(cancellationToken).ConfigureAwait(false)
+                    ? $"A transaction has been open for {reader.GetInt64(3)} seconds (process {reader.GetInt32(0)}, {reader.GetString(1)}, {reader.GetString(2)}). While it is, PostgreSQL cleans up nothing that claims and writes leave behind, and both become slower. End it, and set idle_in_transaction_session_timeout."
+                    : null;
+            }
+        }
+    }
+
     private static Fault Classify(string state) => state switch
     {
         "40001" or "40P01" or "55P03" => Fault.Busy,

@@ -9,7 +9,8 @@ public static class KvHealthCheckExtensions
 {
     /// <summary>
     /// Healthy while the database answers, its schema is current and the worker, if there is one, gets on. A worker whose rounds fail makes it
-    /// degraded, and after 30 seconds unhealthy.
+    /// degraded, and after 30 seconds unhealthy. On PostgreSQL a transaction that has been open for a minute makes it degraded, too: while one
+    /// is, nothing is cleaned up, and queues become slow.
     /// </summary>
     /// <param name="health">The builder that <c>services.AddHealthChecks()</c> gives.</param>
     /// <param name="name">The check's name.</param>

@@ -67,6 +67,13 @@ internal abstract class KvDialect
     /// <summary>Begins to hear of the commits of other processes, over a session that is used for nothing else.</summary>
     public abstract ValueTask<ChangeFeed> OpenFeedAsync(Session session, KvStoreOptions options, CancellationToken cancellationToken);
 
+    /// <summary>Looks for what slows the store down more and more although nothing fails.</summary>
+    /// <param name="connection">An open connection.</param>
+    /// <param name="longest">How long a transaction may be open.</param>
+    /// <param name="cancellationToken">Gives up.</param>
+    /// <returns>What it is and what to do about it; null for nothing.</returns>
+    public virtual ValueTask<string?> FindBurdenAsync(DbConnection connection, TimeSpan longest, CancellationToken cancellationToken) => new((string?)null);
+
     /// <summary>Takes over tables that another program made, so that migrations continue from there.</summary>
     /// <returns>The names of the migrations that the tables already equal.</returns>
     public virtual ValueTask<IReadOnlyList<string>> AdoptAsync(DbConnection connection, CancellationToken cancellationToken) =>

@@ -118,6 +118,17 @@ internal sealed class KvSql(bool arrays)
     /// <summary>Changes when another connection has committed. It waits for no lock and holds none.</summary>
     public const string FileVersion = "pragma data_version";
 
+    /// <summary>
+    /// The oldest transaction that keeps what was deleted since from being cleaned up, if it has been open for so many seconds. Of other users'
+    /// sessions it takes the role <c>pg_read_all_stats</c> to see it. PostgreSQL only.
+    /// </summary>
+    public const string LongTransaction = """
+        select pid, coalesce(nullif(application_name, ''), 'unnamed'), coalesce(state, ''), extract(epoch from clock_timestamp() - xact_start)::bigint from pg_stat_activity
+        where datname = current_database() and backend_type = 'client backend' and backend_xmin is not null and pid <> pg_backend_pid()
+            and xact_start <= clock_timestamp() - make_interval(secs => @seconds)
+        order by xact_start limit 1
+        """;
+
     // Transactions.
 
     /// <summary>

@@ -1,4 +1,5 @@
 using Kv.Engine;
+using Microsoft.EntityFrameworkCore;
 using Microsoft.Extensions.Diagnostics.HealthChecks;
 
 namespace Kv.Worker;
@@ -8,8 +9,12 @@ internal sealed class StoreHealthCheck(KvStore store, WorkerHealth? worker = nul
 {
     private static readonly TimeSpan Patience = TimeSpan.FromSeconds(30);
 
+    /// <summary>How long a transaction may be open, on PostgreSQL, before it is told of.</summary>
+    public TimeSpan LongTransaction { get; init; } = TimeSpan.FromMinutes(1);
+
     public async Task<HealthCheckResult> CheckHealthAsync(HealthCheckContext context, CancellationToken cancellationToken = default)
     {
+        string? burden;
         try
         {
             // Not through the store's reader, which keeps trying for as long as its users would wait.
@@ -17,6 +22,8 @@ internal sealed class StoreHealthCheck(KvStore store, WorkerHealth? worker = nul
             await using (database.ConfigureAwait(false))
             {
                 await SchemaCheck.EnsureCurrentAsync(database, store.Engine.Dialect, cancellationToken).ConfigureAwait(false);
+                await database.Database.OpenConnectionAsync(cancellationToken).ConfigureAwait(false);
+                burden = await store.Engine.Dialect.FindBurdenAsync(database.Database.GetDbConnection(), LongTransaction, cancellationToken).ConfigureAwait(false);
             }
         }
         catch (Exception error) when (error is not OperationCanceledException || !cancellationToken.IsCancellationRequested)
@@ -26,7 +33,8 @@ internal sealed class StoreHealthCheck(KvStore store, WorkerHealth? worker = nul
 
         var (failures, time, last) = worker?.Look(store.Engine.Clock.Time) ?? default;
         var text = $"The worker failed {failures} times in a row, for {time.TotalSeconds:0} seconds: {last?.Message}";
-        return failures == 0 ? HealthCheckResult.Healthy()
+        return failures == 0 && burden is null ? HealthCheckResult.Healthy()
+            : failures == 0 ? HealthCheckResult.Degraded(burden)
             : time < Patience ? HealthCheckResult.Degraded(text, last)
             : new HealthCheckResult(context.Registration.FailureStatus, text, last);
     }

@@ -1,4 +1,5 @@
 using Kv.TestKit;
+using Microsoft.EntityFrameworkCore;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Diagnostics.HealthChecks;
 using Microsoft.Extensions.Hosting;
@@ -11,6 +12,8 @@ public abstract class RegistrationSpec(KvDatabase database)
 {
     private readonly LogCollector _logs = new();
 
+    protected KvDatabase Database { get; } = database;
+
     [Theory]
     [InlineData(nameof(KvWorkerOptions.Concurrency), "run more workers")]
     [InlineData(nameof(KvWorkerOptions.Lease), "00:00:01 to 01:00:00")]
@@ -21,10 +24,10 @@ public abstract class RegistrationSpec(KvDatabase database)
     [InlineData(nameof(KvWorkerOptions.MaxCrashes), "at least 1")]
     public async Task Options_that_cannot_work_stop_the_host_from_starting_and_say_what_would(string option, string remedy)
     {
-        var connectionString = await database.CreateMigratedAsync();
+        var connectionString = await Database.CreateMigratedAsync();
         var builder = Host.CreateApplicationBuilder();
         builder.Logging.ClearProviders();
-        builder.Services.AddKvStore(db => database.Configure(db, connectionString));
+        builder.Services.AddKvStore(db => Database.Configure(db, connectionString));
         builder.Services.AddKvWorker(options => Break(options, option)).Handle<Job>(static (_, _, _) => Task.CompletedTask);
         using var host = builder.Build();
 
@@ -37,10 +40,10 @@ public abstract class RegistrationSpec(KvDatabase database)
     [Fact]
     public async Task Heartbeats_that_are_too_rare_for_the_lease_of_a_topic_stop_the_host_from_starting()
     {
-        var connectionString = await database.CreateMigratedAsync();
+        var connectionString = await Database.CreateMigratedAsync();
         var builder = Host.CreateApplicationBuilder();
         builder.Logging.ClearProviders();
-        builder.Services.AddKvStore(db => database.Configure(db, connectionString));
+        builder.Services.AddKvStore(db => Database.Configure(db, connectionString));
         builder.Services.AddKvWorker(static options => options.HeartbeatInterval = TimeSpan.FromSeconds(10))
             .Handle<Job>(static (_, _, _) => Task.CompletedTask).Topic<Job>(static topic => topic.Lease = TimeSpan.FromSeconds(4));
         using var host = builder.Build();
@@ -53,11 +56,11 @@ public abstract class RegistrationSpec(KvDatabase database)
     [Fact]
     public async Task A_host_runs_the_worker()
     {
-        var connectionString = await database.CreateMigratedAsync();
+        var connectionString = await Database.CreateMigratedAsync();
         var handled = new TaskCompletionSource<int>(TaskCreationOptions.RunContinuationsAsynchronously);
         var builder = Host.CreateApplicationBuilder();
         builder.Logging.ClearProviders();
-        builder.Services.AddKvStore(db => database.Configure(db, connectionString));
+        builder.Services.AddKvStore(db => Database.Configure(db, connectionString));
         builder.Services.AddKvWorker().Handle<Job>((job, _, _) => Task.FromResult(handled.TrySetResult(job.Number)));
         builder.Services.AddKvWorker(static options => options.Concurrency = 2);
         builder.Services.AddHealthChecks().AddKvStore();
@@ -88,7 +91,7 @@ public abstract class RegistrationSpec(KvDatabase database)
     [Fact]
     public async Task A_worker_without_handlers_warns_and_rests()
     {
-        await using var test = await database.CreateWorkerAsync(static _ => { }, logs: _logs);
+        await using var test = await Database.CreateWorkerAsync(static _ => { }, logs: _logs);
 
         await test.StartAsync();
         await test.Worker().ExecuteTask!.WaitAsync(WorkerTesting.Patience);
@@ -112,7 +115,7 @@ public abstract class RegistrationSpec(KvDatabase database)
     public async Task A_worker_whose_rounds_fail_is_degraded_then_unhealthy_then_well_again()
     {
         var time = new ManualTime();
-        await using var test = await CheckedAsync(await database.CreateMigratedAsync(), time);
+        await using var test = await CheckedAsync(await Database.CreateMigratedAsync(), time);
         var health = test.Services.GetRequiredService<Worker.WorkerHealth>();
         Assert.Equal(HealthStatus.Healthy, (await CheckAsync(test)).Status);
 
@@ -132,7 +135,7 @@ public abstract class RegistrationSpec(KvDatabase database)
     [Fact]
     public async Task A_store_without_its_tables_is_unhealthy_and_says_what_to_run()
     {
-        await using var test = await CheckedAsync(await database.CreateEmptyAsync(), TimeProvider.System);
+        await using var test = await CheckedAsync(await Database.CreateEmptyAsync(), TimeProvider.System);
 
         var report = await CheckAsync(test);
 
@@ -156,7 +159,7 @@ public abstract class RegistrationSpec(KvDatabase database)
         }
     }
 
-    private Task<KvTestStore> CheckedAsync(string connectionString, TimeProvider time) => database.CreateStoreAsync(time, connectionString: connectionString, services: services =>
+    private Task<KvTestStore> CheckedAsync(string connectionString, TimeProvider time) => Database.CreateStoreAsync(time, connectionString: connectionString, services: services =>
     {
         services.AddKvWorker().Handle<Job>(static (_, _, _) => Task.CompletedTask);
         services.AddHealthChecks().AddKvStore();
@@ -167,4 +170,28 @@ public abstract class RegistrationSpec(KvDatabase database)
 
 public sealed class SqliteRegistrationTests(SqliteDatabase database) : RegistrationSpec(database), IClassFixture<SqliteDatabase>;
 
-public sealed class PostgresRegistrationTests(PostgresDatabase database) : RegistrationSpec(database), IClassFixture<PostgresDatabase>;
+public sealed class PostgresRegistrationTests(PostgresDatabase database) : RegistrationSpec(database), IClassFixture<PostgresDatabase>
+{
+    /// <summary>The hazard is one of MVCC: on SQLite a reader holds up the checkpoint of the log, and nothing else.</summary>
+    [Fact]
+    public async Task A_transaction_that_stays_open_is_told_of_with_who_has_it()
+    {
+        await using var test = await Database.CreateStoreAsync();
+        await using var context = test.CreateContext();
+        var check = new Worker.StoreHealthCheck((KvStore)test.Store) { LongTransaction = TimeSpan.Zero };
+        var registration = new HealthCheckContext { Registration = new HealthCheckRegistration("kv", check, failureStatus: null, tags: null) };
+        Assert.Equal(HealthStatus.Healthy, (await check.CheckHealthAsync(registration)).Status);
+
+        await using var transaction = await context.Database.BeginTransactionAsync(System.Data.IsolationLevel.RepeatableRead);
+        var process = await context.Database.SqlQuery<int>($"select pg_backend_pid() as \"Value\"").SingleAsync();
+
+        var result = await check.CheckHealthAsync(registration);
+        Assert.Equal(HealthStatus.Degraded, result.Status);
+        Assert.Contains($"process {process}", result.Description, StringComparison.Ordinal);
+        Assert.Contains("idle_in_transaction_session_timeout", result.Description, StringComparison.Ordinal);
+        Assert.Equal(HealthStatus.Healthy, (await new Worker.StoreHealthCheck((KvStore)test.Store).CheckHealthAsync(registration)).Status);
+
+        await transaction.RollbackAsync();
+        Assert.Equal(HealthStatus.Healthy, (await check.CheckHealthAsync(registration)).Status);
+    }
+}
