@@ -30,7 +30,11 @@ public static class Load
         return Result.Of(sum, sum.Count / elapsed.TotalSeconds, (double)allocated / sum.Count);
     }
 
-    public static Task WarmUpAsync(Func<Random, ValueTask> operation, int callers, Settings settings) => RunAsync(operation, OneEach(callers), settings.WarmUp);
+    public static async Task WarmUpAsync(Func<Random, ValueTask> operation, int callers, Settings settings)
+    {
+        await RunAsync(operation, OneEach(callers), settings.WarmUp);
+        await Task.Delay(settings.Rest, TimeProvider.System);
+    }
 
     private static Latencies[] OneEach(int callers) => [.. Enumerable.Range(0, callers).Select(static _ => new Latencies())];
 

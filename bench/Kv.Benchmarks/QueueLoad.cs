@@ -90,6 +90,7 @@ public sealed class QueueLoad(QueueSystem queue, Settings settings) : IAsyncDisp
             await HandleAllAsync(Math.Min(messages, WarmUpMessages));
         }
         while (Stopwatch.GetElapsedTime(started) < settings.WarmUp);
+        await Task.Delay(settings.Rest, TimeProvider.System);
         if (waiting > 0)
         {
             await queue.WaitingAsync(waiting);

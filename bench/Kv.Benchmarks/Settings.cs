@@ -42,6 +42,9 @@ public sealed class Settings(string[] args)
     /// <summary>What each system gets before it is measured, so that its code is compiled and its log has the length that it keeps.</summary>
     public TimeSpan WarmUp => TimeSpan.FromSeconds(Fraction("--warmup-seconds", Small ? 0.01 : 3));
 
+    /// <summary>A rest after that: runtimes compile what was found to be hot when nothing new comes for a while.</summary>
+    public TimeSpan Rest => WarmUp >= TimeSpan.FromSeconds(1) ? TimeSpan.FromSeconds(1) : TimeSpan.Zero;
+
     public TimeSpan IdleTime => TimeSpan.FromSeconds(Fraction("--idle-seconds", Small ? 1 : 60));
 
     public TimeSpan SoakTime => TimeSpan.FromMinutes(Fraction("--minutes", 10));

@@ -20,6 +20,9 @@ const drainLimit = 100_000; // milliseconds: a queue that slows down with its le
 const loadedRate = 500;
 const warmUpMessages = 5_000;
 
+/** Runtimes compile what was found to be hot when nothing new comes for a while. */
+const rest = () => sleep(settings.warmUp >= 1 ? 1000 : 0);
+
 const sleep = (milliseconds) => new Promise((resolve) => setTimeout(resolve, milliseconds));
 
 const at = (sorted, part) => Math.round((sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * part))] ?? 0) * 1000 * 10) / 10;
@@ -42,6 +45,7 @@ async function load(operation, callers) {
     }));
   };
   await run(settings.warmUp, []);
+  await rest();
   const latencies = [];
   const started = performance.now();
   await run(settings.seconds, latencies);
@@ -86,6 +90,7 @@ async function queueLoad(queue, { op, params }) {
     const warm = performance.now() + settings.warmUp * 1000;
     do await roundTrip();
     while (performance.now() < warm);
+    await rest();
     const latencies = [];
     const sent = [];
     const started = performance.now();
@@ -105,6 +110,7 @@ async function queueLoad(queue, { op, params }) {
     const began = performance.now();
     do await handleAll(Math.min(params.messages, warmUpMessages));
     while (performance.now() - began < settings.warmUp * 1000);
+    await rest();
     return handleAll(params.messages);
   }
 

@@ -233,7 +233,8 @@ internal sealed class ArrayWriter(Session session, KvDialect dialect, StoreClock
                     ("@holders", takers.Select(static t => t?.Claim.Owner).ToArray()),
                     ("@leases", takers.Select(static t => t?.Topic.LeaseMilliseconds ?? 0).ToArray()),
                     ("@claimed", plan.Topics.Select(static t => t.Topic).ToArray()),
-                    ("@pauses", plan.Topics.Select(static t => t.Pause).ToArray()));
+                    ("@pauses", plan.Topics.Select(static t => t.Pause).ToArray()),
+                    ("@limit", plan.Topics.Count));
             },
             (reader, reads) =>
             {

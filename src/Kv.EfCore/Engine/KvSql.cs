@@ -310,9 +310,13 @@ internal sealed class KvSql(bool arrays)
         """;
 
     /// <summary>The same, but those that have a holder never wait if their topic is clear. Gives the places of these in the arrays.</summary>
+    /// <remarks>
+    /// The limit is the number of topics and limits nothing. But it has the planner expect one where it would expect ten, and so keep a plan
+    /// that it would otherwise make anew for each run (measured: 0.6 ms, as long as the run itself).
+    /// </remarks>
     public string EnqueueHeldAll(bool serverClock) => $"""
         with r as materialized (select r.* from {NewRows(", @holders, @leases", ", holder, lease")}),
-        clear as materialized (select t.topic from unnest(@claimed, @pauses) as t (topic, pause) where {ClearOf("t.topic", "t.pause", Now(serverClock))}),
+        clear as materialized (select t.topic from (select * from unnest(@claimed, @pauses) as c (topic, pause) limit @limit) t where {ClearOf("t.topic", "t.pause", Now(serverClock))}),
         put as (
             insert into queue (ts, {NewColumns})
             select {NewValues(serverClock)}

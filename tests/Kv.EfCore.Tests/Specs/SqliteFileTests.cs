@@ -13,6 +13,31 @@ namespace Kv.Tests.Specs;
 /// <summary>What only SQLite has: a file that Deno can read, and connections that wait for each other.</summary>
 public sealed class SqliteFileTests(SqliteDatabase database) : IClassFixture<SqliteDatabase>
 {
+    /// <summary>Between its batches a listing holds nothing, and neither does a watch between two states. A snapshot is what keeps the log, as it says.</summary>
+    [Fact]
+    public async Task A_consumer_that_pauses_keeps_neither_writes_nor_the_log_from_being_checkpointed()
+    {
+        await using var test = await database.CreateStoreAsync();
+        for (var i = 0; i < 30; i++)
+        {
+            await test.Store.SetAsync(["a", i], i);
+        }
+
+        await using var listing = test.Store.ListAsync(KvSelector.Prefix(["a"]), new KvListOptions { BatchSize = 10 }).GetAsyncEnumerator();
+        await using var watch = test.Store.WatchAsync([["a", 0]]).GetAsyncEnumerator();
+        Assert.True(await listing.MoveNextAsync());
+        Assert.True(await watch.MoveNextAsync());
+        await test.Store.SetAsync(["a", 0], 100);
+        Assert.Equal(["0 0 0"], await QueryAsync(test, "pragma wal_checkpoint(truncate)"));
+
+        var snapshot = test.Store.ListAsync(KvSelector.Prefix(["a"]), new KvListOptions { BatchSize = 10, Snapshot = true }).GetAsyncEnumerator();
+        Assert.True(await snapshot.MoveNextAsync());
+        await test.Store.SetAsync(["a", 1], 100);
+        Assert.StartsWith("1 ", Assert.Single(await QueryAsync(test, "pragma wal_checkpoint(truncate)")), StringComparison.Ordinal);
+        await snapshot.DisposeAsync();
+        Assert.Equal(["0 0 0"], await QueryAsync(test, "pragma wal_checkpoint(truncate)"));
+    }
+
     [Fact]
     public async Task Tables_and_stored_values_have_the_storage_classes_that_Deno_reads()
     {
