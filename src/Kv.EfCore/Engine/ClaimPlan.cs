@@ -56,6 +56,7 @@ internal sealed class ClaimPlan
             Searches.Add(new Search(claim, rest, room));
         }
     }
+
     /// <summary>A claim, or the part of one, that looks into the queue.</summary>
     internal readonly record struct Search(ClaimWork Claim, IReadOnlyList<TopicClaim> Topics, int Limit);
 }
