@@ -74,7 +74,7 @@ internal sealed class Session(DbContext context, DbTransaction? transaction = nu
     {
         if (_prepared.Add(batch))
         {
-            await batch.PrepareAsync(cancellationToken).ConfigureAwait(false);
+            await Engine.Statement.PrepareAsync(batch.PrepareAsync, batch.Timeout, cancellationToken).ConfigureAwait(false);
         }
     }
 

@@ -28,16 +28,8 @@ internal sealed partial class Statement(DbCommand command) : IDisposable
     }
 
     /// <summary>Reads without the thread pool: the driver blocks the calling thread.</summary>
-    public DbDataReader Read()
-    {
-        if (!_prepared)
-        {
-            command.Prepare();
-            _prepared = true;
-        }
-
-        return command.ExecuteReader();
-    }
+    /// <remarks>Never prepared. It is for what runs now and then, and the driver's own bound for preparing is not the command's.</remarks>
+    public DbDataReader Read() => command.ExecuteReader();
 
     public async ValueTask<object?> ScalarAsync(CancellationToken cancellationToken)
     {
@@ -81,12 +73,33 @@ internal sealed partial class Statement(DbCommand command) : IDisposable
         }
     }
 
+    /// <summary>Prepares within the time that running has, after which the connection is taken for broken.</summary>
+    /// <remarks>Npgsql bounds a preparation by the connection string's timeout alone, whatever the command's is.</remarks>
+    /// <param name="prepare">The driver's call.</param>
+    /// <param name="seconds">The command's timeout; 0 for none.</param>
+    /// <param name="cancellationToken">Gives up.</param>
+    /// <exception cref="TimeoutException">The database did not answer.</exception>
+    public static async ValueTask PrepareAsync(Func<CancellationToken, Task> prepare, int seconds, CancellationToken cancellationToken)
+    {
+        using var timeout = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
+        using var interruption = new Interruption(timeout.Token);
+        timeout.CancelAfter(seconds > 0 ? TimeSpan.FromSeconds(seconds) : Timeout.InfiniteTimeSpan);
+        try
+        {
+            await prepare(interruption.Token).ConfigureAwait(false);
+        }
+        catch (OperationCanceledException error) when (!cancellationToken.IsCancellationRequested)
+        {
+            throw new TimeoutException($"The database did not prepare a statement within {seconds} seconds.", error);
+        }
+    }
+
     // Prepared at the first run and not before: PostgreSQL takes the types of the parameters from their values.
     private async ValueTask PrepareAsync(CancellationToken cancellationToken)
     {
         if (!_prepared)
         {
-            await command.PrepareAsync(cancellationToken).ConfigureAwait(false);
+            await PrepareAsync(command.PrepareAsync, command.CommandTimeout, cancellationToken).ConfigureAwait(false);
             _prepared = true;
         }
     }

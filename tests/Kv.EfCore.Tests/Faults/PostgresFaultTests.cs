@@ -1,5 +1,6 @@
 using Kv.Engine;
 using Kv.TestKit;
+using Kv.Tests.Specs;
 using Microsoft.EntityFrameworkCore;
 using Npgsql;
 
@@ -125,6 +126,20 @@ public sealed class PostgresFaultTests(PostgresDatabase database) : IClassFixtur
 
         Assert.NotNull(await link.Test.Store.ResolveAsync(unknown.OperationId));
         Assert.Equal(13ul, await link.Test.Store.GetAsync<ulong>(["sum"]));
+    }
+
+    [Fact]
+    public async Task A_server_that_stops_answering_is_given_up_in_time_where_a_statement_is_new_to_the_connection_too()
+    {
+        await using var link = await OpenAsync(static o => o.CommandTimeout = TimeSpan.FromSeconds(2));
+        await link.Test.Store.GetAsync<ulong>(["sum"]);
+        link.Proxy.Refuse();
+        link.Proxy.SwallowReplies();
+
+        // The connection is open, and nothing was listed over it before.
+        var error = await Assert.ThrowsAsync<KvException>(() => link.Test.Store.ListAsync(KvSelector.Prefix([])).ToListAsync().AsTask().WaitAsync(Rows.Patience));
+
+        Assert.Equal(KvError.Unavailable, error.Kind);
     }
 
     [Fact]
