@@ -96,7 +96,7 @@ public sealed class ProcessLoad(Target target, Settings settings)
         Environment.Exit(1);
     }
 
-    /// <summary>What a worker asks of the database while nothing happens.</summary>
+    /// <summary>What a worker asks of the database while nothing happens, besides when something is due next.</summary>
     public async Task<Result> IdleAsync()
     {
         using var counter = new StatementCounter();

@@ -39,7 +39,7 @@ public static class Table
         var allocated = m.Allocated is { } bytes ? string.Create(CultureInfo.InvariantCulture, $", {bytes:#,0} B") : "";
         return m.Operation switch
         {
-            "idle" => string.Create(CultureInfo.InvariantCulture, $"{m.PerSecond * 60:0.#} statements a minute"),
+            "idle" => string.Create(CultureInfo.InvariantCulture, $"{m.PerSecond * 60:0.#} statements a minute besides next due times"),
             "startup" => Time(m.Median),
             "drain" => string.Create(CultureInfo.InvariantCulture, $"{m.PerSecond:#,0}/s{allocated}"),
             _ when m.Case.IsTime => $"{Time(m.Median)} / {Time(m.Slowest)}",

@@ -10,6 +10,7 @@ internal sealed class ArrayWriter(Session session, KvDialect dialect, StoreClock
 {
     private const int ManyAtOnce = 1000;
     private readonly List<Step> _steps = [];
+    private readonly ClaimFloors _floors = new(clock.Time);
     private long _now;
 
     private bool ServerClock => clock.ServerJudgesQueues;
@@ -55,6 +56,7 @@ internal sealed class ArrayWriter(Session session, KvDialect dialect, StoreClock
             AddMessages(effects.Messages, plan);
         }
 
+        _floors.Observe(group, effects);
         AddClaims(plan.Searches);
         Add("commit", IsNested ? KvSql.ReleaseSavepoint : KvSql.Commit);
         await FailPoints.HitAsync(FailPoints.BeforeCommit).ConfigureAwait(false);
@@ -148,26 +150,45 @@ internal sealed class ArrayWriter(Session session, KvDialect dialect, StoreClock
         searches.ForEach(AddSearch);
     }
 
-    private void AddSearch(ClaimPlan.Search search) => Add(
-        "claim",
-        KvSql.ClaimAll(ServerClock),
-        p => Set(
-            p,
-            ("@now", _now),
-            ("@topics", search.Topics.Select(static t => t.Topic).ToArray()),
-            ("@pauses", search.Topics.Select(static t => t.Pause).ToArray()),
-            ("@rooms", search.Topics.Select(static t => t.Room).ToArray()),
-            ("@leases", search.Topics.Select(static t => t.LeaseMilliseconds).ToArray()),
-            ("@limit", search.Limit),
-            ("@owner", search.Claim.Owner)),
-        (reader, reads) => reads.Hold(search.Claim, ReadMessage(reader, search.Claim.Owner)));
+    private void AddSearch(ClaimPlan.Search search)
+    {
+        var startedAt = clock.Time.GetTimestamp();
+        var from = search.Topics.ToDictionary(static t => t.Topic, t => _floors.Of(t.Topic), StringComparer.Ordinal);
+        Dictionary<string, (ClaimFloor Last, int Count)> reached = new(StringComparer.Ordinal);
+        Add(
+            "claim",
+            KvSql.ClaimAll(ServerClock),
+            p => Set(
+                p,
+                ("@now", _now),
+                ("@topics", search.Topics.Select(static t => t.Topic).ToArray()),
+                ("@pauses", search.Topics.Select(static t => t.Pause).ToArray()),
+                ("@rooms", search.Topics.Select(static t => t.Room).ToArray()),
+                ("@leases", search.Topics.Select(static t => t.LeaseMilliseconds).ToArray()),
+                ("@floorpriorities", search.Topics.Select(t => from[t.Topic].Priority).ToArray()),
+                ("@floortimes", search.Topics.Select(t => from[t.Topic].DueAt).ToArray()),
+                ("@floorids", search.Topics.Select(t => from[t.Topic].Id).ToArray()),
+                ("@limit", search.Limit),
+                ("@one", 1),
+                ("@owner", search.Claim.Owner)),
+            (reader, reads) =>
+            {
+                var message = ReadMessage(reader, search.Claim.Owner);
+                reads.Hold(search.Claim, message);
+                reached[message.Topic] = (new ClaimFloor(message.Priority, ReadDueAt(reader), message.Fence.Id), reached.GetValueOrDefault(message.Topic).Count + 1);
+            },
+            () => _floors.Learn(search, from, reached, startedAt));
+    }
 
     private void AddEffects(GroupEffects effects)
     {
         if (effects.Ranges.Count > 0)
         {
             Add("ranges", KvSql.DeleteRanges, p => Set(
-                p, ("@starts", effects.Ranges.Select(static r => r.Start).ToArray()), ("@ends", effects.Ranges.Select(static r => r.End).ToArray())));
+                p,
+                ("@starts", effects.Ranges.Select(static r => r.Start).ToArray()),
+                ("@ends", effects.Ranges.Select(static r => r.End).ToArray()),
+                ("@one", 1)));
         }
 
         if (effects.Deletes.Count > 0)
@@ -181,7 +202,8 @@ internal sealed class ArrayWriter(Session session, KvDialect dialect, StoreClock
                 p,
                 ("@keys", effects.Touches.Select(static t => t.Key).ToArray()),
                 ("@backs", effects.Touches.Select(static t => t.Back).ToArray()),
-                ("@expiries", effects.Touches.Select(static t => t.ExpiresAt).ToArray())));
+                ("@expiries", effects.Touches.Select(static t => t.ExpiresAt).ToArray()),
+                ("@one", 1)));
         }
 
         if (effects.Puts.Count > 0)
@@ -292,6 +314,7 @@ internal sealed class ArrayWriter(Session session, KvDialect dialect, StoreClock
         string name, string text, IEnumerable<Fence> of, Func<GroupReads, HashSet<Fence>> found, Action<DbParameterCollection>? more = null)
     {
         var fences = of.ToArray();
+        var known = fences.DistinctBy(static f => (f.Id, f.Claim)).ToDictionary(static f => (f.Id, f.Claim));
         Add(
             name,
             text,
@@ -301,14 +324,11 @@ internal sealed class ArrayWriter(Session session, KvDialect dialect, StoreClock
                     p,
                     ("@ids", fences.Select(static f => f.Id).ToArray()),
                     ("@owners", fences.Select(static f => f.Owner).ToArray()),
-                    ("@claims", fences.Select(static f => f.Claim).ToArray()));
+                    ("@claims", fences.Select(static f => f.Claim).ToArray()),
+                    ("@one", 1));
                 more?.Invoke(p);
             },
-            (reader, reads) =>
-            {
-                var (id, claim) = (reader.GetString(0), reader.GetInt64(1));
-                found(reads).Add(Array.Find(fences, f => f.Claim == claim && f.Id == id));
-            });
+            (reader, reads) => found(reads).Add(known[(reader.GetString(0), reader.GetInt64(1))]));
     }
 
     // A statement with rows has somebody to read them: those of the next one come after.
@@ -316,8 +336,9 @@ internal sealed class ArrayWriter(Session session, KvDialect dialect, StoreClock
     {
     }
 
-    private void Add(string name, string text, Action<DbParameterCollection>? bind = null, Action<DbDataReader, GroupReads>? read = null) =>
-        _steps.Add(new Step(name, text, bind, read));
+    private void Add(
+        string name, string text, Action<DbParameterCollection>? bind = null, Action<DbDataReader, GroupReads>? read = null, Action? done = null) =>
+        _steps.Add(new Step(name, text, bind, read, done));
 
     private static void Set(DbParameterCollection parameters, params ReadOnlySpan<(string Name, object? Value)> values)
     {
@@ -362,7 +383,17 @@ internal sealed class ArrayWriter(Session session, KvDialect dialect, StoreClock
             {
             }
         }
+
+        foreach (var step in steps)
+        {
+            step.Done?.Invoke();
+        }
     }
 
-    private sealed record Step(string Name, string Text, Action<DbParameterCollection>? Bind, Action<DbDataReader, GroupReads>? Read);
+    /// <param name="Name">What it is called where it is kept prepared.</param>
+    /// <param name="Text">The statement.</param>
+    /// <param name="Bind">Gives its parameters.</param>
+    /// <param name="Read">Takes one of its rows.</param>
+    /// <param name="Done">Called when all steps are done.</param>
+    private sealed record Step(string Name, string Text, Action<DbParameterCollection>? Bind, Action<DbDataReader, GroupReads>? Read, Action? Done);
 }

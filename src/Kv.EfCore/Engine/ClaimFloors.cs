@@ -1,0 +1,73 @@
+namespace Kv.Engine;
+
+/// <summary>
+/// Where this process goes on in each topic when it claims again and again from a backlog, so that it does not walk past what it claimed
+/// already: PostgreSQL keeps that for as long as any transaction of the database may see it.
+/// </summary>
+/// <remarks>
+/// What comes to lie below by a commit of this process makes it begin anew. What other processes put there, more urgent or just let go, it finds
+/// when it next begins anew, which it does at the latest when it has gone on for ten times as long as the last search from the beginning took.
+/// </remarks>
+internal sealed class ClaimFloors(TimeProvider time)
+{
+    private const int Longest = 10;
+    private static readonly ClaimFloor None = new(int.MinValue, long.MinValue, "");
+    private readonly Dictionary<string, Known> _known = new(StringComparer.Ordinal);
+
+    /// <summary>What a search of a topic begins above.</summary>
+    public ClaimFloor Of(string topic) =>
+        _known.TryGetValue(topic, out var known) && time.GetElapsedTime(known.BeganAnewAt) < known.Took * Longest ? known.Floor : None;
+
+    /// <summary>Learns where a search came to.</summary>
+    /// <param name="search">The search.</param>
+    /// <param name="from">Where it began, by topic.</param>
+    /// <param name="reached">The last message of each topic that it found, and how many.</param>
+    /// <param name="startedAt">When it was sent.</param>
+    public void Learn(ClaimPlan.Search search, Dictionary<string, ClaimFloor> from, Dictionary<string, (ClaimFloor Last, int Count)> reached, long startedAt)
+    {
+        var isFull = reached.Values.Sum(static r => r.Count) >= search.Limit;
+        foreach (var topic in search.Topics)
+        {
+            var (last, count) = reached.GetValueOrDefault(topic.Topic);
+            if (!isFull && count < topic.Room)
+            {
+                // Nothing more above. What is left, if anything, lies below.
+                _known.Remove(topic.Topic);
+            }
+            else if (count > 0)
+            {
+                _known[topic.Topic] = from[topic.Topic] != None && _known.TryGetValue(topic.Topic, out var before)
+                    ? before with { Floor = last }
+                    : new Known(last, startedAt, time.GetElapsedTime(startedAt));
+            }
+        }
+    }
+
+    /// <summary>Begins anew in topics where a commit may have put something below, or let something go there.</summary>
+    public void Observe(Group group, GroupEffects effects)
+    {
+        if (_known.Count == 0)
+        {
+            return;
+        }
+
+        if (group.Requeues.Count > 0 || group.Updates.Count > 0 || group.Claims.Exists(static c => c.Recover || c.Admit) || effects.Unblocked.Count > 0
+            || effects.Removed.Count > 0 || effects.Acknowledged.Exists(static a => a.Keys?.Group is not null))
+        {
+            _known.Clear();
+        }
+
+        foreach (var (message, _) in effects.Messages)
+        {
+            if (_known.TryGetValue(message.Topic, out var known) && message.Priority < known.Floor.Priority)
+            {
+                _known.Remove(message.Topic);
+            }
+        }
+    }
+
+    private readonly record struct Known(ClaimFloor Floor, long BeganAnewAt, TimeSpan Took);
+}
+
+/// <summary>A place in the order of a topic's messages.</summary>
+internal sealed record ClaimFloor(int Priority, long DueAt, string Id);

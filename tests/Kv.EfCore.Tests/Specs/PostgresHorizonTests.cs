@@ -1,0 +1,103 @@
+using System.Text.Json;
+using Kv.Engine;
+using Kv.TestKit;
+using Npgsql;
+
+namespace Kv.Tests.Specs;
+
+/// <summary>What is gone stays in the tables of PostgreSQL while any transaction may see it, and is not walked past again and again.</summary>
+public sealed class PostgresHorizonTests(PostgresDatabase database) : IClassFixture<PostgresDatabase>, IAsyncDisposable
+{
+    private const int Messages = 31_000;
+    private const int Gone = 30_000;
+    private const int AtOnce = 10;
+    private const int Little = 20 * AtOnce;
+    private const int Much = 5 * Little;
+    private readonly List<NpgsqlConnection> _open = [];
+
+    [Fact]
+    public async Task While_a_transaction_is_left_open_a_search_that_goes_on_reads_no_more_than_it_takes()
+    {
+        await using var test = await database.CreateStoreAsync();
+        await using var connection = await FillAsync(test, "queue (ts", "delete from queue where ts <=");
+
+        var anew = await BlocksAsync(connection, KvSql.ClaimAll(serverClock: true), Claim(new ClaimFloor(int.MinValue, long.MinValue, "")));
+        var onwards = await BlocksAsync(connection, KvSql.ClaimAll(serverClock: true), Claim(new ClaimFloor(0, Gone + AtOnce, $"m{Gone + AtOnce}")));
+
+        Assert.True(anew > Much, $"A search from the beginning reads {anew} blocks: nothing has to be walked past.");
+        Assert.True(onwards < Little, $"A search that goes on reads {onwards} blocks for {AtOnce} messages.");
+        Assert.Equal(2 * AtOnce, await CountAsync(connection, "queue_running"));
+    }
+
+    [Fact]
+    public async Task While_a_transaction_is_left_open_a_completion_reads_no_more_than_it_takes_out()
+    {
+        await using var test = await database.CreateStoreAsync();
+        await using var connection = await FillAsync(test, "queue_running (deadline", "delete from queue_running where deadline <=");
+        var ids = Enumerable.Range(Gone + 1, AtOnce).Select(static i => $"m{i}").ToArray();
+
+        var blocks = await BlocksAsync(
+            connection, KvSql.CompleteAll, ("ids", ids), ("owners", Array.ConvertAll(ids, static _ => "")), ("claims", Array.ConvertAll(ids, static _ => 0L)), ("one", 1));
+
+        Assert.True(blocks < Little, $"It reads {blocks} blocks for {AtOnce} messages.");
+        Assert.Equal(Messages - Gone - AtOnce, await CountAsync(connection, "queue_running"));
+    }
+
+    /// <summary>Fills a table, and deletes from it what a transaction may still see.</summary>
+    private async Task<NpgsqlConnection> FillAsync(KvTestStore test, string table, string delete)
+    {
+        var connection = new NpgsqlConnection(test.ConnectionString);
+        await connection.OpenAsync();
+        await ExecuteAsync(connection, $"insert into {table}, id, data, backoff_schedule, keys_if_undelivered, topic) select i, 'm' || i, '', '[]', '[]', 'a' from generate_series(1, {Messages}) i");
+        await ExecuteAsync(connection, "analyze");
+        var open = new NpgsqlConnection(test.ConnectionString);
+        _open.Add(open);
+        await open.OpenAsync();
+        await ExecuteAsync(open, "begin isolation level repeatable read");
+        await ExecuteAsync(open, "select 1 from queue limit 1");
+        await ExecuteAsync(connection, $"{delete} {Gone}");
+        return connection;
+    }
+
+    private static (string Name, object Value)[] Claim(ClaimFloor floor) =>
+    [
+        ("now", 0L), ("topics", new[] { "a" }), ("pauses", new[] { QueueKeys.Paused("a") }), ("rooms", new[] { AtOnce }), ("leases", new[] { 30_000L }),
+        ("floorpriorities", new[] { floor.Priority }), ("floortimes", new[] { floor.DueAt }), ("floorids", new[] { floor.Id }),
+        ("limit", AtOnce), ("one", 1), ("owner", "me"),
+    ];
+
+    /// <summary>How many blocks a statement looks at, run as writers run it.</summary>
+    private static async Task<long> BlocksAsync(NpgsqlConnection connection, string text, params (string Name, object Value)[] values)
+    {
+        await ExecuteAsync(connection, "set enable_seqscan = off");
+        await using var command = new NpgsqlCommand("explain (analyze, buffers, format json) " + text, connection);
+        foreach (var (name, value) in values)
+        {
+            command.Parameters.AddWithValue(name, value);
+        }
+
+        using var plan = JsonDocument.Parse((string)(await command.ExecuteScalarAsync())!);
+        var top = plan.RootElement[0].GetProperty("Plan");
+        return top.GetProperty("Shared Hit Blocks").GetInt64() + top.GetProperty("Shared Read Blocks").GetInt64();
+    }
+
+    private static async Task<long> CountAsync(NpgsqlConnection connection, string table)
+    {
+        await using var command = new NpgsqlCommand($"select count(*) from {table}", connection);
+        return (long)(await command.ExecuteScalarAsync())!;
+    }
+
+    private static async Task ExecuteAsync(NpgsqlConnection connection, string text)
+    {
+        await using var command = new NpgsqlCommand(text, connection);
+        await command.ExecuteNonQueryAsync();
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        foreach (var open in _open)
+        {
+            await open.DisposeAsync();
+        }
+    }
+}
