@@ -29,15 +29,17 @@ public sealed class PostgresHorizonTests(PostgresDatabase database) : IClassFixt
         Assert.Equal(2 * AtOnce, await CountAsync(connection, "queue_running"));
     }
 
-    [Fact]
-    public async Task While_a_transaction_is_left_open_a_completion_reads_no_more_than_it_takes_out()
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public async Task While_a_transaction_is_left_open_a_completion_reads_no_more_than_it_takes_out(bool many)
     {
         await using var test = await database.CreateStoreAsync();
         await using var connection = await FillAsync(test, "queue_running (deadline", "delete from queue_running where deadline <=");
         var ids = Enumerable.Range(Gone + 1, AtOnce).Select(static i => $"m{i}").ToArray();
 
         var blocks = await BlocksAsync(
-            connection, KvSql.CompleteAll, ("ids", ids), ("owners", Array.ConvertAll(ids, static _ => "")), ("claims", Array.ConvertAll(ids, static _ => 0L)), ("one", 1));
+            connection, KvSql.CompleteAll(many), ("ids", ids), ("owners", Array.ConvertAll(ids, static _ => "")), ("claims", Array.ConvertAll(ids, static _ => 0L)), ("one", 1));
 
         Assert.True(blocks < Little, $"It reads {blocks} blocks for {AtOnce} messages.");
         Assert.Equal(Messages - Gone - AtOnce, await CountAsync(connection, "queue_running"));
