@@ -559,6 +559,8 @@ internal sealed class KvSql(bool arrays)
 
     public const string CancelRunning = "update queue_running set cancelled = 1 where id = @id returning id";
 
+    public const string Lapse = "update queue_running set deadline = @now where topic = @topic and deadline > @latest returning id";
+
     // Leases, outside the pipeline.
 
     /// <returns>Of each message that is still held, whether it is to be cancelled.</returns>

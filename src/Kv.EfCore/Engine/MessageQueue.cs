@@ -100,6 +100,20 @@ internal sealed class MessageQueue(
     public ValueTask<(long? Due, long? Deferred, long? Lapse)> NextDueAsync(IReadOnlyList<TopicClaim> topics, CancellationToken cancellationToken) =>
         reader.NextDueAsync(topics, cancellationToken);
 
+    /// <summary>Ends leases whose deadlines are further ahead than any that is kept alive.</summary>
+    /// <param name="topics">The topics of the messages.</param>
+    /// <param name="longest">How far ahead a deadline may be.</param>
+    /// <param name="cancellationToken">Gives up.</param>
+    public async ValueTask LapseAsync(IEnumerable<string> topics, TimeSpan longest, CancellationToken cancellationToken)
+    {
+        foreach (var topic in topics)
+        {
+            var now = clock.Now;
+            await pipeline.SubmitAsync(
+                new UpdateWork(KvSql.Lapse, [("@topic", topic), ("@now", now), ("@latest", now + (long)longest.TotalMilliseconds)]), cancellationToken).ConfigureAwait(false);
+        }
+    }
+
     /// <summary>Lets groups go on that wait for nobody, since the message that had their place was deleted by hand.</summary>
     /// <param name="after">For each topic the group after which to look.</param>
     /// <param name="limit">How many groups to look at, of each topic.</param>

@@ -98,7 +98,7 @@ internal sealed class RequeueWork(Fence fence, TimeSpan delay, string backoff, i
     public long Turn { get; init; }
 }
 
-/// <summary>A statement on single rows of the queue's tables that stands for itself. The answer is whether it met a row.</summary>
+/// <summary>A statement on a few rows of the queue's tables that stands for itself. The answer is whether it met a row.</summary>
 internal sealed class UpdateWork(string text, IReadOnlyList<(string Name, object? Value)> values) : Work<bool>
 {
     /// <summary>One of <see cref="KvSql"/> that returns a row for each that it changed.</summary>

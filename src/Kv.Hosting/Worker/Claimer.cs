@@ -71,6 +71,13 @@ internal sealed class Claimer(
             WorkerLog.ClockStepped(logger, options.Lease);
         }
 
+        if (_clock.LeftDeadlinesBehind)
+        {
+            // Twice the longest lease: whoever lives has extended what it holds, to no more than one.
+            await queue.LapseAsync(topics.Select(static t => t.Topic), 2 * _clock.Lease, cancellationToken).ConfigureAwait(false);
+            _clock.Forget();
+        }
+
         await RepairAsync(cancellationToken).ConfigureAwait(false);
 
         // Set before it is known, so that nobody who frees a place meanwhile goes unheard.

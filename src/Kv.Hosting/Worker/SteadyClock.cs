@@ -10,23 +10,34 @@ internal sealed class SteadyClock(TimeProvider time, TimeSpan lease)
     private static readonly TimeSpan Tolerance = TimeSpan.FromSeconds(1);
     private (DateTimeOffset Wall, long Monotonic) _last = (time.GetUtcNow(), time.GetTimestamp());
     private long? _steppedAt;
+    private bool _wasSetBack;
+
+    /// <summary>The longest lease.</summary>
+    public TimeSpan Lease => lease;
 
     /// <summary>Looks at the clock.</summary>
     /// <returns>Whether it was set since the last look.</returns>
     public bool HasStepped()
     {
         var (wall, monotonic) = (time.GetUtcNow(), time.GetTimestamp());
-        var step = (wall - _last.Wall - time.GetElapsedTime(_last.Monotonic, monotonic)).Duration();
+        var step = wall - _last.Wall - time.GetElapsedTime(_last.Monotonic, monotonic);
         _last = (wall, monotonic);
-        if (step <= Tolerance)
+        if (step.Duration() <= Tolerance)
         {
             return false;
         }
 
         _steppedAt = monotonic;
+        _wasSetBack |= step < TimeSpan.Zero;
         return true;
     }
 
     /// <summary>Whether deadlines can be believed.</summary>
     public bool IsSteady => _steppedAt is not { } at || time.GetElapsedTime(at) >= lease;
+
+    /// <summary>Whether what has a deadline far ahead is held by nobody that lives: the clock was set back, and they have extended what they hold since.</summary>
+    public bool LeftDeadlinesBehind => _wasSetBack && IsSteady;
+
+    /// <summary>What was left behind is looked after.</summary>
+    public void Forget() => _wasSetBack = false;
 }

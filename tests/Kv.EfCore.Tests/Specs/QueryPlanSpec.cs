@@ -157,7 +157,7 @@ public sealed partial class PostgresQueryPlanTests(PostgresDatabase database) : 
     {
         nameof(KvSql.GetMany), nameof(KvSql.ReadRow), nameof(KvSql.Put), nameof(KvSql.Touch), nameof(KvSql.Delete), nameof(KvSql.DeleteRange), nameof(KvSql.Enqueue), nameof(KvSql.Fence),
         nameof(KvSql.Complete), nameof(KvSql.CopyToQueue), nameof(KvSql.Waiting), nameof(KvSql.Remove), nameof(KvSql.Unblock), nameof(KvSql.NextPriority), nameof(KvSql.Due), nameof(KvSql.HoldDue), nameof(KvSql.DeleteDue),
-        nameof(KvSql.PutLapsedBack), nameof(KvSql.DeleteLapsed),
+        nameof(KvSql.PutLapsedBack), nameof(KvSql.DeleteLapsed), nameof(KvSql.Lapse),
     };
 
     [Fact]

@@ -106,6 +106,51 @@ public abstract class LeaseSpec(KvDatabase database)
     }
 
     [Fact]
+    public async Task After_the_clock_was_set_back_what_a_dead_worker_held_is_taken_over_within_two_leases()
+    {
+        await using var crashed = await HoldingAsync();
+        await crashed.Store.EnqueueAsync(new Job(1));
+        await crashed.ClaimAsync();
+        var runs = 0;
+        await using var other = await database.CreateWorkerAsync(worker => worker.Handle<Job>((_, _, _) => Task.FromResult(runs++)), _time, beside: crashed);
+        await other.SettleAsync();
+
+        _time.SetUtcNow(_time.GetUtcNow() - TimeSpan.FromHours(2));
+        await other.SettleAsync();
+        Assert.Equal(0, runs);
+        _time.Advance(Lease);
+        await other.SettleAsync();
+
+        Assert.Equal(1, runs);
+        await other.AssertEmptyAsync();
+    }
+
+    [Fact]
+    public async Task After_the_clock_was_set_back_the_living_keep_what_they_hold()
+    {
+        await using var test = await HoldingAsync();
+        await using var other = await HoldingAsync(test);
+        await test.Store.EnqueueAsync(new Job(1));
+        await test.ClaimAsync();
+        await _gate.Begun;
+        await other.SettleAsync();
+
+        _time.SetUtcNow(_time.GetUtcNow() - TimeSpan.FromHours(2));
+        for (var i = 0; i < 12; i++)
+        {
+            Assert.True(test.Worker().Heartbeat.Beat());
+            await other.SettleAsync();
+            _time.Advance(Lease / 3);
+        }
+
+        Assert.Empty(other.Worker().Held);
+        _gate.Open();
+        await test.IdleAsync();
+        Assert.False(_gate.Token.IsCancellationRequested);
+        await test.AssertEmptyAsync();
+    }
+
+    [Fact]
     public async Task A_message_that_takes_its_workers_down_again_and_again_is_undeliverable()
     {
         var runs = 0;
