@@ -14,6 +14,8 @@ public sealed class PostgresHorizonTests(PostgresDatabase database) : IClassFixt
     private const int Little = 20 * AtOnce;
     private const int Much = 5 * Little;
     private readonly List<NpgsqlConnection> _open = [];
+    private readonly string[] _owners = [""];
+    private readonly long[] _claims = [0];
 
     [Fact]
     public async Task While_a_transaction_is_left_open_a_search_that_goes_on_reads_no_more_than_it_takes()
@@ -43,6 +45,40 @@ public sealed class PostgresHorizonTests(PostgresDatabase database) : IClassFixt
 
         Assert.True(blocks < Little, $"It reads {blocks} blocks for {AtOnce} messages.");
         Assert.Equal(Messages - Gone - AtOnce, await CountAsync(connection, "queue_running"));
+    }
+
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public async Task A_message_whose_lease_is_extended_meanwhile_is_still_found(bool many)
+    {
+        foreach (var text in new[] { KvSql.CompleteAll(many), KvSql.EndAll(many) })
+        {
+            await using var test = await database.CreateStoreAsync();
+            await using var connection = await FillAsync(test, "queue_running (deadline", "delete from queue_running where deadline <=");
+            await using var heartbeat = new NpgsqlConnection(test.ConnectionString);
+            await heartbeat.OpenAsync();
+            await ExecuteAsync(heartbeat, $"begin; update queue_running set deadline = deadline + 1 where id = 'm{Messages}'");
+            await using var command = new NpgsqlCommand(text, connection);
+            command.Parameters.AddWithValue("ids", new[] { $"m{Messages}" });
+            command.Parameters.AddWithValue("owners", _owners);
+            command.Parameters.AddWithValue("claims", _claims);
+            command.Parameters.AddWithValue("one", 1);
+            var found = command.ExecuteScalarAsync();
+            await Rows.UntilAsync(() => CountWaiting(test.ConnectionString) == 1);
+
+            await ExecuteAsync(heartbeat, "commit");
+
+            Assert.Equal($"m{Messages}", await found);
+        }
+    }
+
+    private static long CountWaiting(string connectionString)
+    {
+        using var connection = new NpgsqlConnection(connectionString);
+        connection.Open();
+        using var command = new NpgsqlCommand("select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'", connection);
+        return (long)command.ExecuteScalar()!;
     }
 
     /// <summary>Fills a table, and deletes from it what a transaction may still see.</summary>
