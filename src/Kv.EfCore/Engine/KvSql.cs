@@ -444,7 +444,7 @@ internal sealed class KvSql(bool arrays)
                 select d.place, d.ts, d.id, p.priority from p cross join lateral (
                     select ctid as place, ts, id from queue
                     where topic = t.topic and state = 0 and priority = p.priority and ts <= {Now(serverClock)}
-                        and (ts, id) > (case when p.priority = t.floor_priority then t.floor_ts else {-long.MaxValue} end, case when p.priority = t.floor_priority then t.floor_id else '' end)
+                        and (ts, id) > (case when p.priority = t.floor_priority then t.floor_ts else '{long.MinValue}'::bigint end, case when p.priority = t.floor_priority then t.floor_id else '' end)
                     order by ts, id limit t.room for update skip locked) d
                 where p.priority is not null order by p.priority, d.ts, d.id limit t.room) q
             {PlannedAnew}

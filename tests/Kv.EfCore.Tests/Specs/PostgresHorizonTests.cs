@@ -73,6 +73,34 @@ public sealed class PostgresHorizonTests(PostgresDatabase database) : IClassFixt
         }
     }
 
+    [Fact]
+    public async Task What_was_planned_for_an_empty_table_is_not_kept()
+    {
+        await using var test = await database.CreateStoreAsync();
+        await using var connection = new NpgsqlConnection(test.ConnectionString);
+        await connection.OpenAsync();
+        await ExecuteAsync(connection, "set enable_seqscan = off");
+        var ids = Enumerable.Range(0, 500).Select(static i => $"m{i}").ToArray();
+        (string Name, object Value)[] held = [("ids", ids), ("owners", Array.ConvertAll(ids, static _ => "")), ("claims", Array.ConvertAll(ids, static _ => 0L)), ("one", 1)];
+        foreach (var (text, values) in new[] { (KvSql.CompleteAll(many: true), held), (KvSql.EndAll(many: true), held), (KvSql.ClaimAll(serverClock: true), Claim(new ClaimFloor(0, 0, ""))) })
+        {
+            await using var command = new NpgsqlCommand(text, connection);
+            foreach (var (name, value) in values)
+            {
+                command.Parameters.AddWithValue(name, value);
+            }
+
+            await command.PrepareAsync();
+            for (var i = 0; i < 20; i++)
+            {
+                await command.ExecuteNonQueryAsync();
+            }
+        }
+
+        await using var kept = new NpgsqlCommand("select count(*) || ' ' || sum(custom_plans) || ' ' || sum(generic_plans) from pg_prepared_statements", connection);
+        Assert.Equal("3 60 0", await kept.ExecuteScalarAsync());
+    }
+
     private static long CountWaiting(string connectionString)
     {
         using var connection = new NpgsqlConnection(connectionString);
