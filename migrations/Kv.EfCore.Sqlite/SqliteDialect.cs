@@ -39,8 +39,21 @@ internal sealed class SqliteDialect : KvDialect
     // callers read 0.6 times as fast as 64 connections): so there are some to spare. They are opened when they are needed.
     public override int Readers => Math.Max(16, 4 * Environment.ProcessorCount);
 
-    // Negative: the driver gives a locked database back at once instead of sleeping in the caller's thread. The engine waits by itself.
+    // Negative: a locked database is given back at once instead of being waited for in the caller's thread. The engine waits by itself.
     public override int? CommandTimeout(SessionRole role, KvStoreOptions options) => -1;
+
+    // In a user's transaction the user's setting counts, by which 0 means for ever.
+    public override Statement CreateStatement(Session session, string text)
+    {
+        var connection = (SqliteConnection)session.Connection;
+        var patience = (session.CommandTimeout ?? connection.DefaultTimeout) switch
+        {
+            < 0 => TimeSpan.Zero,
+            0 => TimeSpan.MaxValue,
+            var seconds => TimeSpan.FromSeconds(seconds),
+        };
+        return new SqliteStatement(connection, text, patience, nested: session.Transaction is not null);
+    }
 
     public override void CheckConnection(DbConnection connection)
     {

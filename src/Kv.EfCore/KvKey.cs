@@ -18,7 +18,6 @@ namespace Kv;
 public sealed class KvKey : IReadOnlyList<KvKeyPart>, IEquatable<KvKey>, IComparable<KvKey>, IParsable<KvKey>
 {
     private KvKeyPart[]? _parts;
-    private string? _defect;
 
     private KvKey(byte[] encoded) => Bytes = encoded;
 
@@ -40,7 +39,7 @@ public sealed class KvKey : IReadOnlyList<KvKeyPart>, IEquatable<KvKey>, ICompar
 
     internal byte[] Bytes { get; }
 
-    private KvKeyPart[] Parts => Decode() ?? throw Undecodable(Bytes, _defect);
+    private KvKeyPart[] Parts => Decode() ?? throw Undecodable(Bytes);
 
     /// <summary>The part at a position, counted from 0.</summary>
     /// <exception cref="FormatException"><see cref="IsDecodable"/> is false.</exception>
@@ -69,11 +68,8 @@ public sealed class KvKey : IReadOnlyList<KvKeyPart>, IEquatable<KvKey>, ICompar
 
     /// <summary>Makes a key of bytes that <see cref="Encoded"/> gave, here or in another store.</summary>
     /// <exception cref="FormatException">The bytes are not a key.</exception>
-    public static KvKey FromEncoded(ReadOnlySpan<byte> encoded)
-    {
-        KeyReader.Count(encoded, out var defect);
-        return defect is null ? new(encoded.ToArray()) : throw Undecodable(encoded, defect);
-    }
+    public static KvKey FromEncoded(ReadOnlySpan<byte> encoded) =>
+        KeyReader.Count(encoded, out _) >= 0 ? new(encoded.ToArray()) : throw Undecodable(encoded);
 
     /// <summary>Makes a key of the text that <see cref="ToString"/> gives, such as <c>["users", 42, 7.0, true, 0x00FF]</c>.</summary>
     /// <exception cref="FormatException">The text is not a key; the message says where and why.</exception>
@@ -141,17 +137,13 @@ public sealed class KvKey : IReadOnlyList<KvKeyPart>, IEquatable<KvKey>, ICompar
 
     private static int Compare(KvKey? left, KvKey? right) => left is null ? (right is null ? 0 : -1) : left.CompareTo(right);
 
-    private static FormatException Undecodable(ReadOnlySpan<byte> encoded, string? defect)
+    private static FormatException Undecodable(ReadOnlySpan<byte> encoded)
     {
+        KeyReader.Count(encoded, out var defect);
         var shown = Convert.ToHexString(encoded[..Math.Min(encoded.Length, 32)]);
         return new($"The bytes 0x{shown}{(encoded.Length > 32 ? "…" : "")} are not a key: {defect}.");
     }
 
     // Threads may decode at the same time; they come to equal results, and either one may stay.
-    private KvKeyPart[]? Decode()
-    {
-        if (_parts is null && _defect is null)
-            _parts = KeyReader.ReadAll(Bytes, out _defect);
-        return _parts;
-    }
+    private KvKeyPart[]? Decode() => _parts ??= KeyReader.ReadAll(Bytes);
 }

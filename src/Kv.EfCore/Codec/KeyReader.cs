@@ -36,11 +36,11 @@ internal ref struct KeyReader(ReadOnlySpan<byte> encoded)
         return defect is null ? count : -1;
     }
 
-    /// <summary>Reads all parts; null and a defect when the bytes are not a key.</summary>
-    public static KvKeyPart[]? ReadAll(ReadOnlySpan<byte> encoded, out string? defect)
+    /// <summary>Reads all parts; null when the bytes are not a key.</summary>
+    public static KvKeyPart[]? ReadAll(ReadOnlySpan<byte> encoded)
     {
         // Counting first costs a second pass, and lets a malformed key of any size allocate nothing.
-        var count = Count(encoded, out defect);
+        var count = Count(encoded, out _);
         if (count < 0)
             return null;
 

@@ -348,7 +348,7 @@ internal sealed class ArrayWriter(Session session, KvDialect dialect, StoreClock
     {
         foreach (var (name, value) in values)
         {
-            Statement.Assign(parameters, name, value);
+            CommandStatement.Assign(parameters, name, value);
         }
     }
 

@@ -50,6 +50,21 @@ internal abstract class KvDialect
     /// <summary>Prepares a connection that was just opened.</summary>
     public abstract ValueTask OpenedAsync(DbConnection connection, SessionRole role, KvStoreOptions options, ILogger logger, CancellationToken cancellationToken);
 
+    /// <summary>Makes a statement of a session's connection.</summary>
+    public virtual Statement CreateStatement(Session session, string text)
+    {
+        var command = session.Connection.CreateCommand();
+        command.CommandText = text;
+        command.Transaction = session.Transaction;
+        if (session.CommandTimeout is { } timeout)
+        {
+            command.CommandTimeout = timeout;
+        }
+
+        CommandStatement.Declare(command.Parameters, text, command.CreateParameter);
+        return new CommandStatement(command);
+    }
+
     /// <summary>Makes a connection fit for whoever opens it next, before it goes back to the driver's pool. It never throws.</summary>
     public virtual void Closing(DbConnection connection)
     {

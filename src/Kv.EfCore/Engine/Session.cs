@@ -8,7 +8,7 @@ namespace Kv.Engine;
 /// The connection is the context's own, so the user's connection string, data source and connection interceptors apply. It is held open,
 /// since a context for each call costs more than most calls do. Not for concurrent use.
 /// </remarks>
-internal sealed class Session(DbContext context, DbTransaction? transaction = null) : IAsyncDisposable, IDisposable
+internal sealed class Session(DbContext context, KvDialect dialect, DbTransaction? transaction = null) : IAsyncDisposable, IDisposable
 {
     private readonly Dictionary<string, Statement> _statements = new(StringComparer.Ordinal);
     private readonly Dictionary<string, DbBatch> _batches = new(StringComparer.Ordinal);
@@ -19,25 +19,14 @@ internal sealed class Session(DbContext context, DbTransaction? transaction = nu
     /// <summary>The user's transaction, when the session is lent from a context of theirs.</summary>
     public DbTransaction? Transaction { get; } = transaction;
 
+    /// <summary>How long a statement may take, in seconds as ADO.NET counts; null for the connection's own setting.</summary>
     public int? CommandTimeout { get; init; }
-
-    /// <summary>What is done to the connection before it is closed.</summary>
-    public Action<DbConnection>? Closing { get; init; }
 
     public Statement Statement(string text)
     {
         if (!_statements.TryGetValue(text, out var statement))
         {
-            var command = Connection.CreateCommand();
-            command.CommandText = text;
-            command.Transaction = Transaction;
-            if (CommandTimeout is { } timeout)
-            {
-                command.CommandTimeout = timeout;
-            }
-
-            Engine.Statement.Declare(command.Parameters, text, command.CreateParameter);
-            statement = new Statement(command);
+            statement = dialect.CreateStatement(this, text);
             _statements.Add(text, statement);
         }
 
@@ -60,7 +49,7 @@ internal sealed class Session(DbContext context, DbTransaction? transaction = nu
             {
                 var command = batch.CreateBatchCommand();
                 command.CommandText = text;
-                Engine.Statement.Declare(command.Parameters, text, command.CreateParameter);
+                CommandStatement.Declare(command.Parameters, text, command.CreateParameter);
                 batch.BatchCommands.Add(command);
             }
 
@@ -74,7 +63,7 @@ internal sealed class Session(DbContext context, DbTransaction? transaction = nu
     {
         if (_prepared.Add(batch))
         {
-            await Engine.Statement.PrepareAsync(batch.PrepareAsync, batch.Timeout, cancellationToken).ConfigureAwait(false);
+            await CommandStatement.PrepareAsync(batch.PrepareAsync, batch.Timeout, cancellationToken).ConfigureAwait(false);
         }
     }
 
@@ -94,7 +83,7 @@ internal sealed class Session(DbContext context, DbTransaction? transaction = nu
 
         if (Transaction is null)
         {
-            Closing?.Invoke(Connection);
+            dialect.Closing(Connection);
             context.Dispose();
         }
     }
@@ -113,7 +102,7 @@ internal sealed class Session(DbContext context, DbTransaction? transaction = nu
 
         if (Transaction is null)
         {
-            Closing?.Invoke(Connection);
+            dialect.Closing(Connection);
             await context.DisposeAsync().ConfigureAwait(false);
         }
     }

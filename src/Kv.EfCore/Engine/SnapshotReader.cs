@@ -248,7 +248,7 @@ internal sealed class SnapshotReader
             (true, false) => KvSql.KeysForward,
             (true, true) => KvSql.KeysReverse,
         };
-        var rows = new List<Row>(Math.Min(range.Limit, 128));
+        var rows = new List<Row>(Math.Min(range.Limit, KvLimits.MaxDefaultBatchSize));
         var statement = session.Statement(text).Set("@start", range.Start).Set("@end", range.End).Set("@limit", range.Limit).Set("@now", now);
         var reader = await statement.ReadAsync(cancellationToken).ConfigureAwait(false);
         await using (reader.ConfigureAwait(false))

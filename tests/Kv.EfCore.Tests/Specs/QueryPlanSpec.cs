@@ -81,7 +81,7 @@ public abstract partial class QueryPlanSpec(KvDatabase database)
     {
         await using var command = context.Database.GetDbConnection().CreateCommand();
         command.CommandText = Explain + text;
-        Statement.Declare(command.Parameters, text, command.CreateParameter);
+        CommandStatement.Declare(command.Parameters, text, command.CreateParameter);
         foreach (System.Data.Common.DbParameter parameter in command.Parameters)
         {
             parameter.Value = Sample(parameter.ParameterName);
