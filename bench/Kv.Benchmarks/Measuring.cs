@@ -57,7 +57,7 @@ public sealed class Measuring(Settings settings)
     {
         await using var system = KeyValue(@case);
         await system.OpenAsync();
-        return @case.Operation == "startup" ? new Result(0, 0, 0, null) : await Load.RunAsync(system.Operation(@case), @case.In.Callers, settings);
+        return await Load.RunAsync(system.Operation(@case), @case.In.Callers, settings);
     }
 
     private KeyValueSystem KeyValue(Case @case) => _system switch
@@ -72,7 +72,7 @@ public sealed class Measuring(Settings settings)
 
     private ProcessLoad Processes() => new(Queues(), settings);
 
-    private Target Database(Case @case) => new(settings.Databases[0], settings.Folder, $"{_system}-{@case.In.Rows}");
+    private Target Database(Case @case) => new(settings.Databases[0], settings.Folder, Target.NameOf(_system, @case));
 
     private Target Queues() => new(settings.Databases[0], settings.Folder, $"{_system}-queue");
 }

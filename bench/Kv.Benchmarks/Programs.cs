@@ -8,7 +8,7 @@ namespace Kv.Benchmarks;
 /// <summary>The programs that measure: this one again, or a peer's.</summary>
 public static class Programs
 {
-    private static string Peers => Path.GetFullPath(Path.Combine(Path.GetDirectoryName(ThisFile())!, "..", "peers"));
+    private static string Peers => Beside("peers");
 
     private static string Deno => Path.Combine(Peers, "node_modules", ".bin", "deno");
 
@@ -21,6 +21,32 @@ public static class Programs
         "graphile-worker" or "pg-boss" => new ProcessStartInfo("node", [Path.Combine(Peers, $"{system}.mjs"), .. arguments, "--connection", ServerAddress()]),
         _ => Dotnet(["measure", .. arguments]),
     };
+
+    /// <summary>The program that opens a system's database, reads one row and says so.</summary>
+    public static ProcessStartInfo Starting(string system, Case @case, string folder, string[] arguments) => system is "efkv" or "raw" or "ef"
+        ? new("dotnet", [Path.Combine(folder, "startup", "Kv.Startup.dll"), system, @case.In.Database, folder, Target.NameOf(system, @case)])
+        : Measuring(system, arguments);
+
+    /// <summary>Publishes that program into the folder of a run, compiled ahead of time if the package feed has the compiler for it.</summary>
+    public static async Task PublishAsync(string folder)
+    {
+        string[] arguments =
+        [
+            "publish", Beside("Kv.Startup"), "-c", "Release", "--use-current-runtime", "--self-contained", "false", "-o", Path.Combine(folder, "startup"),
+            "--artifacts-path", Path.Combine(folder, "artifacts"), "-v", "quiet", "-nodeReuse:false", "-p:UseSharedCompilation=false",
+        ];
+        var (published, output) = await RunAsync(new ProcessStartInfo("dotnet", arguments));
+        if (!published)
+        {
+            Console.Error.WriteLine($"The start is measured without code that was compiled ahead of time: {output}");
+            (published, output) = await RunAsync(new ProcessStartInfo("dotnet", [.. arguments, "-p:PublishReadyToRun=false"]));
+        }
+
+        if (!published)
+        {
+            throw new InvalidOperationException($"Kv.Startup cannot be published: {output}");
+        }
+    }
 
     /// <summary>Starts a program whose output is read. What it says about errors goes where ours goes.</summary>
     public static Process Start(ProcessStartInfo program)
@@ -60,10 +86,17 @@ public static class Programs
         }
 
         Console.Error.WriteLine("Installing the peers with npm into bench/peers/node_modules.");
-        using var npm = Start(new ProcessStartInfo("npm", ["install", "--no-package-lock", "--no-audit", "--no-fund", "--loglevel", "error"]) { WorkingDirectory = Peers });
-        var output = await npm.StandardOutput.ReadToEndAsync();
-        await npm.WaitForExitAsync();
-        return npm.ExitCode == 0 ? null : $"npm install failed in bench/peers: {output}";
+        var (installed, output) = await RunAsync(
+            new ProcessStartInfo("npm", ["install", "--no-package-lock", "--no-audit", "--no-fund", "--loglevel", "error"]) { WorkingDirectory = Peers });
+        return installed ? null : $"npm install failed in bench/peers: {output}";
+    }
+
+    private static async Task<(bool Succeeded, string Output)> RunAsync(ProcessStartInfo program)
+    {
+        using var process = Start(program);
+        var output = await process.StandardOutput.ReadToEndAsync();
+        await process.WaitForExitAsync();
+        return (process.ExitCode == 0, output);
     }
 
     private static string ServerAddress()
@@ -72,6 +105,8 @@ public static class Programs
         var password = server.Password is { } word ? $":{Uri.EscapeDataString(word)}" : "";
         return $"postgres://{Uri.EscapeDataString(server.Username ?? "postgres")}{password}@{server.Host}:{server.Port}/{server.Database}";
     }
+
+    private static string Beside(string folder) => Path.GetFullPath(Path.Combine(Path.GetDirectoryName(ThisFile())!, "..", folder));
 
     private static string ThisFile([CallerFilePath] string path = "") => path;
 }

@@ -25,6 +25,11 @@ public sealed class Runner(Settings settings)
 
                 var systems = await ReadyAsync(database);
                 var cases = Plan.Cases(settings, database).ToList();
+                if (!Directory.Exists(Path.Combine(_folder, "startup")) && cases.Any(@case => @case.Operation == "startup" && systems.Any(system => Answers(system, @case))))
+                {
+                    await Programs.PublishAsync(_folder);
+                }
+
                 failed += await SetUpAsync(systems, cases);
                 for (var round = 0; round < settings.Rounds; round++)
                 {
@@ -112,7 +117,7 @@ public sealed class Runner(Settings settings)
             foreach (var system in systems)
             {
                 var answered = question.Where(@case => Answers(system, @case)).ToList();
-                failed += answered.Count == 0 || await AskAsync(system, answered) ? 0 : 1;
+                failed += answered.Count == 0 || await (answered[0].Operation == "startup" ? StartAsync(system, answered[0]) : AskAsync(system, answered)) ? 0 : 1;
             }
         }
 
@@ -125,24 +130,41 @@ public sealed class Runner(Settings settings)
 
     private async Task<bool> AskAsync(string system, IReadOnlyList<Case> cases, params string[] more)
     {
-        var started = Stopwatch.GetTimestamp();
         using var process = Programs.Start(Programs.Measuring(system, [.. settings.ForProcess(system, _folder, cases), .. more]));
         while (await process.StandardOutput.ReadLineAsync() is { } line)
         {
             if (Measurement.TryParse(line) is { } measurement)
             {
-                // Only from outside can it be seen how long a process took to start.
-                var elapsed = Stopwatch.GetElapsedTime(started);
-                _measurements.Add(measurement.Operation != "startup" ? measurement : measurement with
-                {
-                    PerSecond = Math.Round(1 / elapsed.TotalSeconds, 2),
-                    Median = elapsed.TotalMicroseconds,
-                    Slowest = elapsed.TotalMicroseconds,
-                });
-                Console.Error.WriteLine(_measurements[^1].ToLine());
+                Add(measurement);
             }
         }
 
+        return await EndAsync(process, system, cases);
+    }
+
+    /// <summary>Only from outside can it be seen how long a process takes to start: until its first line.</summary>
+    private async Task<bool> StartAsync(string system, Case @case)
+    {
+        var started = Stopwatch.GetTimestamp();
+        using var process = Programs.Start(Programs.Starting(system, @case, _folder, settings.ForProcess(system, _folder, [@case])));
+        var answered = await process.StandardOutput.ReadLineAsync() is not null;
+        var elapsed = Stopwatch.GetElapsedTime(started);
+        if (answered)
+        {
+            Add(new Measurement(system, @case.Operation, @case.In, Math.Round(1 / elapsed.TotalSeconds, 2), elapsed.TotalMicroseconds, elapsed.TotalMicroseconds, null));
+        }
+
+        return await EndAsync(process, system, [@case]);
+    }
+
+    private void Add(Measurement measurement)
+    {
+        _measurements.Add(measurement);
+        Console.Error.WriteLine(measurement.ToLine());
+    }
+
+    private static async Task<bool> EndAsync(Process process, string system, IReadOnlyList<Case> cases)
+    {
         await process.WaitForExitAsync();
         if (process.ExitCode != 0)
         {

@@ -36,7 +36,7 @@ async function keyValue({ op, params }) {
   const list = (wanted) => async () => {
     const limit = Math.min(wanted, Math.trunc(rows / 2));
     let listed = 0;
-    for await (const _ of kv.list({ prefix: [range], start: [range, random(rows - limit)] }, { limit, batchSize: Math.min(limit, 500) })) listed++;
+    for await (const _ of kv.list({ prefix: [range], start: [range, random(rows - limit)] }, { limit, batchSize: limit })) listed++;
     if (listed !== limit) throw new Error(`listed ${listed} of ${limit} rows`);
   };
   const operations = {

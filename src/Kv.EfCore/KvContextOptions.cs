@@ -12,8 +12,7 @@ internal static class KvContextOptions
     {
         database(builder);
         var relational = builder.Options.Extensions.OfType<RelationalOptionsExtension>().FirstOrDefault();
-        var provider = builder.Options.Extensions.FirstOrDefault(static e => e.Info.IsDatabaseProvider)?.GetType().Assembly.GetName().Name;
-        var dialect = KvDialect.For(provider);
+        var dialect = DialectOf(builder.Options);
         if (relational is { MigrationsAssembly: null })
         {
             relational = relational.WithMigrationsAssembly(dialect.MigrationsAssembly);
@@ -35,4 +34,9 @@ internal static class KvContextOptions
             builder.UseModel(dialect.Model);
         }
     }
+
+    /// <summary>The dialect for the database that a context is configured for.</summary>
+    /// <remarks>By the options: a context would say so, too, but makes all of EF Core's services before it says anything.</remarks>
+    public static KvDialect DialectOf(DbContextOptions options) =>
+        KvDialect.For(options.Extensions.FirstOrDefault(static e => e.Info.IsDatabaseProvider)?.GetType().Assembly.GetName().Name);
 }

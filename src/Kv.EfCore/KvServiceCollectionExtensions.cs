@@ -36,11 +36,11 @@ public static class KvServiceCollectionExtensions
         ArgumentNullException.ThrowIfNull(services);
         ArgumentNullException.ThrowIfNull(database);
         services.AddShared(Options.Options.DefaultName, options);
-        services.AddDbContextFactory<KvDbContext>((provider, db) => KvContextOptions.Configure(db, inner => database(provider, inner)));
+        services.AddDbContextFactory<KvDbContext, KvDbContextFactory>((provider, db) => KvContextOptions.Configure(db, inner => database(provider, inner)));
         services.TryAddSingleton(static provider =>
         {
             var factory = provider.GetRequiredService<IDbContextFactory<KvDbContext>>();
-            return Create(provider, Options.Options.DefaultName, factory.CreateDbContext);
+            return Create(provider, Options.Options.DefaultName, provider.GetRequiredService<DbContextOptions<KvDbContext>>(), factory.CreateDbContext);
         });
         services.TryAddSingleton<IKvStore>(static provider => provider.GetRequiredService<KvStore>());
         services.TryAddSingleton<IKvQueue>(static provider => new KvQueue(provider.GetRequiredService<KvStore>()));
@@ -65,7 +65,7 @@ public static class KvServiceCollectionExtensions
             var builder = new DbContextOptionsBuilder<KvDbContext>();
             builder.UseApplicationServiceProvider(provider);
             KvContextOptions.Configure(builder, inner => database(provider, inner));
-            return Create(provider, name, () => new KvDbContext(builder.Options));
+            return Create(provider, name, builder.Options, () => new KvDbContext(builder.Options));
         });
         services.TryAddKeyedSingleton<IKvStore>(name, static (provider, key) => provider.GetRequiredKeyedService<KvStore>(key));
         services.TryAddKeyedSingleton<IKvQueue>(name, static (provider, key) => new KvQueue(provider.GetRequiredKeyedService<KvStore>(key)));
@@ -84,11 +84,11 @@ public static class KvServiceCollectionExtensions
         }
     }
 
-    private static KvStore Create(IServiceProvider provider, string name, Func<KvDbContext> contexts)
+    private static KvStore Create(IServiceProvider provider, string name, DbContextOptions database, Func<KvDbContext> contexts)
     {
         var options = provider.GetRequiredService<IOptionsMonitor<KvStoreOptions>>().Get(name);
         var logger = provider.GetService<ILoggerFactory>()?.CreateLogger("Kv") ?? NullLogger.Instance;
-        var engine = new KvEngine(contexts, options, provider.GetRequiredService<TimeProvider>(), logger, provider.GetService<FailPoints>());
+        var engine = new KvEngine(contexts, KvContextOptions.DialectOf(database), options, provider.GetRequiredService<TimeProvider>(), logger, provider.GetService<FailPoints>());
         return new KvStore(engine, provider.GetRequiredService<IKvValueSerializer>());
     }
 }

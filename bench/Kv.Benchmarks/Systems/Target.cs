@@ -22,6 +22,9 @@ public sealed class Target(string database, string folder, string name)
 
     public void Configure(DbContextOptionsBuilder db) => _ = IsSqlite ? db.UseSqlite(ConnectionString) : db.UseNpgsql(ConnectionString);
 
+    /// <summary>The name of a system's database for the rows of a case.</summary>
+    public static string NameOf(string system, Case @case) => $"{system}-{@case.In.Rows}";
+
     /// <summary>Makes it anew and empty.</summary>
     public async Task CreateAsync()
     {

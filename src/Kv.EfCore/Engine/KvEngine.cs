@@ -14,14 +14,9 @@ internal sealed class KvEngine : IAsyncDisposable
     private volatile bool _open;
     private bool _disposed;
 
-    public KvEngine(Func<KvDbContext> contexts, KvStoreOptions options, TimeProvider time, ILogger logger, FailPoints? failPoints = null)
+    public KvEngine(Func<KvDbContext> contexts, KvDialect dialect, KvStoreOptions options, TimeProvider time, ILogger logger, FailPoints? failPoints = null)
     {
-        Options = options;
-        using (var context = contexts())
-        {
-            Dialect = KvDialect.For(context.Database.ProviderName);
-        }
-
+        (Options, Dialect) = (options, dialect);
         Clock = new StoreClock(time, Dialect);
         _sessions = new SessionFactory(contexts, Dialect, options, logger);
         _pool = new SessionPool(_sessions, Dialect.Readers);
@@ -85,6 +80,7 @@ internal sealed class KvEngine : IAsyncDisposable
         await closing.ConfigureAwait(false);
         await Notifier.DisposeAsync().ConfigureAwait(false);
         await _pool.DisposeAsync().ConfigureAwait(false);
+        await _sessions.DisposeAsync().ConfigureAwait(false);
         _stop.Dispose();
     }
 
@@ -118,23 +114,19 @@ internal sealed class KvEngine : IAsyncDisposable
         using var interruption = new Interruption(cancellationToken);
         while (true)
         {
-            var context = _sessions.CreateContext();
-            await using (context.ConfigureAwait(false))
+            try
             {
-                try
+                await _sessions.EnsureSchemaAsync(interruption.Token).ConfigureAwait(false);
+                return;
+            }
+            catch (Exception error) when (Dialect.Classify(error) is Fault.Busy or Fault.Broken)
+            {
+                if (!await backoff.WaitAsync(cancellationToken).ConfigureAwait(false))
                 {
-                    await SchemaCheck.EnsureCurrentAsync(context, Dialect, interruption.Token).ConfigureAwait(false);
-                    return;
-                }
-                catch (Exception error) when (Dialect.Classify(error) is Fault.Busy or Fault.Broken)
-                {
-                    if (!await backoff.WaitAsync(cancellationToken).ConfigureAwait(false))
-                    {
-                        throw new KvException(
-                            KvError.Unavailable,
-                            $"The database could not be opened within {Options.CommandTimeout.TotalSeconds:0.#} seconds ({error.Message}). Try again when it is back.",
-                            error);
-                    }
+                    throw new KvException(
+                        KvError.Unavailable,
+                        $"The database could not be opened within {Options.CommandTimeout.TotalSeconds:0.#} seconds ({error.Message}). Try again when it is back.",
+                        error);
                 }
             }
         }

@@ -10,8 +10,9 @@ internal static class SchemaCheck
 {
     public const string HistoryTable = "__kv_migrations";
 
+    /// <summary>Opens the connection of a context and leaves it open: for what is asked here, and for whoever goes on with it.</summary>
     /// <exception cref="KvException">It has not (<see cref="KvError.Schema"/>); the message says which migrations are missing and what to run.</exception>
-    public static async Task EnsureCurrentAsync(KvDbContext context, KvDialect dialect, CancellationToken cancellationToken)
+    public static async Task OpenCurrentAsync(KvDbContext context, KvDialect dialect, CancellationToken cancellationToken)
     {
         dialect.CheckConnection(context.Database.GetDbConnection());
         if (!await ExistsAsync(context, dialect, cancellationToken).ConfigureAwait(false))
@@ -19,20 +20,7 @@ internal static class SchemaCheck
             throw Behind(context, context.Database.GetMigrations().ToList());
         }
 
-        // Open for all that is asked. Opened and closed for each, it costs a start on SQLite 30 ms.
         await context.Database.OpenConnectionAsync(cancellationToken).ConfigureAwait(false);
-        try
-        {
-            await EnsureOpenAsync(context, dialect, cancellationToken).ConfigureAwait(false);
-        }
-        finally
-        {
-            await context.Database.CloseConnectionAsync().ConfigureAwait(false);
-        }
-    }
-
-    private static async Task EnsureOpenAsync(KvDbContext context, KvDialect dialect, CancellationToken cancellationToken)
-    {
         var (missing, unknown) = await CompareAsync(context, dialect, cancellationToken).ConfigureAwait(false);
         EnsureNotAhead(unknown);
         if (missing.Count == 0 && await IsMissingClockAsync(context, cancellationToken).ConfigureAwait(false))

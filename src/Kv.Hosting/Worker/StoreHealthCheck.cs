@@ -21,8 +21,7 @@ internal sealed class StoreHealthCheck(KvStore store, WorkerHealth? worker = nul
             var database = store.Engine.CreateContext();
             await using (database.ConfigureAwait(false))
             {
-                await SchemaCheck.EnsureCurrentAsync(database, store.Engine.Dialect, cancellationToken).ConfigureAwait(false);
-                await database.Database.OpenConnectionAsync(cancellationToken).ConfigureAwait(false);
+                await SchemaCheck.OpenCurrentAsync(database, store.Engine.Dialect, cancellationToken).ConfigureAwait(false);
                 burden = await store.Engine.Dialect.FindBurdenAsync(database.Database.GetDbConnection(), LongTransaction, cancellationToken).ConfigureAwait(false);
             }
         }
