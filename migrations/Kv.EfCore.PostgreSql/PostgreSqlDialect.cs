@@ -61,22 +61,19 @@ internal sealed class PostgreSqlDialect : KvDialect
         var command = connection.CreateCommand();
         await using (command.ConfigureAwait(false))
         {
-            // A writer whose machine is cut off must not hold the version row for as long as TCP believes in it.
-            // Well within the time that others try: what they wait for is this row.
-            var idle = (int)Math.Clamp(options.CommandTimeout.TotalMilliseconds / 3, 500, 10_000);
-
-            // The planner guesses what a limit is that comes as a parameter: a tenth of the table. With 300,000 messages waiting it takes a claim
-            // for so dear that it compiles it each time, for 280 ms, and then reads 32 rows in half a millisecond.
-            // And it takes a table of few rows for a short one, though what came and went has left it long: every statement here has its index.
+            // Behind a pooler of transactions the session is anybody's, and the settings are those of each transaction.
             command.CommandText = $"""
-                set jit = off;
-                set enable_seqscan = off;
-                set idle_in_transaction_session_timeout = {idle};
+                {(options.TransactionPooling ? "" : KvSql.WriterSettings(IdleTime(options), local: false) + ";")}
                 select current_setting('fsync'), current_setting('synchronous_commit'), current_setting('full_page_writes')
                 """;
             var reader = await command.ExecuteReaderAsync(cancellationToken).ConfigureAwait(false);
             await using (reader.ConfigureAwait(false))
             {
+                if (!options.TransactionPooling)
+                {
+                    await reader.NextResultAsync(cancellationToken).ConfigureAwait(false);
+                }
+
                 await reader.ReadAsync(cancellationToken).ConfigureAwait(false);
                 for (var i = 0; i < 3; i++)
                 {
@@ -104,7 +101,7 @@ internal sealed class PostgreSqlDialect : KvDialect
     public override bool ProvesRollback(Exception exception) => exception is PostgresException { SqlState: var state } && !IsShutdown(state);
 
     public override GroupWriter CreateWriter(Session session, StoreClock clock, KvStoreOptions options, FailPoints failPoints) =>
-        new ArrayWriter(session, this, clock, failPoints);
+        new ArrayWriter(session, this, clock, options.TransactionPooling ? KvSql.WriterSettings(IdleTime(options), local: true) : null, failPoints);
 
     public override async ValueTask<ChangeFeed> OpenFeedAsync(Session session, KvStoreOptions options, CancellationToken cancellationToken)
     {
@@ -130,6 +127,10 @@ internal sealed class PostgreSqlDialect : KvDialect
             }
         }
     }
+
+    // A writer whose machine is cut off must not hold the version row for as long as TCP believes in it: well within the time that others
+    // try, since this row is what they wait for.
+    private static TimeSpan IdleTime(KvStoreOptions options) => TimeSpan.FromMilliseconds(Math.Clamp(options.CommandTimeout.TotalMilliseconds / 3, 500, 10_000));
 
     private static Fault Classify(string state) => state switch
     {

@@ -168,7 +168,7 @@ internal sealed class KvStore(KvEngine engine, IKvValueSerializer serializer) : 
         }
 
         await Engine.OpenAsync(cancellationToken).ConfigureAwait(false);
-        var session = new Session(context, Engine.Dialect, transaction.GetDbTransaction());
+        var session = new Session(context, Engine.Dialect, transaction.GetDbTransaction()) { Prepares = !Engine.Options.TransactionPooling };
         await using (session.ConfigureAwait(false))
         {
             return Result(write, await Engine.Runner.RunNestedAsync(new AtomicWork(write), session, cancellationToken).ConfigureAwait(false));

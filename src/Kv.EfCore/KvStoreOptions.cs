@@ -64,10 +64,24 @@ public sealed class KvStoreOptions
     /// </summary>
     /// <value>Default: true. Without a meaning on SQLite.</value>
     /// <remarks>
-    /// Set it the same in all processes of a store. Turn it off behind a pooler of transactions, through which notices do not come: then
+    /// Set it the same in all processes of a store. Where it is off, as behind a pooler of transactions (<see cref="TransactionPooling"/>),
     /// everybody looks, at <see cref="WatchInterval"/> and at the worker's poll interval. A watcher or worker listens on a connection of its own.
     /// </remarks>
     public bool Notifications { get; set; } = true;
+
+    /// <summary>
+    /// Whether PostgreSQL is reached through a pooler that lends a connection to the server for one transaction, such as PgBouncer with
+    /// <c>pool_mode = transaction</c>. Then nothing rests on a session: statements are not prepared, the writer's settings are made in each
+    /// of its transactions, and nobody listens, whatever <see cref="Notifications"/> says.
+    /// </summary>
+    /// <value>Default: false. Without a meaning on SQLite.</value>
+    /// <remarks>
+    /// The connection string then says <c>No Reset On Close=true</c>. Poolers that lend a connection for a whole session need none of this.
+    /// Statements are planned at each run, which costs a read or write some tenths of a millisecond.
+    /// </remarks>
+    public bool TransactionPooling { get; set; }
+
+    internal bool Notifies => Notifications && !TransactionPooling;
 
     /// <summary>
     /// How often the sweeper looks for expired entries even if it knows of none: what other processes wrote. Readers do not depend on it,

@@ -6,7 +6,12 @@ namespace Kv.Engine;
 /// Runs groups with array parameters, for a database that is a round trip away: two round trips for a group of any size, and one when no
 /// write of the group depends on what is stored.
 /// </summary>
-internal sealed class ArrayWriter(Session session, KvDialect dialect, StoreClock clock, FailPoints failPoints) : GroupWriter(session, failPoints)
+/// <param name="session">Where it runs them.</param>
+/// <param name="dialect">The database.</param>
+/// <param name="clock">The store's clock.</param>
+/// <param name="settings">What makes the writer's settings in each transaction; null where its session has them.</param>
+/// <param name="failPoints">Where tests make it fail.</param>
+internal sealed class ArrayWriter(Session session, KvDialect dialect, StoreClock clock, string? settings, FailPoints failPoints) : GroupWriter(session, failPoints)
 {
     private const int ManyAtOnce = 1000;
 
@@ -24,6 +29,11 @@ internal sealed class ArrayWriter(Session session, KvDialect dialect, StoreClock
         _now = clock.Now;
         _steps.Clear();
         Add("begin", IsNested ? KvSql.Savepoint : dialect.Sql.BeginWrite);
+        if (settings is not null && !IsNested)
+        {
+            Add("settings", settings, read: Ignore);
+        }
+
         if (group.Writes.Count > 0)
         {
             AddBump(group.Writes.Count, mark);

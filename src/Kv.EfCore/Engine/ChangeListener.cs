@@ -89,7 +89,7 @@ internal sealed class ChangeListener(
         await before.ConfigureAwait(false);
         await _opened.Task.WaitAsync(token).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
         var looking = LookAsync(token);
-        if (!dialect.Notifies || options.Notifications)
+        if (!dialect.Notifies || options.Notifies)
         {
             await ListenAsync(token).ConfigureAwait(false);
         }

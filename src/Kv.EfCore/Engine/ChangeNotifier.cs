@@ -28,7 +28,7 @@ internal sealed class ChangeNotifier(SessionPool pool, KvDialect dialect, KvStor
     /// <summary>What notices of this store in this process are signed with.</summary>
     public long Id { get; } = Random.Shared.NextInt64(1, long.MaxValue);
 
-    private bool IsOn => dialect.Notifies && options.Notifications;
+    private bool IsOn => dialect.Notifies && options.Notifies;
 
     /// <summary>Has others told of a commit, soon.</summary>
     public void Tell(Changes what, long version)

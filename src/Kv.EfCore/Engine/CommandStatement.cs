@@ -4,7 +4,7 @@ using System.Text.RegularExpressions;
 namespace Kv.Engine;
 
 /// <summary>A statement that is a prepared command of the driver.</summary>
-internal sealed partial class CommandStatement(DbCommand command) : Statement
+internal sealed partial class CommandStatement(DbCommand command, bool prepares) : Statement
 {
     // Looked up by name for each value of each row: the collection's own search compares one name after the other.
     private readonly Dictionary<string, DbParameter> _parameters = command.Parameters.Cast<DbParameter>().ToDictionary(static p => p.ParameterName, StringComparer.Ordinal);
@@ -95,7 +95,7 @@ internal sealed partial class CommandStatement(DbCommand command) : Statement
     // Prepared at the first run and not before: PostgreSQL takes the types of the parameters from their values.
     private async ValueTask PrepareAsync(CancellationToken cancellationToken)
     {
-        if (!_prepared)
+        if (prepares && !_prepared)
         {
             await PrepareAsync(command.PrepareAsync, command.CommandTimeout, cancellationToken).ConfigureAwait(false);
             _prepared = true;

@@ -62,7 +62,7 @@ internal abstract class KvDialect
         }
 
         CommandStatement.Declare(command.Parameters, text, command.CreateParameter);
-        return new CommandStatement(command);
+        return new CommandStatement(command, session.Prepares);
     }
 
     /// <summary>Makes a connection fit for whoever opens it next, before it goes back to the driver's pool. It never throws.</summary>

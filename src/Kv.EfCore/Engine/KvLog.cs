@@ -56,7 +56,7 @@ internal static partial class KvLog
     [LoggerMessage(
         16,
         LogLevel.Warning,
-        "Notifications of PostgreSQL do not come through this connection, as behind a pooler of transactions; commits of other processes are looked for instead. Connect directly, or set KvStoreOptions.Notifications to false.")]
+        "Notifications of PostgreSQL do not come through this connection, as behind a pooler of transactions; commits of other processes are looked for instead. Connect directly, or set KvStoreOptions.TransactionPooling, or Notifications to false.")]
     public static partial void Deaf(ILogger logger);
 
     [LoggerMessage(EventId = 17, Message = "Other processes could not be told of commits; it is tried again, and meanwhile they look for themselves.")]

@@ -22,6 +22,9 @@ internal sealed class Session(DbContext context, KvDialect dialect, DbTransactio
     /// <summary>How long a statement may take, in seconds as ADO.NET counts; null for the connection's own setting.</summary>
     public int? CommandTimeout { get; init; }
 
+    /// <summary>Whether the connection leads to one session of the server, which can keep what is prepared.</summary>
+    public bool Prepares { get; init; } = true;
+
     public Statement Statement(string text)
     {
         if (!_statements.TryGetValue(text, out var statement))
@@ -34,9 +37,10 @@ internal sealed class Session(DbContext context, KvDialect dialect, DbTransactio
     }
 
     /// <summary>Several statements in one round trip, kept and prepared like a single one under the name of their combination.</summary>
+    /// <remarks>One that is not prepared is made anew for each run: Npgsql adds its parameters a second time when it runs again.</remarks>
     public DbBatch Batch(string name, Func<IEnumerable<string>> texts)
     {
-        if (!_batches.TryGetValue(name, out var batch))
+        if (!_batches.TryGetValue(name, out var batch) || !Prepares)
         {
             batch = Connection.CreateBatch();
             batch.Transaction = Transaction;
@@ -53,7 +57,7 @@ internal sealed class Session(DbContext context, KvDialect dialect, DbTransactio
                 batch.BatchCommands.Add(command);
             }
 
-            _batches.Add(name, batch);
+            _batches[name] = batch;
         }
 
         return batch;
@@ -61,7 +65,7 @@ internal sealed class Session(DbContext context, KvDialect dialect, DbTransactio
 
     public async ValueTask PrepareAsync(DbBatch batch, CancellationToken cancellationToken)
     {
-        if (_prepared.Add(batch))
+        if (Prepares && _prepared.Add(batch))
         {
             await CommandStatement.PrepareAsync(batch.PrepareAsync, batch.Timeout, cancellationToken).ConfigureAwait(false);
         }

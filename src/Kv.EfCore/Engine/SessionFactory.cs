@@ -37,7 +37,7 @@ internal sealed class SessionFactory(Func<KvDbContext> contexts, KvDialect diale
             dialect.CheckConnection(connection);
             context.Database.OpenConnection();
             dialect.OpenedAsync(connection, role, options, logger, CancellationToken.None).AsTask().GetAwaiter().GetResult();
-            return new Session(context, dialect) { CommandTimeout = dialect.CommandTimeout(role, options) };
+            return new Session(context, dialect) { CommandTimeout = dialect.CommandTimeout(role, options), Prepares = !options.TransactionPooling };
         }
         catch
         {
@@ -55,7 +55,7 @@ internal sealed class SessionFactory(Func<KvDbContext> contexts, KvDialect diale
             dialect.CheckConnection(connection);
             await context.Database.OpenConnectionAsync(cancellationToken).ConfigureAwait(false);
             await dialect.OpenedAsync(connection, role, options, logger, cancellationToken).ConfigureAwait(false);
-            return new Session(context, dialect) { CommandTimeout = dialect.CommandTimeout(role, options) };
+            return new Session(context, dialect) { CommandTimeout = dialect.CommandTimeout(role, options), Prepares = !options.TransactionPooling };
         }
         catch
         {
