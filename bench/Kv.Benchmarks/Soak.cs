@@ -11,6 +11,11 @@ public sealed class Soak(Settings settings)
     private const int Rows = 20_000;
     private const int Callers = 64;
     private static readonly TimeSpan Interval = TimeSpan.FromSeconds(10);
+
+    // What SQLite holds outside of the managed heap, page caches above all. By name: a program does not compile against this library.
+    private static readonly Func<long>? SqliteMemory =
+        Type.GetType("SQLitePCL.raw, SQLitePCLRaw.core")?.GetMethod("sqlite3_memory_used")?.CreateDelegate<Func<long>>();
+
     private readonly List<(double Minutes, double Megabytes)> _samples = [];
     private readonly ConcurrentDictionary<long, TaskCompletionSource> _inFlight = [];
     private long _operations;
@@ -101,6 +106,7 @@ public sealed class Soak(Settings settings)
             seconds = Math.Round(elapsed.TotalSeconds),
             rss_mb = Math.Round(megabytes, 1),
             heap_mb = Math.Round(GC.GetTotalMemory(forceFullCollection: false) / (double)(1 << 20), 1),
+            sqlite_mb = settings.Databases[0] == "sqlite" && SqliteMemory is { } used ? Math.Round(used() / (double)(1 << 20), 1) : (double?)null,
             gen0 = GC.CollectionCount(0),
             gen1 = GC.CollectionCount(1),
             gen2 = GC.CollectionCount(2),

@@ -17,7 +17,7 @@ internal sealed class ArrayWriter(Session session, KvDialect dialect, StoreClock
 
     // More than these get a plan of their own, which takes 0.1 ms: a probe by a bad one takes 0.02 or so.
     private const int Few = 16;
-    private readonly List<Step> _steps = [];
+    private readonly RoundTrip _trip = new(session);
     private readonly ClaimFloors _floors = new(clock.Time);
     private long _now;
 
@@ -27,11 +27,11 @@ internal sealed class ArrayWriter(Session session, KvDialect dialect, StoreClock
     {
         CommitSent = false;
         _now = clock.Now;
-        _steps.Clear();
-        Add("begin", IsNested ? KvSql.Savepoint : dialect.Sql.BeginWrite);
+        _trip.Clear();
+        _trip.Add("begin", IsNested ? KvSql.Savepoint : dialect.Sql.BeginWrite);
         if (settings is not null && !IsNested)
         {
-            Add("settings", settings, read: Ignore);
+            _trip.Add("settings", settings, read: Ignore);
         }
 
         if (group.Writes.Count > 0)
@@ -41,7 +41,7 @@ internal sealed class ArrayWriter(Session session, KvDialect dialect, StoreClock
         else if (group.Claims.Exists(static c => c.Admit))
         {
             // Whoever counts the places of a group holds the version row, as all do who put messages in or end those of a group.
-            Add("lock", KvSql.LockVersion);
+            _trip.Add("lock", KvSql.LockVersion);
         }
 
         var reads = new GroupReads { Now = _now };
@@ -54,7 +54,7 @@ internal sealed class ArrayWriter(Session session, KvDialect dialect, StoreClock
         AddQueueWork(group);
         if (dependent)
         {
-            await RunAsync(reads, cancellationToken).ConfigureAwait(false);
+            await _trip.RunAsync(reads, cancellationToken).ConfigureAwait(false);
         }
 
         return reads;
@@ -71,10 +71,10 @@ internal sealed class ArrayWriter(Session session, KvDialect dialect, StoreClock
 
         _floors.Observe(group, effects);
         AddClaims(plan.Searches);
-        Add("commit", IsNested ? KvSql.ReleaseSavepoint : KvSql.Commit);
+        _trip.Add("commit", IsNested ? KvSql.ReleaseSavepoint : KvSql.Commit);
         await FailPoints.HitAsync(FailPoints.BeforeCommit).ConfigureAwait(false);
         CommitSent = !IsNested;
-        await RunAsync(reads, CancellationToken.None).ConfigureAwait(false);
+        await _trip.RunAsync(reads, CancellationToken.None).ConfigureAwait(false);
         await FailPoints.HitAsync(FailPoints.AfterCommit).ConfigureAwait(false);
     }
 
@@ -85,16 +85,16 @@ internal sealed class ArrayWriter(Session session, KvDialect dialect, StoreClock
     {
         if (IsNested)
         {
-            Add("bump", KvSql.Bump, p => Set(p, ("@count", count)), ReadVersion);
+            _trip.Add("bump", KvSql.Bump, p => Set(p, ("@count", count)), ReadVersion);
         }
         else
         {
             if (mark.Sequence == 1)
             {
-                Add("prune", KvSql.DeleteOldMarks, p => Set(p, ("@before", CommitMarks.Before(_now))));
+                _trip.Add("prune", KvSql.DeleteOldMarks, p => Set(p, ("@before", CommitMarks.Before(_now))));
             }
 
-            Add("bump+mark", KvSql.BumpAndMark, p => Set(p, ("@count", count), ("@writer", mark.Writer), ("@sequence", mark.Sequence)), ReadVersion);
+            _trip.Add("bump+mark", KvSql.BumpAndMark, p => Set(p, ("@count", count), ("@writer", mark.Writer), ("@sequence", mark.Sequence)), ReadVersion);
         }
 
         static void ReadVersion(DbDataReader reader, GroupReads reads) => reads.LastVersion = reader.GetInt64(0);
@@ -105,14 +105,14 @@ internal sealed class ArrayWriter(Session session, KvDialect dialect, StoreClock
         var keys = KeysToRead(group);
         if (keys.Count > 0)
         {
-            Add("read", KvSql.ReadRows, p => Set(p, ("@keys", keys.ToArray())), static (reader, reads) => reads.Rows.Add(
+            _trip.Add("read", KvSql.ReadRows, p => Set(p, ("@keys", keys.ToArray())), static (reader, reads) => reads.Rows.Add(
                 reader.GetFieldValue<byte[]>(0),
                 new StoredRow(reader.GetInt64(1), reader.GetInt32(2), reader.GetInt64(3), reader.IsDBNull(4) ? null : reader.GetFieldValue<byte[]>(4))));
         }
 
         if (WaitingToCheck(group) is { Count: > 0 } waiting)
         {
-            Add("waiting", KvSql.WaitingAll, p => Set(p, ("@ids", waiting.ToArray())), static (reader, reads) => reads.Waiting.Add(reader.GetString(0)));
+            _trip.Add("waiting", KvSql.WaitingAll, p => Set(p, ("@ids", waiting.ToArray())), static (reader, reads) => reads.Waiting.Add(reader.GetString(0)));
         }
     }
 
@@ -138,7 +138,7 @@ internal sealed class ArrayWriter(Session session, KvDialect dialect, StoreClock
 
         foreach (var update in group.Updates)
         {
-            Add("row: " + update.Text, update.Text, p => Set(p, [.. update.Values]), (_, reads) => reads.Updated.Add(update));
+            _trip.Add("row: " + update.Text, update.Text, p => Set(p, [.. update.Values]), (_, reads) => reads.Updated.Add(update));
         }
 
         // What was given back just now is held by nobody, and its write must be refused.
@@ -152,12 +152,12 @@ internal sealed class ArrayWriter(Session session, KvDialect dialect, StoreClock
     {
         if (searches.Exists(static s => s.Claim.Recover))
         {
-            Add("recover", KvSql.RecoverAll(ServerClock), p => Set(p, ("@now", _now), ("@limit", ManyAtOnce)), static (_, reads) => reads.Recovered++);
+            _trip.Add("recover", KvSql.RecoverAll(ServerClock), p => Set(p, ("@now", _now), ("@limit", ManyAtOnce)), static (_, reads) => reads.Recovered++);
         }
 
         foreach (var topic in searches.Where(static s => s.Claim.Admit).SelectMany(static s => s.Topics).Select(static t => t.Topic).Distinct(StringComparer.Ordinal))
         {
-            Add("admit", KvSql.Admit(ServerClock), p => Set(p, ("@now", _now), ("@topic", topic), ("@limit", ManyAtOnce)));
+            _trip.Add("admit", KvSql.Admit(ServerClock), p => Set(p, ("@now", _now), ("@topic", topic), ("@limit", ManyAtOnce)));
         }
 
         searches.ForEach(AddSearch);
@@ -168,7 +168,7 @@ internal sealed class ArrayWriter(Session session, KvDialect dialect, StoreClock
         var startedAt = clock.Time.GetTimestamp();
         var from = search.Topics.ToDictionary(static t => t.Topic, t => _floors.Of(t.Topic), StringComparer.Ordinal);
         Dictionary<string, (ClaimFloor Last, int Count)> reached = new(StringComparer.Ordinal);
-        Add(
+        _trip.Add(
             "claim",
             KvSql.ClaimAll(ServerClock),
             p => Set(
@@ -197,7 +197,7 @@ internal sealed class ArrayWriter(Session session, KvDialect dialect, StoreClock
     {
         if (effects.Ranges.Count > 0)
         {
-            Add("ranges", KvSql.DeleteRanges, p => Set(
+            _trip.Add("ranges", KvSql.DeleteRanges, p => Set(
                 p,
                 ("@starts", effects.Ranges.Select(static r => r.Start).ToArray()),
                 ("@ends", effects.Ranges.Select(static r => r.End).ToArray()),
@@ -206,12 +206,12 @@ internal sealed class ArrayWriter(Session session, KvDialect dialect, StoreClock
 
         if (effects.Deletes.Count > 0)
         {
-            Add("deletes", KvSql.DeleteAll, p => Set(p, ("@keys", effects.Deletes.ToArray())));
+            _trip.Add("deletes", KvSql.DeleteAll, p => Set(p, ("@keys", effects.Deletes.ToArray())));
         }
 
         if (effects.Touches.Count > 0)
         {
-            Add("touches", KvSql.TouchAll, p => Set(
+            _trip.Add("touches", KvSql.TouchAll, p => Set(
                 p,
                 ("@keys", effects.Touches.Select(static t => t.Key).ToArray()),
                 ("@backs", effects.Touches.Select(static t => t.Back).ToArray()),
@@ -221,7 +221,7 @@ internal sealed class ArrayWriter(Session session, KvDialect dialect, StoreClock
 
         if (effects.Puts.Count > 0)
         {
-            Add("puts", KvSql.PutAll, p => Set(
+            _trip.Add("puts", KvSql.PutAll, p => Set(
                 p,
                 ("@keys", effects.Puts.Select(static e => e.Key).ToArray()),
                 ("@values", effects.Puts.Select(static e => e.Value).ToArray()),
@@ -238,12 +238,12 @@ internal sealed class ArrayWriter(Session session, KvDialect dialect, StoreClock
 
         if (effects.Removed.Count > 0)
         {
-            Add("remove", KvSql.RemoveAll, p => Set(p, ("@ids", effects.Removed.ToArray())), Ignore);
+            _trip.Add("remove", KvSql.RemoveAll, p => Set(p, ("@ids", effects.Removed.ToArray())), Ignore);
         }
 
         if (effects.Unblocked.Count > 0)
         {
-            Add("unblock", KvSql.UnblockStranded, p => Set(
+            _trip.Add("unblock", KvSql.UnblockStranded, p => Set(
                 p, ("@topics", effects.Unblocked.Select(static g => g.Topic).ToArray()), ("@groups", effects.Unblocked.Select(static g => g.Key).ToArray())));
         }
     }
@@ -252,12 +252,12 @@ internal sealed class ArrayWriter(Session session, KvDialect dialect, StoreClock
     {
         if (plan.Topics.Count == 0)
         {
-            Add("enqueue", KvSql.EnqueueAll(ServerClock), p => SetMessages(p, messages));
+            _trip.Add("enqueue", KvSql.EnqueueAll(ServerClock), p => SetMessages(p, messages));
             return;
         }
 
         var takers = messages.ConvertAll(m => plan.TakerOf(m.Message));
-        Add(
+        _trip.Add(
             "enqueue+hold",
             dialect.Sql.EnqueueHeldAll(ServerClock),
             p =>
@@ -329,7 +329,7 @@ internal sealed class ArrayWriter(Session session, KvDialect dialect, StoreClock
         var fences = of.ToArray();
         var many = fences.Length > Few;
         var known = fences.DistinctBy(static f => (f.Id, f.Claim)).ToDictionary(static f => (f.Id, f.Claim));
-        Add(
+        _trip.Add(
             many ? "many " + name : name,
             text(many),
             p =>
@@ -345,14 +345,9 @@ internal sealed class ArrayWriter(Session session, KvDialect dialect, StoreClock
             (reader, reads) => found(reads).Add(known[(reader.GetString(0), reader.GetInt64(1))]));
     }
 
-    // A statement with rows has somebody to read them: those of the next one come after.
     private static void Ignore(DbDataReader reader, GroupReads reads)
     {
     }
-
-    private void Add(
-        string name, string text, Action<DbParameterCollection>? bind = null, Action<DbDataReader, GroupReads>? read = null, Action? done = null) =>
-        _steps.Add(new Step(name, text, bind, read, done));
 
     private static void Set(DbParameterCollection parameters, params ReadOnlySpan<(string Name, object? Value)> values)
     {
@@ -361,53 +356,4 @@ internal sealed class ArrayWriter(Session session, KvDialect dialect, StoreClock
             CommandStatement.Assign(parameters, name, value);
         }
     }
-
-    /// <summary>Sends the steps as one round trip and hands each its rows.</summary>
-    private async ValueTask RunAsync(GroupReads reads, CancellationToken cancellationToken)
-    {
-        var steps = _steps.ToArray();
-        _steps.Clear();
-        var batch = Session.Batch(string.Join(' ', steps.Select(static s => s.Name)), () => steps.Select(static s => s.Text));
-        for (var i = 0; i < steps.Length; i++)
-        {
-            steps[i].Bind?.Invoke(batch.BatchCommands[i].Parameters);
-        }
-
-        await Session.PrepareAsync(batch, cancellationToken).ConfigureAwait(false);
-        var reader = await batch.ExecuteReaderAsync(cancellationToken).ConfigureAwait(false);
-        await using (reader.ConfigureAwait(false))
-        {
-            foreach (var step in steps)
-            {
-                if (step.Read is null)
-                {
-                    continue;
-                }
-
-                while (await reader.ReadAsync(cancellationToken).ConfigureAwait(false))
-                {
-                    step.Read(reader, reads);
-                }
-
-                await reader.NextResultAsync(cancellationToken).ConfigureAwait(false);
-            }
-
-            // The rest has no rows, and may still have errors.
-            while (await reader.NextResultAsync(cancellationToken).ConfigureAwait(false))
-            {
-            }
-        }
-
-        foreach (var step in steps)
-        {
-            step.Done?.Invoke();
-        }
-    }
-
-    /// <param name="Name">What it is called where it is kept prepared.</param>
-    /// <param name="Text">The statement.</param>
-    /// <param name="Bind">Gives its parameters.</param>
-    /// <param name="Read">Takes one of its rows.</param>
-    /// <param name="Done">Called when all steps are done.</param>
-    private sealed record Step(string Name, string Text, Action<DbParameterCollection>? Bind, Action<DbDataReader, GroupReads>? Read, Action? Done);
 }
