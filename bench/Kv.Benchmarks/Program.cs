@@ -6,7 +6,7 @@ const string Usage = """
              [--small] [--wide] [--goals] [--peers] [--rounds N] [--seconds S] [--warmup-seconds S] [--idle-seconds S] [--results FILE]
              [--databases sqlite,postgres] [--systems efkv,raw,...] [--ops get,set,...] [--callers 1,64,256]
              [--values 100,10240] [--rows 100000,1000000] [--messages N] [--waiting 10000,1000000]
-    goals    FILE: holds the results of a run against the goals
+    goals    FILE ...: the tables of the results of some runs together, held against the goals
     micro    the micro-benchmarks, with the arguments of BenchmarkDotNet: --filter *Codec* --job dry
     soak     full load for a long time: [--minutes M] [--databases sqlite]
     """;
@@ -15,8 +15,16 @@ switch (args.FirstOrDefault())
 {
     case "run":
         return await new Runner(settings).RunAsync() ? 0 : 1;
-    case "goals" when args.Length == 2:
-        Goals.Print(await Measurement.ReadAsync(args[1]), all: true);
+    case "goals" when args.Length > 1:
+        var measured = new List<Measurement>();
+        foreach (var file in args[1..])
+        {
+            measured.AddRange(await Measurement.ReadAsync(file));
+        }
+
+        Table.Print(measured);
+        Console.WriteLine();
+        Goals.Print(measured, all: true);
         return 0;
     case "micro":
         return MicroBenchmarks.Run(args[1..]);
