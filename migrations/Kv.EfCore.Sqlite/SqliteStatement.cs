@@ -40,7 +40,13 @@ internal sealed class SqliteStatement : Statement
     public SqliteStatement(SqliteConnection connection, string text, TimeSpan patience, bool nested = false)
     {
         _database = HandleOf(connection) ?? throw new InvalidOperationException("The connection is closed.");
-        Check(raw.sqlite3_prepare_v3(_database, text, Persistent, out _statement));
+        Check(raw.sqlite3_prepare_v3(_database, text, Persistent, out _statement, out var rest));
+        if (!string.IsNullOrWhiteSpace(rest))
+        {
+            _statement.Dispose();
+            throw new ArgumentException($"A text is one statement; after its first there is more: {rest}", nameof(text));
+        }
+
         _rows = new SqliteRows(this, _statement);
         (_patience, _nested) = (patience, nested);
         _writes = raw.sqlite3_stmt_readonly(_statement) == 0;

@@ -74,6 +74,7 @@ public sealed class SqliteStatementTests(SqliteDatabase database) : IClassFixtur
         var error = await Assert.ThrowsAsync<SqliteException>(() => insert.ExecuteAsync(default).AsTask());
         Assert.Equal((19, 1555, "SQLite Error 19: 'UNIQUE constraint failed: t.n'."), (error.SqliteErrorCode, error.SqliteExtendedErrorCode, error.Message));
         Assert.Equal(1, await insert.Set("@n", 2).ExecuteAsync(default));
+        Assert.Contains("delete", Assert.Throws<ArgumentException>(() => Statement(connection, "select 1; delete from t")).Message, StringComparison.Ordinal);
         Assert.Contains("no such table", Assert.Throws<SqliteException>(() => Statement(connection, "select * from missing")).Message, StringComparison.Ordinal);
     }
 
