@@ -63,6 +63,7 @@ public static class KvModelBuilderExtensions
             message.ToTable("queue_running");
             message.HasKey(m => new { m.Deadline, m.Id });
             message.Property(m => m.Deadline).HasColumnName("deadline");
+            message.Property(m => m.DueAt).HasColumnName("ts");
             MapMessage(message);
             message.Property(m => m.Owner).HasColumnName("owner").HasDefaultValue("");
             // Complete, fail, extend: where id = … Unique, since a message has at most one holder.

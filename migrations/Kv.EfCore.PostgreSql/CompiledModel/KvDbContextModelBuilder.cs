@@ -12,7 +12,7 @@ namespace Kv.PostgreSql.CompiledModel
     internal partial class KvDbContextModel
     {
         private KvDbContextModel()
-            : base(skipDetectChanges: false, modelId: new Guid("c2f868a2-1f67-44fe-908c-ddbe5a4f02b7"), entityTypeCount: 4)
+            : base(skipDetectChanges: false, modelId: new Guid("e271dc0a-04c7-4888-976d-64be50ce5b06"), entityTypeCount: 4)
         {
         }
 

@@ -20,7 +20,7 @@ namespace Kv.PostgreSql.CompiledModel
                 "Kv.Model.RunningMessage",
                 typeof(RunningMessage),
                 baseEntityType,
-                propertyCount: 29,
+                propertyCount: 30,
                 unnamedIndexCount: 2,
                 keyCount: 1);
 
@@ -111,6 +111,15 @@ namespace Kv.PostgreSql.CompiledModel
                 fieldInfo: typeof(MessageRow).GetField("<Data>k__BackingField", BindingFlags.NonPublic | BindingFlags.Instance | BindingFlags.DeclaredOnly));
             data.AddAnnotation("Npgsql:ValueGenerationStrategy", NpgsqlValueGenerationStrategy.None);
             data.AddAnnotation("Relational:ColumnName", "data");
+
+            var dueAt = runtimeEntityType.AddProperty(
+                "DueAt",
+                typeof(long?),
+                propertyInfo: typeof(RunningMessage).GetProperty("DueAt", BindingFlags.Public | BindingFlags.Instance | BindingFlags.DeclaredOnly),
+                fieldInfo: typeof(RunningMessage).GetField("<DueAt>k__BackingField", BindingFlags.NonPublic | BindingFlags.Instance | BindingFlags.DeclaredOnly),
+                nullable: true);
+            dueAt.AddAnnotation("Npgsql:ValueGenerationStrategy", NpgsqlValueGenerationStrategy.None);
+            dueAt.AddAnnotation("Relational:ColumnName", "ts");
 
             var encoding = runtimeEntityType.AddProperty(
                 "Encoding",

@@ -264,6 +264,10 @@ namespace Kv.PostgreSql.Migrations
                         .HasColumnType("bytea")
                         .HasColumnName("data");
 
+                    b.Property<long?>("DueAt")
+                        .HasColumnType("bigint")
+                        .HasColumnName("ts");
+
                     b.Property<int>("Encoding")
                         .ValueGeneratedOnAdd()
                         .HasColumnType("integer")

@@ -11,7 +11,7 @@ namespace Kv.Sqlite.CompiledModel
     internal partial class KvDbContextModel
     {
         private KvDbContextModel()
-            : base(skipDetectChanges: false, modelId: new Guid("a7e4d67d-877c-494b-a2d6-2ea83ba9c68a"), entityTypeCount: 4)
+            : base(skipDetectChanges: false, modelId: new Guid("f5d7ba44-ca80-4532-bd4e-0cdd662ea539"), entityTypeCount: 4)
         {
         }
 

@@ -19,7 +19,7 @@ namespace Kv.Sqlite.CompiledModel
                 "Kv.Model.RunningMessage",
                 typeof(RunningMessage),
                 baseEntityType,
-                propertyCount: 29,
+                propertyCount: 30,
                 unnamedIndexCount: 2,
                 keyCount: 1);
 
@@ -101,6 +101,14 @@ namespace Kv.Sqlite.CompiledModel
                 propertyInfo: typeof(MessageRow).GetProperty("Data", BindingFlags.Public | BindingFlags.Instance | BindingFlags.DeclaredOnly),
                 fieldInfo: typeof(MessageRow).GetField("<Data>k__BackingField", BindingFlags.NonPublic | BindingFlags.Instance | BindingFlags.DeclaredOnly));
             data.AddAnnotation("Relational:ColumnName", "data");
+
+            var dueAt = runtimeEntityType.AddProperty(
+                "DueAt",
+                typeof(long?),
+                propertyInfo: typeof(RunningMessage).GetProperty("DueAt", BindingFlags.Public | BindingFlags.Instance | BindingFlags.DeclaredOnly),
+                fieldInfo: typeof(RunningMessage).GetField("<DueAt>k__BackingField", BindingFlags.NonPublic | BindingFlags.Instance | BindingFlags.DeclaredOnly),
+                nullable: true);
+            dueAt.AddAnnotation("Relational:ColumnName", "ts");
 
             var encoding = runtimeEntityType.AddProperty(
                 "Encoding",

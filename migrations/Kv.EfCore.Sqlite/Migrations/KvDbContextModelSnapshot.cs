@@ -259,6 +259,10 @@ namespace Kv.Sqlite.Migrations
                         .HasColumnType("BLOB")
                         .HasColumnName("data");
 
+                    b.Property<long?>("DueAt")
+                        .HasColumnType("INTEGER")
+                        .HasColumnName("ts");
+
                     b.Property<int>("Encoding")
                         .ValueGeneratedOnAdd()
                         .HasColumnType("INTEGER")

@@ -61,8 +61,8 @@ internal sealed partial class KvSql
             select {NewValues(serverClock)}
             from r where holder is null or topic not in (select topic from clear)),
         held as (
-            insert into queue_running (deadline, owner, {HeldColumns})
-            select {Now(serverClock)} + lease, holder, id, data, backoff, undelivered, topic, type, encoding, {Now(serverClock)}, trace, priority, rate,
+            insert into queue_running (deadline, ts, owner, {HeldColumns})
+            select {Now(serverClock)} + lease, {Now(serverClock)}, holder, id, data, backoff, undelivered, topic, type, encoding, {Now(serverClock)}, trace, priority, rate,
                 unique_key, unique_until, topic_retries, 1
             from r where holder is not null and topic in (select topic from clear)
             returning id, enqueued_at, unique_until)
@@ -142,7 +142,7 @@ internal sealed partial class KvSql
             where q.id = r.id and q.owner = r.owner and q.claim = r.claim
             returning q.*, r.delay as r_delay, r.backoff as r_backoff, r.attempt as r_attempt, r.turn as r_turn, r.error as r_error)
         insert into queue (ts, {Kept}, {Unkept})
-        select {Now(serverClock)} + case when cancelled = 0 then r_delay else 0 end, {Kept}, r_backoff, r_attempt, crashes, claim, r_turn, coalesce(first_error, r_error), coalesce(r_error, last_error)
+        select case when r_delay is null then {Place(serverClock)} when cancelled = 0 then {Now(serverClock)} + r_delay else {Now(serverClock)} end, {Kept}, r_backoff, r_attempt, crashes, claim, r_turn, coalesce(first_error, r_error), coalesce(r_error, last_error)
         from gone returning id, claim
         """;
 
@@ -176,8 +176,8 @@ internal sealed partial class KvSql
             order by t.turn, q.priority, q.ts, q.id limit @limit),
         gone as (delete from queue where ctid = any(array(select place from due)) returning *),
         held as (
-            insert into queue_running (deadline, owner, {Kept}, {Unkept})
-            select {Now(serverClock)} + lease, @owner, {Kept}, backoff_schedule, attempt, crashes, claim + 1, rate_turn, first_error, last_error
+            insert into queue_running (deadline, ts, owner, {Kept}, {Unkept})
+            select {Now(serverClock)} + lease, ts, @owner, {Kept}, backoff_schedule, attempt, crashes, claim + 1, rate_turn, first_error, last_error
             from gone join unnest(@topics, @leases) as t (name, lease) on t.name = gone.topic)
         select {MessageColumns}, ts from gone order by priority, ts, id
         """;
@@ -187,7 +187,7 @@ internal sealed partial class KvSql
             select ctid as place from queue_running where deadline <= {Now(serverClock)} order by deadline limit @limit for update skip locked),
         gone as (delete from queue_running where ctid = any(array(select place from lapsed)) returning *)
         insert into queue (ts, {Kept}, {Unkept})
-        select {Now(serverClock)}, {Kept}, backoff_schedule, attempt, crashes + 1, claim, rate_turn, first_error, last_error
+        select {Place(serverClock)}, {Kept}, backoff_schedule, attempt, crashes + 1, claim, rate_turn, first_error, last_error
         from gone returning id
         """;
 }

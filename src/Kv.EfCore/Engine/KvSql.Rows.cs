@@ -38,8 +38,8 @@ internal sealed partial class KvSql
 
     /// <summary>A message that is held from the first.</summary>
     public const string EnqueueHeld = $"""
-        insert into queue_running (deadline, owner, {HeldColumns})
-        values (@now + @lease, @owner, @id, @data, @backoff, @undelivered, @topic, @type, @encoding, @now, @trace, @priority, @rate, @unique,
+        insert into queue_running (deadline, ts, owner, {HeldColumns})
+        values (@now + @lease, @now, @owner, @id, @data, @backoff, @undelivered, @topic, @type, @encoding, @now, @trace, @priority, @rate, @unique,
             @uniqueuntil, @topicretries, 1)
         """;
 
@@ -68,9 +68,9 @@ internal sealed partial class KvSql
         """;
 
     /// <summary>A message that somebody cancelled meanwhile is due at once: whoever claims it drops it.</summary>
-    public const string CopyToQueue = $"""
+    public static string CopyToQueue { get; } = $"""
         insert into queue (ts, {Kept}, {Unkept})
-        select @now + case when cancelled = 0 then @delay else 0 end, {Kept}, @backoff, @attempt, crashes, claim, @turn, coalesce(first_error, @error), coalesce(@error, last_error)
+        select case when @delay is null then {Place(serverClock: false)} when cancelled = 0 then @now + @delay else @now end, {Kept}, @backoff, @attempt, crashes, claim, @turn, coalesce(first_error, @error), coalesce(@error, last_error)
         from queue_running where id = @id and owner = @owner and claim = @claim
         """;
 
@@ -84,8 +84,8 @@ internal sealed partial class KvSql
     public const string Due = $"select {MessageColumns} from queue where {IsDue}";
 
     public const string HoldDue = $"""
-        insert into queue_running (deadline, owner, {Kept}, {Unkept})
-        select @now + @lease, @owner, {Kept}, backoff_schedule, attempt, crashes, claim + 1, rate_turn, first_error, last_error from queue where {IsDue}
+        insert into queue_running (deadline, ts, owner, {Kept}, {Unkept})
+        select @now + @lease, ts, @owner, {Kept}, backoff_schedule, attempt, crashes, claim + 1, rate_turn, first_error, last_error from queue where {IsDue}
         """;
 
     /// <summary>The first of a topic and a priority, up to the last that is claimed: a range of the index.</summary>
@@ -94,9 +94,9 @@ internal sealed partial class KvSql
             and (ts, id) <= (select ts, id from (select ts, id from queue where {IsDue}) order by ts desc, id desc limit 1)
         """;
 
-    public const string PutLapsedBack = $"""
+    public static string PutLapsedBack { get; } = $"""
         insert into queue (ts, {Kept}, {Unkept})
-        select @now, {Kept}, backoff_schedule, attempt, crashes + 1, claim, rate_turn, first_error, last_error from queue_running where {IsLapsed}
+        select {Place(serverClock: false)}, {Kept}, backoff_schedule, attempt, crashes + 1, claim, rate_turn, first_error, last_error from queue_running where {IsLapsed}
         """;
 
     public const string DeleteLapsed = $"delete from queue_running where (deadline, id) in (select deadline, id from queue_running where {IsLapsed})";

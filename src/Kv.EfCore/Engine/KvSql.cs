@@ -44,6 +44,9 @@ internal sealed partial class KvSql(bool arrays)
     /// </remarks>
     private const string ServerNow = "(select (extract(epoch from clock_timestamp()) * 1000)::bigint)";
 
+    /// <summary>Where a message goes that comes back as it was: to the place it had, before all that came later. A clock that was set back does not hold it up.</summary>
+    private static string Place(bool serverClock) => $"case when ts <= {Now(serverClock)} then ts else {Now(serverClock)} end";
+
     private static string Now(bool serverClock) => serverClock ? ServerNow : "@now";
 
     /// <summary>Whether statements take arrays, many rows at once.</summary>
@@ -89,7 +92,7 @@ internal sealed partial class KvSql(bool arrays)
         "select k, v, v_encoding, version, seq, expiration_ms from kv where 1 = 0",
         "select k, version, seq from data_version where 1 = 0",
         $"select ts, state, version, {Kept}, {Unkept} from queue where 1 = 0",
-        $"select deadline, owner, progress, note, {Kept}, {Unkept} from queue_running where 1 = 0",
+        $"select deadline, ts, owner, progress, note, {Kept}, {Unkept} from queue_running where 1 = 0",
     ];
 
     // Resolving a commit. The version row is locked first: a transaction that holds it ends before the marker is read. A transaction that is

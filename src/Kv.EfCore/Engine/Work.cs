@@ -81,11 +81,15 @@ internal sealed class CompleteWork(Fence fence) : Work<bool>
 }
 
 /// <summary>Puts a held message back into the queue. The answer is whether it was still held.</summary>
-internal sealed class RequeueWork(Fence fence, TimeSpan delay, string backoff, int attempt) : Work<bool>
+/// <param name="fence">The message.</param>
+/// <param name="delay">How long it waits from now on; null to go back to the place that it had.</param>
+/// <param name="backoff">The waits that are left, as JSON.</param>
+/// <param name="attempt">How many attempts have failed.</param>
+internal sealed class RequeueWork(Fence fence, TimeSpan? delay, string backoff, int attempt) : Work<bool>
 {
     public Fence Fence { get; } = fence;
 
-    public long Delay { get; } = (long)delay.TotalMilliseconds;
+    public long? Delay { get; } = (long?)delay?.TotalMilliseconds;
 
     public string Backoff { get; } = backoff;
 

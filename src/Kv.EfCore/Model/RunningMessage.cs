@@ -7,6 +7,9 @@ public sealed class RunningMessage : MessageRow
     /// <summary>When the lease ends unless the worker extends it, in Unix milliseconds.</summary>
     public long Deadline { get; private set; }
 
+    /// <summary>When the message was due, in Unix milliseconds: its place in the queue, if it goes back as it was. Null if a program that does not say holds it.</summary>
+    public long? DueAt { get; private set; }
+
     /// <summary>The worker that holds the message: a random name for each start of a worker.</summary>
     public string Owner { get; private set; } = "";
 

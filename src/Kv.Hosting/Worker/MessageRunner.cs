@@ -52,10 +52,10 @@ internal sealed class MessageRunner(KvStore store, HandlerRegistry handlers, ISe
         await EndAsync(held, error).ConfigureAwait(false);
     }
 
-    /// <summary>Gives a message back as it was.</summary>
+    /// <summary>Gives a message back as it was, to the place that it had.</summary>
     public async ValueTask<bool> ReleaseAsync(HeldMessage held)
     {
-        var released = await RequeueAsync(held.Message, TimeSpan.Zero).ConfigureAwait(false);
+        var released = await RequeueAsync(held.Message, delay: null).ConfigureAwait(false);
         if (released)
         {
             WorkerLog.Released(logger, held.Message.Fence.Id, held.Message.Topic);
@@ -133,7 +133,7 @@ internal sealed class MessageRunner(KvStore store, HandlerRegistry handlers, ISe
         WorkerLog.Cancelled(logger, held.Message.Fence.Id, held.Message.Topic);
     }
 
-    private ValueTask<bool> RequeueAsync(ClaimedMessage message, TimeSpan delay, long turn = 0) =>
+    private ValueTask<bool> RequeueAsync(ClaimedMessage message, TimeSpan? delay, long turn = 0) =>
         _queue.RequeueAsync(new RequeueWork(message.Fence, delay, message.Backoff, message.Attempt) { Turn = turn }, CancellationToken.None);
 
     /// <summary>Asks for the turns that the topic's rates want.</summary>

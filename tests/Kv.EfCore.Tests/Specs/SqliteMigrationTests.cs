@@ -11,8 +11,8 @@ public sealed class SqliteMigrationTests(SqliteDatabase database) : MigrationSpe
     private readonly SqliteDatabase _database = database;
 
     [Theory]
-    [InlineData(3, new[] { "Messages", "Delivery" })]
-    [InlineData(2, new[] { "Expiry", "Messages", "Delivery" })]
+    [InlineData(3, new[] { "Messages", "Delivery", "Place" })]
+    [InlineData(2, new[] { "Expiry", "Messages", "Delivery", "Place" })]
     public async Task A_file_that_Deno_made_is_taken_over_with_its_data(int state, string[] missing)
     {
         await using var test = await _database.CreateStoreAsync(connectionString: await _database.CreateEmptyAsync());

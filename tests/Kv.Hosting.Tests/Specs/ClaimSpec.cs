@@ -205,6 +205,7 @@ public abstract class ClaimSpec(KvDatabase database)
         Assert.All(held, static m => Assert.True(m is { EnqueuedAt: > 0, UniqueUntil: > 0 }));
         Assert.Equal(Plain(held[0]), Plain(held[1]));
         var rows = (await test.RunningAsync()).OrderBy(static m => m.UniqueKey).ToList();
+        Assert.All(rows, static m => Assert.True(m.DueAt > 0));
         Assert.Equal(Columns(rows[0]), Columns(rows[1]));
         foreach (var gate in gates)
         {
@@ -218,7 +219,7 @@ public abstract class ClaimSpec(KvDatabase database)
             message with { Fence = message.Fence with { Id = "" }, Data = [], EnqueuedAt = 0, UniqueKey = "", UniqueUntil = 0 };
 
         static IEnumerable<object?> Columns(Model.RunningMessage row) =>
-            typeof(Model.RunningMessage).GetProperties().Where(static p => p.Name is not ("Id" or "Data" or "EnqueuedAt" or "Deadline" or "UniqueKey" or "UniqueUntil")).Select(p => p.GetValue(row));
+            typeof(Model.RunningMessage).GetProperties().Where(static p => p.Name is not ("Id" or "Data" or "EnqueuedAt" or "DueAt" or "Deadline" or "UniqueKey" or "UniqueUntil")).Select(p => p.GetValue(row));
     }
 
     private static void InterlockedMax(ref int most, int now)

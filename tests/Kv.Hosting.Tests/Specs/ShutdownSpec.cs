@@ -39,7 +39,7 @@ public abstract class ShutdownSpec(KvDatabase database)
         Assert.True(_gate.Token.IsCancellationRequested);
         Assert.Empty(await test.RunningAsync());
         var back = Assert.Single(await test.QueuedAsync());
-        Assert.Equal((before.Id, 0, 0, "[]", 1L), (back.Id, back.Attempt, back.Crashes, back.BackoffSchedule, back.Claim));
+        Assert.Equal((before.Id, before.DueAt, 0, 0, "[]", 1L), (back.Id, back.DueAt, back.Attempt, back.Crashes, back.BackoffSchedule, back.Claim));
         Assert.Empty(await test.DeadLettersAsync());
 
         KvMessageContext? seen = null;
