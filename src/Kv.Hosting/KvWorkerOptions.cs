@@ -3,7 +3,7 @@ namespace Kv;
 /// <summary>How a worker takes and keeps messages.</summary>
 public sealed class KvWorkerOptions
 {
-    /// <summary>Messages handled at the same time by this worker.</summary>
+    /// <summary>Messages handled at the same time by this worker. Up to as many again may be held for the moment in which their end is written.</summary>
     /// <value>Default: 10. From 1 to 1,000.</value>
     public int Concurrency { get; set; } = 10;
 
@@ -29,8 +29,8 @@ public sealed class KvWorkerOptions
     public TimeSpan? PollInterval { get; set; }
 
     /// <summary>How often at most the worker looks for messages whose lease has lapsed, while there are others to claim or it has just put some back.</summary>
-    /// <value>Default: 1 second. From 10 milliseconds to 1 minute. What a killed worker held runs elsewhere within its lease and this.</value>
-    public TimeSpan RecoverInterval { get; set; } = TimeSpan.FromSeconds(1);
+    /// <value>Default: 250 milliseconds. From 10 milliseconds to 1 minute. What a killed worker held runs elsewhere within its lease and this.</value>
+    public TimeSpan RecoverInterval { get; set; } = TimeSpan.FromMilliseconds(250);
 
     /// <summary>How long running handlers may go on when the worker stops, before their tokens are cancelled and their messages are given back.</summary>
     /// <value>Default: 20 seconds; keep it below the host's own shutdown timeout (30 seconds).</value>

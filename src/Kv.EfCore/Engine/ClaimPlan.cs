@@ -13,7 +13,7 @@ internal sealed class ClaimPlan
             {
                 Accompany(claim, messages);
             }
-            else
+            else if (claim.Limit > 0 || claim.Recover)
             {
                 Searches.Add(new Search(claim, claim.Topics, claim.Limit));
             }

@@ -102,6 +102,7 @@ internal sealed class CommitPipeline(GroupRunner runner, KvStoreOptions options)
         while (Next() is { } group)
         {
             Accompany(group);
+            group.Claims.ForEach(static claim => claim.Begin());
             await runner.RunAsync(group).ConfigureAwait(false);
             if (own is { IsCompleted: true })
             {

@@ -47,9 +47,12 @@ internal sealed class AtomicWork(AtomicWrite write) : Work<AtomicOutcome>
 /// <summary>Takes due messages.</summary>
 internal sealed class ClaimWork(IReadOnlyList<TopicClaim> topics, int limit, string owner) : Work<IReadOnlyList<ClaimedMessage>>
 {
-    public IReadOnlyList<TopicClaim> Topics { get; } = topics;
+    public IReadOnlyList<TopicClaim> Topics { get; private set; } = topics;
 
-    public int Limit { get; } = limit;
+    public int Limit { get; private set; } = limit;
+
+    /// <summary>Says how much there is room for when the claim becomes part of a group: what has become free while it waited counts. Null if that is known before.</summary>
+    public Func<(IReadOnlyList<TopicClaim> Topics, int Limit)>? Room { get; init; }
 
     public string Owner { get; } = owner;
 
@@ -61,6 +64,15 @@ internal sealed class ClaimWork(IReadOnlyList<TopicClaim> topics, int limit, str
 
     /// <summary>Whether places are looked for first, for messages of limited groups whose time has come.</summary>
     public bool Admit { get; init; }
+
+    /// <summary>It is part of a group that begins now.</summary>
+    public void Begin()
+    {
+        if (Room is { } room)
+        {
+            (Topics, Limit) = room();
+        }
+    }
 }
 
 /// <summary>What is claimed of a topic.</summary>

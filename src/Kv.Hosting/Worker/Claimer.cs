@@ -35,7 +35,7 @@ internal sealed class Claimer(
     private int _due;
     private long? _repairedAt;
     private IReadOnlyList<MessageGroup> _repairAfter = [.. topics.Select(static t => new MessageGroup(t.Topic, ""))];
-    private int _nextTopic;
+    private volatile int _firstTopic;
 
     /// <summary>The shortest lease of a message.</summary>
     public TimeSpan ShortestLease { get; } = topics.Select(static t => t.Lease).Append(options.Lease).Min();
@@ -105,10 +105,10 @@ internal sealed class Claimer(
             }
         }
 
-        var claimed = await ClaimAsync(recover, admit, cancellationToken).ConfigureAwait(false);
+        var mayGoOn = await ClaimAsync(recover, admit, cancellationToken).ConfigureAwait(false);
 
         // Nothing: others are taking what is due, or hold it locked.
-        return claimed > 0 || recover || admit || isKnown ? TimeSpan.Zero : Earliest(FirstPause);
+        return mayGoOn || recover || admit || isKnown ? TimeSpan.Zero : Earliest(FirstPause);
     }
 
     /// <summary>A claim that shares the commit of messages which are coming: they are held once they are committed, without a commit of its own.</summary>
@@ -140,13 +140,14 @@ internal sealed class Claimer(
         await _closed.Task.WaitAsync(longest, TimeProvider.System).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
     }
 
-    private async Task<int> ClaimAsync(bool recover, bool admit, CancellationToken cancellationToken)
+    /// <returns>Whether it took something, or as much as there was room for.</returns>
+    private async Task<bool> ClaimAsync(bool recover, bool admit, CancellationToken cancellationToken)
     {
         // The lease counts from before the claim is sent, and so ends here no later than in the database.
         var sentAt = Time.GetTimestamp();
         if (Begin(coming: null, recover, admit) is not { } claim)
         {
-            return 0;
+            return false;
         }
 
         _recoveredAt = recover ? sentAt : _recoveredAt;
@@ -154,13 +155,14 @@ internal sealed class Claimer(
         try
         {
             claimed = await queue.ClaimAsync(claim, cancellationToken).ConfigureAwait(false);
-            if (claimed.Count > 0 && claimed.Count >= Math.Min(claim.Limit, claim.Topics.Sum(static t => t.Room)))
+            var isFull = claimed.Count >= claim.Limit;
+            if (isFull)
             {
                 // As many as asked for, so there are most likely more.
                 MarkDue();
             }
 
-            return claimed.Count;
+            return isFull || claimed.Count > 0;
         }
         finally
         {
@@ -186,21 +188,32 @@ internal sealed class Claimer(
         }
     }
 
-    /// <summary>A claim of what there is room for, whose places are taken from now on: several may be under way.</summary>
+    /// <summary>A claim of what there will be room for when its group begins: several may be under way.</summary>
     private ClaimWork? Begin(IReadOnlyDictionary<string, int>? coming, bool recover = false, bool admit = false)
     {
         lock (_gate)
         {
-            var open = TopicsWithRoom(coming);
-            if (_closing || (open.Count == 0 && !recover))
+            if (_closing || (!recover && TopicsWithRoom(coming).Count == 0))
             {
                 return null;
             }
 
-            var claim = new ClaimWork(open, Math.Clamp(held.Room, 0, open.Sum(static t => t.Room)), owner) { Recover = recover, Admit = admit, Accompanies = coming is not null };
-            held.Reserve(claim);
             _underWay++;
-            return claim;
+            return new ClaimWork([], 0, owner) { Recover = recover, Admit = admit, Accompanies = coming is not null, Room = () => Reserve(coming) };
+        }
+    }
+
+    /// <summary>Takes the places that there are.</summary>
+    private (IReadOnlyList<TopicClaim> Topics, int Limit) Reserve(IReadOnlyDictionary<string, int>? coming)
+    {
+        lock (_gate)
+        {
+            // Another topic is first each time, so that one with a backlog does not starve the others.
+            _firstTopic = (_firstTopic + 1) % topics.Length;
+            var open = _closing ? [] : TopicsWithRoom(coming);
+            var limit = Math.Clamp(held.Room, 0, open.Sum(static t => t.Room));
+            held.Reserve(open, limit);
+            return (open, limit);
         }
     }
 
@@ -238,7 +251,6 @@ internal sealed class Claimer(
         }
     }
 
-    // Another topic is first each time, so that one with a backlog does not starve the others.
     private List<TopicClaim> TopicsWithRoom(IReadOnlyDictionary<string, int>? coming = null)
     {
         var room = held.Room;
@@ -248,10 +260,10 @@ internal sealed class Claimer(
             return open;
         }
 
-        var first = (uint)Interlocked.Increment(ref _nextTopic);
-        for (var i = 0u; i < topics.Length; i++)
+        var first = _firstTopic;
+        for (var i = 0; i < topics.Length; i++)
         {
-            var topic = topics[(first + i) % (uint)topics.Length];
+            var topic = topics[(first + i) % topics.Length];
             var wanted = coming is null ? room : Math.Min(room, coming.GetValueOrDefault(topic.Topic));
             if (Math.Min(wanted, held.RoomOf(topic)) is > 0 and var left)
             {

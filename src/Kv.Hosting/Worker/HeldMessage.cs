@@ -19,6 +19,7 @@ internal sealed class HeldMessage(ClaimedMessage message, TopicSettings topic, K
     private Task _interrupting = Task.CompletedTask;
     private long _leasedAt = claimedAt;
     private bool _ended;
+    private int _hasLeft;
     private volatile bool _finishing;
     private volatile bool _lost;
 
@@ -80,6 +81,9 @@ internal sealed class HeldMessage(ClaimedMessage message, TopicSettings topic, K
 
     /// <summary>Whether the lease can be believed in: who cannot extend it must not do so to its last moment, when others may take the message.</summary>
     public bool IsTrusted => SinceLeased <= Topic.Lease * Trusted;
+
+    /// <summary>Gives up the place of the message among those that are handled, once.</summary>
+    public bool TryLeavePlace() => Interlocked.Exchange(ref _hasLeft, 1) == 0;
 
     /// <summary>A lease that counts from the moment at which its extension was sent.</summary>
     public void Extended(long sentAt) => Interlocked.Exchange(ref _leasedAt, sentAt);

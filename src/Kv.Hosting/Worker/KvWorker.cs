@@ -35,7 +35,7 @@ internal sealed class KvWorker : BackgroundService, IAsyncDisposable
         _topics = [.. handlers.Topics(_options)];
         _held = new HeldMessages(_topics, _options.Concurrency);
         _claimer = new Claimer(_queue, _topics, _held, _owner, _options, Start, _wake.Set, _logger);
-        _runner = new MessageRunner(store, handlers, scopes, _options, _logger);
+        _runner = new MessageRunner(store, handlers, scopes, _options, OnHandled, _logger);
         Heartbeat = new Heartbeat(_held, _queue, _owner, _claimer.ShortestLease, _options.HeartbeatInterval, _logger);
     }
 
@@ -173,6 +173,12 @@ internal sealed class KvWorker : BackgroundService, IAsyncDisposable
 
         // A claim whose answer comes when all is over.
         held.Running = Task.Run(() => _drained ? GiveBackAsync(held) : RunAsync(held));
+    }
+
+    private void OnHandled(HeldMessage held)
+    {
+        _held.Finish(held);
+        _claimer.OnRoom();
     }
 
     private async Task RunAsync(HeldMessage held)

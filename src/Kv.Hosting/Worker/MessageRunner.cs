@@ -5,7 +5,14 @@ using Microsoft.Extensions.Logging;
 namespace Kv.Worker;
 
 /// <summary>Takes one held message through its handler to its end: completed, waiting for its next attempt, undelivered, or given back.</summary>
-internal sealed class MessageRunner(KvStore store, HandlerRegistry handlers, IServiceScopeFactory scopes, KvWorkerOptions options, ILogger logger)
+/// <param name="store">Where messages come from.</param>
+/// <param name="handlers">What handles them.</param>
+/// <param name="scopes">Gives each a scope of services.</param>
+/// <param name="options">When a message takes its worker down.</param>
+/// <param name="handled">Told of each that has been handled, before its end is written.</param>
+/// <param name="logger">Where to say what became of them.</param>
+internal sealed class MessageRunner(
+    KvStore store, HandlerRegistry handlers, IServiceScopeFactory scopes, KvWorkerOptions options, Action<HeldMessage> handled, ILogger logger)
 {
     private static readonly TimeSpan Pause = TimeSpan.FromMilliseconds(500);
     private readonly MessageQueue _queue = store.Engine.Queue;
@@ -308,6 +315,7 @@ internal sealed class MessageRunner(KvStore store, HandlerRegistry handlers, ISe
     {
         var message = held.Message;
         held.IsFinishing = true;
+        handled(held);
         while (true)
         {
             try

@@ -222,6 +222,111 @@ public abstract class ClaimSpec(KvDatabase database)
             typeof(Model.RunningMessage).GetProperties().Where(static p => p.Name is not ("Id" or "Data" or "EnqueuedAt" or "DueAt" or "Deadline" or "UniqueKey" or "UniqueUntil")).Select(p => p.GetValue(row));
     }
 
+    [Fact]
+    public async Task A_claim_takes_what_there_is_room_for_when_its_commit_begins()
+    {
+        await using var test = await database.CreateWorkerAsync(static worker => worker.Handle<Job>(static (_, _, _) => Task.CompletedTask));
+        var queue = test.Engine().Queue;
+        await EnqueueAsync(test, 5);
+        var (busy, go) = Block(test);
+        var before = test.Store.SetAsync(["before"], true).AsTask();
+        await busy;
+        var room = 1;
+        var claim = queue.ClaimAsync(
+            new Engine.ClaimWork([], 0, "me") { Room = () => ([new Engine.TopicClaim("job", room, TimeSpan.FromMinutes(1))], room) }, CancellationToken.None);
+
+        room = 3;
+        go();
+
+        Assert.Equal(3, (await claim).Count);
+        await before;
+    }
+
+    [Fact]
+    public async Task Who_has_handled_a_message_claims_the_next_before_the_end_of_the_first_is_written()
+    {
+        var gate = new Gate();
+        await using var test = await database.CreateWorkerAsync(
+            worker => worker.Handle<Job>((_, context, token) => gate.PassAsync(context, token)), options: static o => o.Concurrency = 1);
+        await EnqueueAsync(test, 2);
+        await test.ClaimAsync();
+        await gate.Begun;
+        var (busy, go) = Block(test);
+        var before = test.Store.SetAsync(["before"], true).AsTask();
+        await busy;
+
+        gate.Open();
+        while (!test.Worker().Held.Single().IsFinishing)
+        {
+            await Task.Yield();
+        }
+
+        var round = test.Worker().RunRoundAsync(CancellationToken.None);
+        go();
+
+        Assert.Equal(TimeSpan.Zero, await round.WaitAsync(WorkerTesting.Patience));
+        await Task.WhenAll(before, test.IdleAsync());
+        await test.AssertEmptyAsync();
+    }
+
+    [Fact]
+    public async Task While_ends_cannot_be_written_no_more_wait_for_that_than_are_handled_at_once()
+    {
+        const int Messages = 20;
+        var runs = 0;
+        await using var test = await database.CreateWorkerAsync(
+            worker => worker.Handle<Job>((_, _, _) =>
+            {
+                Interlocked.Increment(ref runs);
+                throw new InvalidOperationException("Failed.");
+            }),
+            options: static o => o.Concurrency = 2);
+        await EnqueueAsync(test, Messages);
+
+        // A first dead letter is taken, and no other one.
+        await test.ExecuteAsync("create unique index only_one on kv (v_encoding)");
+        for (var i = 0; i < Messages; i++)
+        {
+            await test.ClaimAsync();
+            while (!test.Worker().Held.All(static h => h.IsFinishing))
+            {
+                await Task.Yield();
+            }
+        }
+
+        Assert.InRange(runs, 4, 5);
+        await test.ExecuteAsync("drop index only_one");
+        await test.IdleAsync();
+        await test.SettleAsync();
+        Assert.Equal(Messages, runs);
+        Assert.Equal(Messages, (await test.DeadLettersAsync()).Count);
+        await test.AssertEmptyAsync();
+    }
+
+    private static async Task EnqueueAsync(KvTestStore test, int messages)
+    {
+        var write = test.Store.Atomic();
+        for (var i = 0; i < messages; i++)
+        {
+            write.Enqueue(new Job(i), WorkerTesting.Once);
+        }
+
+        await write.CommitAsync();
+    }
+
+    /// <summary>Has the next commit wait until it is let go.</summary>
+    private static (Task Busy, Action Go) Block(KvTestStore test)
+    {
+        var busy = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        var go = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        test.FailPoints().OnHit = _ =>
+        {
+            busy.TrySetResult();
+            return new ValueTask(go.Task);
+        };
+        return (busy.Task.WaitAsync(WorkerTesting.Patience), go.SetResult);
+    }
+
     private static void InterlockedMax(ref int most, int now)
     {
         for (var seen = Volatile.Read(ref most); now > seen; seen = Volatile.Read(ref most))
