@@ -1,5 +1,6 @@
 using System.Collections.Concurrent;
 using System.Diagnostics;
+using System.Globalization;
 using System.Text.Json;
 using Kv.Benchmarks.Systems;
 
@@ -105,7 +106,9 @@ public sealed class Soak(Settings settings)
         {
             seconds = Math.Round(elapsed.TotalSeconds),
             rss_mb = Math.Round(megabytes, 1),
+            file_mb = FileMegabytes(),
             heap_mb = Math.Round(GC.GetTotalMemory(forceFullCollection: false) / (double)(1 << 20), 1),
+            committed_mb = Math.Round(GC.GetGCMemoryInfo().TotalCommittedBytes / (double)(1 << 20), 1),
             sqlite_mb = settings.Databases[0] == "sqlite" && SqliteMemory is { } used ? Math.Round(used() / (double)(1 << 20), 1) : (double?)null,
             gen0 = GC.CollectionCount(0),
             gen1 = GC.CollectionCount(1),
@@ -114,6 +117,16 @@ public sealed class Soak(Settings settings)
             operations = Interlocked.Read(ref _operations),
             messages = Interlocked.Read(ref _messages),
         }));
+    }
+
+    /// <summary>How much of what is resident is files: code, and SQLite's shared memory. Null where the system does not tell.</summary>
+    private static double? FileMegabytes()
+    {
+        const string Status = "/proc/self/status";
+        return File.Exists(Status)
+            ? Math.Round(File.ReadLines(Status).Where(static line => line.StartsWith("RssFile:", StringComparison.Ordinal) || line.StartsWith("RssShmem:", StringComparison.Ordinal))
+                .Sum(static line => long.Parse(line.Split(' ', StringSplitOptions.RemoveEmptyEntries)[^2], CultureInfo.InvariantCulture)) / 1024.0, 1)
+            : null;
     }
 
     // Least squares over the second half: the first is the heap finding its size.

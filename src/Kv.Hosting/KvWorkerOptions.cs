@@ -28,9 +28,12 @@ public sealed class KvWorkerOptions
     /// </value>
     public TimeSpan? PollInterval { get; set; }
 
-    /// <summary>How often at most the worker looks for messages whose lease has lapsed, while there are others to claim or it has just put some back.</summary>
-    /// <value>Default: 250 milliseconds. From 10 milliseconds to 1 minute. What a killed worker held runs elsewhere within its lease and this.</value>
-    public TimeSpan RecoverInterval { get; set; } = TimeSpan.FromMilliseconds(250);
+    /// <summary>
+    /// How often the worker looks for messages whose lease has lapsed while there are others to claim. It looks before that when a lease lapses
+    /// that it knew of at its last look, so this is for those that are shorter than its own.
+    /// </summary>
+    /// <value>Default: 5 seconds. From 10 milliseconds to 1 minute.</value>
+    public TimeSpan RecoverInterval { get; set; } = TimeSpan.FromSeconds(5);
 
     /// <summary>How long running handlers may go on when the worker stops, before their tokens are cancelled and their messages are given back.</summary>
     /// <value>Default: 20 seconds; keep it below the host's own shutdown timeout (30 seconds).</value>

@@ -9,6 +9,9 @@ internal sealed class Findings(IKvStore store, Producers producers, IReadOnlyLis
     private const long Slack = 1_000_000_000;
     private readonly List<string> _violations = [];
 
+    // Whatever waits, what a killed worker held is next when its lease is over. Who takes it may be killed before the handler begins.
+    private TimeSpan Latest => (2 * lease) + TimeSpan.FromSeconds(5);
+
     public IReadOnlyList<string> Violations => _violations;
 
     public async Task LookAsync()
@@ -42,7 +45,7 @@ internal sealed class Findings(IKvStore store, Producers producers, IReadOnlyLis
         var last = new Dictionary<(string, string), (long At, string Worker)>();
         var running = new Dictionary<string, (long At, string Id, string Worker)>(StringComparer.Ordinal);
         long deliveries = 0, again = 0;
-        List<string> unexplained = [], overlapping = [], early = [];
+        List<string> unexplained = [], overlapping = [], early = [], late = [];
         List<long> orphaned = [];
         foreach (var line in File.ReadLines(sink))
         {
@@ -82,6 +85,11 @@ internal sealed class Findings(IKvStore store, Producers producers, IReadOnlyLis
                     {
                         early.Add(text);
                     }
+
+                    if (at - causes[0].At > Latest.TotalNanoseconds)
+                    {
+                        late.Add(text);
+                    }
                 }
             }
 
@@ -99,6 +107,7 @@ internal sealed class Findings(IKvStore store, Producers producers, IReadOnlyLis
 
         Report("deliveries again without a fault", unexplained);
         Report("deliveries again after a kill, before the lease was over", early);
+        Report("deliveries again after a kill, long after the lease was over", late);
         Report("messages of a group at the same time without a fault", overlapping);
         ChaosRun.Print("deliveries", deliveries);
         ChaosRun.Print("deliveries again after a fault", again);

@@ -19,6 +19,7 @@ internal sealed class Claimer(
     private static readonly TimeSpan Blind = TimeSpan.FromSeconds(1);
     private static readonly TimeSpan Precaution = TimeSpan.FromSeconds(30);
     private static readonly TimeSpan FirstPause = TimeSpan.FromMilliseconds(100);
+    private static readonly TimeSpan RecoverPause = TimeSpan.FromMilliseconds(250);
     private static readonly TimeSpan RepairInterval = TimeSpan.FromMinutes(1);
 
     // A probe or two for each; where there are more groups, the next look goes on from there.
@@ -32,6 +33,7 @@ internal sealed class Claimer(
     private volatile bool _isShort;
     private long? _recoveredAt;
     private long? _lookedAt;
+    private TimeSpan _trusted;
     private int _due;
     private long? _repairedAt;
     private IReadOnlyList<MessageGroup> _repairAfter = [.. topics.Select(static t => new MessageGroup(t.Topic, ""))];
@@ -89,15 +91,16 @@ internal sealed class Claimer(
             return PollInterval;
         }
 
-        // A look costs no write: an idle worker takes no lock and commits nothing. Who knows that something is due claims without one, but not
-        // for ever, since a look sees what has lapsed as well.
-        var isKnown = Interlocked.Exchange(ref _due, 0) == 1 && _lookedAt is { } at && Time.GetElapsedTime(at) < options.RecoverInterval;
+        // A look costs no write: an idle worker takes no lock and commits nothing. Who knows that something is due claims without one, until a
+        // lease lapses or something else is due that only a look sees. A look at a backlog is dear: it walks past all that was claimed of it.
+        var isKnown = Interlocked.Exchange(ref _due, 0) == 1 && _lookedAt is { } at && Time.GetElapsedTime(at) < _trusted;
         var (recover, admit) = (false, false);
         if (!isKnown)
         {
             _lookedAt = Time.GetTimestamp();
             var (due, deferred, lapse) = await queue.NextDueAsync(open, cancellationToken).ConfigureAwait(false);
             var untilRecovery = UntilRecovery(lapse);
+            _trusted = Earliest(untilRecovery, Milliseconds(deferred), options.RecoverInterval);
             (recover, admit) = (untilRecovery <= TimeSpan.Zero, deferred is <= 0);
             if (due is not <= 0 && !recover && !admit)
             {
@@ -208,8 +211,12 @@ internal sealed class Claimer(
     {
         lock (_gate)
         {
-            // Another topic is first each time, so that one with a backlog does not starve the others.
-            _firstTopic = (_firstTopic + 1) % topics.Length;
+            if (coming is null)
+            {
+                // Another topic is first each time, so that one with a backlog does not starve the others.
+                _firstTopic = (_firstTopic + 1) % topics.Length;
+            }
+
             var open = _closing ? [] : TopicsWithRoom(coming);
             var limit = Math.Clamp(held.Room, 0, open.Sum(static t => t.Room));
             held.Reserve(open, limit);
@@ -288,7 +295,7 @@ internal sealed class Claimer(
         }
 
         var untilLapse = Milliseconds(lapse)!.Value;
-        var untilTurn = _recoveredAt is { } at ? options.RecoverInterval - Time.GetElapsedTime(at) : TimeSpan.Zero;
+        var untilTurn = _recoveredAt is { } at ? RecoverPause - Time.GetElapsedTime(at) : TimeSpan.Zero;
         return untilLapse > untilTurn ? untilLapse : untilTurn;
     }
 
