@@ -295,7 +295,9 @@ internal sealed class Claimer(
         }
 
         var untilLapse = Milliseconds(lapse)!.Value;
-        var untilTurn = _recoveredAt is { } at ? RecoverPause - Time.GetElapsedTime(at) : TimeSpan.Zero;
+        // What lapsed one after the other is put back together; a row that somebody has locked is not tried again at once.
+        var pause = options.RecoverInterval < RecoverPause ? options.RecoverInterval : RecoverPause;
+        var untilTurn = _recoveredAt is { } at ? pause - Time.GetElapsedTime(at) : TimeSpan.Zero;
         return untilLapse > untilTurn ? untilLapse : untilTurn;
     }
 
