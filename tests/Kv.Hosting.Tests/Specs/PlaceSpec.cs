@@ -48,6 +48,31 @@ public abstract class PlaceSpec(KvDatabase database)
     }
 
     [Fact]
+    public async Task A_worker_with_a_backlog_takes_what_lapses_as_soon_as_it_lapses()
+    {
+        List<int> handled = [];
+        await using var test = await database.CreateWorkerAsync(
+            worker => worker.Handle<Job>((job, _, _) =>
+            {
+                handled.Add(job!.Number);
+                return Task.CompletedTask;
+            }),
+            _time,
+            options => options.Concurrency = 1);
+        await HoldAsync(test, waited: true);
+        await FillAsync(test);
+        _time.Advance(Lease - TimeSpan.FromSeconds(1));
+        await test.ClaimAsync();
+        await test.IdleAsync();
+
+        _time.Advance(TimeSpan.FromSeconds(1));
+        await test.ClaimAsync();
+        await test.IdleAsync();
+
+        Assert.Equal([2, 1], handled);
+    }
+
+    [Fact]
     public async Task More_urgent_messages_still_come_before_what_comes_back()
     {
         await using var test = await CreateAsync();
