@@ -37,7 +37,7 @@ const queue = {
           concurrentJobs: 24,
           maxPoolSize: 25,
           pollInterval: 2000,
-          localQueue: { size: 500 },
+          localQueue: { size: 1000 },
           completeJobBatchDelay: 0,
           failJobBatchDelay: 0,
         },

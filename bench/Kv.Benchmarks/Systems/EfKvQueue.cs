@@ -11,8 +11,8 @@ namespace Kv.Benchmarks.Systems;
 /// <param name="interceptor">Looks on at the connections.</param>
 public sealed class EfKvQueue(Target target, TimeSpan? lease = null, IInterceptor? interceptor = null) : QueueSystem
 {
-    /// <summary>How many messages a worker handles at once: as many as graphile-worker fetches at once with its recommended settings.</summary>
-    public const int Concurrency = 500;
+    /// <summary>How many messages a worker handles at once: the most that it allows, and as many as graphile-worker fetches at once here.</summary>
+    public const int Concurrency = 1000;
 
     private IHost? _host;
     private IKvStore? _store;

@@ -76,7 +76,7 @@ namespace Kv.PostgreSql.Migrations
             migrationBuilder.Sql("""
                 ALTER TABLE data_version SET (fillfactor = 10, autovacuum_vacuum_threshold = 500, autovacuum_vacuum_scale_factor = 0);
                 ALTER TABLE queue SET (autovacuum_vacuum_threshold = 1000, autovacuum_vacuum_scale_factor = 0.02);
-                ALTER TABLE queue_running SET (fillfactor = 50, autovacuum_vacuum_threshold = 1000, autovacuum_vacuum_scale_factor = 0.02);
+                ALTER TABLE queue_running SET (autovacuum_vacuum_threshold = 1000, autovacuum_vacuum_scale_factor = 0.02);
                 """);
         }
 

@@ -70,6 +70,7 @@ internal sealed class ArrayWriter(Session session, KvDialect dialect, StoreClock
         }
 
         _floors.Observe(group, effects);
+        _floors.Begin();
         AddClaims(plan.Searches);
         _trip.Add("commit", IsNested ? KvSql.ReleaseSavepoint : KvSql.Commit);
         await FailPoints.HitAsync(FailPoints.BeforeCommit).ConfigureAwait(false);
@@ -77,6 +78,8 @@ internal sealed class ArrayWriter(Session session, KvDialect dialect, StoreClock
         await _trip.RunAsync(reads, CancellationToken.None).ConfigureAwait(false);
         await FailPoints.HitAsync(FailPoints.AfterCommit).ConfigureAwait(false);
     }
+
+    public override void Observe(Group group, GroupEffects effects) => _floors.Observe(group, effects);
 
     protected override async ValueTask BeginTransactionAsync(CancellationToken cancellationToken) =>
         await Session.ExecuteAsync(dialect.Sql.BeginWrite, cancellationToken).ConfigureAwait(false);
@@ -167,7 +170,7 @@ internal sealed class ArrayWriter(Session session, KvDialect dialect, StoreClock
     {
         var startedAt = clock.Time.GetTimestamp();
         var from = search.Topics.ToDictionary(static t => t.Topic, t => _floors.Of(t.Topic), StringComparer.Ordinal);
-        Dictionary<string, (ClaimFloor Last, int Count)> reached = new(StringComparer.Ordinal);
+        List<(ClaimFloor Place, ClaimedMessage Message)> found = [];
         _trip.Add(
             "claim",
             KvSql.ClaimAll(ServerClock),
@@ -184,13 +187,24 @@ internal sealed class ArrayWriter(Session session, KvDialect dialect, StoreClock
                 ("@limit", search.Limit),
                 ("@one", 1),
                 ("@owner", search.Claim.Owner)),
-            (reader, reads) =>
+            (reader, _) =>
             {
                 var message = ReadMessage(reader, search.Claim.Owner);
-                reads.Hold(search.Claim, message);
-                reached[message.Topic] = (new ClaimFloor(message.Priority, ReadDueAt(reader), message.Fence.Id), reached.GetValueOrDefault(message.Topic).Count + 1);
+                found.Add((new ClaimFloor(message.Priority, ReadDueAt(reader), message.Fence.Id), message));
             },
-            () => _floors.Learn(search, from, reached, startedAt));
+            reads =>
+            {
+                // Here, and not by the database, whose processor is the one that a backlog waits for.
+                found.Sort(static (one, other) => ClaimFloor.Compare(one.Place, other.Place));
+                Dictionary<string, (ClaimFloor Last, int Count)> reached = new(StringComparer.Ordinal);
+                foreach (var (place, message) in found)
+                {
+                    reads.Hold(search.Claim, message);
+                    reached[message.Topic] = (place, reached.GetValueOrDefault(message.Topic).Count + 1);
+                }
+
+                _floors.Learn(search, from, reached, startedAt);
+            });
     }
 
     private void AddEffects(GroupEffects effects)

@@ -7,16 +7,35 @@ namespace Kv.Engine;
 /// <remarks>
 /// What comes to lie below by a commit of this process makes it begin anew. What other processes put there, more urgent or just let go, it finds
 /// when it next begins anew, which it does at the latest when it has gone on for ten times as long as the last search from the beginning took.
+/// Commits of this process come beside the searches, from another thread.
 /// </remarks>
 internal sealed class ClaimFloors(TimeProvider time)
 {
     private const int Longest = 10;
     private static readonly ClaimFloor None = new(int.MinValue, long.MinValue, "");
+    private readonly Lock _gate = new();
     private readonly Dictionary<string, Known> _known = new(StringComparer.Ordinal);
+    private readonly Dictionary<string, int> _cameMeanwhile = new(StringComparer.Ordinal);
+    private bool _letGoMeanwhile;
+
+    /// <summary>Searches are about to be sent, which may not see what is committed from now on.</summary>
+    public void Begin()
+    {
+        lock (_gate)
+        {
+            _cameMeanwhile.Clear();
+            _letGoMeanwhile = false;
+        }
+    }
 
     /// <summary>What a search of a topic begins above.</summary>
-    public ClaimFloor Of(string topic) =>
-        _known.TryGetValue(topic, out var known) && time.GetElapsedTime(known.BeganAnewAt) < known.Took * Longest ? known.Floor : None;
+    public ClaimFloor Of(string topic)
+    {
+        lock (_gate)
+        {
+            return _known.TryGetValue(topic, out var known) && time.GetElapsedTime(known.BeganAnewAt) < known.Took * Longest ? known.Floor : None;
+        }
+    }
 
     /// <summary>Learns where a search came to.</summary>
     /// <param name="search">The search.</param>
@@ -26,19 +45,22 @@ internal sealed class ClaimFloors(TimeProvider time)
     public void Learn(ClaimPlan.Search search, Dictionary<string, ClaimFloor> from, Dictionary<string, (ClaimFloor Last, int Count)> reached, long startedAt)
     {
         var isFull = reached.Values.Sum(static r => r.Count) >= search.Limit;
-        foreach (var topic in search.Topics)
+        lock (_gate)
         {
-            var (last, count) = reached.GetValueOrDefault(topic.Topic);
-            if (!isFull && count < topic.Room)
+            foreach (var topic in search.Topics)
             {
-                // Nothing more above. What is left, if anything, lies below.
-                _known.Remove(topic.Topic);
-            }
-            else if (count > 0)
-            {
-                _known[topic.Topic] = from[topic.Topic] != None && _known.TryGetValue(topic.Topic, out var before)
-                    ? before with { Floor = last }
-                    : new Known(last, startedAt, time.GetElapsedTime(startedAt));
+                var (last, count) = reached.GetValueOrDefault(topic.Topic);
+                if ((!isFull && count < topic.Room) || _letGoMeanwhile || (_cameMeanwhile.TryGetValue(topic.Topic, out var came) && came < last.Priority))
+                {
+                    // Nothing more above, or something new below.
+                    _known.Remove(topic.Topic);
+                }
+                else if (count > 0)
+                {
+                    _known[topic.Topic] = from[topic.Topic] != None && _known.TryGetValue(topic.Topic, out var before)
+                        ? before with { Floor = last }
+                        : new Known(last, startedAt, time.GetElapsedTime(startedAt));
+                }
             }
         }
     }
@@ -46,22 +68,22 @@ internal sealed class ClaimFloors(TimeProvider time)
     /// <summary>Begins anew in topics where a commit may have put something below, or let something go there.</summary>
     public void Observe(Group group, GroupEffects effects)
     {
-        if (_known.Count == 0)
+        lock (_gate)
         {
-            return;
-        }
-
-        if (group.Requeues.Count > 0 || group.Updates.Count > 0 || group.Claims.Exists(static c => c.Recover || c.Admit) || effects.Unblocked.Count > 0
-            || effects.Removed.Count > 0 || effects.Acknowledged.Exists(static a => a.Keys?.Group is not null))
-        {
-            _known.Clear();
-        }
-
-        foreach (var (message, _) in effects.Messages)
-        {
-            if (_known.TryGetValue(message.Topic, out var known) && message.Priority < known.Floor.Priority)
+            if (group.Requeues.Count > 0 || group.Updates.Count > 0 || group.Claims.Exists(static c => c.Recover || c.Admit) || effects.Unblocked.Count > 0
+                || effects.Removed.Count > 0 || effects.Acknowledged.Exists(static a => a.Keys?.Group is not null))
             {
-                _known.Remove(message.Topic);
+                _known.Clear();
+                _letGoMeanwhile = true;
+            }
+
+            foreach (var (message, _) in effects.Messages)
+            {
+                _cameMeanwhile[message.Topic] = Math.Min(message.Priority, _cameMeanwhile.GetValueOrDefault(message.Topic, int.MaxValue));
+                if (_known.TryGetValue(message.Topic, out var known) && message.Priority < known.Floor.Priority)
+                {
+                    _known.Remove(message.Topic);
+                }
             }
         }
     }
@@ -70,4 +92,13 @@ internal sealed class ClaimFloors(TimeProvider time)
 }
 
 /// <summary>A place in the order of a topic's messages.</summary>
-internal sealed record ClaimFloor(int Priority, long DueAt, string Id);
+internal readonly record struct ClaimFloor(int Priority, long DueAt, string Id)
+{
+    /// <summary>Which of two comes first.</summary>
+    public static int Compare(ClaimFloor one, ClaimFloor other)
+    {
+        var byPriority = one.Priority.CompareTo(other.Priority);
+        var byTime = byPriority != 0 ? byPriority : one.DueAt.CompareTo(other.DueAt);
+        return byTime != 0 ? byTime : string.CompareOrdinal(one.Id, other.Id);
+    }
+}

@@ -28,6 +28,9 @@ internal sealed class CommitSignals
     /// <summary>Somebody asked for a message that is held to be cancelled, or may have.</summary>
     public event Action? CancelRequested;
 
+    /// <summary>A group of this process was committed. Raised before anybody is told of what it brought.</summary>
+    public event Action<Group, GroupEffects>? GroupCommitted;
+
     /// <summary>Something was committed here that other processes wait for, too: what it is, and the version that it took, or 0.</summary>
     public event Action<Changes, long>? ForOthers;
 
@@ -36,6 +39,7 @@ internal sealed class CommitSignals
 
     public void Committed(Group group, GroupReads reads, GroupEffects effects)
     {
+        GroupCommitted?.Invoke(group, effects);
         if (reads.LastVersion > 0)
         {
             Advance(reads.LastVersion);

@@ -8,7 +8,7 @@ internal sealed class GroupRunner(
     : IAsyncDisposable
 {
     private readonly CommitMarks _marks = new(clock);
-    private GroupWriter? _writer;
+    private volatile GroupWriter? _writer;
     private GroupAttempt? _attempt;
 
     /// <summary>Runs a group. It never throws: every member gets its answer.</summary>
@@ -42,6 +42,9 @@ internal sealed class GroupRunner(
             }
         }
     }
+
+    /// <summary>Hears of a commit of this process, by this runner or another one.</summary>
+    public void Observe(Group group, GroupEffects effects) => _writer?.Observe(group, effects);
 
     /// <summary>Finds out whether the commit of a mark happened, for as long as a write would try.</summary>
     /// <returns>Its last version, or null: then it did not happen and never will.</returns>

@@ -25,6 +25,11 @@ internal abstract class GroupWriter(Session session, FailPoints failPoints) : IA
     /// </remarks>
     public abstract ValueTask CommitAsync(Group group, GroupReads reads, GroupEffects effects);
 
+    /// <summary>Hears of a commit of this process, by this writer or another one, from any thread.</summary>
+    public virtual void Observe(Group group, GroupEffects effects)
+    {
+    }
+
     /// <summary>Takes everything back. An error here means that the connection is of no more use; it never hides the cause.</summary>
     public async ValueTask<bool> TryRollbackAsync()
     {

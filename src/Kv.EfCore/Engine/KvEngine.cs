@@ -10,6 +10,7 @@ internal sealed class KvEngine : IAsyncDisposable
     private readonly SessionPool _pool;
     private readonly SessionFactory _sessions;
     private readonly CommitSignals _signals = new();
+    private readonly CommitPipeline _claims;
     private Task _sweeping = Task.CompletedTask;
     private volatile bool _open;
     private bool _disposed;
@@ -25,10 +26,21 @@ internal sealed class KvEngine : IAsyncDisposable
         _signals.ForOthers += Notifier.Tell;
         Listener = new ChangeListener(_sessions, Reader, Notifier, Dialect, _signals, Clock, options, logger, _stop.Token);
         var turn = Dialect.Sql.Arrays ? null : new WriteTurn();
-        Runner = new GroupRunner(_sessions, Dialect, Clock, options, _signals, Notifier, failPoints ?? new FailPoints(), turn, logger);
+        failPoints ??= new FailPoints();
+        Runner = NewRunner();
         Pipeline = new CommitPipeline(Runner, options);
-        Queue = new MessageQueue(Pipeline, Reader, _sessions, Dialect, Clock, turn, _signals, Listener);
+
+        // A server has a process for each connection: one claims from a backlog while the other ends what was handled.
+        _claims = Dialect.IsRemote ? new CommitPipeline(NewRunner(), options) : Pipeline;
+        Queue = new MessageQueue(Pipeline, _claims, Reader, _sessions, Dialect, Clock, turn, _signals, Listener);
         Sweeper = new ExpirySweeper(Reader, Pipeline, _signals, Clock, options, logger);
+
+        GroupRunner NewRunner()
+        {
+            var runner = new GroupRunner(_sessions, Dialect, Clock, options, _signals, Notifier, failPoints, turn, logger);
+            _signals.GroupCommitted += runner.Observe;
+            return runner;
+        }
     }
 
     public KvStoreOptions Options { get; }
@@ -72,7 +84,7 @@ internal sealed class KvEngine : IAsyncDisposable
 
         // Both take effect before anything is awaited: what waits for its turn now fails, and does not slip in while the sweeper ends.
         var stopping = _stop.CancelAsync();
-        var closing = Pipeline.DisposeAsync();
+        var closing = Task.WhenAll(Pipeline.DisposeAsync().AsTask(), _claims.DisposeAsync().AsTask());
         await stopping.ConfigureAwait(false);
         _signals.End();
         await _sweeping.ConfigureAwait(false);

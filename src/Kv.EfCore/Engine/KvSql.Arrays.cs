@@ -149,7 +149,7 @@ internal sealed partial class KvSql
     /// <summary>
     /// A topic and a priority at a time, so that the index gives the oldest of each without reading what waits for others, for its time or for
     /// its group. Topics come in the order in which they were named: neither age nor urgency in one may starve another. MATERIALIZED, since
-    /// the planner may otherwise run a limited subquery again and take more rows than asked. Sorted at the end, since RETURNING has no order.
+    /// the planner may otherwise run a limited subquery again and take more rows than asked. What is returned has no order.
     /// </summary>
     /// <remarks>
     /// A search that goes on where another one ended begins above its last message (<see cref="ClaimFloors"/>).
@@ -179,7 +179,7 @@ internal sealed partial class KvSql
             insert into queue_running (deadline, ts, owner, {Kept}, {Unkept})
             select {Now(serverClock)} + lease, ts, @owner, {Kept}, backoff_schedule, attempt, crashes, claim + 1, rate_turn, first_error, last_error
             from gone join unnest(@topics, @leases) as t (name, lease) on t.name = gone.topic)
-        select {MessageColumns}, ts from gone order by priority, ts, id
+        select {MessageColumns}, ts from gone
         """;
 
     public static string RecoverAll(bool serverClock) => $"""

@@ -2,7 +2,7 @@ namespace Kv.Engine;
 
 /// <summary>What happens to messages: claim, extend, complete, requeue. Every change of a held message proves that it is still held.</summary>
 internal sealed class MessageQueue(
-    CommitPipeline pipeline, SnapshotReader reader, SessionFactory sessions, KvDialect dialect, StoreClock clock, WriteTurn? turn, CommitSignals signals, ChangeListener listener)
+    CommitPipeline pipeline, CommitPipeline claims, SnapshotReader reader, SessionFactory sessions, KvDialect dialect, StoreClock clock, WriteTurn? turn, CommitSignals signals, ChangeListener listener)
 {
     /// <summary>Asked before a commit of this process that brings messages which are due at once, with their number by topic: for a claim that shares it, or null.</summary>
     public event Func<IReadOnlyDictionary<string, int>, ClaimWork?> MessagesComing
@@ -52,7 +52,7 @@ internal sealed class MessageQueue(
 
     /// <summary>Takes due messages, by priority and then oldest first within a topic.</summary>
     public ValueTask<IReadOnlyList<ClaimedMessage>> ClaimAsync(ClaimWork claim, CancellationToken cancellationToken) =>
-        pipeline.SubmitAsync(claim, cancellationToken);
+        (claim.IsOfBacklog ? claims : pipeline).SubmitAsync(claim, cancellationToken);
 
     /// <summary>Removes a handled message.</summary>
     /// <returns>Whether it was still held; if not, others have it or had it.</returns>
@@ -131,6 +131,9 @@ internal sealed class MessageQueue(
 
         return (stranded, last);
     }
+
+    /// <summary>Whether a backlog is claimed beside the other writes of this process, and not in turn with them.</summary>
+    public bool ClaimsApart => claims != pipeline;
 
     /// <summary>Opens a session that does nothing but keep leases alive. It blocks the calling thread.</summary>
     public LeaseKeeper OpenLeaseKeeper() => new(sessions.Open(SessionRole.Heartbeat), dialect, clock, turn);

@@ -17,7 +17,7 @@ internal sealed class RoundTrip(Session session)
     /// <param name="read">Takes one of its rows. A statement with rows has somebody to read them: those of the next one come after.</param>
     /// <param name="done">Called when all steps are done.</param>
     public void Add(
-        string name, string text, Action<DbParameterCollection>? bind = null, Action<DbDataReader, GroupReads>? read = null, Action? done = null) =>
+        string name, string text, Action<DbParameterCollection>? bind = null, Action<DbDataReader, GroupReads>? read = null, Action<GroupReads>? done = null) =>
         _steps.Add(new Step(name, text, bind, read, done));
 
     /// <summary>Sends the steps and hands each its rows.</summary>
@@ -58,9 +58,9 @@ internal sealed class RoundTrip(Session session)
 
         foreach (var step in steps)
         {
-            step.Done?.Invoke();
+            step.Done?.Invoke(reads);
         }
     }
 
-    private sealed record Step(string Name, string Text, Action<DbParameterCollection>? Bind, Action<DbDataReader, GroupReads>? Read, Action? Done);
+    private sealed record Step(string Name, string Text, Action<DbParameterCollection>? Bind, Action<DbDataReader, GroupReads>? Read, Action<GroupReads>? Done);
 }

@@ -62,6 +62,9 @@ internal sealed class ClaimWork(IReadOnlyList<TopicClaim> topics, int limit, str
     /// <summary>Whether it shares the commit of messages that it is to take: those that nothing waits before never are in the queue.</summary>
     public bool Accompanies { get; init; }
 
+    /// <summary>Whether there is most likely more than it may take. Such a claim need not share a commit to be worth one.</summary>
+    public bool IsOfBacklog { get; init; }
+
     /// <summary>Whether places are looked for first, for messages of limited groups whose time has come.</summary>
     public bool Admit { get; init; }
 

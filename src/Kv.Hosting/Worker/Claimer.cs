@@ -31,6 +31,7 @@ internal sealed class Claimer(
     private int _underWay;
     private bool _closing;
     private volatile bool _isShort;
+    private volatile bool _isBacklog;
     private long? _recoveredAt;
     private long? _lookedAt;
     private TimeSpan _trusted;
@@ -165,6 +166,7 @@ internal sealed class Claimer(
                 MarkDue();
             }
 
+            _isBacklog = isFull;
             return isFull || claimed.Count > 0;
         }
         finally
@@ -202,7 +204,7 @@ internal sealed class Claimer(
             }
 
             _underWay++;
-            return new ClaimWork([], 0, owner) { Recover = recover, Admit = admit, Accompanies = coming is not null, Room = () => Reserve(coming) };
+            return new ClaimWork([], 0, owner) { Recover = recover, Admit = admit, Accompanies = coming is not null, IsOfBacklog = _isBacklog, Room = () => Reserve(coming) };
         }
     }
 
@@ -219,6 +221,12 @@ internal sealed class Claimer(
 
             var open = _closing ? [] : TopicsWithRoom(coming);
             var limit = Math.Clamp(held.Room, 0, open.Sum(static t => t.Room));
+            if (_isBacklog && coming is null && queue.ClaimsApart)
+            {
+                // One half is handled while the other is claimed.
+                limit = Math.Min(limit, (options.Concurrency + 1) / 2);
+            }
+
             held.Reserve(open, limit);
             return (open, limit);
         }

@@ -15,6 +15,9 @@ internal sealed class HeldMessages(IReadOnlyList<TopicSettings> topics, int conc
     /// <summary>How many messages there is a place for.</summary>
     public int Room => _ofAll.Room;
 
+    /// <summary>How many places are taken: by messages that are handled, and by claims under way.</summary>
+    public int Taken => _ofAll.Taken;
+
     /// <summary>Those that are held while it is read; ones that come or go meanwhile may be among them.</summary>
     public IEnumerable<HeldMessage> All => _all.Select(static pair => pair.Value);
 
@@ -49,8 +52,8 @@ internal sealed class HeldMessages(IReadOnlyList<TopicSettings> topics, int conc
     {
         if (held.TryLeavePlace())
         {
-            _ofAll.Finish();
             _places[held.Topic.Topic].Finish();
+            _ofAll.Finish();
         }
     }
 
@@ -74,7 +77,9 @@ internal sealed class HeldMessages(IReadOnlyList<TopicSettings> topics, int conc
         private int _taken;
         private int _finishing;
 
-        public int Room => most - Volatile.Read(ref _taken) - Math.Max(0, Volatile.Read(ref _finishing) - most);
+        public int Taken => Volatile.Read(ref _taken);
+
+        public int Room => most - Taken - Math.Max(0, Volatile.Read(ref _finishing) - most);
 
         public void Take(int count) => Interlocked.Add(ref _taken, count);
 

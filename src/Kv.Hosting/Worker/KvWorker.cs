@@ -42,6 +42,9 @@ internal sealed class KvWorker : BackgroundService, IAsyncDisposable
     /// <summary>The messages that this worker holds.</summary>
     public IReadOnlyCollection<HeldMessage> Held => [.. _held.All];
 
+    /// <summary>How many of its places are taken.</summary>
+    public int PlacesTaken => _held.Taken;
+
     public Heartbeat Heartbeat { get; }
 
     /// <summary>Done when the first round has succeeded.</summary>

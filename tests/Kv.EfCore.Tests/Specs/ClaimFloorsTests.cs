@@ -94,11 +94,40 @@ public sealed class ClaimFloorsTests
         Assert.Equal(Beginning, _floors.Of(Topic));
     }
 
-    private void Find(int count, ClaimFloor last)
+    /// <summary>Claims of a backlog run beside the commits that bring and let go, and do not see what is committed while they search.</summary>
+    [Fact]
+    public void What_comes_below_while_it_searches_has_it_begin_anew()
+    {
+        Find(10, last: new ClaimFloor(5, 100, "x"), () => Observe(new GroupEffects { Messages = { (Message(priority: 5), 0), (Message(priority: 6), 0) } }));
+        Assert.NotEqual(Beginning, _floors.Of(Topic));
+
+        Find(10, last: new ClaimFloor(5, 200, "y"), () => Observe(new GroupEffects { Messages = { (Message(priority: 4), 0), (Message(priority: 6), 0) } }));
+        Assert.Equal(Beginning, _floors.Of(Topic));
+
+        Find(10, last: new ClaimFloor(5, 100, "x"), () => Observe(new GroupEffects { Unblocked = { new MessageGroup(Topic, "g") } }));
+        Assert.Equal(Beginning, _floors.Of(Topic));
+
+        // What came during one search is seen by the next.
+        Find(10, last: new ClaimFloor(5, 100, "x"));
+        Assert.NotEqual(Beginning, _floors.Of(Topic));
+    }
+
+    [Fact]
+    public void Places_are_in_the_order_of_claims()
+    {
+        ClaimFloor[] places = [new(0, 1, "b"), new(0, 1, "a"), new(0, 0, "c"), new(-1, 9, "d"), Beginning];
+        Array.Sort(places, ClaimFloor.Compare);
+
+        Assert.Equal([Beginning, new(-1, 9, "d"), new(0, 0, "c"), new(0, 1, "a"), new(0, 1, "b")], places);
+    }
+
+    private void Find(int count, ClaimFloor last, Action? meanwhile = null)
     {
         var topic = new TopicClaim(Topic, 10, TimeSpan.FromSeconds(30));
         var search = new ClaimPlan.Search(new ClaimWork([topic], 10, "me"), [topic], 10);
+        _floors.Begin();
         var (from, startedAt) = (_floors.Of(Topic), _time.GetTimestamp());
+        meanwhile?.Invoke();
         _time.Advance(Took);
         _floors.Learn(search, new() { [Topic] = from }, new() { [Topic] = (last, count) }, startedAt);
     }

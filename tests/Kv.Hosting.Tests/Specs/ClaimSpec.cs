@@ -256,10 +256,7 @@ public abstract class ClaimSpec(KvDatabase database)
         await busy;
 
         gate.Open();
-        while (!test.Worker().Held.Single().IsFinishing)
-        {
-            await Task.Yield();
-        }
+        await HandledAsync(test);
 
         var round = test.Worker().RunRoundAsync(CancellationToken.None);
         go();
@@ -288,10 +285,7 @@ public abstract class ClaimSpec(KvDatabase database)
         for (var i = 0; i < Messages; i++)
         {
             await test.ClaimAsync();
-            while (!test.Worker().Held.All(static h => h.IsFinishing))
-            {
-                await Task.Yield();
-            }
+            await HandledAsync(test);
         }
 
         Assert.InRange(runs, 4, 5);
@@ -300,6 +294,65 @@ public abstract class ClaimSpec(KvDatabase database)
         await test.SettleAsync();
         Assert.Equal(Messages, runs);
         Assert.Equal(Messages, (await test.DeadLettersAsync()).Count);
+        await test.AssertEmptyAsync();
+    }
+
+    /// <summary>SQLite lets one write at a time, so there a claim waits for its turn like all others.</summary>
+    [Fact]
+    public async Task A_backlog_is_claimed_beside_other_writes_where_the_database_does_both()
+    {
+        await using var test = await database.CreateWorkerAsync(static worker => worker.Handle<Job>(static (_, _, _) => Task.CompletedTask));
+        var queue = test.Engine().Queue;
+        await EnqueueAsync(test, 5);
+        var (busy, go) = Block(test, onlyFirst: true);
+        var before = test.Store.SetAsync(["before"], true).AsTask();
+        await busy;
+
+        var claim = queue.ClaimAsync(
+            new Engine.ClaimWork([new Engine.TopicClaim("job", 3, TimeSpan.FromMinutes(1))], 3, "me") { IsOfBacklog = true }, CancellationToken.None).AsTask();
+        if (queue.ClaimsApart)
+        {
+            await claim.WaitAsync(WorkerTesting.Patience);
+        }
+
+        Assert.Equal(queue.ClaimsApart, claim.IsCompleted);
+        Assert.False(before.IsCompleted);
+        go();
+
+        Assert.Equal(3, (await claim).Count);
+        await before;
+    }
+
+    [Fact]
+    public async Task One_half_of_a_backlog_is_handled_while_the_other_is_claimed_where_the_database_does_both()
+    {
+        Gate[] gates = [.. Enumerable.Range(0, 12).Select(static _ => new Gate())];
+        await using var test = await database.CreateWorkerAsync(
+            worker => worker.Handle<Job>((job, context, token) => gates[job.Number].PassAsync(context, token)), options: static o => o.Concurrency = 5);
+        await EnqueueAsync(test, gates.Length);
+
+        // Whether there is a backlog is not known before.
+        await test.ClaimAsync();
+        Assert.Equal(5, test.Worker().Held.Count);
+        foreach (var gate in gates.Take(5))
+        {
+            gate.Open();
+        }
+
+        await test.IdleAsync();
+        await test.ClaimAsync();
+        Assert.Equal(test.Engine().Queue.ClaimsApart ? 3 : 5, test.Worker().Held.Count);
+        await test.ClaimAsync();
+        Assert.Equal(5, test.Worker().Held.Count);
+
+        foreach (var gate in gates)
+        {
+            gate.Open();
+        }
+
+        await test.IdleAsync();
+        await test.ClaimAsync();
+        await test.IdleAsync();
         await test.AssertEmptyAsync();
     }
 
@@ -314,15 +367,25 @@ public abstract class ClaimSpec(KvDatabase database)
         await write.CommitAsync();
     }
 
-    /// <summary>Has the next commit wait until it is let go.</summary>
-    private static (Task Busy, Action Go) Block(KvTestStore test)
+    /// <summary>Waits until the handlers of all that is held have ended and left their places, whether or not their ends are written.</summary>
+    private static async Task HandledAsync(KvTestStore test)
     {
+        while (test.Worker().PlacesTaken > 0)
+        {
+            await Task.Yield();
+        }
+    }
+
+    /// <summary>Has the next commit wait until it is let go, and those that come beside it too, unless it is only the first.</summary>
+    private static (Task Busy, Action Go) Block(KvTestStore test, bool onlyFirst = false)
+    {
+        var hits = 0;
         var busy = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
         var go = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
         test.FailPoints().OnHit = _ =>
         {
             busy.TrySetResult();
-            return new ValueTask(go.Task);
+            return onlyFirst && Interlocked.Increment(ref hits) > 1 ? ValueTask.CompletedTask : new ValueTask(go.Task);
         };
         return (busy.Task.WaitAsync(WorkerTesting.Patience), go.SetResult);
     }
