@@ -24,7 +24,7 @@ public sealed class Goals(IReadOnlyList<Measurement> measurements)
         Rate("90/10 mix, 64 callers", "sqlite", "mixed", 64, "deno", 3.5, 5.3),
         new("SQLite 90/10 mix, 64 callers, p99", "ms", 20, 8, static run => run.Find("efkv", "sqlite", "mixed", 64)?.Slowest / 1000, AtMost: true),
         new("SQLite get, allocated", "raw", 0.8, 0.3, static run => run.Find("efkv", "sqlite", "get", 1)?.Allocated / run.Find("raw", "sqlite", "get", 1)?.Allocated, AtMost: true),
-        Rate("queue drain", "sqlite", "drain", 0, "deno", 40, 84), Rate("queue steady", "sqlite", "steady", 64, "deno", 60, 190),
+        Drain("sqlite", 10_000, "deno", 40, 84), Rate("queue steady", "sqlite", "steady", 64, "deno", 60, 190),
         new("SQLite queue latency, idle, p50", "ms", 1, 0.4, static run => run.Find("efkv", "sqlite", "latency", 1)?.Median / 1000, AtMost: true),
         Rate("get", "postgres", "get", 1, "raw", 0.8, 1), Rate("get many 10", "postgres", "getmany10", 1, "raw", 0.8, 1),
         Rate("list 100", "postgres", "list100", 1, "raw", 0.8, 1), Rate("list 1000", "postgres", "list1000", 1, "raw", 0.8, 1),
@@ -33,7 +33,7 @@ public sealed class Goals(IReadOnlyList<Measurement> measurements)
         Rate("check+set, 64 callers", "postgres", "check+set", 64, "raw", 18, 34), Rate("sum, 64 callers", "postgres", "sum", 64, "raw", 30, 60),
         Rate("10 mutations, 64 callers", "postgres", "set10", 64, "raw", 8, 15),
         new("PostgreSQL set, 64 callers", "pgbench insert, 64 clients", 1.2, 2, static run => run.Find("efkv", "postgres", "set", 64)?.PerSecond / run.Find("pgbench", "postgres", "insert", 64)?.PerSecond),
-        Rate("queue drain", "postgres", "drain", 0, "graphile-worker", 1.1, 2), Rate("queue steady", "postgres", "steady", 64, "graphile-worker", 12, 28),
+        Drain("postgres", 10_000, "graphile-worker", 1.1, 2), Drain("postgres", 50_000, "graphile-worker", 1.1, 2), Rate("queue steady", "postgres", "steady", 64, "graphile-worker", 12, 28),
         Rate("enqueue, 64 callers", "postgres", "enqueue", 64, "graphile-worker", 15, 35),
         new("PostgreSQL queue latency, idle, p50", "graphile-worker", 0.7, 0.2, static run => run.Find("efkv", "postgres", "latency", 1)?.Median / run.Find("graphile-worker", "postgres", "latency", 1)?.Median, AtMost: true),
         new("SQLite enqueue → handler, p50", "ms", 2, 0.4, static run => run.Find("efkv", "sqlite", "latency", 1)?.Median / 1000, AtMost: true),
@@ -76,11 +76,12 @@ public sealed class Goals(IReadOnlyList<Measurement> measurements)
     }
 
     /// <summary>The median of a system's rounds. Where there are several sizes of the database, the smallest, or the largest if there are two.</summary>
-    private Measurement? Find(string system, string database, string operation, int callers, int value = 0, bool grown = false)
+    private Measurement? Find(string system, string database, string operation, int callers, int value = 0, bool grown = false, int messages = 0)
     {
         _wanted.Add(new Wanted(system, database, operation, callers, value, grown, Waits: false));
         var found = measurements
             .Where(m => m.System == system && m.In.Database == database && m.Operation == operation && m.In.Callers == callers && m.In.Waiting == 0
+                && (messages == 0 || m.In.Messages == messages)
                 && (m.In.Value == value || (value == 0 && m.In.Value <= 100)))
             .GroupBy(static m => m.In.Rows).OrderBy(static rows => rows.Key).ToList();
         return found.Count == 0 || (grown && found.Count == 1) ? null : Table.Median(grown ? found[^1] : found[0]);
@@ -109,6 +110,10 @@ public sealed class Goals(IReadOnlyList<Measurement> measurements)
 
     private static Goal Rate(string what, string database, string operation, int callers, string other, double floor, double target, int value = 0) =>
         new($"{Name(database)} {what}", other, floor, target, run => Table.Ratio(run.Find("efkv", database, operation, callers, value), run.Find(other, database, operation, callers, value)));
+
+    private static Goal Drain(string database, int messages, string other, double floor, double target) => new(
+        $"{Name(database)} queue drain of {messages.ToString("N0", CultureInfo.InvariantCulture)}", other, floor, target,
+        run => Table.Ratio(run.Find("efkv", database, "drain", 0, messages: messages), run.Find(other, database, "drain", 0, messages: messages)));
 
     private static Goal[] Alone(string database, string operation) =>
         [Rate(operation, database, operation, 1, "raw", 0.8, 1), Rate(operation, database, operation, 1, "deno", 1.2, 1.6)];

@@ -70,8 +70,7 @@ internal sealed class ClaimFloors(TimeProvider time)
     {
         lock (_gate)
         {
-            if (group.Requeues.Count > 0 || group.Updates.Count > 0 || group.Claims.Exists(static c => c.Recover || c.Admit) || effects.Unblocked.Count > 0
-                || effects.Removed.Count > 0 || effects.Acknowledged.Exists(static a => a.Keys?.Group is not null))
+            if (group.Requeues.Count > 0 || group.Updates.Count > 0 || group.Claims.Exists(static c => c.Recover || c.Admit) || effects.LetsGo)
             {
                 _known.Clear();
                 _letGoMeanwhile = true;

@@ -56,7 +56,7 @@ internal sealed class CommitSignals
             MessagesDue?.Invoke();
         }
 
-        var queued = left.Count > 0 || effects.Removed.Count > 0 || effects.Unblocked.Count > 0 || reads.Recovered > 0 || group.Requeues.Count > 0;
+        var queued = left.Count > 0 || effects.LetsGo || reads.Recovered > 0 || group.Requeues.Count > 0;
         Tell((reads.LastVersion > 0 ? Changes.Version : Changes.None) | (queued ? Changes.Messages : Changes.None), reads.LastVersion);
     }
 

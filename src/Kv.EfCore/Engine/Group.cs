@@ -137,6 +137,9 @@ internal sealed class GroupEffects
     /// <summary>Groups whose next message is let go if there is a place for it.</summary>
     public List<MessageGroup> Unblocked { get; } = [];
 
+    /// <summary>Whether messages that waited for a place in their group may have got one.</summary>
+    public bool LetsGo => Unblocked.Count > 0 || Removed.Count > 0 || Acknowledged.Exists(static a => a.Keys?.Group is not null);
+
     /// <summary>The earliest time at which something written now expires; <see cref="long.MaxValue"/> for none.</summary>
     public long EarliestExpiry { get; set; } = long.MaxValue;
 }

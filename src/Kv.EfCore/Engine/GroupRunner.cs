@@ -92,7 +92,7 @@ internal sealed class GroupRunner(
             else
             {
                 await writer.CommitAsync(group, reads, attempt.Effects).ConfigureAwait(false);
-                var what = Changes.Version | (attempt.Effects.Messages.Count > 0 ? Changes.Messages : Changes.None);
+                var what = Changes.Version | (attempt.Effects.Messages.Count > 0 || attempt.Effects.LetsGo ? Changes.Messages : Changes.None);
                 await notifier.TellWithinAsync(session, what, reads.LastVersion, cancellationToken).ConfigureAwait(false);
             }
 

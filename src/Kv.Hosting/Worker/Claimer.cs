@@ -20,7 +20,11 @@ internal sealed class Claimer(
     private static readonly TimeSpan Precaution = TimeSpan.FromSeconds(30);
     private static readonly TimeSpan FirstPause = TimeSpan.FromMilliseconds(100);
     private static readonly TimeSpan RecoverPause = TimeSpan.FromMilliseconds(250);
+    private static readonly TimeSpan ApartPause = TimeSpan.FromMinutes(10);
     private static readonly TimeSpan RepairInterval = TimeSpan.FromMinutes(1);
+
+    // As many at once make a backlog.
+    private const int Many = 16;
 
     // A probe or two for each; where there are more groups, the next look goes on from there.
     private const int GroupsOfALook = 10_000;
@@ -32,6 +36,7 @@ internal sealed class Claimer(
     private bool _closing;
     private volatile bool _isShort;
     private volatile bool _isBacklog;
+    private long? _failedApartAt;
     private long? _recoveredAt;
     private long? _lookedAt;
     private TimeSpan _trusted;
@@ -156,21 +161,29 @@ internal sealed class Claimer(
 
         _recoveredAt = recover ? sentAt : _recoveredAt;
         IReadOnlyList<ClaimedMessage> claimed = [];
+        var isFull = false;
         try
         {
             claimed = await queue.ClaimAsync(claim, cancellationToken).ConfigureAwait(false);
-            var isFull = claimed.Count >= claim.Limit;
+            isFull = claimed.Count >= claim.Limit;
             if (isFull)
             {
                 // As many as asked for, so there are most likely more.
                 MarkDue();
             }
 
-            _isBacklog = isFull;
             return isFull || claimed.Count > 0;
+        }
+        catch (Exception) when (claim.IsOfBacklog)
+        {
+            // There may be no connection left for it, while the other writes have theirs.
+            _failedApartAt = Time.GetTimestamp();
+            throw;
         }
         finally
         {
+            // Fewer are worth no commit of their own: they share one with the ends of those before.
+            _isBacklog = isFull && (_isBacklog || claimed.Count >= Many) && !(_failedApartAt is { } at && Time.GetElapsedTime(at) < ApartPause);
             End(claim, claimed, sentAt);
         }
     }
@@ -225,6 +238,7 @@ internal sealed class Claimer(
             {
                 // One half is handled while the other is claimed.
                 limit = Math.Min(limit, (options.Concurrency + 1) / 2);
+                open = open.ConvertAll(t => t with { Room = Math.Min(t.Room, limit) });
             }
 
             held.Reserve(open, limit);

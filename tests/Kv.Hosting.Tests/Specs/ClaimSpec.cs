@@ -323,27 +323,31 @@ public abstract class ClaimSpec(KvDatabase database)
         await before;
     }
 
-    [Fact]
-    public async Task One_half_of_a_backlog_is_handled_while_the_other_is_claimed_where_the_database_does_both()
+    /// <summary>A few at a time are claimed along with the ends of those before.</summary>
+    [Theory]
+    [InlineData(15, 15)]
+    [InlineData(16, 8)]
+    [InlineData(21, 11)]
+    public async Task One_half_of_a_backlog_is_handled_while_the_other_is_claimed_where_the_database_does_both(int concurrency, int half)
     {
-        Gate[] gates = [.. Enumerable.Range(0, 12).Select(static _ => new Gate())];
+        Gate[] gates = [.. Enumerable.Range(0, (2 * concurrency) + 5).Select(static _ => new Gate())];
         await using var test = await database.CreateWorkerAsync(
-            worker => worker.Handle<Job>((job, context, token) => gates[job.Number].PassAsync(context, token)), options: static o => o.Concurrency = 5);
+            worker => worker.Handle<Job>((job, context, token) => gates[job.Number].PassAsync(context, token)), options: o => o.Concurrency = concurrency);
         await EnqueueAsync(test, gates.Length);
 
         // Whether there is a backlog is not known before.
         await test.ClaimAsync();
-        Assert.Equal(5, test.Worker().Held.Count);
-        foreach (var gate in gates.Take(5))
+        Assert.Equal(concurrency, test.Worker().Held.Count);
+        foreach (var gate in gates.Take(concurrency))
         {
             gate.Open();
         }
 
         await test.IdleAsync();
         await test.ClaimAsync();
-        Assert.Equal(test.Engine().Queue.ClaimsApart ? 3 : 5, test.Worker().Held.Count);
+        Assert.Equal(test.Engine().Queue.ClaimsApart ? half : concurrency, test.Worker().Held.Count);
         await test.ClaimAsync();
-        Assert.Equal(5, test.Worker().Held.Count);
+        Assert.Equal(concurrency, test.Worker().Held.Count);
 
         foreach (var gate in gates)
         {
@@ -352,6 +356,36 @@ public abstract class ClaimSpec(KvDatabase database)
 
         await test.IdleAsync();
         await test.ClaimAsync();
+        await test.IdleAsync();
+        await test.AssertEmptyAsync();
+    }
+
+    /// <summary>The server may have no connection left for it.</summary>
+    [Fact]
+    public async Task A_worker_that_cannot_claim_beside_its_other_writes_claims_along_with_them()
+    {
+        Gate[] gates = [.. Enumerable.Range(0, 40).Select(static _ => new Gate())];
+        await using var test = await database.CreateWorkerAsync(
+            worker => worker.Handle<Job>((job, context, token) => gates[job.Number].PassAsync(context, token)), options: static o => o.Concurrency = 20);
+        await EnqueueAsync(test, gates.Length);
+        await test.ClaimAsync();
+        foreach (var gate in gates.Take(20))
+        {
+            gate.Open();
+        }
+
+        await test.IdleAsync();
+        test.FailPoints().OnHit = static _ => throw new InvalidOperationException("There is no connection.");
+        await Assert.ThrowsAsync<InvalidOperationException>(test.ClaimAsync);
+        test.FailPoints().OnHit = null;
+
+        await test.ClaimAsync();
+        Assert.Equal(20, test.Worker().Held.Count);
+        foreach (var gate in gates)
+        {
+            gate.Open();
+        }
+
         await test.IdleAsync();
         await test.AssertEmptyAsync();
     }

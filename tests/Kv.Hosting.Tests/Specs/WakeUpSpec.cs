@@ -67,6 +67,39 @@ public abstract class WakeUpSpec(KvDatabase database)
     }
 
     [Fact]
+    public async Task The_next_of_a_group_does_not_wait_for_a_poll()
+    {
+        await using var test = await StartAsync();
+        var write = test.Store.Atomic();
+        for (var i = 0; i < 20; i++)
+        {
+            write.Enqueue(new Job(i), new() { GroupKey = "g" });
+        }
+
+        await write.CommitAsync();
+        for (var i = 0; i < 20; i++)
+        {
+            await SeenAsync();
+        }
+    }
+
+    [Fact]
+    public async Task The_next_of_a_group_goes_to_a_worker_of_another_process_without_a_poll()
+    {
+        var gate = new Gate();
+        await using var other = await database.CreateWorkerAsync(worker => worker.Handle<Job>((_, context, token) => gate.PassAsync(context, token)));
+        await other.Store.Atomic().Enqueue(new Job(1), new() { GroupKey = "g" }).Enqueue(new Job(2), new() { GroupKey = "g" }).CommitAsync();
+        await other.ClaimAsync();
+        await gate.Begun;
+        await using var test = await StartAsync(connectionString: other.ConnectionString);
+
+        gate.Open();
+
+        await SeenAsync();
+        await other.IdleAsync();
+    }
+
+    [Fact]
     public async Task A_topic_that_another_process_resumes_goes_on_without_a_poll()
     {
         await using var test = await StartAsync();
