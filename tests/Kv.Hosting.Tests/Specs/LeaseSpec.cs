@@ -90,6 +90,9 @@ public abstract class LeaseSpec(KvDatabase database)
         await using var crashed = await HoldingAsync();
         await crashed.Store.EnqueueAsync(new Job(1), new() { BackoffSchedule = [TimeSpan.FromSeconds(7)] });
         await crashed.ClaimAsync();
+
+        // Before that it would give the message back: its lease is over, and nothing has been done.
+        await _gate.Begun;
         KvMessageContext? seen = null;
         await using var other = await database.CreateWorkerAsync(worker => worker.Handle<Job>((_, context, _) => Task.FromResult(seen = context)), _time, beside: crashed);
 
