@@ -87,11 +87,19 @@ public abstract class WakeUpSpec(KvDatabase database)
     public async Task The_next_of_a_group_goes_to_a_worker_of_another_process_without_a_poll()
     {
         var gate = new Gate();
-        await using var other = await database.CreateWorkerAsync(worker => worker.Handle<Job>((_, context, token) => gate.PassAsync(context, token)));
+        await using var other = await database.CreateWorkerAsync(worker => worker.Handle<Job>((_, context, token) => gate.PassAsync(context, token)), options: static o => o.Lease = TimeSpan.FromMinutes(5));
         await other.Store.Atomic().Enqueue(new Job(1), new() { GroupKey = "g" }).Enqueue(new Job(2), new() { GroupKey = "g" }).CommitAsync();
         await other.ClaimAsync();
         await gate.Begun;
         await using var test = await StartAsync(connectionString: other.ConnectionString);
+
+        // A worker looks when it has connected, and when a lease lapses that it knows of: after these it has, and waits to be told.
+        for (var i = 0; i < 5; i++)
+        {
+            await test.Store.EnqueueAsync(new Job(i));
+            await SeenAsync();
+            await test.IdleAsync();
+        }
 
         gate.Open();
 
