@@ -8,6 +8,7 @@ namespace Kv.Benchmarks;
 public sealed class ProcessLoad(Target target, Settings settings)
 {
     private const int Held = 10;
+    private const int Kills = 5;
     private static readonly TimeSpan Short = TimeSpan.FromSeconds(1);
     private static readonly TimeSpan Longest = TimeSpan.FromMinutes(1);
 
@@ -49,17 +50,33 @@ public sealed class ProcessLoad(Target target, Settings settings)
         Console.WriteLine(sent);
     }
 
-    /// <summary>From the kill of a worker that holds messages, with a lease of one second, to their being handled by another.</summary>
+    /// <summary>
+    /// From the kill of a worker that holds messages, with a lease of one second, to their being handled by another. Each is killed at some
+    /// moment between two extensions of its leases.
+    /// </summary>
     public async Task<Result> RecoveryAsync()
     {
+        var moments = new Random(Kills);
+        var latencies = new Latencies();
         await using var queue = new EfKvQueue(target, Short);
         await queue.SetUpAsync();
+        await RecoverAsync(queue, TimeSpan.Zero, new Latencies());
+        var started = Stopwatch.GetTimestamp();
+        for (var kill = 0; kill < Kills; kill++)
+        {
+            await RecoverAsync(queue, moments.NextDouble() * Short / 3, latencies);
+        }
+
+        return Result.Of(latencies, latencies.Count / Stopwatch.GetElapsedTime(started).TotalSeconds);
+    }
+
+    private async Task RecoverAsync(EfKvQueue queue, TimeSpan moment, Latencies latencies)
+    {
         await queue.OpenAsync();
         await queue.FillAsync(Held);
         using var victim = Start("hold");
         await victim.StandardOutput.ReadLineAsync();
-        var latencies = new Latencies();
-        var killedAt = 0L;
+        var (killedAt, all) = (0L, latencies.Count + Held);
         await queue.StartAsync(_ =>
         {
             lock (latencies)
@@ -69,10 +86,11 @@ public sealed class ProcessLoad(Target target, Settings settings)
 
             return Task.CompletedTask;
         });
+        await Task.Delay(moment, TimeProvider.System);
         Volatile.Write(ref killedAt, Stopwatch.GetTimestamp());
         victim.Kill();
-        await WaitAsync(() => latencies.Count >= Held);
-        return Result.Of(latencies, Held / Stopwatch.GetElapsedTime(killedAt).TotalSeconds);
+        await WaitAsync(() => latencies.Count >= all);
+        await queue.CloseAsync();
     }
 
     /// <summary>The other process of <see cref="RecoveryAsync"/>: it takes messages and never ends one, until it is killed.</summary>

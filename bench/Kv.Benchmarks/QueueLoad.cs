@@ -84,6 +84,7 @@ public sealed class QueueLoad(QueueSystem queue, Settings settings) : IAsyncDisp
 
     private async Task<Result> DrainAsync(int messages, int waiting)
     {
+        await queue.OpenAsync();
         var started = Stopwatch.GetTimestamp();
         do
         {
@@ -96,13 +97,14 @@ public sealed class QueueLoad(QueueSystem queue, Settings settings) : IAsyncDisp
             await queue.WaitingAsync(waiting);
         }
 
-        return await HandleAllAsync(messages);
+        var result = await HandleAllAsync(messages);
+        await queue.CloseAsync();
+        return result;
     }
 
     // From the first message on: how long a worker takes to start is another question.
     private async Task<Result> HandleAllAsync(int messages)
     {
-        await queue.OpenAsync();
         await queue.FillAsync(messages);
         var allocated = GC.GetTotalAllocatedBytes(precise: true);
         var all = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
@@ -124,7 +126,7 @@ public sealed class QueueLoad(QueueSystem queue, Settings settings) : IAsyncDisp
         await all.Task.WaitAsync(TimeSpan.FromMinutes(5));
         var elapsed = Stopwatch.GetElapsedTime(Volatile.Read(ref first));
         allocated = GC.GetTotalAllocatedBytes(precise: true) - allocated;
-        await queue.CloseAsync();
+        await queue.StopAsync();
         return new Result(Math.Round((messages - 1) / elapsed.TotalSeconds, 1), 0, 0, Math.Round((double)allocated / messages));
     }
 

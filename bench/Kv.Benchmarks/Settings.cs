@@ -39,7 +39,10 @@ public sealed class Settings(string[] args)
 
     public TimeSpan Time => TimeSpan.FromSeconds(Fraction("--seconds", Small ? 0.03 : 2));
 
-    /// <summary>What each system gets before it is measured, so that its code is compiled and its log has the length that it keeps.</summary>
+    /// <summary>
+    /// What each system gets before it is measured, so that its code is compiled and its log has the length that it keeps. Queues get four times
+    /// as much: there .NET compiles 19,000 methods, of the worker, its host and the driver, for seven seconds of one processor.
+    /// </summary>
     public TimeSpan WarmUp => TimeSpan.FromSeconds(Fraction("--warmup-seconds", Small ? 0.01 : 3));
 
     /// <summary>A rest after that: runtimes compile what was found to be hot when nothing new comes for a while.</summary>
@@ -63,9 +66,11 @@ public sealed class Settings(string[] args)
     public string[] ForProcess(string system, string folder, IEnumerable<Case> cases) =>
     [
         "--systems", system, "--folder", folder, "--cases", Case.ToText(cases),
-        "--seconds", Time.TotalSeconds.ToString(CultureInfo.InvariantCulture), "--warmup-seconds", WarmUp.TotalSeconds.ToString(CultureInfo.InvariantCulture),
+        "--seconds", Time.TotalSeconds.ToString(CultureInfo.InvariantCulture), "--warmup-seconds", WarmUpOf(cases.First()).TotalSeconds.ToString(CultureInfo.InvariantCulture),
         "--idle-seconds", IdleTime.TotalSeconds.ToString(CultureInfo.InvariantCulture), "--databases", cases.First().In.Database,
     ];
+
+    private TimeSpan WarmUpOf(Case @case) => QueueLoad.Knows(@case.Operation) ? 4 * WarmUp : WarmUp;
 
     private string? Value(string name, string? otherwise) => Array.IndexOf(args, name) is >= 0 and var at && at + 1 < args.Length ? args[at + 1] : otherwise;
 

@@ -16,7 +16,10 @@ public sealed class EfKvQueue(Target target, TimeSpan? lease = null, IIntercepto
 
     private IHost? _host;
     private IKvStore? _store;
+    private bool _paused;
     private Func<long, Task> _handle = static _ => Task.CompletedTask;
+
+    private IKvQueue Queue => _host!.Services.GetRequiredService<IKvQueue>();
 
     public override async Task SetUpAsync()
     {
@@ -76,14 +79,29 @@ public sealed class EfKvQueue(Target target, TimeSpan? lease = null, IIntercepto
     public override async Task StartAsync(Func<long, Task> handle)
     {
         _handle = handle;
-        await _host!.StartAsync();
+        if (_paused)
+        {
+            _paused = false;
+            await Queue.ResumeAsync(BenchMessage.Name);
+        }
+        else
+        {
+            await _host!.StartAsync();
+        }
+    }
+
+    /// <summary>The worker stays, as it does where a backlog builds up: a host that starts has much to do besides.</summary>
+    public override async Task StopAsync()
+    {
+        _paused = true;
+        await Queue.PauseAsync(BenchMessage.Name);
     }
 
     public override async Task CloseAsync()
     {
         if (_host is { } host)
         {
-            (_host, _store) = (null, null);
+            (_host, _store, _paused) = (null, null, false);
             await host.StopAsync();
             host.Dispose();
         }

@@ -17,7 +17,11 @@ public abstract class QueueSystem : IAsyncDisposable
     /// <summary>Puts messages beside those that are handled: half of them in another topic, half of them due in a day.</summary>
     public virtual Task WaitingAsync(int messages) => throw new NotSupportedException($"{GetType().Name} has no topics.");
 
+    /// <summary>Has a worker handle what waits and what comes.</summary>
     public abstract Task StartAsync(Func<long, Task> handle);
+
+    /// <summary>Has the worker take no more, until it is started again.</summary>
+    public abstract Task StopAsync();
 
     /// <summary>Stops handling and closes what <see cref="OpenAsync"/> opened.</summary>
     public abstract Task CloseAsync();

@@ -27,7 +27,7 @@ public sealed class RawQueue(Target target) : QueueSystem
 
     public override Task OpenAsync()
     {
-        (_connections, _stopping) = (new RawPool(target, 96), new CancellationTokenSource());
+        _connections = new RawPool(target, 96);
         return Task.CompletedTask;
     }
 
@@ -49,13 +49,19 @@ public sealed class RawQueue(Target target) : QueueSystem
         return Task.CompletedTask;
     }
 
-    public override async Task CloseAsync()
+    public override async Task StopAsync()
     {
         await _stopping.CancelAsync();
         await _workers;
         _stopping.Dispose();
+        _stopping = new CancellationTokenSource();
+    }
+
+    public override async Task CloseAsync()
+    {
+        await StopAsync();
         await (_connections?.DisposeAsync() ?? ValueTask.CompletedTask);
-        (_connections, _stopping) = (null, new CancellationTokenSource());
+        _connections = null;
     }
 
     private async Task WorkAsync(Func<long, Task> handle, CancellationToken stopping)
