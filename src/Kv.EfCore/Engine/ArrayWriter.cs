@@ -13,12 +13,10 @@ namespace Kv.Engine;
 /// <param name="failPoints">Where tests make it fail.</param>
 internal sealed class ArrayWriter(Session session, KvDialect dialect, StoreClock clock, string? settings, FailPoints failPoints) : GroupWriter(session, failPoints)
 {
-    private const int ManyAtOnce = 1000;
-
     // More than these get a plan of their own, which takes 0.1 ms: a probe by a bad one takes 0.02 or so.
     private const int Few = 16;
     private readonly RoundTrip _trip = new(session);
-    private readonly ClaimFloors _floors = new(clock.Time);
+    private readonly ClaimSearches _searches = new(clock);
     private long _now;
 
     private bool ServerClock => clock.ServerJudgesQueues;
@@ -69,9 +67,8 @@ internal sealed class ArrayWriter(Session session, KvDialect dialect, StoreClock
             AddMessages(effects.Messages, plan);
         }
 
-        _floors.Observe(group, effects);
-        _floors.Begin();
-        AddClaims(plan.Searches);
+        _searches.Observe(group, effects);
+        _searches.AddTo(_trip, plan.Searches, _now);
         _trip.Add("commit", IsNested ? KvSql.ReleaseSavepoint : KvSql.Commit);
         await FailPoints.HitAsync(FailPoints.BeforeCommit).ConfigureAwait(false);
         CommitSent = !IsNested;
@@ -79,7 +76,7 @@ internal sealed class ArrayWriter(Session session, KvDialect dialect, StoreClock
         await FailPoints.HitAsync(FailPoints.AfterCommit).ConfigureAwait(false);
     }
 
-    public override void Observe(Group group, GroupEffects effects) => _floors.Observe(group, effects);
+    public override void Observe(Group group, GroupEffects effects) => _searches.Observe(group, effects);
 
     protected override async ValueTask BeginTransactionAsync(CancellationToken cancellationToken) =>
         await Session.ExecuteAsync(dialect.Sql.BeginWrite, cancellationToken).ConfigureAwait(false);
@@ -88,16 +85,16 @@ internal sealed class ArrayWriter(Session session, KvDialect dialect, StoreClock
     {
         if (IsNested)
         {
-            _trip.Add("bump", KvSql.Bump, p => Set(p, ("@count", count)), ReadVersion);
+            _trip.Add("bump", KvSql.Bump, p => RoundTrip.Set(p, ("@count", count)), ReadVersion);
         }
         else
         {
             if (mark.Sequence == 1)
             {
-                _trip.Add("prune", KvSql.DeleteOldMarks, p => Set(p, ("@before", CommitMarks.Before(_now))));
+                _trip.Add("prune", KvSql.DeleteOldMarks, p => RoundTrip.Set(p, ("@before", CommitMarks.Before(_now))));
             }
 
-            _trip.Add("bump+mark", KvSql.BumpAndMark, p => Set(p, ("@count", count), ("@writer", mark.Writer), ("@sequence", mark.Sequence)), ReadVersion);
+            _trip.Add("bump+mark", KvSql.BumpAndMark, p => RoundTrip.Set(p, ("@count", count), ("@writer", mark.Writer), ("@sequence", mark.Sequence)), ReadVersion);
         }
 
         static void ReadVersion(DbDataReader reader, GroupReads reads) => reads.LastVersion = reader.GetInt64(0);
@@ -108,14 +105,14 @@ internal sealed class ArrayWriter(Session session, KvDialect dialect, StoreClock
         var keys = KeysToRead(group);
         if (keys.Count > 0)
         {
-            _trip.Add("read", KvSql.ReadRows, p => Set(p, ("@keys", keys.ToArray())), static (reader, reads) => reads.Rows.Add(
+            _trip.Add("read", KvSql.ReadRows, p => RoundTrip.Set(p, ("@keys", keys.ToArray())), static (reader, reads) => reads.Rows.Add(
                 reader.GetFieldValue<byte[]>(0),
                 new StoredRow(reader.GetInt64(1), reader.GetInt32(2), reader.GetInt64(3), reader.IsDBNull(4) ? null : reader.GetFieldValue<byte[]>(4))));
         }
 
         if (WaitingToCheck(group) is { Count: > 0 } waiting)
         {
-            _trip.Add("waiting", KvSql.WaitingAll, p => Set(p, ("@ids", waiting.ToArray())), static (reader, reads) => reads.Waiting.Add(reader.GetString(0)));
+            _trip.Add("waiting", KvSql.WaitingAll, p => RoundTrip.Set(p, ("@ids", waiting.ToArray())), static (reader, reads) => reads.Waiting.Add(reader.GetString(0)));
         }
     }
 
@@ -129,7 +126,7 @@ internal sealed class ArrayWriter(Session session, KvDialect dialect, StoreClock
         if (group.Requeues.Count > 0)
         {
             var requeues = group.Requeues;
-            AddFenced("requeue", _ => KvSql.RequeueAll(ServerClock), requeues.ConvertAll(static r => r.Fence), static reads => reads.Released, p => Set(
+            AddFenced("requeue", _ => KvSql.RequeueAll(ServerClock), requeues.ConvertAll(static r => r.Fence), static reads => reads.Released, p => RoundTrip.Set(
                 p,
                 ("@now", _now),
                 ("@delays", requeues.Select(static r => r.Delay).ToArray()),
@@ -141,7 +138,7 @@ internal sealed class ArrayWriter(Session session, KvDialect dialect, StoreClock
 
         foreach (var update in group.Updates)
         {
-            _trip.Add("row: " + update.Text, update.Text, p => Set(p, [.. update.Values]), (_, reads) => reads.Updated.Add(update));
+            _trip.Add("row: " + update.Text, update.Text, p => RoundTrip.Set(p, [.. update.Values]), (_, reads) => reads.Updated.Add(update));
         }
 
         // What was given back just now is held by nobody, and its write must be refused.
@@ -151,67 +148,11 @@ internal sealed class ArrayWriter(Session session, KvDialect dialect, StoreClock
         }
     }
 
-    private void AddClaims(List<ClaimPlan.Search> searches)
-    {
-        if (searches.Exists(static s => s.Claim.Recover))
-        {
-            _trip.Add("recover", KvSql.RecoverAll(ServerClock), p => Set(p, ("@now", _now), ("@limit", ManyAtOnce)), static (_, reads) => reads.Recovered++);
-        }
-
-        foreach (var topic in searches.Where(static s => s.Claim.Admit).SelectMany(static s => s.Topics).Select(static t => t.Topic).Distinct(StringComparer.Ordinal))
-        {
-            _trip.Add("admit", KvSql.Admit(ServerClock), p => Set(p, ("@now", _now), ("@topic", topic), ("@limit", ManyAtOnce)));
-        }
-
-        searches.ForEach(AddSearch);
-    }
-
-    private void AddSearch(ClaimPlan.Search search)
-    {
-        var startedAt = clock.Time.GetTimestamp();
-        var from = search.Topics.ToDictionary(static t => t.Topic, t => _floors.Of(t.Topic), StringComparer.Ordinal);
-        List<(ClaimFloor Place, ClaimedMessage Message)> found = [];
-        _trip.Add(
-            "claim",
-            KvSql.ClaimAll(ServerClock),
-            p => Set(
-                p,
-                ("@now", _now),
-                ("@topics", search.Topics.Select(static t => t.Topic).ToArray()),
-                ("@pauses", search.Topics.Select(static t => t.Pause).ToArray()),
-                ("@rooms", search.Topics.Select(static t => t.Room).ToArray()),
-                ("@leases", search.Topics.Select(static t => t.LeaseMilliseconds).ToArray()),
-                ("@floorpriorities", search.Topics.Select(t => from[t.Topic].Priority).ToArray()),
-                ("@floortimes", search.Topics.Select(t => from[t.Topic].DueAt).ToArray()),
-                ("@floorids", search.Topics.Select(t => from[t.Topic].Id).ToArray()),
-                ("@limit", search.Limit),
-                ("@one", 1),
-                ("@owner", search.Claim.Owner)),
-            (reader, _) =>
-            {
-                var message = ReadMessage(reader, search.Claim.Owner);
-                found.Add((new ClaimFloor(message.Priority, ReadDueAt(reader), message.Fence.Id), message));
-            },
-            reads =>
-            {
-                // Here, and not by the database, whose processor is the one that a backlog waits for.
-                found.Sort(static (one, other) => ClaimFloor.Compare(one.Place, other.Place));
-                Dictionary<string, (ClaimFloor Last, int Count)> reached = new(StringComparer.Ordinal);
-                foreach (var (place, message) in found)
-                {
-                    reads.Hold(search.Claim, message);
-                    reached[message.Topic] = (place, reached.GetValueOrDefault(message.Topic).Count + 1);
-                }
-
-                _floors.Learn(search, from, reached, startedAt);
-            });
-    }
-
     private void AddEffects(GroupEffects effects)
     {
         if (effects.Ranges.Count > 0)
         {
-            _trip.Add("ranges", KvSql.DeleteRanges, p => Set(
+            _trip.Add("ranges", KvSql.DeleteRanges, p => RoundTrip.Set(
                 p,
                 ("@starts", effects.Ranges.Select(static r => r.Start).ToArray()),
                 ("@ends", effects.Ranges.Select(static r => r.End).ToArray()),
@@ -220,12 +161,12 @@ internal sealed class ArrayWriter(Session session, KvDialect dialect, StoreClock
 
         if (effects.Deletes.Count > 0)
         {
-            _trip.Add("deletes", KvSql.DeleteAll, p => Set(p, ("@keys", effects.Deletes.ToArray())));
+            _trip.Add("deletes", KvSql.DeleteAll, p => RoundTrip.Set(p, ("@keys", effects.Deletes.ToArray())));
         }
 
         if (effects.Touches.Count > 0)
         {
-            _trip.Add("touches", KvSql.TouchAll, p => Set(
+            _trip.Add("touches", KvSql.TouchAll, p => RoundTrip.Set(
                 p,
                 ("@keys", effects.Touches.Select(static t => t.Key).ToArray()),
                 ("@backs", effects.Touches.Select(static t => t.Back).ToArray()),
@@ -235,7 +176,7 @@ internal sealed class ArrayWriter(Session session, KvDialect dialect, StoreClock
 
         if (effects.Puts.Count > 0)
         {
-            _trip.Add("puts", KvSql.PutAll, p => Set(
+            _trip.Add("puts", KvSql.PutAll, p => RoundTrip.Set(
                 p,
                 ("@keys", effects.Puts.Select(static e => e.Key).ToArray()),
                 ("@values", effects.Puts.Select(static e => e.Value).ToArray()),
@@ -252,12 +193,12 @@ internal sealed class ArrayWriter(Session session, KvDialect dialect, StoreClock
 
         if (effects.Removed.Count > 0)
         {
-            _trip.Add("remove", KvSql.RemoveAll, p => Set(p, ("@ids", effects.Removed.ToArray())), Ignore);
+            _trip.Add("remove", KvSql.RemoveAll, p => RoundTrip.Set(p, ("@ids", effects.Removed.ToArray())), Ignore);
         }
 
         if (effects.Unblocked.Count > 0)
         {
-            _trip.Add("unblock", KvSql.UnblockStranded, p => Set(
+            _trip.Add("unblock", KvSql.UnblockStranded, p => RoundTrip.Set(
                 p, ("@topics", effects.Unblocked.Select(static g => g.Topic).ToArray()), ("@groups", effects.Unblocked.Select(static g => g.Key).ToArray())));
         }
     }
@@ -277,7 +218,7 @@ internal sealed class ArrayWriter(Session session, KvDialect dialect, StoreClock
             p =>
             {
                 SetMessages(p, messages);
-                Set(
+                RoundTrip.Set(
                     p,
                     ("@holders", takers.Select(static t => t?.Claim.Owner).ToArray()),
                     ("@leases", takers.Select(static t => t?.Topic.LeaseMilliseconds ?? 0).ToArray()),
@@ -295,7 +236,7 @@ internal sealed class ArrayWriter(Session session, KvDialect dialect, StoreClock
 
     private void SetMessages(DbParameterCollection p, List<(NewMessage Message, long Back)> messages)
     {
-        Set(
+        RoundTrip.Set(
             p,
             ("@now", _now),
             ("@ids", All(static m => m.Id)),
@@ -348,7 +289,7 @@ internal sealed class ArrayWriter(Session session, KvDialect dialect, StoreClock
             text(many),
             p =>
             {
-                Set(
+                RoundTrip.Set(
                     p,
                     ("@ids", fences.Select(static f => f.Id).ToArray()),
                     ("@owners", fences.Select(static f => f.Owner).ToArray()),
@@ -361,13 +302,5 @@ internal sealed class ArrayWriter(Session session, KvDialect dialect, StoreClock
 
     private static void Ignore(DbDataReader reader, GroupReads reads)
     {
-    }
-
-    private static void Set(DbParameterCollection parameters, params ReadOnlySpan<(string Name, object? Value)> values)
-    {
-        foreach (var (name, value) in values)
-        {
-            CommandStatement.Assign(parameters, name, value);
-        }
     }
 }

@@ -7,6 +7,15 @@ internal sealed class RoundTrip(Session session)
 {
     private readonly List<Step> _steps = [];
 
+    /// <summary>Gives values to the parameters of a step.</summary>
+    public static void Set(DbParameterCollection parameters, params ReadOnlySpan<(string Name, object? Value)> values)
+    {
+        foreach (var (name, value) in values)
+        {
+            CommandStatement.Assign(parameters, name, value);
+        }
+    }
+
     /// <summary>Forgets the steps of a round trip that never went out.</summary>
     public void Clear() => _steps.Clear();
 

@@ -292,7 +292,7 @@ internal sealed class RowWriter(Session session, KvDialect dialect, StoreClock c
             {
                 while (await reader.ReadAsync(default).ConfigureAwait(false))
                 {
-                    claimed.Add(ReadMessage(reader, owner));
+                    claimed.Add(ClaimedRow.Read(reader, owner));
                 }
             }
 
