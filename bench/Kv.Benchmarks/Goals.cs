@@ -40,7 +40,7 @@ public sealed class Goals(IReadOnlyList<Measurement> measurements)
         new("PostgreSQL enqueue → handler in another process, p50", "ms", 15, 15, static run => run.Find("efkv", "postgres", "across", 1)?.Median / 1000, AtMost: true),
         .. Growth("sqlite"), .. Growth("postgres"),
         .. Both(static database => new($"{Name(database)} idle worker, besides next due times", "statements a minute", 2, 2, run => run.Find("efkv", database, "idle", 0)?.PerSecond * 60, AtMost: true)),
-        .. Both(static database => new($"{Name(database)} recovery after a kill, lease 1 s, p50", "ms", 1000, 1000, run => run.Find("efkv", database, "recovery", 0)?.Median / 1000, AtMost: true)),
+        .. Both(static database => new($"{Name(database)} recovery after a kill, lease 1 s", "ms", 1000, 1000, run => run.Find("efkv", database, "recovery", 0)?.Slowest / 1000, AtMost: true)),
         new("SQLite start-up to first operation", "ms", 250, 150, static run => run.Find("efkv", "sqlite", "startup", 0)?.Median / 1000, AtMost: true),
     ];
 
