@@ -9,8 +9,12 @@ public sealed class ProcessLoad(Target target, Settings settings)
 {
     private const int Held = 10;
     private const int Kills = 5;
+    private const long Unmeasured = 0;
     private static readonly TimeSpan Short = TimeSpan.FromSeconds(1);
     private static readonly TimeSpan Longest = TimeSpan.FromMinutes(1);
+
+    /// <summary>Whether a question is asked of a worker that has been at work.</summary>
+    public static bool Warms(string operation) => operation is "across" or "recovery";
 
     /// <summary>From the call of enqueue in one process to the handler in another. Ticks of <see cref="Stopwatch"/> are the machine's, not the process's.</summary>
     public async Task<Result> AcrossAsync()
@@ -21,18 +25,20 @@ public sealed class ProcessLoad(Target target, Settings settings)
         var latencies = new Latencies();
         await queue.StartAsync(sentAt =>
         {
-            lock (latencies)
+            if (sentAt != Unmeasured)
             {
-                latencies.Add(Stopwatch.GetElapsedTime(sentAt));
+                lock (latencies)
+                {
+                    latencies.Add(Stopwatch.GetElapsedTime(sentAt));
+                }
             }
 
             return Task.CompletedTask;
         });
-        var started = Stopwatch.GetTimestamp();
         using var producer = Start("produce");
         var sent = int.Parse(await producer.StandardOutput.ReadToEndAsync(), CultureInfo.InvariantCulture);
         await WaitAsync(() => latencies.Count >= sent);
-        return Result.Of(latencies, sent / Stopwatch.GetElapsedTime(started).TotalSeconds);
+        return Result.Of(latencies, sent / settings.Time.TotalSeconds);
     }
 
     /// <summary>The other process of <see cref="AcrossAsync"/>: a message every 20 ms, to a worker that is idle in between.</summary>
@@ -40,60 +46,74 @@ public sealed class ProcessLoad(Target target, Settings settings)
     {
         await using var queue = new EfKvQueue(target);
         await queue.OpenAsync();
-        var sent = 0;
-        for (var started = Stopwatch.GetTimestamp(); Stopwatch.GetElapsedTime(started) < settings.Time; sent++)
-        {
-            await queue.EnqueueAsync(Stopwatch.GetTimestamp());
-            await Task.Delay(TimeSpan.FromMilliseconds(20), TimeProvider.System);
-        }
+        await SendForAsync(settings.WarmUp, static () => Unmeasured);
+        Console.WriteLine(await SendForAsync(settings.Time, Stopwatch.GetTimestamp));
 
-        Console.WriteLine(sent);
+        async Task<int> SendForAsync(TimeSpan time, Func<long> number)
+        {
+            var sent = 0;
+            for (var started = Stopwatch.GetTimestamp(); Stopwatch.GetElapsedTime(started) < time; sent++)
+            {
+                await queue.EnqueueAsync(number());
+                await Task.Delay(TimeSpan.FromMilliseconds(20), TimeProvider.System);
+            }
+
+            return sent;
+        }
     }
 
     /// <summary>
-    /// From the kill of a worker that holds messages, with a lease of one second, to their being handled by another. Each is killed at some
-    /// moment between two extensions of its leases.
+    /// From the kill of a worker that holds messages, with a lease of one second, to their being handled by another that has nothing to do. Each
+    /// is killed at some moment between two extensions of its leases.
     /// </summary>
     public async Task<Result> RecoveryAsync()
     {
-        var moments = new Random(Kills);
-        var latencies = new Latencies();
         await using var queue = new EfKvQueue(target, Short);
         await queue.SetUpAsync();
-        await RecoverAsync(queue, TimeSpan.Zero, new Latencies());
-        var started = Stopwatch.GetTimestamp();
-        for (var kill = 0; kill < Kills; kill++)
-        {
-            await RecoverAsync(queue, moments.NextDouble() * Short / 3, latencies);
-        }
-
-        return Result.Of(latencies, latencies.Count / Stopwatch.GetElapsedTime(started).TotalSeconds);
-    }
-
-    private async Task RecoverAsync(EfKvQueue queue, TimeSpan moment, Latencies latencies)
-    {
         await queue.OpenAsync();
-        await queue.FillAsync(Held);
-        using var victim = Start("hold");
-        await victim.StandardOutput.ReadLineAsync();
-        var (killedAt, all) = (0L, latencies.Count + Held);
+        var (latencies, killedAt) = (new Latencies(), 0L);
         await queue.StartAsync(_ =>
         {
-            lock (latencies)
+            // What comes before is what a worker has not kept to itself.
+            if (Interlocked.Read(ref killedAt) is > 0 and var at)
             {
-                latencies.Add(Stopwatch.GetElapsedTime(Volatile.Read(ref killedAt)));
+                lock (latencies)
+                {
+                    latencies.Add(Stopwatch.GetElapsedTime(at));
+                }
             }
 
             return Task.CompletedTask;
         });
-        await Task.Delay(moment, TimeProvider.System);
-        Volatile.Write(ref killedAt, Stopwatch.GetTimestamp());
-        victim.Kill();
-        await WaitAsync(() => latencies.Count >= all);
-        await queue.CloseAsync();
+        var moments = new Random(Kills);
+        var started = Stopwatch.GetTimestamp();
+        do
+        {
+            await KillAsync();
+        }
+        while (Stopwatch.GetElapsedTime(started) < settings.WarmUp);
+        (latencies, started) = (new Latencies(), Stopwatch.GetTimestamp());
+        for (var kill = 0; kill < Kills; kill++)
+        {
+            await KillAsync();
+        }
+
+        return Result.Of(latencies, latencies.Count / Stopwatch.GetElapsedTime(started).TotalSeconds);
+
+        async Task KillAsync()
+        {
+            using var victim = Start("hold");
+            await victim.StandardOutput.ReadLineAsync();
+            var all = latencies.Count + Held;
+            await Task.Delay(moments.NextDouble() * Short / 3, TimeProvider.System);
+            Interlocked.Exchange(ref killedAt, Stopwatch.GetTimestamp());
+            victim.Kill();
+            await WaitAsync(() => latencies.Count >= all);
+            Interlocked.Exchange(ref killedAt, 0);
+        }
     }
 
-    /// <summary>The other process of <see cref="RecoveryAsync"/>: it takes messages and never ends one, until it is killed.</summary>
+    /// <summary>The other process of <see cref="RecoveryAsync"/>: it keeps messages and never ends one, until it is killed.</summary>
     public async Task HoldAsync()
     {
         await using var queue = new EfKvQueue(target, Short);
@@ -101,13 +121,17 @@ public sealed class ProcessLoad(Target target, Settings settings)
         var held = 0;
         await queue.StartAsync(_ =>
         {
-            if (Interlocked.Increment(ref held) == Held)
-            {
-                Console.WriteLine("held");
-            }
-
+            Interlocked.Increment(ref held);
             return new TaskCompletionSource().Task;
         });
+
+        // It takes its own messages in the commit that brings them, once it works; those before that the other one takes.
+        for (int missing; (missing = Held - Volatile.Read(ref held)) > 0; await Task.Delay(TimeSpan.FromMilliseconds(50), TimeProvider.System))
+        {
+            await queue.FillAsync(missing);
+        }
+
+        Console.WriteLine("held");
 
         // Not for ever: whoever was to kill it may have died.
         await Task.Delay(Longest, TimeProvider.System);

@@ -70,7 +70,7 @@ public sealed class Settings(string[] args)
         "--idle-seconds", IdleTime.TotalSeconds.ToString(CultureInfo.InvariantCulture), "--databases", cases.First().In.Database,
     ];
 
-    private TimeSpan WarmUpOf(Case @case) => QueueLoad.Knows(@case.Operation) ? 4 * WarmUp : WarmUp;
+    private TimeSpan WarmUpOf(Case @case) => QueueLoad.Knows(@case.Operation) || ProcessLoad.Warms(@case.Operation) ? 4 * WarmUp : WarmUp;
 
     private string? Value(string name, string? otherwise) => Array.IndexOf(args, name) is >= 0 and var at && at + 1 < args.Length ? args[at + 1] : otherwise;
 

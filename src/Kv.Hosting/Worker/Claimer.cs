@@ -53,7 +53,7 @@ internal sealed class Claimer(
     /// <summary>How long until it looks although nothing happened that it knows of.</summary>
     /// <remarks>
     /// Who is told of messages looks as a precaution. Of claims nobody tells, so it looks once per lease: that way it has seen the deadline of
-    /// every message by the time it comes.
+    /// every message by the time the lease is over.
     /// </remarks>
     private TimeSpan PollInterval =>
         options.PollInterval ?? (!queue.Hears ? Blind : ShortestLease < Precaution ? ShortestLease : Precaution);

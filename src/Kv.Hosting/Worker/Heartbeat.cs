@@ -115,7 +115,7 @@ internal sealed class Heartbeat : IDisposable
             try
             {
                 _keeper ??= _queue.OpenLeaseKeeper();
-                Tell(held, _keeper.Extend([.. held.Select(static h => (h.Message.Fence, h.Topic.Lease))], _owner), sentAt);
+                Tell(held, _keeper.Extend([.. held.Select(static h => (h.Message.Fence, h.Topic.Term))], _owner), sentAt);
                 return true;
             }
             catch (Exception error) when (_keeper is not null && _keeper.IsBusy(error) && TimeProvider.System.GetElapsedTime(started) < _lease / 6)

@@ -80,7 +80,7 @@ internal sealed class HeldMessage(ClaimedMessage message, TopicSettings topic, K
     public TimeSpan SinceLeased => _queue.Time.GetElapsedTime(Interlocked.Read(ref _leasedAt));
 
     /// <summary>Whether the lease can be believed in: who cannot extend it must not do so to its last moment, when others may take the message.</summary>
-    public bool IsTrusted => SinceLeased <= Topic.Lease * Trusted;
+    public bool IsTrusted => SinceLeased <= Topic.Term * Trusted;
 
     /// <summary>Gives up the place of the message among those that are handled, once.</summary>
     public bool TryLeavePlace() => Interlocked.Exchange(ref _hasLeft, 1) == 0;

@@ -336,7 +336,7 @@ internal sealed class MessageRunner(
 
                 return;
             }
-            catch (Exception error) when (error is ObjectDisposedException || held.IsLost || held.SinceLeased > held.Topic.Lease)
+            catch (Exception error) when (error is ObjectDisposedException || held.IsLost || held.SinceLeased > held.Topic.Term)
             {
                 WorkerLog.NotFinished(logger, error, message.Fence.Id, message.Topic);
                 return;

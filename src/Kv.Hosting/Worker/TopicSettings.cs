@@ -5,11 +5,17 @@ namespace Kv.Worker;
 /// <summary>What a topic's options and the worker's come to.</summary>
 internal sealed class TopicSettings(string topic, KvTopicOptions options, KvWorkerOptions worker)
 {
+    private const double Held = 0.95;
+
     public string Topic { get; } = topic;
 
     public int Concurrency { get; } = Math.Min(options.Concurrency ?? worker.Concurrency, worker.Concurrency);
 
+    /// <summary>Within what time others have a message that its worker took down with it.</summary>
     public TimeSpan Lease { get; } = options.Lease ?? worker.Lease;
+
+    /// <summary>How long a message is asked for: a lease, less what others need to look, to recover it and to claim it.</summary>
+    public TimeSpan Term => Lease * Held;
 
     public KvRetryPolicy? Retry { get; } = options.Retry;
 
@@ -34,5 +40,5 @@ internal sealed class TopicSettings(string topic, KvTopicOptions options, KvWork
     }
 
     /// <summary>What is claimed of the topic when there is room.</summary>
-    public TopicClaim Claim(int room) => new(Topic, room, Lease);
+    public TopicClaim Claim(int room) => new(Topic, room, Term);
 }

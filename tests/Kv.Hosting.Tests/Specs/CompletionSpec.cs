@@ -395,7 +395,7 @@ public abstract class CompletionSpec(KvDatabase database)
 
         Assert.False(gate.Token.IsCancellationRequested);
         Assert.False(other.Token.IsCancellationRequested);
-        Assert.Contains(_time.Milliseconds() + 30_000, (await test.RunningAsync()).Select(static m => m.Deadline));
+        Assert.Contains(_time.Milliseconds() + 28_500, (await test.RunningAsync()).Select(static m => m.Deadline));
         gate.Open();
         other.Open();
         await test.IdleAsync();

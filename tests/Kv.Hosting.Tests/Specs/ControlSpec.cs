@@ -327,7 +327,7 @@ public abstract class ControlSpec(KvDatabase database)
         await test.ClaimAsync();
         await _gate.Begun;
         var running = (await test.Queue().GetAsync(ids[0]))!;
-        Assert.Equal((KvMessageState.Running, 32, _time.GetUtcNow() + TimeSpan.FromSeconds(30)), (running.State, running.Owner!.Length, running.Until));
+        Assert.Equal((KvMessageState.Running, 32, _time.GetUtcNow() + TimeSpan.FromSeconds(28.5)), (running.State, running.Owner!.Length, running.Until));
         _gate.Open();
         await test.IdleAsync();
         Assert.Null(await test.Queue().GetAsync(ids[0]));
