@@ -10,6 +10,7 @@ internal sealed class AtomicWriteBuilder(KvEngine engine, IKvValueSerializer ser
 {
     private const int MaxUndeliveredKeys = 10;
     internal const string DefaultBackoff = "[100,1000,5000,30000,60000]";
+    private static readonly KvEnqueueOptions Usual = new();
     private readonly AtomicWrite _write = new();
     private int _totalSize;
     private int _totalKeySize;
@@ -77,7 +78,7 @@ internal sealed class AtomicWriteBuilder(KvEngine engine, IKvValueSerializer ser
     public void Enqueue<T>(T message, KvEnqueueOptions? options)
     {
         ArgumentNullException.ThrowIfNull(message);
-        options ??= new KvEnqueueOptions();
+        options ??= Usual;
         Validate(options);
         var payload = serializer.Serialize(message);
         if (payload.Array.Length > Options.MaxMessageSize)
@@ -87,7 +88,7 @@ internal sealed class AtomicWriteBuilder(KvEngine engine, IKvValueSerializer ser
                 nameof(message));
         }
 
-        var (name, topic) = MessageName.Of(typeof(T));
+        var (name, topic) = MessageName.Of<T>();
         _totalSize += payload.Array.Length + (4 * (options.BackoffSchedule?.Count ?? KvLimits.MaxBackoffIntervals));
         _write.Messages.Add(new NewMessage(
             engine.Ids.Next(engine.Clock.Now),
@@ -116,35 +117,28 @@ internal sealed class AtomicWriteBuilder(KvEngine engine, IKvValueSerializer ser
     /// <summary>Refuses what cannot work together, each with what would.</summary>
     private static void Validate(KvEnqueueOptions options)
     {
-        Refuse(
-            options.Delay < TimeSpan.Zero || options.Delay > KvLimits.MaxDelay,
-            $"The delay is {options.Delay}; it must be zero to 30 days. For later, enqueue a message that enqueues this one.");
-        Refuse(
-            options.Priority is < -KvLimits.MaxPriority or > KvLimits.MaxPriority,
-            $"The priority is {options.Priority}; it must be -{KvLimits.MaxPriority} to {KvLimits.MaxPriority}, and lower ones come first.");
-        Refuse(
-            options is { GroupKey: not null, ConcurrencyKey: not null },
-            $"The message has the group key '{options.GroupKey}' and the concurrency key '{options.ConcurrencyKey}'; it can have one of them. A group runs one at a time already: leave the concurrency key out.");
-        Refuse(
-            options.ConcurrencyLimit is < 1 or > KvLimits.MaxConcurrencyLimit,
-            $"The concurrency limit is {options.ConcurrencyLimit}; it must be 1 to {KvLimits.MaxConcurrencyLimit}. For no limit, leave the concurrency key out.");
-        Refuse(
-            options is { ConcurrencyLimit: not 1, ConcurrencyKey: null },
-            $"The message has a concurrency limit of {options.ConcurrencyLimit} and no concurrency key, so the limit would apply to nothing. Name the key.");
-        Refuse(
-            options.UniqueFor < TimeSpan.Zero || options.UniqueFor > KvLimits.MaxDelay,
-            $"The message is to be unique for {options.UniqueFor}; it must be zero to 30 days.");
-        Refuse(
-            options.UniqueKey is null && (options.UniqueFor != TimeSpan.Zero || options.IfDuplicate != KvDuplicate.Keep),
-            "The message says what to do about duplicates and has no unique key, so nothing is a duplicate of it. Name the key.");
-        Refuse(!Enum.IsDefined(options.IfDuplicate), $"{options.IfDuplicate} is not a value of KvDuplicate. Use Keep, Replace or Refuse.");
-
-        static void Refuse(bool wrong, string message)
+        var error = options switch
         {
-            if (wrong)
-            {
-                throw new ArgumentException(message, nameof(options));
-            }
+            _ when options.Delay < TimeSpan.Zero || options.Delay > KvLimits.MaxDelay =>
+                $"The delay is {options.Delay}; it must be zero to 30 days. For later, enqueue a message that enqueues this one.",
+            { Priority: < -KvLimits.MaxPriority or > KvLimits.MaxPriority } =>
+                $"The priority is {options.Priority}; it must be -{KvLimits.MaxPriority} to {KvLimits.MaxPriority}, and lower ones come first.",
+            { GroupKey: not null, ConcurrencyKey: not null } =>
+                $"The message has the group key '{options.GroupKey}' and the concurrency key '{options.ConcurrencyKey}'; it can have one of them. A group runs one at a time already: leave the concurrency key out.",
+            { ConcurrencyLimit: < 1 or > KvLimits.MaxConcurrencyLimit } =>
+                $"The concurrency limit is {options.ConcurrencyLimit}; it must be 1 to {KvLimits.MaxConcurrencyLimit}. For no limit, leave the concurrency key out.",
+            { ConcurrencyLimit: not 1, ConcurrencyKey: null } =>
+                $"The message has a concurrency limit of {options.ConcurrencyLimit} and no concurrency key, so the limit would apply to nothing. Name the key.",
+            _ when options.UniqueFor < TimeSpan.Zero || options.UniqueFor > KvLimits.MaxDelay =>
+                $"The message is to be unique for {options.UniqueFor}; it must be zero to 30 days.",
+            _ when options.UniqueKey is null && (options.UniqueFor != TimeSpan.Zero || options.IfDuplicate != KvDuplicate.Keep) =>
+                "The message says what to do about duplicates and has no unique key, so nothing is a duplicate of it. Name the key.",
+            _ when !Enum.IsDefined(options.IfDuplicate) => $"{options.IfDuplicate} is not a value of KvDuplicate. Use Keep, Replace or Refuse.",
+            _ => null,
+        };
+        if (error is not null)
+        {
+            throw new ArgumentException(error, nameof(options));
         }
     }
 
@@ -240,6 +234,11 @@ internal sealed class AtomicWriteBuilder(KvEngine engine, IKvValueSerializer ser
     /// <summary>Keys as the column has them, however many.</summary>
     internal static string Format(IReadOnlyList<KvKey> keys)
     {
+        if (keys.Count == 0)
+        {
+            return "[]";
+        }
+
         var text = new StringBuilder("[");
         foreach (var key in keys)
         {

@@ -2,12 +2,16 @@ using System.Reflection;
 
 namespace Kv;
 
-/// <summary>What the type of a message is called in the queue.</summary>
-internal static class MessageName
+/// <summary>What a type of messages is called in the queue.</summary>
+/// <param name="Name">The name of its <see cref="KvMessageAttribute"/>, else its full name.</param>
+/// <param name="Topic">The topic of its attribute, else its name.</param>
+internal sealed record MessageName(string Name, string Topic)
 {
-    /// <summary>The name and the topic of a type: those of its <see cref="KvMessageAttribute"/>, else its full name.</summary>
+    /// <summary>What a type is called.</summary>
     /// <exception cref="ArgumentException">The type is one that no handler could be registered for.</exception>
-    public static (string Name, string Topic) Of(Type type)
+    public static MessageName Of<T>() => Known<T>.Name ??= Read(typeof(T));
+
+    private static MessageName Read(Type type)
     {
         if (type == typeof(object))
         {
@@ -17,6 +21,12 @@ internal static class MessageName
 
         var attribute = type.GetCustomAttribute<KvMessageAttribute>(inherit: false);
         var name = attribute?.Name ?? type.FullName ?? type.Name;
-        return (name, attribute?.Topic ?? name);
+        return new(name, attribute?.Topic ?? name);
+    }
+
+    // Reading an attribute takes longer than all else that an enqueue does before its commit.
+    private static class Known<T>
+    {
+        public static MessageName? Name { get; set; }
     }
 }

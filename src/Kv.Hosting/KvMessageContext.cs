@@ -55,6 +55,9 @@ public sealed class KvMessageContext
     /// <summary>The store that the message came from.</summary>
     public IKvStore Store { get; }
 
+    /// <summary>Reads the payloads of the store's messages.</summary>
+    internal IKvValueSerializer Serializer => _held.Store.Serializer;
+
     /// <summary>The services of the message's scope.</summary>
     public IServiceProvider Services { get; }
 

@@ -40,11 +40,11 @@ public sealed class KvWorkerBuilder
     public KvWorkerBuilder Handle<TMessage>(Func<TMessage, KvMessageContext, CancellationToken, Task> handle, string? topic = null)
     {
         ArgumentNullException.ThrowIfNull(handle);
-        var (name, usual) = MessageName.Of(typeof(TMessage));
-        _handlers.Add(Valid(topic ?? usual), name, (serializer, context, token) => handle(Read(serializer, context), context, token));
+        var (name, usual) = MessageName.Of<TMessage>();
+        _handlers.Add(Valid(topic ?? usual), name, (context, token) => handle(Read(context), context, token));
         return this;
 
-        static TMessage Read(IKvValueSerializer serializer, KvMessageContext context) => serializer.Deserialize<TMessage>(context.Payload)
+        static TMessage Read(KvMessageContext context) => context.Serializer.Deserialize<TMessage>(context.Payload)
             ?? throw new KvException(KvError.Encoding, $"The payload of message {context.Id} is null, where a '{context.Type}' is expected. Look at who enqueued it.");
     }
 
@@ -57,7 +57,7 @@ public sealed class KvWorkerBuilder
     {
         ArgumentNullException.ThrowIfNull(topic);
         ArgumentNullException.ThrowIfNull(handle);
-        _handlers.Add(topic, null, (_, context, token) => handle(context, token));
+        _handlers.Add(topic, null, new KvMessageDelegate(handle));
         return this;
     }
 
@@ -80,7 +80,7 @@ public sealed class KvWorkerBuilder
     /// <param name="options">Changes the topic's options.</param>
     /// <returns>This builder.</returns>
     /// <exception cref="ArgumentException">An option cannot work.</exception>
-    public KvWorkerBuilder Topic<TMessage>(Action<KvTopicOptions> options) => Topic(MessageName.Of(typeof(TMessage)).Topic, options);
+    public KvWorkerBuilder Topic<TMessage>(Action<KvTopicOptions> options) => Topic(MessageName.Of<TMessage>().Topic, options);
 
     /// <summary>Runs a class around the handlers of all messages, inside of what was added before it.</summary>
     /// <typeparam name="TMiddleware">The class; added to the services as scoped unless it is there already.</typeparam>
@@ -122,7 +122,7 @@ public sealed class KvWorkerBuilder
         ArgumentNullException.ThrowIfNull(schedule);
         ArgumentNullException.ThrowIfNull(message);
         options ??= new KvScheduleOptions();
-        _ = MessageName.Of(typeof(TMessage));
+        _ = MessageName.Of<TMessage>();
         if (options.Enqueue?.IfDuplicate == KvDuplicate.Refuse)
         {
             throw new ArgumentException($"The schedule '{name}' asks for ticks to be refused whose unique key is taken, which would stop it. Use KvDuplicate.Keep, which leaves such a tick out.", nameof(options));

@@ -31,7 +31,7 @@ internal sealed class CommitPipeline(GroupRunner runner, KvStoreOptions options)
                 await LeadAsync(work.Task).ConfigureAwait(false);
             }
 
-            if (work.Task.IsCompleted)
+            if (work.Task.IsCompleted || !cancellationToken.CanBeCanceled)
             {
                 return await work.Task.ConfigureAwait(false);
             }

@@ -205,13 +205,18 @@ internal sealed class GroupEvaluator(GroupReads reads)
     /// <returns>How long to wait, in milliseconds.</returns>
     private long TakeTurns(IReadOnlyList<RateRequest> rates, long version, long back)
     {
+        if (rates.Count == 0)
+        {
+            return 0;
+        }
+
         var taken = rates.Select(rate =>
         {
             var stored = Find(rate.Key) is { Live: true, Value: { } bytes } ? RateBucket.Read(bytes) : default;
             var (wait, after) = stored.Take(reads.Now * 1000, rate.Rule, rate.HasTime);
             return (rate.Key, Wait: wait, After: after);
         }).ToList();
-        var longest = taken.Count == 0 ? 0 : taken.Max(static t => t.Wait);
+        var longest = taken.Max(static t => t.Wait);
         foreach (var (key, wait, after) in taken)
         {
             if (longest == 0 || wait > 0)

@@ -130,9 +130,11 @@ internal abstract class GroupWriter(Session session, FailPoints failPoints) : IA
         return keys as IReadOnlyCollection<byte[]> ?? [];
     }
 
-    protected static List<Fence> FencesToCheck(Group group) =>
-        [.. group.Writes.Where(static w => w.Write.Acknowledges is not null).Select(static w => w.Write.Acknowledges!.Value).Distinct()];
+    protected static IReadOnlyList<Fence> FencesToCheck(Group group) => !group.Writes.Exists(static w => w.Write.Acknowledges is not null)
+        ? []
+        : [.. group.Writes.Where(static w => w.Write.Acknowledges is not null).Select(static w => w.Write.Acknowledges!.Value).Distinct()];
 
-    protected static IReadOnlyList<string> WaitingToCheck(Group group) =>
-        [.. group.Writes.Where(static w => w.Write.Removes is not null).Select(static w => w.Write.Removes!).Distinct(StringComparer.Ordinal)];
+    protected static IReadOnlyList<string> WaitingToCheck(Group group) => !group.Writes.Exists(static w => w.Write.Removes is not null)
+        ? []
+        : [.. group.Writes.Where(static w => w.Write.Removes is not null).Select(static w => w.Write.Removes!).Distinct(StringComparer.Ordinal)];
 }

@@ -98,11 +98,14 @@ internal sealed class RowWriter(Session session, KvDialect dialect, StoreClock c
             await UnblockAsync(topic, key).ConfigureAwait(false);
         }
 
-        var plan = new ClaimPlan(group.Claims, effects.Messages);
-        await EnqueueAsync(effects.Messages, plan, reads).ConfigureAwait(false);
-        foreach (var search in plan.Searches)
+        if (effects.Messages.Count > 0 || group.Claims.Count > 0)
         {
-            await ClaimAsync(search, reads).ConfigureAwait(false);
+            var plan = new ClaimPlan(group.Claims, effects.Messages);
+            await EnqueueAsync(effects.Messages, plan, reads).ConfigureAwait(false);
+            foreach (var search in plan.Searches)
+            {
+                await ClaimAsync(search, reads).ConfigureAwait(false);
+            }
         }
 
         if (IsNested)

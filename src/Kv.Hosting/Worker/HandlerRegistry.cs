@@ -1,14 +1,13 @@
+using System.Collections.Concurrent;
 using Microsoft.Extensions.DependencyInjection;
 
 namespace Kv.Worker;
 
-/// <summary>Runs a handler over a message of the queue.</summary>
-internal delegate Task HandleMessage(IKvValueSerializer serializer, KvMessageContext context, CancellationToken cancellationToken);
-
 /// <summary>Which handler runs for which message, what runs around it, and how its topic is treated.</summary>
 internal sealed class HandlerRegistry
 {
-    private readonly Dictionary<(string Topic, string? Type), HandleMessage> _handlers = [];
+    private readonly Dictionary<(string Topic, string? Type), KvMessageDelegate> _handlers = [];
+    private readonly ConcurrentDictionary<KvMessageDelegate, KvMessageDelegate> _ways = [];
     private readonly Dictionary<string, KvTopicOptions> _topics = new(StringComparer.Ordinal);
     private readonly List<Func<KvMessageContext, KvMessageDelegate, CancellationToken, Task>> _middleware = [];
 
@@ -36,7 +35,7 @@ internal sealed class HandlerRegistry
     /// <param name="topic">The topic.</param>
     /// <param name="type">The name of the message's type; null for whatever comes by the topic and has no handler of its own.</param>
     /// <param name="handle">The handler.</param>
-    public void Add(string topic, string? type, HandleMessage handle)
+    public void Add(string topic, string? type, KvMessageDelegate handle)
     {
         if (!_handlers.TryAdd((topic, type), handle))
         {
@@ -52,14 +51,12 @@ internal sealed class HandlerRegistry
         Use(static (context, next, token) => context.Services.GetRequiredService<TMiddleware>().InvokeAsync(context, next, token));
 
     /// <summary>The handler of a message with all that runs around it, the first that was registered outermost.</summary>
-    public KvMessageDelegate? Find(string topic, string type, IKvValueSerializer serializer)
-    {
-        if ((_handlers.GetValueOrDefault((topic, type)) ?? _handlers.GetValueOrDefault((topic, null))) is not { } handle)
-        {
-            return null;
-        }
+    public KvMessageDelegate? Find(string topic, string type) =>
+        (_handlers.GetValueOrDefault((topic, type)) ?? _handlers.GetValueOrDefault((topic, null))) is { } handle ? _ways.GetOrAdd(handle, Around) : null;
 
-        KvMessageDelegate way = (context, token) => handle(serializer, context, token);
+    private KvMessageDelegate Around(KvMessageDelegate handle)
+    {
+        var way = handle;
         for (var i = _middleware.Count - 1; i >= 0; i--)
         {
             var (middleware, next) = (_middleware[i], way);

@@ -24,7 +24,7 @@ internal sealed class KvWorker : BackgroundService, IAsyncDisposable
     private readonly KvWorkerOptions _options;
     private readonly WorkerHealth _health;
     private readonly ILogger _logger;
-    private readonly TopicSettings[] _topics;
+    private readonly Dictionary<string, TopicSettings> _topics;
     private readonly Claimer _claimer;
     private volatile bool _drained;
 
@@ -32,9 +32,10 @@ internal sealed class KvWorker : BackgroundService, IAsyncDisposable
         KvStore store, HandlerRegistry handlers, IServiceScopeFactory scopes, IOptions<KvWorkerOptions> options, WorkerHealth health, ILoggerFactory loggers)
     {
         (_store, _queue, _options, _health, _logger) = (store, store.Engine.Queue, options.Value, health, loggers.CreateLogger("Kv.Worker"));
-        _topics = [.. handlers.Topics(_options)];
-        _held = new HeldMessages(_topics, _options.Concurrency);
-        _claimer = new Claimer(_queue, _topics, _held, _owner, _options, Start, _wake.Set, _logger);
+        var topics = handlers.Topics(_options).ToArray();
+        _topics = topics.ToDictionary(static t => t.Topic, StringComparer.Ordinal);
+        _held = new HeldMessages(topics, _options.Concurrency);
+        _claimer = new Claimer(_queue, topics, _held, _owner, _options, Start, _wake.Set, _logger);
         _runner = new MessageRunner(store, handlers, scopes, _options, OnHandled, _logger);
         Heartbeat = new Heartbeat(_held, _queue, _owner, _claimer.ShortestLease, _options.HeartbeatInterval, _logger);
     }
@@ -107,13 +108,13 @@ internal sealed class KvWorker : BackgroundService, IAsyncDisposable
 
     protected override async Task ExecuteAsync(CancellationToken stoppingToken)
     {
-        if (_topics.Length == 0)
+        if (_topics.Count == 0)
         {
             WorkerLog.NoHandlers(_logger);
             return;
         }
 
-        WorkerLog.Started(_logger, _owner, string.Join(", ", _topics.Select(static t => t.Topic)), _options.Concurrency);
+        WorkerLog.Started(_logger, _owner, string.Join(", ", _topics.Keys), _options.Concurrency);
         using var listening = _queue.Listen();
         _queue.MessagesComing += _claimer.Accompany;
         _queue.MessagesDue += _claimer.MarkDue;
@@ -171,11 +172,9 @@ internal sealed class KvWorker : BackgroundService, IAsyncDisposable
 
     private void Start(ClaimedMessage message, long claimedAt)
     {
-        var held = new HeldMessage(message, Array.Find(_topics, t => t.Topic == message.Topic)!, _store, claimedAt);
+        var held = new HeldMessage(message, _topics[message.Topic], _store, claimedAt);
         _held.Add(held);
-
-        // A claim whose answer comes when all is over.
-        held.Running = Task.Run(() => _drained ? GiveBackAsync(held) : RunAsync(held));
+        held.Running = RunAsync(held);
     }
 
     private void OnHandled(HeldMessage held)
@@ -186,6 +185,15 @@ internal sealed class KvWorker : BackgroundService, IAsyncDisposable
 
     private async Task RunAsync(HeldMessage held)
     {
+        // On the thread pool: handlers may block, and whoever claims must not.
+        await Task.CompletedTask.ConfigureAwait(ConfigureAwaitOptions.ForceYielding);
+        if (_drained)
+        {
+            // A claim whose answer comes when all is over.
+            await GiveBackAsync(held).ConfigureAwait(false);
+            return;
+        }
+
         try
         {
             await _runner.RunAsync(held).ConfigureAwait(false);

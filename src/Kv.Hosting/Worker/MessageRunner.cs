@@ -40,7 +40,7 @@ internal sealed class MessageRunner(
             return;
         }
 
-        if (handlers.Find(message.Topic, message.Type, store.Serializer) is not { } handle)
+        if (handlers.Find(message.Topic, message.Type) is not { } handle)
         {
             var missing = new InvalidOperationException(
                 $"No handler is registered for messages named '{message.Type}', and they come by the topic '{message.Topic}', which this worker handles.");
@@ -145,9 +145,9 @@ internal sealed class MessageRunner(
 
     /// <summary>Asks for the turns that the topic's rates want.</summary>
     /// <returns>How long the message has to wait for one; null if it may begin.</returns>
-    private async Task<TimeSpan?> UntilTurnAsync(HeldMessage held)
+    private async ValueTask<TimeSpan?> UntilTurnAsync(HeldMessage held)
     {
-        List<RateRequest> rates = [.. held.Topic.Rates(held.Message)];
+        var rates = held.Topic.Rates(held.Message);
         if (rates.Count == 0)
         {
             return null;

@@ -26,19 +26,17 @@ internal sealed class TopicSettings(string topic, KvTopicOptions options, KvWork
     public TimeSpan? HandlerTimeout { get; } = options.HandlerTimeout;
 
     /// <summary>The turns that a message has to ask for before it begins.</summary>
-    public IEnumerable<RateRequest> Rates(ClaimedMessage message)
-    {
-        if (message.RateKey is { } key && options.RatePerKey is { } perKey)
+    public IReadOnlyList<RateRequest> Rates(ClaimedMessage message) =>
+        (message.RateKey is null ? null : options.RatePerKey, options.Rate) switch
         {
-            yield return new RateRequest(QueueKeys.Rate(Topic, key), perKey.Rule, message.RateTurn > 0);
-        }
-
-        if (options.Rate is { } rate)
-        {
-            yield return new RateRequest(QueueKeys.Rate(Topic, null), rate.Rule, message.RateTurn > 0);
-        }
-    }
+            (null, null) => [],
+            ({ } perKey, null) => [Turn(message, message.RateKey, perKey)],
+            (null, { } rate) => [Turn(message, null, rate)],
+            ({ } perKey, { } rate) => [Turn(message, message.RateKey, perKey), Turn(message, null, rate)],
+        };
 
     /// <summary>What is claimed of the topic when there is room.</summary>
     public TopicClaim Claim(int room) => new(Topic, room, Term);
+
+    private RateRequest Turn(ClaimedMessage message, string? key, KvRate rate) => new(QueueKeys.Rate(Topic, key), rate.Rule, message.RateTurn > 0);
 }

@@ -15,8 +15,7 @@ internal sealed class TracingMiddleware : IKvMessageMiddleware
     {
         // Else whatever was current when the worker was started would be the parent of all that it ever handles.
         Activity.Current = null;
-        ActivityLink[] links = ActivityContext.TryParse(context.Trace, null, out var origin) ? [new(origin)] : [];
-        using var activity = Source.StartActivity($"process {context.Topic}", ActivityKind.Consumer, default(ActivityContext), links: links);
+        using var activity = Source.HasListeners() ? Start(context) : null;
         activity?.SetTag("messaging.system", "efkv").SetTag("messaging.operation.type", "process").SetTag("messaging.destination.name", context.Topic)
             .SetTag("messaging.message.id", context.Id).SetTag("efkv.message.type", context.Type).SetTag("efkv.message.attempt", context.Attempt);
         try
@@ -28,5 +27,11 @@ internal sealed class TracingMiddleware : IKvMessageMiddleware
             activity?.SetStatus(ActivityStatusCode.Error, error.Message).AddException(error);
             throw;
         }
+    }
+
+    private static Activity? Start(KvMessageContext context)
+    {
+        ActivityLink[] links = ActivityContext.TryParse(context.Trace, null, out var origin) ? [new(origin)] : [];
+        return Source.StartActivity($"process {context.Topic}", ActivityKind.Consumer, default(ActivityContext), links: links);
     }
 }
