@@ -9,7 +9,7 @@ public sealed class KvWorkerOptions
 
     /// <summary>
     /// How long a message belongs to this worker without a sign of life. Running messages are extended three times per lease; after a crash,
-    /// others have the message within this time. So it is asked for 95 % of it, and the rest is for looking, recovering and claiming.
+    /// others with a place for it take the message over in about this time: it is asked for 95 % of it, and the rest is for them.
     /// </summary>
     /// <value>Default: 30 seconds. From 1 second to 1 hour.</value>
     public TimeSpan Lease { get; set; } = TimeSpan.FromSeconds(30);

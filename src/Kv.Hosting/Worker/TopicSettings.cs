@@ -11,7 +11,7 @@ internal sealed class TopicSettings(string topic, KvTopicOptions options, KvWork
 
     public int Concurrency { get; } = Math.Min(options.Concurrency ?? worker.Concurrency, worker.Concurrency);
 
-    /// <summary>Within what time others have a message that its worker took down with it.</summary>
+    /// <summary>Within what time others are to have a message that its worker took down with it.</summary>
     public TimeSpan Lease { get; } = options.Lease ?? worker.Lease;
 
     /// <summary>How long a message is asked for: a lease, less what others need to look, to recover it and to claim it.</summary>
