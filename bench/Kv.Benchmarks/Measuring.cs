@@ -64,6 +64,7 @@ public sealed class Measuring(Settings settings)
     {
         "efkv" => new EfKvSystem(Database(@case)),
         "raw" => new RawSystem(Database(@case)),
+        "raw-per-core" => new RawSystem(Database(@case), Environment.ProcessorCount),
         "ef" => new PlainEfSystem(Database(@case)),
         _ => throw new ArgumentException($"There is no system '{_system}'. Use one of: {string.Join(", ", Plan.Systems.Keys)}."),
     };

@@ -13,6 +13,7 @@ public static class Plan
     {
         ["efkv"] = ["sqlite", "postgres"],
         ["raw"] = ["sqlite", "postgres"],
+        ["raw-per-core"] = ["sqlite"],
         ["ef"] = ["sqlite", "postgres"],
         ["deno"] = ["sqlite"],
         ["denokv-node"] = ["sqlite"],
@@ -21,10 +22,14 @@ public static class Plan
         ["pgbench"] = ["postgres"],
     };
 
+    /// <summary>Whether a system is measured by this program, and not by one of its own.</summary>
+    public static bool IsOurs(string system) => system is "efkv" or "raw" or "raw-per-core" or "ef";
+
     public static bool Answers(string system, Case @case) => Systems[system].Contains(@case.In.Database) && system switch
     {
         "efkv" => @case.Operation != "insert",
         "raw" => @case.IsKeyValue || @case.Operation is "startup" or "enqueue" or "steady" || IsPlainDrain(@case),
+        "raw-per-core" => @case is { Operation: "get", In: { Callers: > 1, Value: KeyValueSystem.SmallValue } },
         "ef" => @case.IsKeyValue || @case.Operation == "startup",
         "pgbench" => @case is { Operation: "get" or "set" or "sum" or "insert" or "enqueue", In.Value: 0 or KeyValueSystem.SmallValue },
         "deno" or "denokv-node" => @case.IsKeyValue || @case.Operation == "startup" || QueueLoad.Knows(@case.Operation) && @case.In.Waiting == 0,

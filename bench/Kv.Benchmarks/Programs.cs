@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using System.Runtime.CompilerServices;
+using System.Runtime.InteropServices;
 using Kv.Benchmarks.Systems;
 using Npgsql;
 
@@ -23,23 +24,27 @@ public static class Programs
     };
 
     /// <summary>The program that opens a system's database, reads one row and says so.</summary>
-    public static ProcessStartInfo Starting(string system, Case @case, string folder, string[] arguments) => system is "efkv" or "raw" or "ef"
-        ? new("dotnet", [Path.Combine(folder, "startup", "Kv.Startup.dll"), system, @case.In.Database, folder, Target.NameOf(system, @case)])
+    public static ProcessStartInfo Starting(string system, Case @case, string folder, string[] arguments) => Plan.IsOurs(system)
+        ? new(Path.Combine(folder, "startup", "Kv.Startup"), [system, @case.In.Database, folder, Target.NameOf(system, @case)])
+        {
+            // For a start that could only be published without its own runtime.
+            Environment = { ["DOTNET_ROOT"] = Path.GetFullPath(Path.Combine(RuntimeEnvironment.GetRuntimeDirectory(), "..", "..", "..")) },
+        }
         : Measuring(system, arguments);
 
-    /// <summary>Publishes that program into the folder of a run, compiled ahead of time if the package feed has the compiler for it.</summary>
+    /// <summary>Publishes that program into the folder of a run, compiled ahead of time if the package feed has the compiler and the runtime for it.</summary>
     public static async Task PublishAsync(string folder)
     {
         string[] arguments =
         [
-            "publish", Beside("Kv.Startup"), "-c", "Release", "--use-current-runtime", "--self-contained", "false", "-o", Path.Combine(folder, "startup"),
+            "publish", Beside("Kv.Startup"), "-c", "Release", "--use-current-runtime", "-o", Path.Combine(folder, "startup"),
             "--artifacts-path", Path.Combine(folder, "artifacts"), "-v", "quiet", "-nodeReuse:false", "-p:UseSharedCompilation=false",
         ];
         var (published, output) = await RunAsync(new ProcessStartInfo("dotnet", arguments));
         if (!published)
         {
             Console.Error.WriteLine($"The start is measured without code that was compiled ahead of time: {output}");
-            (published, output) = await RunAsync(new ProcessStartInfo("dotnet", [.. arguments, "-p:PublishReadyToRun=false"]));
+            (published, output) = await RunAsync(new ProcessStartInfo("dotnet", [.. arguments, "--self-contained", "false", "-p:PublishReadyToRun=false"]));
         }
 
         if (!published)
@@ -63,7 +68,7 @@ public static class Programs
         {
             return system switch
             {
-                "efkv" or "raw" or "ef" => null,
+                _ when Plan.IsOurs(system) => null,
                 "pgbench" => Pgbench.Find() is null ? "there is no pgbench on the PATH nor beside the PostgreSQL programs" : null,
                 _ => await InstallAsync(),
             };

@@ -76,7 +76,7 @@ public sealed class Runner(Settings settings)
                 continue;
             }
 
-            var missing = system is "efkv" or "raw" or "ef" || settings.Peers ? await Programs.PrepareAsync(system) : "peers take --peers in a small run";
+            var missing = Plan.IsOurs(system) || settings.Peers ? await Programs.PrepareAsync(system) : "peers take --peers in a small run";
             if (missing is null)
             {
                 ready.Add(system);

@@ -5,8 +5,6 @@ using Microsoft.EntityFrameworkCore.Metadata;
 using Microsoft.Extensions.Logging;
 using Npgsql;
 
-[assembly: Kv.KvProvider(typeof(Kv.PostgreSql.PostgreSqlDialect))]
-
 namespace Kv.PostgreSql;
 
 /// <summary>The store on PostgreSQL.</summary>

@@ -7,8 +7,6 @@ using Microsoft.Data.Sqlite;
 using Microsoft.EntityFrameworkCore.Metadata;
 using Microsoft.Extensions.Logging;
 
-[assembly: Kv.KvProvider(typeof(Kv.Sqlite.SqliteDialect))]
-
 namespace Kv.Sqlite;
 
 /// <summary>The store on SQLite.</summary>

@@ -161,7 +161,7 @@ internal sealed class KvStore(KvEngine engine, IKvValueSerializer serializer) : 
         ArgumentNullException.ThrowIfNull(context);
         var transaction = context.Database.CurrentTransaction ?? throw new InvalidOperationException(
             "The context has no transaction open, so there is nothing to be part of. Begin one with context.Database.BeginTransactionAsync(), save your entities, call this, and commit.");
-        if (KvDialect.For(context.Database.ProviderName).GetType() != Engine.Dialect.GetType())
+        if (KvDialect.For(context.Database.ProviderName) != Engine.Dialect)
         {
             throw new InvalidOperationException(
                 $"The context uses '{context.Database.ProviderName}' and the store another database; one commit spans one database. Use a context on the store's database.");

@@ -1,14 +1,13 @@
 namespace Kv.Benchmarks.Systems;
 
 /// <summary>The floor: the driver with prepared commands on the same tables, one transaction per write, a pool of connections.</summary>
-public sealed class RawSystem(Target target) : KeyValueSystem
+/// <param name="connections">How many there are at most; a pool of a user's own would have an end too. Callers wait for one that is free.</param>
+public sealed class RawSystem(Target target, int connections = 64) : KeyValueSystem
 {
     private const string Get = "select v, v_encoding, version from kv where k = @k";
     private const string GetTen = "select k, v, v_encoding, version from kv where k in (@k0, @k1, @k2, @k3, @k4, @k5, @k6, @k7, @k8, @k9)";
 
-    // A pool of a user's own would have an end too.
-    private const int MaxConnections = 64;
-    private readonly RawPool _connections = new(target, MaxConnections);
+    private readonly RawPool _connections = new(target, connections);
 
     public override async Task SetUpAsync(int rows)
     {

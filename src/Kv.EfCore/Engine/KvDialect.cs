@@ -1,17 +1,17 @@
 using System.Data.Common;
-using System.Reflection;
 using Microsoft.EntityFrameworkCore.Metadata;
 using Microsoft.Extensions.Logging;
 
 namespace Kv.Engine;
 
-/// <summary>What differs between the databases. Each provider package has one, and names it with <see cref="KvProviderAttribute"/>.</summary>
+/// <summary>What differs between the databases. Each provider package has one, without any state.</summary>
 internal abstract class KvDialect
 {
-    private static readonly Dictionary<string, string> Packages = new(StringComparer.Ordinal)
+    // By their names: the EF Core provider of the configured context decides which package is loaded.
+    private static readonly Dictionary<string, Lazy<KvDialect>> Dialects = new(StringComparer.Ordinal)
     {
-        ["Microsoft.EntityFrameworkCore.Sqlite"] = "Kv.EfCore.Sqlite",
-        ["Npgsql.EntityFrameworkCore.PostgreSQL"] = "Kv.EfCore.PostgreSql",
+        ["Microsoft.EntityFrameworkCore.Sqlite"] = Of("Kv.EfCore.Sqlite", "Kv.Sqlite.SqliteDialect"),
+        ["Npgsql.EntityFrameworkCore.PostgreSQL"] = Of("Kv.EfCore.PostgreSql", "Kv.PostgreSql.PostgreSqlDialect"),
     };
 
     /// <summary>The assembly that holds this database's migrations: the provider package itself.</summary>
@@ -94,31 +94,25 @@ internal abstract class KvDialect
     public virtual ValueTask<IReadOnlyList<string>> AdoptAsync(DbConnection connection, CancellationToken cancellationToken) =>
         ValueTask.FromResult<IReadOnlyList<string>>([]);
 
-    /// <summary>Finds the provider package for the EF Core provider of a context.</summary>
+    /// <summary>The dialect of the provider package for the EF Core provider of a context: one for all stores and transactions.</summary>
     /// <exception cref="NotSupportedException">The provider is not one that stores run on, or its package is not there.</exception>
-    public static KvDialect For(string? provider)
-    {
-        if (provider is null || !Packages.TryGetValue(provider, out var package))
-        {
-            throw new NotSupportedException(
-                $"Kv stores run on SQLite and PostgreSQL; the context uses '{provider ?? "no provider"}'. Configure it with UseSqlite(...) or UseNpgsql(...).");
-        }
+    public static KvDialect For(string? provider) => provider is not null && Dialects.TryGetValue(provider, out var dialect)
+        ? dialect.Value
+        : throw new NotSupportedException(
+            $"Kv stores run on SQLite and PostgreSQL; the context uses '{provider ?? "no provider"}'. Configure it with UseSqlite(...) or UseNpgsql(...).");
 
-        Assembly assembly;
+    private static Lazy<KvDialect> Of(string package, string type) => new(() =>
+    {
         try
         {
-            assembly = Assembly.Load(new AssemblyName(package));
+            return (KvDialect)Activator.CreateInstance(Type.GetType($"{type}, {package}", throwOnError: true)!, nonPublic: true)!;
         }
-        catch (FileNotFoundException missing)
+        catch (Exception missing) when (missing is FileNotFoundException or TypeLoadException)
         {
             throw new NotSupportedException(
-                $"The context uses '{provider}', and the package that runs the store on it is not here. Add it: dotnet add package {package}.", missing);
+                $"The package that runs the store on the context's database is not here, or is of another version. Add it: dotnet add package {package}.", missing);
         }
-
-        var attribute = assembly.GetCustomAttribute<KvProviderAttribute>()
-            ?? throw new NotSupportedException($"The assembly '{package}' does not describe a provider ([assembly: KvProvider(...)] is missing). Update the package.");
-        return (KvDialect)Activator.CreateInstance(attribute.Dialect, nonPublic: true)!;
-    }
+    });
 }
 
 /// <summary>What a session is for.</summary>

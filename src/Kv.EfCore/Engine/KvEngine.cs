@@ -5,12 +5,14 @@ namespace Kv.Engine;
 /// <summary>A store's parts and their life: made on the first use, which also makes sure that the schema is as it must be.</summary>
 internal sealed class KvEngine : IAsyncDisposable
 {
+    private static readonly TimeSpan SweepAfter = TimeSpan.FromSeconds(1);
     private readonly CancellationTokenSource _stop = new();
     private readonly SemaphoreSlim _opening = new(1, 1);
     private readonly SessionPool _pool;
     private readonly SessionFactory _sessions;
     private readonly CommitSignals _signals = new();
     private readonly CommitPipeline _claims;
+    private readonly TaskCompletionSource _answered = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private Task _sweeping = Task.CompletedTask;
     private volatile bool _open;
     private bool _disposed;
@@ -20,10 +22,11 @@ internal sealed class KvEngine : IAsyncDisposable
         (Options, Dialect) = (options, dialect);
         Clock = new StoreClock(time, Dialect);
         _sessions = new SessionFactory(contexts, Dialect, options, logger);
-        _pool = new SessionPool(_sessions, Dialect.Readers);
+        _pool = new SessionPool(_sessions, Dialect.Readers, returned: () => _answered.TrySetResult());
         Reader = new SnapshotReader(_pool, Dialect, Clock, options, logger);
         Notifier = new ChangeNotifier(_pool, Dialect, options, logger);
         _signals.ForOthers += Notifier.Tell;
+        _signals.GroupCommitted += (_, _) => _answered.TrySetResult();
         Listener = new ChangeListener(_sessions, Reader, Notifier, Dialect, _signals, Clock, options, logger, _stop.Token);
         var turn = Dialect.Sql.Arrays ? null : new WriteTurn();
         failPoints ??= new FailPoints();
@@ -109,7 +112,7 @@ internal sealed class KvEngine : IAsyncDisposable
 
             await EnsureSchemaAsync(cancellationToken).ConfigureAwait(false);
 
-            _sweeping = Task.Run(() => Sweeper.RunAsync(_stop.Token), CancellationToken.None);
+            _sweeping = SweepAsync();
             _open = true;
             Listener.Opened();
         }
@@ -117,6 +120,25 @@ internal sealed class KvEngine : IAsyncDisposable
         {
             _opening.Release();
         }
+    }
+
+    // Whoever opened the store waits for an answer. A look meanwhile would take a connection of its own, with a context for which EF Core
+    // makes all its services once more; after the answer there is one to spare. What runs in a transaction of the user's gives none back.
+    private async Task SweepAsync()
+    {
+        try
+        {
+            await _answered.Task.WaitAsync(SweepAfter, Clock.Time, _stop.Token).ConfigureAwait(false);
+        }
+        catch (TimeoutException)
+        {
+        }
+        catch (OperationCanceledException)
+        {
+            return;
+        }
+
+        await Sweeper.RunAsync(_stop.Token).ConfigureAwait(false);
     }
 
     // A process may start while its database restarts.

@@ -3,7 +3,7 @@ using System.Collections.Concurrent;
 namespace Kv.Engine;
 
 /// <summary>The sessions that read. A reader rents one for one batch, so a slow consumer holds none.</summary>
-internal sealed class SessionPool(SessionFactory factory, int size) : IAsyncDisposable
+internal sealed class SessionPool(SessionFactory factory, int size, Action returned) : IAsyncDisposable
 {
     private readonly ConcurrentBag<Session> _idle = [];
     private readonly SemaphoreSlim _free = new(size, size);
@@ -32,6 +32,7 @@ internal sealed class SessionPool(SessionFactory factory, int size) : IAsyncDisp
         if (healthy && !_disposed)
         {
             _idle.Add(session);
+            returned();
         }
         else
         {

@@ -1,4 +1,9 @@
+using System.Collections.Concurrent;
+using System.Data.Common;
 using Kv.TestKit;
+using Microsoft.EntityFrameworkCore;
+using Microsoft.EntityFrameworkCore.Diagnostics;
+using Microsoft.Extensions.DependencyInjection;
 
 namespace Kv.Tests.Specs;
 
@@ -146,6 +151,40 @@ public abstract class ExpirySpec(KvDatabase database)
         Assert.Equal(1, await test.CountRowsAsync());
     }
 
+    [Fact]
+    public async Task The_sweeper_begins_when_the_first_operation_is_done_and_takes_no_context_of_its_own()
+    {
+        var contexts = new Contexts();
+        await using var test = await database.CreateStoreAsync(_time, services: services => services.AddKvStore(db => db.AddInterceptors(contexts)));
+
+        await test.Store.GetAsync(["k"]);
+
+        // It sets its timer when it has looked.
+        await Rows.UntilAsync(() => _time.NextTimer > _time.GetUtcNow());
+        Assert.Single(contexts.Opened.Distinct());
+    }
+
+    [Fact]
+    public async Task The_sweeper_begins_though_all_that_is_done_is_in_transactions_of_the_users()
+    {
+        await using var test = await database.CreateStoreAsync(_time);
+        await test.InsertAsync(KvKey.Create(["gone"]).Encoded, [1], 3, expiresAt: Now);
+        await using (var context = test.CreateContext())
+        await using (var transaction = await context.Database.BeginTransactionAsync())
+        {
+            await test.Store.Atomic().Set(["k"], 1).CommitAsync(context);
+            await transaction.CommitAsync();
+        }
+
+        await Rows.UntilAsync(() => _time.NextTimer > _time.GetUtcNow());
+        _time.Advance(Second);
+
+        while (await test.CountRowsAsync() > 1)
+        {
+            await Task.Yield();
+        }
+    }
+
     private long Now => _time.GetUtcNow().ToUnixTimeMilliseconds();
 
     private static Task<TimeSpan> SweepAsync(KvTestStore test) => test.Engine.Sweeper.SweepAsync(CancellationToken.None);
@@ -165,6 +204,18 @@ public abstract class ExpirySpec(KvDatabase database)
         await test.InsertAsync(KvKey.Create(["gone"]).Encoded, [9, 0, 0, 0, 0, 0, 0, 0], 2, expiresAt: Now);
         await test.InsertAsync(KvKey.Create(["lives"]).Encoded, [7, 0, 0, 0, 0, 0, 0, 0], 2, expiresAt: Now + (long)TimeSpan.FromHours(1).TotalMilliseconds);
         return test;
+    }
+
+    /// <summary>Whose connections were opened.</summary>
+    private sealed class Contexts : DbConnectionInterceptor
+    {
+        public ConcurrentBag<DbContext?> Opened { get; } = [];
+
+        public override Task ConnectionOpenedAsync(DbConnection connection, ConnectionEndEventData eventData, CancellationToken cancellationToken = default)
+        {
+            Opened.Add(eventData.Context);
+            return Task.CompletedTask;
+        }
     }
 }
 
