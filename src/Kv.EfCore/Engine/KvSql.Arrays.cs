@@ -42,18 +42,18 @@ internal sealed partial class KvSql
     public const string DeleteRanges = $"delete from kv using unnest(@starts, @ends) as r (s, e) {PlannedAnew} where kv.k >= r.s and kv.k < r.e";
 
     /// <summary>Those with a group find their place after what is there and what comes before them in the same statement, which it does not see.</summary>
-    public static string EnqueueAll(bool serverClock) => $"""
+    public static Func<bool, string> EnqueueAll { get; } = Once(static serverClock => $"""
         insert into queue (ts, {NewColumns})
         select {NewValues(serverClock)}
         from {NewRows("", "")}
-        """;
+        """);
 
     /// <summary>The same, but those that have a holder never wait if their topic is clear. Gives the places of these in the arrays.</summary>
     /// <remarks>
     /// The limit is the number of topics and limits nothing. But it has the planner expect one where it would expect ten, and so keep a plan
     /// that it would otherwise make anew for each run (measured: 0.6 ms, as long as the run itself).
     /// </remarks>
-    public string EnqueueHeldAll(bool serverClock) => $"""
+    public Func<bool, string> EnqueueHeldAll => field ??= Once(serverClock => $"""
         with r as materialized (select r.* from {NewRows(", @holders, @leases", ", holder, lease")}),
         clear as materialized (select t.topic from (select * from unnest(@claimed, @pauses) as c (topic, pause) limit @limit) t where {ClearOf("t.topic", "t.pause", Now(serverClock))}),
         put as (
@@ -67,7 +67,7 @@ internal sealed partial class KvSql
             from r where holder is not null and topic in (select topic from clear)
             returning id, enqueued_at, unique_until)
         select r.place, held.enqueued_at, held.unique_until from held join r on r.id = held.id order by r.place
-        """;
+        """);
 
     private static string NewValues(bool serverClock) => $"""
         {Now(serverClock)} + r.delay, r.id, r.data, r.backoff, r.undelivered, r.topic, r.type, r.encoding, {Now(serverClock)}, r.trace,
@@ -84,37 +84,35 @@ internal sealed partial class KvSql
                 unique_key, unique_until, topic_retries, back, ahead{moreNames}, place)
         """;
 
-    /// <param name="many">Whether there are so many that a plan of their own pays.</param>
-    public static string FenceAll(bool many) => $"""
+    // The other form is for so many that a plan of their own pays.
+    public static Func<bool, string> FenceAll { get; } = Once(static many => $"""
         select q.id, q.claim from queue_running q
         join unnest(@ids, @owners, @claims) as r (id, owner, claim) on q.id = r.id and q.owner = r.owner and q.claim = r.claim
         {(many ? PlannedAnew : "")}
         for update of q
-        """;
+        """);
 
     /// <summary>Locked, so that no claim takes them before the group ends; one that has begun is waited for.</summary>
     public const string WaitingAll = "select id from queue where id = any(@ids) for update";
 
     /// <summary>Of messages that have no group: those with one are ended by <see cref="EndAll"/>.</summary>
-    /// <inheritdoc cref="FenceAll" path="/param" />
     /// <remarks>
     /// Joined by the id, and not taken out by where they lie: a row that the heartbeat extends meanwhile is somewhere else then, where a
     /// statement that began before does not see it, and the message would be taken for lost.
     /// </remarks>
-    public static string CompleteAll(bool many) => $"""
+    public static Func<bool, string> CompleteAll { get; } = Once(static many => $"""
         delete from queue_running q using unnest(@ids, @owners, @claims) as r (id, owner, claim) {(many ? PlannedAnew : "")}
         where q.id = r.id and q.owner = r.owner and q.claim = r.claim returning q.id, q.claim
-        """;
+        """);
 
     /// <summary>Takes held messages out, and gives the places that they leave to the next of their groups. The version row is locked then.</summary>
-    /// <inheritdoc cref="FenceAll" path="/param" />
-    public static string EndAll(bool many) => $"""
+    public static Func<bool, string> EndAll { get; } = Once(static many => $"""
         with gone as (
             delete from queue_running q using unnest(@ids, @owners, @claims) as r (id, owner, claim) {(many ? PlannedAnew : "")}
             where q.id = r.id and q.owner = r.owner and q.claim = r.claim returning q.id, q.claim, q.topic, q.group_key),
         {UnblockAll}
         select id, claim from gone
-        """;
+        """);
 
     /// <summary>Takes waiting messages out, and gives the places that they leave to the next of their groups.</summary>
     public const string RemoveAll = $"""
@@ -135,7 +133,7 @@ internal sealed partial class KvSql
             where queue.ts = n.ts and queue.id = n.id)
         """;
 
-    public static string RequeueAll(bool serverClock) => $"""
+    public static Func<bool, string> RequeueAll { get; } = Once(static serverClock => $"""
         with gone as (
             delete from queue_running q using unnest(@ids, @owners, @claims, @delays, @backoffs, @attempts, @turns, @errors)
                 as r (id, owner, claim, delay, backoff, attempt, turn, error) {PlannedAnew}
@@ -144,7 +142,7 @@ internal sealed partial class KvSql
         insert into queue (ts, {Kept}, {Unkept})
         select case when r_delay is null then {Place(serverClock)} when cancelled = 0 then {Now(serverClock)} + r_delay else {Now(serverClock)} end, {Kept}, r_backoff, r_attempt, crashes, claim, r_turn, coalesce(first_error, r_error), coalesce(r_error, last_error)
         from gone returning id, claim
-        """;
+        """);
 
     /// <summary>
     /// A topic and a priority at a time, so that the index gives the oldest of each without reading what waits for others, for its time or for
@@ -156,7 +154,7 @@ internal sealed partial class KvSql
     /// What is locked is deleted by where it lies, which is read at once and cannot change under the lock. Joined by its key instead, the planner
     /// reads the whole table as soon as it thinks that cheaper (measured: 12.5 ms for 250 of 50,000, where this takes 3.6).
     /// </remarks>
-    public static string ClaimAll(bool serverClock) => $"""
+    public static Func<bool, string> ClaimAll { get; } = Once(static serverClock => $"""
         with due as materialized (
             select q.place from unnest(@topics, @pauses, @rooms, @floorpriorities, @floortimes, @floorids) with ordinality
                 as t (topic, pause, room, floor_priority, floor_ts, floor_id, turn)
@@ -180,14 +178,14 @@ internal sealed partial class KvSql
             select {Now(serverClock)} + lease, ts, @owner, {Kept}, backoff_schedule, attempt, crashes, claim + 1, rate_turn, first_error, last_error
             from gone join unnest(@topics, @leases) as t (name, lease) on t.name = gone.topic)
         select {MessageColumns}, ts from gone
-        """;
+        """);
 
-    public static string RecoverAll(bool serverClock) => $"""
+    public static Func<bool, string> RecoverAll { get; } = Once(static serverClock => $"""
         with lapsed as materialized (
             select ctid as place from queue_running where deadline <= {Now(serverClock)} order by deadline limit @limit for update skip locked),
         gone as (delete from queue_running where ctid = any(array(select place from lapsed)) returning *)
         insert into queue (ts, {Kept}, {Unkept})
         select {Place(serverClock)}, {Kept}, backoff_schedule, attempt, crashes + 1, claim, rate_turn, first_error, last_error
         from gone returning id
-        """;
+        """);
 }

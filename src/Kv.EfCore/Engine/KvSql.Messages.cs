@@ -7,13 +7,13 @@ internal sealed partial class KvSql
     /// Finds places for messages of limited groups whose time has come: each is looked at once, and those for whom there is none wait out of
     /// the way of claims. The version row is locked then.
     /// </summary>
-    public static string Admit(bool serverClock) => $"""
+    public static Func<bool, string> Admit { get; } = Once(static serverClock => $"""
         update queue set state = case when r.n <= {Places} - r.taken then 0 else 1 end
         from (
             select d.ts, d.id, row_number() over (partition by d.group_key order by d.ts, d.id) as n, {TakenOf("d.topic", "d.group_key")} as taken
             from (select ts, id, topic, group_key from queue where topic = @topic and state = 2 and ts <= {Now(serverClock)} order by ts, id limit @limit) d) r
         where queue.ts = r.ts and queue.id = r.id
-        """;
+        """);
 
     private static string TakenOf(string topic, string group) =>
         Taken.Replace("g.topic", topic, StringComparison.Ordinal).Replace("g.group_key", group, StringComparison.Ordinal);
@@ -104,27 +104,27 @@ internal sealed partial class KvSql
     // Leases, outside the pipeline.
 
     /// <returns>Of each message that is still held, whether it is to be cancelled.</returns>
-    public string Extend(bool serverClock) => arrays
+    public Func<bool, string> Extend => field ??= Once(serverClock => arrays
         ? $"""
             update queue_running q set deadline = {Now(serverClock)} + r.lease
             from unnest(@ids, @claims, @leases) as r (id, claim, lease) where q.id = r.id and q.claim = r.claim and q.owner = @owner
             returning q.id, q.claim, q.cancelled
             """
-        : "update queue_running set deadline = @now + @lease where id = @id and claim = @claim and owner = @owner returning id, claim, cancelled";
+        : "update queue_running set deadline = @now + @lease where id = @id and claim = @claim and owner = @owner returning id, claim, cancelled");
 
     /// <summary>Extends the leases of messages that nobody has locked. PostgreSQL only.</summary>
-    public static string ExtendFree(bool serverClock) => $"""
+    public static Func<bool, string> ExtendFree { get; } = Once(static serverClock => $"""
         with free as materialized (
             select q.id, q.claim, r.lease from queue_running q
             join unnest(@ids, @claims, @leases) as r (id, claim, lease) on q.id = r.id and q.claim = r.claim
             where q.owner = @owner for update of q skip locked)
         update queue_running q set deadline = {Now(serverClock)} + free.lease from free where q.id = free.id and q.claim = free.claim
         returning q.id, q.claim, q.cancelled
-        """;
+        """);
 
     /// <summary>How long until the next message of these topics is due, until one is due that looks for a place then, and until the next lease lapses; null where there is none.</summary>
     /// <remarks>The end of a pause counts as the time of a message: nobody tells of it, and what waited may be due then.</remarks>
-    public string NextDue(bool serverClock) => arrays
+    public Func<bool, string> NextDue => field ??= Once(serverClock => arrays
         ? $"""
             select least(min(q.ready) - {Now(serverClock)}, (select min(expiration_ms) - @now from kv where k = any(@pauses) and expiration_ms > @now)),
                 min(q.deferred) - {Now(serverClock)}, (select min(deadline) from queue_running) - {Now(serverClock)}
@@ -137,5 +137,5 @@ internal sealed partial class KvSql
                 case when paused then null else {Earliest("@topic", 2)} end - @now,
                 (select min(deadline) from queue_running) - @now
             from (select exists (select 1 from kv where k = @pause and {Live}) as paused)
-            """;
+            """);
 }

@@ -47,6 +47,13 @@ internal sealed partial class KvSql(bool arrays)
     /// <summary>Where a message goes that comes back as it was: to the place it had, before all that came later. A clock that was set back does not hold it up.</summary>
     private static string Place(bool serverClock) => $"case when ts <= {Now(serverClock)} then ts else {Now(serverClock)} end";
 
+    /// <summary>A statement in two forms, each of which is put together when it is first asked for: groups of a busy queue ask thousands of times a second.</summary>
+    private static Func<bool, string> Once(Func<bool, string> text)
+    {
+        string? one = null, other = null;
+        return form => form ? one ??= text(true) : other ??= text(false);
+    }
+
     private static string Now(bool serverClock) => serverClock ? ServerNow : "@now";
 
     /// <summary>Whether statements take arrays, many rows at once.</summary>

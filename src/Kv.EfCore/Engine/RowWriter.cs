@@ -268,7 +268,7 @@ internal sealed class RowWriter(Session session, KvDialect dialect, StoreClock c
         {
             foreach (var topic in search.Topics)
             {
-                await Session.Statement(KvSql.Admit(serverClock: false)).Set("@topic", topic.Topic).Set("@now", _now).Set("@limit", ManyAtOnce)
+                await Session.Statement(KvSql.Admit(false)).Set("@topic", topic.Topic).Set("@now", _now).Set("@limit", ManyAtOnce)
                     .ExecuteAsync(default).ConfigureAwait(false);
             }
         }

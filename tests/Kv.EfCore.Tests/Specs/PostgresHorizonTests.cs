@@ -23,8 +23,8 @@ public sealed class PostgresHorizonTests(PostgresDatabase database) : IClassFixt
         await using var test = await database.CreateStoreAsync();
         await using var connection = await FillAsync(test, "queue (ts", "delete from queue where ts <=");
 
-        var anew = await BlocksAsync(connection, KvSql.ClaimAll(serverClock: true), Claim(new ClaimFloor(int.MinValue, long.MinValue, "")));
-        var onwards = await BlocksAsync(connection, KvSql.ClaimAll(serverClock: true), Claim(new ClaimFloor(0, Gone + AtOnce, $"m{Gone + AtOnce}")));
+        var anew = await BlocksAsync(connection, KvSql.ClaimAll(true), Claim(new ClaimFloor(int.MinValue, long.MinValue, "")));
+        var onwards = await BlocksAsync(connection, KvSql.ClaimAll(true), Claim(new ClaimFloor(0, Gone + AtOnce, $"m{Gone + AtOnce}")));
 
         Assert.True(anew > Much, $"A search from the beginning reads {anew} blocks: nothing has to be walked past.");
         Assert.True(onwards < Little, $"A search that goes on reads {onwards} blocks for {AtOnce} messages.");
@@ -82,7 +82,7 @@ public sealed class PostgresHorizonTests(PostgresDatabase database) : IClassFixt
         await ExecuteAsync(connection, "set enable_seqscan = off");
         var ids = Enumerable.Range(0, 500).Select(static i => $"m{i}").ToArray();
         (string Name, object Value)[] held = [("ids", ids), ("owners", Array.ConvertAll(ids, static _ => "")), ("claims", Array.ConvertAll(ids, static _ => 0L)), ("one", 1)];
-        foreach (var (text, values) in new[] { (KvSql.CompleteAll(many: true), held), (KvSql.EndAll(many: true), held), (KvSql.ClaimAll(serverClock: true), Claim(new ClaimFloor(0, 0, ""))) })
+        foreach (var (text, values) in new[] { (KvSql.CompleteAll(true), held), (KvSql.EndAll(true), held), (KvSql.ClaimAll(true), Claim(new ClaimFloor(0, 0, ""))) })
         {
             await using var command = new NpgsqlCommand(text, connection);
             foreach (var (name, value) in values)

@@ -66,9 +66,10 @@ public abstract partial class QueryPlanSpec(KvDatabase database)
                 case PropertyInfo { PropertyType: var kind } property when kind == typeof(string):
                     yield return (property.Name, (string)property.GetValue(sql)!);
                     break;
-                case MethodInfo { IsSpecialName: false } method when method.ReturnType == typeof(string) && method.GetParameters() is [{ ParameterType: var type }] && type == typeof(bool):
-                    yield return (method.Name, (string)method.Invoke(method.IsStatic ? null : sql, [false])!);
-                    yield return (method.Name + " by the server's clock", (string)method.Invoke(method.IsStatic ? null : sql, [true])!);
+                case PropertyInfo { PropertyType: var kind } property when kind == typeof(Func<bool, string>):
+                    var text = (Func<bool, string>)property.GetValue(sql)!;
+                    yield return (property.Name, text(false));
+                    yield return (property.Name + " by the server's clock", text(true));
                     break;
                 case MethodInfo { Name: nameof(KvSql.GetMany) }:
                     yield return (nameof(KvSql.GetMany), KvSql.GetMany(10));
