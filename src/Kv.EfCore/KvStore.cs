@@ -191,11 +191,11 @@ internal sealed class KvStore(KvEngine engine, IKvValueSerializer serializer) : 
     private async IAsyncEnumerable<T> ListRowsAsync<T>(Listing listing, Func<Row, T> read, [EnumeratorCancellation] CancellationToken cancellationToken)
     {
         await Engine.OpenAsync(cancellationToken).ConfigureAwait(false);
-        await foreach (var batch in listing.ReadAsync(Engine.Reader, cancellationToken).ConfigureAwait(false))
+        await foreach (var batch in listing.ReadAsync(Engine.Reader, read, cancellationToken).ConfigureAwait(false))
         {
-            foreach (var row in batch)
+            foreach (var item in batch)
             {
-                yield return read(row);
+                yield return item;
             }
         }
     }

@@ -48,26 +48,30 @@ internal sealed class Listing
         _first = new ListRange(start, end, options.Reverse, Math.Min(batch, _limit), keysOnly);
     }
 
-    public IAsyncEnumerable<List<Row>> ReadAsync(SnapshotReader reader, CancellationToken cancellationToken) =>
-        CutAsync(_snapshot ? reader.ListSnapshotAsync(_first, cancellationToken) : ReadBatchesAsync(reader, cancellationToken));
+    /// <param name="reader">Where it reads.</param>
+    /// <param name="read">What becomes of a row, called while the database still sends the next ones.</param>
+    /// <param name="cancellationToken">Gives up.</param>
+    public IAsyncEnumerable<List<T>> ReadAsync<T>(SnapshotReader reader, Func<Row, T> read, CancellationToken cancellationToken) =>
+        CutAsync(_snapshot ? reader.ListSnapshotAsync(_first, read, cancellationToken) : ReadBatchesAsync(reader, read, cancellationToken));
 
-    private async IAsyncEnumerable<List<Row>> ReadBatchesAsync(SnapshotReader reader, [EnumeratorCancellation] CancellationToken cancellationToken)
+    private async IAsyncEnumerable<List<T>> ReadBatchesAsync<T>(
+        SnapshotReader reader, Func<Row, T> read, [EnumeratorCancellation] CancellationToken cancellationToken)
     {
         var range = _first;
         while (true)
         {
-            var rows = await reader.ListAsync(range, cancellationToken).ConfigureAwait(false);
+            var (rows, last) = await reader.ListAsync(range, read, cancellationToken).ConfigureAwait(false);
             yield return rows;
-            if (rows.Count < range.Limit)
+            if (last is null)
             {
                 break;
             }
 
-            range = range.After(rows[^1].Key);
+            range = range.After(last);
         }
     }
 
-    private async IAsyncEnumerable<List<Row>> CutAsync(IAsyncEnumerable<List<Row>> batches)
+    private async IAsyncEnumerable<List<T>> CutAsync<T>(IAsyncEnumerable<List<T>> batches)
     {
         var left = _limit;
         await foreach (var batch in batches.ConfigureAwait(false))

@@ -52,11 +52,13 @@ internal sealed class SnapshotReader
                 CultureInfo.InvariantCulture),
             cancellationToken);
 
-    public ValueTask<List<Row>> ListAsync(ListRange range, CancellationToken cancellationToken) =>
-        RunAsync((Reader: this, Range: range), static (session, arg, token) => arg.Reader.ListAsync(session, arg.Range, token), cancellationToken);
+    /// <summary>Reads one batch of a range.</summary>
+    /// <returns>What became of its rows, and the last key if there may be more.</returns>
+    public ValueTask<(List<T> Rows, byte[]? Last)> ListAsync<T>(ListRange range, Func<Row, T> read, CancellationToken cancellationToken) =>
+        RunAsync((Reader: this, Range: range, Read: read), static (session, arg, token) => ListAsync(session, arg.Range, arg.Read, arg.Reader.Now, token), cancellationToken);
 
     /// <summary>Pages through a range in one snapshot, which holds a session and, on SQLite, keeps the log from being recycled, until the end.</summary>
-    public async IAsyncEnumerable<List<Row>> ListSnapshotAsync(ListRange range, [EnumeratorCancellation] CancellationToken cancellationToken)
+    public async IAsyncEnumerable<List<T>> ListSnapshotAsync<T>(ListRange range, Func<Row, T> read, [EnumeratorCancellation] CancellationToken cancellationToken)
     {
         using var interruption = new Interruption(cancellationToken);
         var session = await _pool.RentAsync(interruption.Token).ConfigureAwait(false);
@@ -67,18 +69,18 @@ internal sealed class SnapshotReader
             var now = Now;
             while (true)
             {
-                var rows = await ListAsync(session, range, now, interruption.Token).ConfigureAwait(false);
+                var (rows, last) = await ListAsync(session, range, read, now, interruption.Token).ConfigureAwait(false);
                 if (rows.Count > 0)
                 {
                     yield return rows;
                 }
 
-                if (rows.Count < range.Limit)
+                if (last is null)
                 {
                     break;
                 }
 
-                range = range.After(rows[^1].Key);
+                range = range.After(last);
             }
 
             await session.ExecuteAsync(KvSql.Commit, CancellationToken.None).ConfigureAwait(false);
@@ -236,10 +238,8 @@ internal sealed class SnapshotReader
         }
     }
 
-    private ValueTask<List<Row>> ListAsync(Session session, ListRange range, CancellationToken cancellationToken) =>
-        ListAsync(session, range, Now, cancellationToken);
-
-    private static async ValueTask<List<Row>> ListAsync(Session session, ListRange range, long now, CancellationToken cancellationToken)
+    private static async ValueTask<(List<T> Rows, byte[]? Last)> ListAsync<T>(
+        Session session, ListRange range, Func<Row, T> read, long now, CancellationToken cancellationToken)
     {
         var text = (range.KeysOnly, range.Reverse) switch
         {
@@ -248,18 +248,21 @@ internal sealed class SnapshotReader
             (true, false) => KvSql.KeysForward,
             (true, true) => KvSql.KeysReverse,
         };
-        var rows = new List<Row>(Math.Min(range.Limit, KvLimits.MaxDefaultBatchSize));
+        var rows = new List<T>(Math.Min(range.Limit, KvLimits.MaxDefaultBatchSize));
+        byte[]? last = null;
         var statement = session.Statement(text).Set("@start", range.Start).Set("@end", range.End).Set("@limit", range.Limit).Set("@now", now);
         var reader = await statement.ReadAsync(cancellationToken).ConfigureAwait(false);
         await using (reader.ConfigureAwait(false))
         {
             while (await reader.ReadAsync(cancellationToken).ConfigureAwait(false))
             {
-                rows.Add(ReadRow(reader, range.KeysOnly));
+                var row = ReadRow(reader, range.KeysOnly);
+                rows.Add(read(row));
+                last = row.Key;
             }
         }
 
-        return rows;
+        return (rows, rows.Count < range.Limit ? null : last);
     }
 
     private async ValueTask<(long? Due, long? Deferred, long? Lapse)> NextDueAsync(
