@@ -110,7 +110,7 @@ internal abstract class KvDialect
         catch (Exception missing) when (missing is FileNotFoundException or TypeLoadException)
         {
             throw new NotSupportedException(
-                $"The package that runs the store on the context's database is not here, or is of another version. Add it: dotnet add package {package}.", missing);
+                $"The package {package}, which runs the store on the context's database, is not here, or is of another version than Kv.EfCore. Add it in the same version: dotnet add package {package}.", missing);
         }
     });
 }
