@@ -132,6 +132,7 @@ internal sealed class KvEngine : IAsyncDisposable
         }
         catch (TimeoutException)
         {
+            // Long enough.
         }
         catch (OperationCanceledException)
         {
