@@ -4,7 +4,10 @@ namespace Kv.Engine;
 /// The one door for the writes of a process to a store; where claims of a backlog run apart, they have one of their own. What waits while a group commits is the next group, so the price of a commit is
 /// shared without any timer; each write of a group keeps an outcome of its own.
 /// </summary>
-/// <remarks>A caller that finds nobody at work leads: it runs its own group at once, without a hop to another thread.</remarks>
+/// <remarks>
+/// A caller that finds nobody at work leads: it runs its own group at once, without a hop to another thread. One that is patient lets those
+/// go first who are ready to run; if any of them writes, it leads, and takes the patient along.
+/// </remarks>
 internal sealed class CommitPipeline(GroupRunner runner, KvStoreOptions options) : IAsyncDisposable
 {
     private readonly Lock _gate = new();
@@ -28,7 +31,16 @@ internal sealed class CommitPipeline(GroupRunner runner, KvStoreOptions options)
         {
             if (Enter(work))
             {
-                await LeadAsync(work.Task).ConfigureAwait(false);
+                if (work.IsPatient)
+                {
+                    // To the end of the pool's line, so behind what the caller's thread has set off itself.
+                    await Task.Yield();
+                }
+
+                if (TryLead())
+                {
+                    await LeadAsync(work.Task).ConfigureAwait(false);
+                }
             }
 
             if (work.Task.IsCompleted || !cancellationToken.CanBeCanceled)
@@ -67,7 +79,7 @@ internal sealed class CommitPipeline(GroupRunner runner, KvStoreOptions options)
             }
 
             _disposed = true;
-            if (!_busy)
+            if (!_busy && _waiting.Count == 0)
             {
                 _idle.SetResult();
             }
@@ -79,14 +91,23 @@ internal sealed class CommitPipeline(GroupRunner runner, KvStoreOptions options)
         await runner.DisposeAsync().ConfigureAwait(false);
     }
 
-    /// <returns>Whether the caller is to lead.</returns>
+    /// <returns>Whether nobody is at work.</returns>
     private bool Enter(Work work)
     {
         lock (_gate)
         {
             ObjectDisposedException.ThrowIf(_disposed, typeof(IKvStore));
             _waiting.Enqueue(work);
-            if (_busy)
+            return !_busy;
+        }
+    }
+
+    /// <returns>Whether the caller is to lead: there is work, and nobody has come to lead meanwhile.</returns>
+    private bool TryLead()
+    {
+        lock (_gate)
+        {
+            if (_busy || _waiting.Count == 0)
             {
                 return false;
             }

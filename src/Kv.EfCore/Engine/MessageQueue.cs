@@ -60,12 +60,12 @@ internal sealed class MessageQueue(
     {
         if (message.Keys is not { } keys)
         {
-            return await pipeline.SubmitAsync(new CompleteWork(message.Fence), cancellationToken).ConfigureAwait(false);
+            return await pipeline.SubmitAsync(new CompleteWork(message.Fence) { IsPatient = true }, cancellationToken).ConfigureAwait(false);
         }
 
         try
         {
-            await CommitAsync(new AtomicWrite { Acknowledges = message.Fence, Ends = keys }, cancellationToken).ConfigureAwait(false);
+            await pipeline.SubmitAsync(new AtomicWork(new AtomicWrite { Acknowledges = message.Fence, Ends = keys }) { IsPatient = true }, cancellationToken).ConfigureAwait(false);
             return true;
         }
         catch (KvException error) when (error.Kind == KvError.LeaseLost)
