@@ -1,8 +1,8 @@
 namespace Kv.Engine;
 
 /// <summary>
-/// The one door for the writes of a process to a store; where claims of a backlog run apart, they have one of their own. What waits while a group commits is the next group, so the price of a commit is
-/// shared without any timer; each write of a group keeps an outcome of its own.
+/// The one door for the writes of a process to a store; where claims of a backlog run apart, they have one of their own. What waits while a
+/// group commits is the next group, so the price of a commit is shared without any timer; each write of a group keeps an outcome of its own.
 /// </summary>
 /// <remarks>
 /// A caller that finds nobody at work leads: it runs its own group at once, without a hop to another thread. One that is patient lets those

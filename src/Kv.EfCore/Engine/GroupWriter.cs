@@ -130,11 +130,31 @@ internal abstract class GroupWriter(Session session, FailPoints failPoints) : IA
         return keys as IReadOnlyCollection<byte[]> ?? [];
     }
 
-    protected static IReadOnlyList<Fence> FencesToCheck(Group group) => !group.Writes.Exists(static w => w.Write.Acknowledges is not null)
-        ? []
-        : [.. group.Writes.Where(static w => w.Write.Acknowledges is not null).Select(static w => w.Write.Acknowledges!.Value).Distinct()];
+    protected static IReadOnlyCollection<Fence> FencesToCheck(Group group)
+    {
+        HashSet<Fence>? fences = null;
+        foreach (var work in group.Writes)
+        {
+            if (work.Write.Acknowledges is { } fence)
+            {
+                (fences ??= []).Add(fence);
+            }
+        }
 
-    protected static IReadOnlyList<string> WaitingToCheck(Group group) => !group.Writes.Exists(static w => w.Write.Removes is not null)
-        ? []
-        : [.. group.Writes.Where(static w => w.Write.Removes is not null).Select(static w => w.Write.Removes!).Distinct(StringComparer.Ordinal)];
+        return fences as IReadOnlyCollection<Fence> ?? [];
+    }
+
+    protected static IReadOnlyCollection<string> WaitingToCheck(Group group)
+    {
+        HashSet<string>? ids = null;
+        foreach (var work in group.Writes)
+        {
+            if (work.Write.Removes is { } id)
+            {
+                (ids ??= new(StringComparer.Ordinal)).Add(id);
+            }
+        }
+
+        return ids as IReadOnlyCollection<string> ?? [];
+    }
 }

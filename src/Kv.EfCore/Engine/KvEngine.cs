@@ -23,7 +23,8 @@ internal sealed class KvEngine : IAsyncDisposable
         Clock = new StoreClock(time, Dialect);
         _sessions = new SessionFactory(contexts, Dialect, options, logger);
         _pool = new SessionPool(_sessions, Dialect.Readers, returned: () => _answered.TrySetResult());
-        Reader = new SnapshotReader(_pool, Dialect, Clock, options, logger);
+        var reads = new ReadRunner(_pool, Dialect, options, logger);
+        Reader = new SnapshotReader(reads, _pool, Dialect, Clock);
         Notifier = new ChangeNotifier(_pool, Dialect, options, logger);
         _signals.ForOthers += Notifier.Tell;
         _signals.GroupCommitted += (_, _) => _answered.TrySetResult();
@@ -35,7 +36,7 @@ internal sealed class KvEngine : IAsyncDisposable
 
         // A server has a process for each connection: one claims from a backlog while the other ends what was handled.
         _claims = Dialect.IsRemote ? new CommitPipeline(NewRunner(), options) : Pipeline;
-        Queue = new MessageQueue(Pipeline, _claims, Reader, _sessions, Dialect, Clock, turn, _signals, Listener);
+        Queue = new MessageQueue(Pipeline, _claims, new QueueReader(reads, Dialect, Clock), _sessions, Dialect, Clock, turn, _signals, Listener);
         Sweeper = new ExpirySweeper(Reader, Pipeline, _signals, Clock, options, logger);
 
         GroupRunner NewRunner()

@@ -2,7 +2,7 @@ namespace Kv.Engine;
 
 /// <summary>What happens to messages: claim, extend, complete, requeue. Every change of a held message proves that it is still held.</summary>
 internal sealed class MessageQueue(
-    CommitPipeline pipeline, CommitPipeline claims, SnapshotReader reader, SessionFactory sessions, KvDialect dialect, StoreClock clock, WriteTurn? turn, CommitSignals signals, ChangeListener listener)
+    CommitPipeline pipeline, CommitPipeline claims, QueueReader reader, SessionFactory sessions, KvDialect dialect, StoreClock clock, WriteTurn? turn, CommitSignals signals, ChangeListener listener)
 {
     /// <summary>Asked before a commit of this process that brings messages which are due at once, with their number by topic: for a claim that shares it, or null.</summary>
     public event Func<IReadOnlyDictionary<string, int>, ClaimWork?> MessagesComing

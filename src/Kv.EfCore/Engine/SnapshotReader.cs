@@ -1,12 +1,10 @@
 using System.Data.Common;
 using System.Globalization;
 using System.Runtime.CompilerServices;
-using Microsoft.Extensions.Logging;
 
 namespace Kv.Engine;
 
 /// <summary>Reads rows that are alive now. Each call sees one snapshot.</summary>
-/// <remarks>A read that fails for reasons of the connection is safe to run again, so it is.</remarks>
 internal sealed class SnapshotReader
 {
     /// <summary>How many keys a statement with a parameter for each takes: one statement for each number of keys is prepared.</summary>
@@ -14,16 +12,15 @@ internal sealed class SnapshotReader
 
     private static readonly string[] KeyParameters = [.. Enumerable.Range(0, ManyAtOnce).Select(KvSql.KeyParameter)];
     private static readonly string[] GetManyTexts = [.. Enumerable.Range(1, ManyAtOnce).Select(KvSql.GetMany)];
+    private readonly ReadRunner _runner;
     private readonly SessionPool _pool;
     private readonly KvDialect _dialect;
     private readonly StoreClock _clock;
-    private readonly KvStoreOptions _options;
-    private readonly ILogger _logger;
     private readonly PointReads? _points;
 
-    public SnapshotReader(SessionPool pool, KvDialect dialect, StoreClock clock, KvStoreOptions options, ILogger logger)
+    public SnapshotReader(ReadRunner runner, SessionPool pool, KvDialect dialect, StoreClock clock)
     {
-        (_pool, _dialect, _clock, _options, _logger) = (pool, dialect, clock, options, logger);
+        (_runner, _pool, _dialect, _clock) = (runner, pool, dialect, clock);
 
         // Where the database lives in the process there is no round trip to share.
         _points = dialect.IsRemote ? new PointReads(key => GetAloneAsync(key, default), keys => GetManyAsync(keys, default)) : null;
@@ -32,20 +29,20 @@ internal sealed class SnapshotReader
     public ValueTask<Row?> GetAsync(byte[] key, CancellationToken cancellationToken) => _points?.GetAsync(key, cancellationToken) ?? GetAloneAsync(key, cancellationToken);
 
     private ValueTask<Row?> GetAloneAsync(byte[] key, CancellationToken cancellationToken) =>
-        RunAsync((Reader: this, Key: key), static (session, arg, token) => GetAsync(session, arg.Key, arg.Reader.Now, token), cancellationToken);
+        _runner.RunAsync((Reader: this, Key: key), static (session, arg, token) => GetAsync(session, arg.Key, arg.Reader.Now, token), cancellationToken);
 
     public ValueTask<bool> ExistsAsync(byte[] key, CancellationToken cancellationToken) =>
-        RunAsync(
+        _runner.RunAsync(
             (Reader: this, Key: key),
             static async (session, arg, token) =>
                 await session.Statement(KvSql.Exists).Set("@k", arg.Key).Set("@now", arg.Reader.Now).ScalarAsync(token).ConfigureAwait(false) is not null,
             cancellationToken);
 
     public ValueTask<Row?[]> GetManyAsync(IReadOnlyList<byte[]> keys, CancellationToken cancellationToken) =>
-        RunAsync((Reader: this, Keys: keys), static (session, arg, token) => arg.Reader.GetManyAsync(session, arg.Keys, token), cancellationToken);
+        _runner.RunAsync((Reader: this, Keys: keys), static (session, arg, token) => arg.Reader.GetManyAsync(session, arg.Keys, token), cancellationToken);
 
     public ValueTask<long> CountAsync(byte[] start, byte[] end, CancellationToken cancellationToken) =>
-        RunAsync(
+        _runner.RunAsync(
             (Reader: this, Start: start, End: end),
             static async (session, arg, token) => Convert.ToInt64(
                 await session.Statement(KvSql.Count).Set("@start", arg.Start).Set("@end", arg.End).Set("@now", arg.Reader.Now).ScalarAsync(token).ConfigureAwait(false),
@@ -55,7 +52,7 @@ internal sealed class SnapshotReader
     /// <summary>Reads one batch of a range.</summary>
     /// <returns>What became of its rows, and the last key if there may be more.</returns>
     public ValueTask<(List<T> Rows, byte[]? Last)> ListAsync<T>(ListRange range, Func<Row, T> read, CancellationToken cancellationToken) =>
-        RunAsync((Reader: this, Range: range, Read: read), static (session, arg, token) => ListAsync(session, arg.Range, arg.Read, arg.Reader.Now, token), cancellationToken);
+        _runner.RunAsync((Reader: this, Range: range, Read: read), static (session, arg, token) => ListAsync(session, arg.Range, arg.Read, arg.Reader.Now, token), cancellationToken);
 
     /// <summary>Pages through a range in one snapshot, which holds a session and, on SQLite, keeps the log from being recycled, until the end.</summary>
     public async IAsyncEnumerable<List<T>> ListSnapshotAsync<T>(ListRange range, Func<Row, T> read, [EnumeratorCancellation] CancellationToken cancellationToken)
@@ -93,7 +90,7 @@ internal sealed class SnapshotReader
     }
 
     public ValueTask<long> VersionAsync(CancellationToken cancellationToken) =>
-        RunAsync(
+        _runner.RunAsync(
             this,
             static async (session, _, token) =>
                 Convert.ToInt64(await session.Statement(KvSql.Version).ScalarAsync(token).ConfigureAwait(false), CultureInfo.InvariantCulture),
@@ -101,7 +98,7 @@ internal sealed class SnapshotReader
 
     /// <summary>The rows of some keys together with the store's version, all of one snapshot.</summary>
     public ValueTask<(Row?[] Rows, long Version)> GetWithVersionAsync(IReadOnlyList<byte[]> keys, CancellationToken cancellationToken) =>
-        RunAsync(
+        _runner.RunAsync(
             (Reader: this, Keys: keys),
             static async (session, arg, token) =>
             {
@@ -114,7 +111,7 @@ internal sealed class SnapshotReader
             cancellationToken);
 
     public ValueTask<long?> NextExpiryAsync(CancellationToken cancellationToken) =>
-        RunAsync(
+        _runner.RunAsync(
             this,
             static async (session, _, token) => await session.Statement(KvSql.NextExpiry).ScalarAsync(token).ConfigureAwait(false) is { } at and not DBNull
                 ? Convert.ToInt64(at, CultureInfo.InvariantCulture)
@@ -122,7 +119,7 @@ internal sealed class SnapshotReader
             cancellationToken);
 
     public ValueTask<List<byte[]>> ExpiredAsync(int limit, CancellationToken cancellationToken) =>
-        RunAsync(
+        _runner.RunAsync(
             (Reader: this, Limit: limit),
             static async (session, arg, token) =>
             {
@@ -140,24 +137,6 @@ internal sealed class SnapshotReader
                 return keys;
             },
             cancellationToken);
-
-    /// <summary>Whether a message that is held is to be cancelled.</summary>
-    /// <remarks>A read, and no work of a group: the answer to a commit that was lost must not turn into a yes, by which the message would be dropped.</remarks>
-    public ValueTask<bool> IsCancelledAsync(Fence fence, CancellationToken cancellationToken) =>
-        RunAsync(
-            fence,
-            static async (session, of, token) => await session.Statement(KvSql.IsCancelled).Set("@id", of.Id).Set("@owner", of.Owner).Set("@claim", of.Claim)
-                .ScalarAsync(token).ConfigureAwait(false) is not null,
-            cancellationToken);
-
-    /// <summary>Milliseconds until the next message of some topics is due, and until the next lease lapses.</summary>
-    public ValueTask<(long? Due, long? Deferred, long? Lapse)> NextDueAsync(IReadOnlyList<TopicClaim> topics, CancellationToken cancellationToken) =>
-        RunAsync((Reader: this, Topics: topics), static (session, arg, token) => arg.Reader.NextDueAsync(session, arg.Topics, token), cancellationToken);
-
-    /// <summary>Groups of topics that wait for nobody, and for each topic the group after which to look next: an empty one for the first.</summary>
-    public ValueTask<(IReadOnlyList<MessageGroup> Stranded, IReadOnlyList<MessageGroup> After)> StrandedAsync(
-        IReadOnlyList<MessageGroup> after, int limit, CancellationToken cancellationToken) => RunAsync(
-        (Reader: this, After: after, Limit: limit), static (session, arg, token) => arg.Reader.StrandedAsync(session, arg.After, arg.Limit, token), cancellationToken);
 
     private long Now => _clock.Now;
 
@@ -265,129 +244,9 @@ internal sealed class SnapshotReader
         return (rows, rows.Count < range.Limit ? null : last);
     }
 
-    private async ValueTask<(long? Due, long? Deferred, long? Lapse)> NextDueAsync(
-        Session session, IReadOnlyList<TopicClaim> topics, CancellationToken cancellationToken)
-    {
-        var statement = session.Statement(_dialect.Sql.NextDue(_clock.ServerJudgesQueues)).Set("@now", Now);
-        if (_dialect.Sql.Arrays)
-        {
-            return await ReadAsync(statement.Set("@topics", topics.Select(static t => t.Topic).ToArray()).Set("@pauses", topics.Select(static t => t.Pause).ToArray()))
-                .ConfigureAwait(false);
-        }
-
-        (long? Due, long? Deferred, long? Lapse) next = default;
-        foreach (var topic in topics)
-        {
-            var (due, deferred, lapse) = await ReadAsync(statement.Set("@topic", topic.Topic).Set("@pause", topic.Pause)).ConfigureAwait(false);
-            next = (Earlier(next.Due, due), Earlier(next.Deferred, deferred), lapse);
-        }
-
-        return next;
-
-        async ValueTask<(long? Due, long? Deferred, long? Lapse)> ReadAsync(Statement of)
-        {
-            var reader = await of.ReadAsync(cancellationToken).ConfigureAwait(false);
-            await using (reader.ConfigureAwait(false))
-            {
-                await reader.ReadAsync(cancellationToken).ConfigureAwait(false);
-                return (At(0), At(1), At(2));
-            }
-
-            long? At(int column) => reader.IsDBNull(column) ? null : reader.GetInt64(column);
-        }
-
-        static long? Earlier(long? one, long? other) => one is null || other < one ? other ?? one : one;
-    }
-
-    private async ValueTask<(IReadOnlyList<MessageGroup> Stranded, IReadOnlyList<MessageGroup> After)> StrandedAsync(
-        Session session, IReadOnlyList<MessageGroup> after, int limit, CancellationToken cancellationToken)
-    {
-        List<(MessageGroup Group, bool IsStranded)> seen = [];
-        var statement = session.Statement(_dialect.Sql.Stranded).Set("@limit", limit);
-        if (_dialect.Sql.Arrays)
-        {
-            await ReadAsync(statement.Set("@topics", after.Select(static a => a.Topic).ToArray()).Set("@afters", after.Select(static a => a.Key).ToArray()), null)
-                .ConfigureAwait(false);
-        }
-        else
-        {
-            foreach (var (topic, key) in after)
-            {
-                await ReadAsync(statement.Set("@topic", topic).Set("@after", key), topic).ConfigureAwait(false);
-            }
-        }
-
-        // A topic that gave none that is well was looked through to its end.
-        var last = seen.Where(static s => !s.IsStranded).ToDictionary(static s => s.Group.Topic, static s => s.Group.Key, StringComparer.Ordinal);
-        return (
-            [.. seen.Where(static s => s.IsStranded).Select(static s => s.Group)],
-            [.. after.Select(a => new MessageGroup(a.Topic, last.GetValueOrDefault(a.Topic, "")))]);
-
-        async ValueTask ReadAsync(Statement of, string? topic)
-        {
-            var reader = await of.ReadAsync(cancellationToken).ConfigureAwait(false);
-            await using (reader.ConfigureAwait(false))
-            {
-                var first = topic is null ? 1 : 0;
-                while (await reader.ReadAsync(cancellationToken).ConfigureAwait(false))
-                {
-                    seen.Add((new MessageGroup(topic ?? reader.GetString(0), reader.GetString(first)), reader.GetInt32(first + 1) == 1));
-                }
-            }
-        }
-    }
-
     private static Row ReadRow(DbDataReader reader, bool keysOnly) => keysOnly
         ? new Row(reader.GetFieldValue<byte[]>(0), [], 0, 0)
         : new Row(reader.GetFieldValue<byte[]>(0), reader.GetFieldValue<byte[]>(1), reader.GetInt32(2), reader.GetInt64(3));
-
-    private async ValueTask<TResult> RunAsync<TArgument, TResult>(
-        TArgument argument, Func<Session, TArgument, CancellationToken, ValueTask<TResult>> read, CancellationToken cancellationToken)
-    {
-        Backoff? backoff = null;
-        using var interruption = _dialect.IsRemote && cancellationToken.CanBeCanceled ? new Interruption(cancellationToken) : null;
-        var driver = interruption?.Token ?? cancellationToken;
-        while (true)
-        {
-            Session? session = null;
-            var healthy = false;
-            try
-            {
-                session = await _pool.RentAsync(driver).ConfigureAwait(false);
-                var result = await read(session, argument, driver).ConfigureAwait(false);
-                healthy = true;
-                return result;
-            }
-            catch (OperationCanceledException error) when (interruption is not null && cancellationToken.IsCancellationRequested)
-            {
-                throw new OperationCanceledException(error.Message, error, cancellationToken);
-            }
-            catch (Exception error) when (_dialect.Classify(error) is Fault.Busy or Fault.Broken)
-            {
-                KvLog.ReadRetried(_logger, error);
-                if (_dialect.Classify(error) == Fault.Broken)
-                {
-                    await _pool.ClearAsync().ConfigureAwait(false);
-                }
-
-                backoff ??= _dialect.Classify(error) == Fault.Busy ? Backoff.ForLocks(_options.CommandTimeout) : Backoff.ForConnections(_options.CommandTimeout);
-                if (!await backoff.WaitAsync(cancellationToken).ConfigureAwait(false))
-                {
-                    throw new KvException(
-                        KvError.Unavailable,
-                        $"The database did not answer a read within {_options.CommandTimeout.TotalSeconds:0.#} seconds ({error.Message}). Try again when it is back.",
-                        error);
-                }
-            }
-            finally
-            {
-                if (session is not null)
-                {
-                    await _pool.ReturnAsync(session, healthy).ConfigureAwait(false);
-                }
-            }
-        }
-    }
 }
 
 /// <summary>A row of the store.</summary>

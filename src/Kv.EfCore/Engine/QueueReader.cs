@@ -1,0 +1,95 @@
+namespace Kv.Engine;
+
+/// <summary>Looks into the queue without taking anything.</summary>
+internal sealed class QueueReader(ReadRunner runner, KvDialect dialect, StoreClock clock)
+{
+    /// <summary>Whether a message that is held is to be cancelled.</summary>
+    /// <remarks>A read, and no work of a group: the answer to a commit that was lost must not turn into a yes, by which the message would be dropped.</remarks>
+    public ValueTask<bool> IsCancelledAsync(Fence fence, CancellationToken cancellationToken) =>
+        runner.RunAsync(
+            fence,
+            static async (session, of, token) => await session.Statement(KvSql.IsCancelled).Set("@id", of.Id).Set("@owner", of.Owner).Set("@claim", of.Claim)
+                .ScalarAsync(token).ConfigureAwait(false) is not null,
+            cancellationToken);
+
+    /// <summary>Milliseconds until the next message of some topics is due, and until the next lease lapses.</summary>
+    public ValueTask<(long? Due, long? Deferred, long? Lapse)> NextDueAsync(IReadOnlyList<TopicClaim> topics, CancellationToken cancellationToken) =>
+        runner.RunAsync((Reader: this, Topics: topics), static (session, arg, token) => arg.Reader.NextDueAsync(session, arg.Topics, token), cancellationToken);
+
+    /// <summary>Groups of topics that wait for nobody, and for each topic the group after which to look next: an empty one for the first.</summary>
+    public ValueTask<(IReadOnlyList<MessageGroup> Stranded, IReadOnlyList<MessageGroup> After)> StrandedAsync(
+        IReadOnlyList<MessageGroup> after, int limit, CancellationToken cancellationToken) => runner.RunAsync(
+        (Reader: this, After: after, Limit: limit), static (session, arg, token) => arg.Reader.StrandedAsync(session, arg.After, arg.Limit, token), cancellationToken);
+
+    private async ValueTask<(long? Due, long? Deferred, long? Lapse)> NextDueAsync(
+        Session session, IReadOnlyList<TopicClaim> topics, CancellationToken cancellationToken)
+    {
+        var statement = session.Statement(dialect.Sql.NextDue(clock.ServerJudgesQueues)).Set("@now", clock.Now);
+        if (dialect.Sql.Arrays)
+        {
+            return await ReadAsync(statement.Set("@topics", topics.Select(static t => t.Topic).ToArray()).Set("@pauses", topics.Select(static t => t.Pause).ToArray()))
+                .ConfigureAwait(false);
+        }
+
+        (long? Due, long? Deferred, long? Lapse) next = default;
+        foreach (var topic in topics)
+        {
+            var (due, deferred, lapse) = await ReadAsync(statement.Set("@topic", topic.Topic).Set("@pause", topic.Pause)).ConfigureAwait(false);
+            next = (Earlier(next.Due, due), Earlier(next.Deferred, deferred), lapse);
+        }
+
+        return next;
+
+        async ValueTask<(long? Due, long? Deferred, long? Lapse)> ReadAsync(Statement of)
+        {
+            var reader = await of.ReadAsync(cancellationToken).ConfigureAwait(false);
+            await using (reader.ConfigureAwait(false))
+            {
+                await reader.ReadAsync(cancellationToken).ConfigureAwait(false);
+                return (At(0), At(1), At(2));
+            }
+
+            long? At(int column) => reader.IsDBNull(column) ? null : reader.GetInt64(column);
+        }
+
+        static long? Earlier(long? one, long? other) => one is null || other < one ? other ?? one : one;
+    }
+
+    private async ValueTask<(IReadOnlyList<MessageGroup> Stranded, IReadOnlyList<MessageGroup> After)> StrandedAsync(
+        Session session, IReadOnlyList<MessageGroup> after, int limit, CancellationToken cancellationToken)
+    {
+        List<(MessageGroup Group, bool IsStranded)> seen = [];
+        var statement = session.Statement(dialect.Sql.Stranded).Set("@limit", limit);
+        if (dialect.Sql.Arrays)
+        {
+            await ReadAsync(statement.Set("@topics", after.Select(static a => a.Topic).ToArray()).Set("@afters", after.Select(static a => a.Key).ToArray()), null)
+                .ConfigureAwait(false);
+        }
+        else
+        {
+            foreach (var (topic, key) in after)
+            {
+                await ReadAsync(statement.Set("@topic", topic).Set("@after", key), topic).ConfigureAwait(false);
+            }
+        }
+
+        // A topic that gave none that is well was looked through to its end.
+        var last = seen.Where(static s => !s.IsStranded).ToDictionary(static s => s.Group.Topic, static s => s.Group.Key, StringComparer.Ordinal);
+        return (
+            [.. seen.Where(static s => s.IsStranded).Select(static s => s.Group)],
+            [.. after.Select(a => new MessageGroup(a.Topic, last.GetValueOrDefault(a.Topic, "")))]);
+
+        async ValueTask ReadAsync(Statement of, string? topic)
+        {
+            var reader = await of.ReadAsync(cancellationToken).ConfigureAwait(false);
+            await using (reader.ConfigureAwait(false))
+            {
+                var first = topic is null ? 1 : 0;
+                while (await reader.ReadAsync(cancellationToken).ConfigureAwait(false))
+                {
+                    seen.Add((new MessageGroup(topic ?? reader.GetString(0), reader.GetString(first)), reader.GetInt32(first + 1) == 1));
+                }
+            }
+        }
+    }
+}
