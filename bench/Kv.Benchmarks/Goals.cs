@@ -37,7 +37,6 @@ public sealed class Goals(IReadOnlyList<Measurement> measurements)
         Drain("postgres", 10_000, "graphile-worker", 1.1, 2), Drain("postgres", 50_000, "graphile-worker", 1.1, 2), Rate("queue steady", "postgres", "steady", 64, "graphile-worker", 12, 28),
         Rate("enqueue, 64 callers", "postgres", "enqueue", 64, "graphile-worker", 15, 35),
         new("PostgreSQL queue latency, idle, p50", "graphile-worker", 0.7, 0.2, static run => run.Find("efkv", "postgres", "latency", 1)?.Median / run.Find("graphile-worker", "postgres", "latency", 1)?.Median, AtMost: true),
-        new("SQLite enqueue → handler, p50", "ms", 2, 0.4, static run => run.Find("efkv", "sqlite", "latency", 1)?.Median / 1000, AtMost: true),
         new("PostgreSQL enqueue → handler in another process, p50", "ms", 15, 15, static run => run.Find("efkv", "postgres", "across", 1)?.Median / 1000, AtMost: true),
         .. Growth("sqlite"), .. Growth("postgres"),
         .. Both(static database => new($"{Name(database)} idle worker, besides next due times", "statements a minute", 2, 2, run => run.Find("efkv", database, "idle", 0)?.PerSecond * 60, AtMost: true)),
@@ -55,7 +54,7 @@ public sealed class Goals(IReadOnlyList<Measurement> measurements)
     /// <param name="case">What is asked.</param>
     /// <param name="grown">Whether the database is the largest of several.</param>
     public static bool Need(string system, Case @case, bool grown) =>
-        AllWanted.Contains(new Wanted(system, @case.In.Database, @case.Operation, @case.In.Callers, @case.In.Value <= 100 ? 0 : @case.In.Value, grown, @case.In.Waiting > 0));
+        AllWanted.Contains(new Wanted(system, @case.In.Database, @case.Operation, @case.In.Callers, @case.In.Value <= 100 ? 0 : @case.In.Value, grown, @case.In.Waiting > 0, @case.In.Waiting > 0 ? 0 : @case.In.Messages));
 
     /// <param name="all">Whether goals are shown that nothing was measured for.</param>
     public static void Print(IReadOnlyList<Measurement> measurements, bool all)
@@ -79,7 +78,7 @@ public sealed class Goals(IReadOnlyList<Measurement> measurements)
     /// <summary>The median of a system's rounds. Where there are several sizes of the database, the smallest, or the largest if there are two.</summary>
     private Measurement? Find(string system, string database, string operation, int callers, int value = 0, bool grown = false, int messages = 0)
     {
-        _wanted.Add(new Wanted(system, database, operation, callers, value, grown, Waits: false));
+        _wanted.Add(new Wanted(system, database, operation, callers, value, grown, Waits: false, messages));
         var found = measurements
             .Where(m => m.System == system && m.In.Database == database && m.Operation == operation && m.In.Callers == callers && m.In.Waiting == 0
                 && (messages == 0 || m.In.Messages == messages)
@@ -91,7 +90,7 @@ public sealed class Goals(IReadOnlyList<Measurement> measurements)
     /// <summary>How a drain with most messages waiting beside it stands to one with fewest.</summary>
     private double? Beside(string database)
     {
-        _wanted.Add(new Wanted("efkv", database, "drain", 0, 0, Grown: false, Waits: true));
+        _wanted.Add(new Wanted("efkv", database, "drain", 0, 0, Grown: false, Waits: true, Messages: 0));
         var found = measurements
             .Where(m => m.System == "efkv" && m.In.Database == database && m is { Operation: "drain", In.Waiting: > 0 })
             .GroupBy(static m => m.In.Waiting).OrderBy(static waiting => waiting.Key).ToList();
@@ -143,5 +142,5 @@ public sealed class Goals(IReadOnlyList<Measurement> measurements)
 
     private static bool Reaches(double measured, double wanted, bool atMost) => atMost ? measured <= wanted : measured >= wanted;
 
-    private sealed record Wanted(string System, string Database, string Operation, int Callers, int Value, bool Grown, bool Waits);
+    private sealed record Wanted(string System, string Database, string Operation, int Callers, int Value, bool Grown, bool Waits, int Messages);
 }

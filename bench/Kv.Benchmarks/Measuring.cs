@@ -13,7 +13,7 @@ public sealed class Measuring(Settings settings)
         {
             if (settings.SetUp && _system == "pgbench")
             {
-                await new Pgbench(Database(@case), settings.Time).SetUpAsync(@case.In.Rows);
+                await new Pgbench(Database(@case), settings).SetUpAsync(@case.In.Rows);
             }
             else if (settings.SetUp)
             {
@@ -35,7 +35,7 @@ public sealed class Measuring(Settings settings)
     {
         if (_system == "pgbench")
         {
-            return await new Pgbench(Database(@case), settings.Time).RunAsync(@case);
+            return await new Pgbench(Database(@case), settings).RunAsync(@case);
         }
 
         if (QueueLoad.Knows(@case.Operation))

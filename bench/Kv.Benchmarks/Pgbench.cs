@@ -7,7 +7,7 @@ using Npgsql;
 namespace Kv.Benchmarks;
 
 /// <summary>The physical yardstick: PostgreSQL's own load generator with single statements on the store's tables.</summary>
-public sealed partial class Pgbench(Target target, TimeSpan time)
+public sealed partial class Pgbench(Target target, Settings settings)
 {
     public static string? Find()
     {
@@ -40,12 +40,23 @@ public sealed partial class Pgbench(Target target, TimeSpan time)
             await SetUpAsync(rows: 1);
         }
 
+        if (settings.WarmUp >= TimeSpan.FromSeconds(1))
+        {
+            await RunAsync(@case, settings.WarmUp);
+            await Task.Delay(settings.Rest, TimeProvider.System);
+        }
+
+        return await RunAsync(@case, settings.Time);
+    }
+
+    private async Task<Result> RunAsync(Case @case, TimeSpan time)
+    {
         var server = new NpgsqlConnectionStringBuilder(target.ConnectionString);
         var logs = Directory.CreateTempSubdirectory("efkv-pgbench-");
         try
         {
-            // Its shortest run is a second.
-            var seconds = Math.Max(1, (int)time.TotalSeconds);
+            // It counts in whole seconds.
+            var seconds = (int)Math.Ceiling(time.TotalSeconds);
             var program = new ProcessStartInfo(Find()!,
             [
                 "--no-vacuum", "--protocol", "prepared", "--client", Text(@case.In.Callers), "--jobs", Text(Math.Min(@case.In.Callers, Environment.ProcessorCount)),

@@ -75,10 +75,14 @@ public static class Plan
             yield return new Case("enqueue", new Circumstances(database, callers));
         }
 
-        yield return new Case("drain", new Circumstances(database, Messages: settings.Messages));
+        foreach (var messages in settings.Messages)
+        {
+            yield return new Case("drain", new Circumstances(database, Messages: messages));
+        }
+
         foreach (var waiting in settings.Waiting)
         {
-            yield return new Case("drain", new Circumstances(database, Messages: settings.Messages, Waiting: waiting));
+            yield return new Case("drain", new Circumstances(database, Messages: settings.Messages[0], Waiting: waiting));
         }
 
         yield return new Case("steady", new Circumstances(database, many));

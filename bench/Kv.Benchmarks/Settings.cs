@@ -31,7 +31,7 @@ public sealed class Settings(string[] args)
 
     public IReadOnlyList<int> Rows => Numbers("--rows", Small ? "2000" : "100000,1000000");
 
-    public int Messages => Number("--messages", Small ? 500 : 50_000);
+    public IReadOnlyList<int> Messages => Numbers("--messages", Small ? "500" : "10000,50000");
 
     public IReadOnlyList<int> Waiting => Numbers("--waiting", Small ? "1000" : "10000,1000000");
 
