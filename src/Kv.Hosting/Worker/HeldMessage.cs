@@ -44,7 +44,7 @@ internal sealed class HeldMessage(ClaimedMessage message, TopicSettings topic, K
     public bool IsUnsure { get; private set; }
 
     /// <summary>The worker stops, and gave the message back while its handler was still running.</summary>
-    public bool IsReleased { get; set; }
+    public bool IsReleased { get; private set; }
 
     public bool IsLost => _lost;
 
@@ -84,6 +84,24 @@ internal sealed class HeldMessage(ClaimedMessage message, TopicSettings topic, K
 
     /// <summary>Gives up the place of the message among those that are handled, once.</summary>
     public bool TryLeavePlace() => Interlocked.Exchange(ref _hasLeft, 1) == 0;
+
+    /// <summary>Takes the message's end upon oneself, unless the worker gives it back already.</summary>
+    public bool TryFinish()
+    {
+        lock (_gate)
+        {
+            return !IsReleased && (_finishing = true);
+        }
+    }
+
+    /// <summary>Takes it upon oneself to give the message back, unless its end is on its way already.</summary>
+    public bool TryRelease()
+    {
+        lock (_gate)
+        {
+            return !_finishing && (_finishing = IsReleased = true);
+        }
+    }
 
     /// <summary>A lease that counts from the moment at which its extension was sent.</summary>
     public void Extended(long sentAt) => Interlocked.Exchange(ref _leasedAt, sentAt);

@@ -243,7 +243,11 @@ internal sealed class KvWorker : BackgroundService, IAsyncDisposable
 
     private async Task GiveBackAsync(HeldMessage held)
     {
-        held.IsFinishing = held.IsReleased = true;
+        if (!held.TryRelease())
+        {
+            return;
+        }
+
         try
         {
             await _runner.ReleaseAsync(held).ConfigureAwait(false);

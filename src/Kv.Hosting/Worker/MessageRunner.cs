@@ -22,7 +22,7 @@ internal sealed class MessageRunner(
         var message = held.Message;
         if (message.IsCancelled)
         {
-            await CancelAsync(held).ConfigureAwait(false);
+            await FinishAsync(held, () => DropAsync(message)).ConfigureAwait(false);
             return;
         }
 
@@ -107,7 +107,7 @@ internal sealed class MessageRunner(
         }
         else if (held.IsCancelled && (error is not null || held.Decision is not null))
         {
-            await CancelAsync(held).ConfigureAwait(false);
+            await FinishAsync(held, () => DropAsync(message)).ConfigureAwait(false);
         }
         else if (held.Decision is { } decision)
         {
@@ -134,10 +134,16 @@ internal sealed class MessageRunner(
         }
     }
 
-    private async Task CancelAsync(HeldMessage held)
+    /// <summary>Removes a message that was cancelled.</summary>
+    private async ValueTask<bool> DropAsync(ClaimedMessage message)
     {
-        await FinishAsync(held, () => _queue.CompleteAsync(held.Message, CancellationToken.None)).ConfigureAwait(false);
-        WorkerLog.Cancelled(logger, held.Message.Fence.Id, held.Message.Topic);
+        var dropped = await _queue.CompleteAsync(message, CancellationToken.None).ConfigureAwait(false);
+        if (dropped)
+        {
+            WorkerLog.Cancelled(logger, message.Fence.Id, message.Topic);
+        }
+
+        return dropped;
     }
 
     private ValueTask<bool> RequeueAsync(ClaimedMessage message, TimeSpan? delay, long turn = 0) =>
@@ -261,8 +267,7 @@ internal sealed class MessageRunner(
         // The worker may not have heard of it yet, and nobody wants a letter about what was cancelled.
         if (await _queue.IsCancelledAsync(message.Fence, CancellationToken.None).ConfigureAwait(false))
         {
-            WorkerLog.Cancelled(logger, message.Fence.Id, message.Topic);
-            return await _queue.CompleteAsync(message, CancellationToken.None).ConfigureAwait(false);
+            return await DropAsync(message).ConfigureAwait(false);
         }
 
         var keys = FailureColumns.Keys(message.Undelivered);
@@ -314,7 +319,12 @@ internal sealed class MessageRunner(
     private async Task FinishAsync(HeldMessage held, Func<ValueTask<bool>> finish, bool unsure = false)
     {
         var message = held.Message;
-        held.IsFinishing = true;
+        if (!held.TryFinish())
+        {
+            WorkerLog.EndedAfterRelease(logger, message.Fence.Id, message.Topic);
+            return;
+        }
+
         handled(held);
         while (true)
         {

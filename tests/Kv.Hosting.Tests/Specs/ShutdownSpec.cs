@@ -49,6 +49,26 @@ public abstract class ShutdownSpec(KvDatabase database)
         await second.AssertEmptyAsync();
     }
 
+    /// <summary>Of a group, an end that comes behind the giving back of its message would find it gone, and the message would be handled again.</summary>
+    [Fact]
+    public async Task A_message_is_given_back_or_ended_whichever_begins_first()
+    {
+        await using var test = await HoldingAsync(static options => options.ShutdownTimeout = TimeSpan.Zero);
+        await test.Store.Atomic().Enqueue(new Job(1)).Enqueue(new Job(2)).CommitAsync();
+        await test.ClaimAsync();
+        await _gate.Begun;
+        var held = test.Worker().Held.ToList();
+
+        Assert.True(held[0].TryFinish());
+        Assert.False(held[0].TryRelease());
+        Assert.True(held[1].TryRelease());
+        Assert.False(held[1].TryFinish());
+        _gate.Open();
+        await test.IdleAsync();
+
+        Assert.Equal([held[1].Message.Fence.Id], (await test.RunningAsync()).Select(static m => m.Id));
+    }
+
     [Fact]
     public async Task The_message_of_a_handler_that_does_not_listen_goes_back_too()
     {
