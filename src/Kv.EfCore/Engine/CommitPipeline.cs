@@ -37,7 +37,7 @@ internal sealed class CommitPipeline(GroupRunner runner, KvStoreOptions options)
                     await Task.Yield();
                 }
 
-                if (TryLead())
+                if (!work.Task.IsCompleted && TryLead())
                 {
                     await LeadAsync(work.Task).ConfigureAwait(false);
                 }
@@ -79,8 +79,9 @@ internal sealed class CommitPipeline(GroupRunner runner, KvStoreOptions options)
             }
 
             _disposed = true;
-            if (!_busy && _waiting.Count == 0)
+            if (!_busy)
             {
+                FailWaiting();
                 _idle.SetResult();
             }
         }
@@ -122,9 +123,21 @@ internal sealed class CommitPipeline(GroupRunner runner, KvStoreOptions options)
     {
         while (Next() is { } group)
         {
-            Accompany(group);
-            group.Claims.ForEach(static claim => claim.Begin());
-            await runner.RunAsync(group).ConfigureAwait(false);
+            try
+            {
+                Accompany(group);
+                group.Claims.ForEach(static claim => claim.Begin());
+                await runner.RunAsync(group).ConfigureAwait(false);
+            }
+            catch (Exception error)
+            {
+                // A defect, or a logger that throws: it must not stop those who come after.
+                foreach (var work in group.All)
+                {
+                    work.Fail(error);
+                }
+            }
+
             if (own is { IsCompleted: true })
             {
                 lock (_gate)
@@ -163,15 +176,16 @@ internal sealed class CommitPipeline(GroupRunner runner, KvStoreOptions options)
     {
         lock (_gate)
         {
+            if (_disposed)
+            {
+                FailWaiting();
+            }
+
             var group = new Group();
             var size = 0;
             while (group.Count < options.MaxGroupWrites && size < options.MaxGroupSize && _waiting.TryDequeue(out var work))
             {
-                if (_disposed)
-                {
-                    work.Fail(new ObjectDisposedException(nameof(IKvStore), "The store was disposed while the write waited. Nothing was written."));
-                }
-                else if (work.TryTake())
+                if (work.TryTake())
                 {
                     group.Add(work);
                     size += work.Size;
@@ -185,6 +199,14 @@ internal sealed class CommitPipeline(GroupRunner runner, KvStoreOptions options)
 
             Leave();
             return null;
+        }
+    }
+
+    private void FailWaiting()
+    {
+        while (_waiting.TryDequeue(out var work))
+        {
+            work.Fail(new ObjectDisposedException(nameof(IKvStore), "The store was disposed while the write waited. Nothing was written."));
         }
     }
 

@@ -61,4 +61,7 @@ internal static partial class KvLog
 
     [LoggerMessage(EventId = 17, Message = "Other processes could not be told of commits; it is tried again, and meanwhile they look for themselves.")]
     public static partial void NotifyingFailed(ILogger logger, LogLevel level, Exception error);
+
+    [LoggerMessage(18, LogLevel.Warning, "A connection that was given up could not be closed.")]
+    public static partial void CloseFailed(ILogger logger, Exception error);
 }

@@ -16,14 +16,21 @@ internal sealed class ReadRunner(SessionPool pool, KvDialect dialect, KvStoreOpt
         var driver = interruption?.Token ?? cancellationToken;
         while (true)
         {
-            Session? session = null;
-            var healthy = false;
+            Exception failure;
             try
             {
-                session = await pool.RentAsync(driver).ConfigureAwait(false);
-                var result = await read(session, argument, driver).ConfigureAwait(false);
-                healthy = true;
-                return result;
+                var session = await pool.RentAsync(driver).ConfigureAwait(false);
+                var healthy = false;
+                try
+                {
+                    var result = await read(session, argument, driver).ConfigureAwait(false);
+                    healthy = true;
+                    return result;
+                }
+                finally
+                {
+                    await pool.ReturnAsync(session, healthy).ConfigureAwait(false);
+                }
             }
             catch (OperationCanceledException error) when (interruption is not null && cancellationToken.IsCancellationRequested)
             {
@@ -31,27 +38,23 @@ internal sealed class ReadRunner(SessionPool pool, KvDialect dialect, KvStoreOpt
             }
             catch (Exception error) when (dialect.Classify(error) is Fault.Busy or Fault.Broken)
             {
-                KvLog.ReadRetried(logger, error);
-                if (dialect.Classify(error) == Fault.Broken)
-                {
-                    await pool.ClearAsync().ConfigureAwait(false);
-                }
-
-                backoff ??= dialect.Classify(error) == Fault.Busy ? Backoff.ForLocks(options.CommandTimeout) : Backoff.ForConnections(options.CommandTimeout);
-                if (!await backoff.WaitAsync(cancellationToken).ConfigureAwait(false))
-                {
-                    throw new KvException(
-                        KvError.Unavailable,
-                        $"The database did not answer a read within {options.CommandTimeout.TotalSeconds:0.#} seconds ({error.Message}). Try again when it is back.",
-                        error);
-                }
+                failure = error;
             }
-            finally
+
+            // Without a session: who waits here takes none from others.
+            KvLog.ReadRetried(logger, failure);
+            if (dialect.Classify(failure) == Fault.Broken)
             {
-                if (session is not null)
-                {
-                    await pool.ReturnAsync(session, healthy).ConfigureAwait(false);
-                }
+                await pool.ClearAsync().ConfigureAwait(false);
+            }
+
+            backoff ??= dialect.Classify(failure) == Fault.Busy ? Backoff.ForLocks(options.CommandTimeout) : Backoff.ForConnections(options.CommandTimeout);
+            if (!await backoff.WaitAsync(cancellationToken).ConfigureAwait(false))
+            {
+                throw new KvException(
+                    KvError.Unavailable,
+                    $"The database did not answer a read within {options.CommandTimeout.TotalSeconds:0.#} seconds ({failure.Message}). Try again when it is back.",
+                    failure);
             }
         }
     }

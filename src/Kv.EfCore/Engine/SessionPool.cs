@@ -29,17 +29,22 @@ internal sealed class SessionPool(SessionFactory factory, int size, Action retur
     /// <summary>Takes a session back; one that met an error it may not survive is closed.</summary>
     public async ValueTask ReturnAsync(Session session, bool healthy)
     {
-        if (healthy && !_disposed)
+        try
         {
-            _idle.Add(session);
-            returned();
+            if (healthy && !_disposed)
+            {
+                await KeepAsync(session).ConfigureAwait(false);
+                returned();
+            }
+            else
+            {
+                await session.DisposeAsync().ConfigureAwait(false);
+            }
         }
-        else
+        finally
         {
-            await session.DisposeAsync().ConfigureAwait(false);
+            _free.Release();
         }
-
-        _free.Release();
     }
 
     /// <summary>Takes an idle session, or opens one more than the pool has: for whom slow readers must not hold up.</summary>
@@ -54,7 +59,7 @@ internal sealed class SessionPool(SessionFactory factory, int size, Action retur
     {
         if (healthy && !_disposed && _idle.Count < size)
         {
-            _idle.Add(session);
+            await KeepAsync(session).ConfigureAwait(false);
         }
         else
         {
@@ -75,5 +80,13 @@ internal sealed class SessionPool(SessionFactory factory, int size, Action retur
     {
         _disposed = true;
         return ClearAsync();
+    }
+
+    private ValueTask KeepAsync(Session session)
+    {
+        _idle.Add(session);
+
+        // Who disposed of the pool meanwhile may have looked before it was there.
+        return _disposed ? ClearAsync() : ValueTask.CompletedTask;
     }
 }

@@ -174,6 +174,21 @@ public sealed class PostgresFaultTests(PostgresDatabase database) : IClassFixtur
     }
 
     [Fact]
+    public async Task A_store_that_is_disposed_of_while_it_waits_for_its_first_connection_waits_no_longer()
+    {
+        var direct = new NpgsqlConnectionStringBuilder(await database.CreateMigratedAsync());
+        await using var proxy = new TcpProxy(direct.Host!, direct.Port);
+        proxy.Refuse();
+        var through = new NpgsqlConnectionStringBuilder(direct.ConnectionString) { Host = "127.0.0.1", Port = proxy.Port }.ConnectionString;
+        await using var test = await database.CreateStoreAsync(options: static o => o.CommandTimeout = TimeSpan.FromMinutes(5), connectionString: through);
+        var reading = test.Store.GetAsync(["a"]).AsTask();
+
+        await test.Engine.DisposeAsync().AsTask().WaitAsync(Rows.Patience);
+
+        await Assert.ThrowsAsync<ObjectDisposedException>(() => reading.WaitAsync(Rows.Patience));
+    }
+
+    [Fact]
     public async Task Reads_survive_cuts_and_ended_backends()
     {
         await using var link = await OpenAsync();

@@ -9,6 +9,7 @@ public abstract class EndSpec(KvDatabase database)
 {
     private readonly Line _line = new();
 
+    /// <summary>A pool that is busy elsewhere holds up the end alone.</summary>
     [Theory]
     [InlineData(null)]
     [InlineData("group")]
@@ -44,7 +45,6 @@ public abstract class EndSpec(KvDatabase database)
         await test.AssertEmptyAsync();
     }
 
-    /// <summary>A pool that is busy elsewhere holds up the end alone.</summary>
     [Fact]
     public async Task Those_whose_turn_comes_together_share_a_commit()
     {
@@ -61,6 +61,26 @@ public abstract class EndSpec(KvDatabase database)
     }
 
     [Fact]
+    public async Task One_that_others_took_along_leaves_those_that_came_after_it_their_own_turn()
+    {
+        await using var test = await database.CreateWorkerAsync(static worker => worker.Handle<Job>(static (_, _, _) => Task.CompletedTask));
+        ClaimedMessage[] messages = [await ClaimAsync(test, group: null), await ClaimAsync(test, group: null)];
+        var commits = CountCommits(test);
+        var first = _line.Begin(() => test.Engine().Queue.CompleteAsync(messages[0], CancellationToken.None));
+        await test.Store.SetAsync(["next"], true);
+        var second = _line.Begin(() => test.Engine().Queue.CompleteAsync(messages[1], CancellationToken.None));
+
+        _line.RunNext();
+        Assert.True(await first.WaitAsync(WorkerTesting.Patience));
+        Assert.Equal(1, commits.Value);
+        _line.Run();
+
+        Assert.True(await second.WaitAsync(WorkerTesting.Patience));
+        Assert.Equal(2, commits.Value);
+        await test.AssertEmptyAsync();
+    }
+
+    [Fact]
     public async Task One_that_waits_for_its_turn_when_the_store_is_disposed_of_fails_and_its_message_stays()
     {
         await using var beside = await database.CreateWorkerAsync(static worker => worker.Handle<Job>(static (_, _, _) => Task.CompletedTask));
@@ -68,11 +88,9 @@ public abstract class EndSpec(KvDatabase database)
         var message = await ClaimAsync(test, group: null);
         var end = _line.Begin(() => test.Engine().Queue.CompleteAsync(message, CancellationToken.None));
 
-        var disposal = test.Engine().Pipeline.DisposeAsync().AsTask();
-        Assert.False(disposal.IsCompleted);
+        await test.Engine().Pipeline.DisposeAsync().AsTask().WaitAsync(WorkerTesting.Patience);
         _line.Run();
 
-        await disposal.WaitAsync(WorkerTesting.Patience);
         await Assert.ThrowsAsync<ObjectDisposedException>(() => end);
         Assert.Equal(message.Fence.Id, Assert.Single(await beside.RunningAsync()).Id);
     }
@@ -122,13 +140,19 @@ public abstract class EndSpec(KvDatabase database)
             }
         }
 
+        public void RunNext()
+        {
+            Assert.True(_waiting.TryDequeue(out var next));
+            next();
+        }
+
         public void Run()
         {
-            Assert.False(_waiting.IsEmpty);
-            while (_waiting.TryDequeue(out var next))
+            do
             {
-                next();
+                RunNext();
             }
+            while (!_waiting.IsEmpty);
         }
     }
 }
