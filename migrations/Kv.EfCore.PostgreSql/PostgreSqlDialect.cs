@@ -12,6 +12,8 @@ internal sealed class PostgreSqlDialect : KvDialect
 {
     private static int _warned;
 
+    public override string Name => "postgresql";
+
     public override IModel Model => KvDbContextModel.Instance;
 
     public override KvSql Sql { get; } = new(arrays: true);

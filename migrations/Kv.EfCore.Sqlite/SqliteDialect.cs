@@ -21,6 +21,8 @@ internal sealed class SqliteDialect : KvDialect
     private static readonly Version WithoutWalResetBug = new(3, 51, 3);
     private static int _warned;
 
+    public override string Name => "sqlite";
+
     public override IModel Model => KvDbContextModel.Instance;
 
     public override KvSql Sql { get; } = new(arrays: false);

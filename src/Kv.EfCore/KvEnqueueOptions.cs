@@ -15,7 +15,7 @@ public sealed record KvEnqueueOptions
     public IReadOnlyList<TimeSpan>? BackoffSchedule { get; init; }
 
     /// <summary>Where the message is written, in one commit with its removal from the queue, when every attempt failed.</summary>
-    /// <value>Default: none. Then it goes under the worker's dead-letter prefix; a message is never dropped. At most 10 keys.</value>
+    /// <value>Default: none. Then it goes under <see cref="KvStoreOptions.DeadLetterPrefix"/>; a message is never dropped. At most 10 keys.</value>
     public IReadOnlyList<KvKey> KeysIfUndelivered { get; init; } = [];
 
     /// <summary>The topic that workers subscribe to.</summary>

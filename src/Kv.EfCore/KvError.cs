@@ -15,7 +15,7 @@ public enum KvError
     /// <summary>The tables of the store are missing or of another version. Apply the migrations.</summary>
     Schema = 3,
 
-    /// <summary>Others kept changing the same entries until the attempts ran out. Nothing was written; try again later.</summary>
+    /// <summary>Others kept changing the same entries for <see cref="KvStoreOptions.CommandTimeout"/>. Nothing was written; try again later.</summary>
     Conflict = 4,
 
     /// <summary>The message belongs to another worker by now. Nothing was written; stop working on it.</summary>

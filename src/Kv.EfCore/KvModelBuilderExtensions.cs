@@ -9,8 +9,10 @@ public static class KvModelBuilderExtensions
 {
     /// <summary>Maps <c>kv</c>, <c>data_version</c>, <c>queue</c> and <c>queue_running</c>, in the default schema of the connection.</summary>
     /// <remarks>
-    /// Call it in <c>OnModelCreating</c> of your own context to have the tables in your own model and migrations. Names and meaning are those
-    /// of Deno KV's SQLite file, so a column of ours that Deno does not know has a default.
+    /// Call it in <c>OnModelCreating</c> of your own context to have the tables in your own model and migrations. Then never call
+    /// <c>MigrateKvStoreAsync</c> on that database, and add a migration when a new version brings columns. What the packages' migrations do by
+    /// hand-written SQL (<c>WITHOUT ROWID</c> on SQLite, fill factor and autovacuum on PostgreSQL; see their <c>Initial</c>) yours do only if
+    /// you add it. Names and meaning are those of Deno KV's SQLite file, so a column of ours that Deno does not know has a default.
     /// </remarks>
     /// <param name="modelBuilder">The builder of the model to add the tables to.</param>
     /// <returns>The same builder.</returns>

@@ -48,6 +48,7 @@ public static class KvServiceCollectionExtensions
     }
 
     /// <summary>Adds a further store under a name: a keyed singleton, <c>[FromKeyedServices("name")] IKvStore store</c>.</summary>
+    /// <remarks>Workers, schedules and the health check take the store without a name; messages of this one are handled where it has none.</remarks>
     /// <param name="services">The services.</param>
     /// <param name="name">The service key, which is also the name of its <see cref="KvStoreOptions"/>.</param>
     /// <param name="database">Chooses the database.</param>

@@ -15,8 +15,9 @@ internal sealed class KvStore(KvEngine engine, IKvValueSerializer serializer) : 
     public async ValueTask<KvEntry?> GetAsync(KvKey key, CancellationToken cancellationToken = default)
     {
         var bytes = ReadKey(key);
-        await Engine.OpenAsync(cancellationToken).ConfigureAwait(false);
-        return await Engine.Reader.GetAsync(bytes, cancellationToken).ConfigureAwait(false) is { } row ? Entry(key, row) : null;
+        return await CallAsync("get", bytes, static (engine, of, token) => engine.Reader.GetAsync(of, token), cancellationToken).ConfigureAwait(false) is { } row
+            ? Entry(key, row)
+            : null;
     }
 
     public async ValueTask<T?> GetAsync<T>(KvKey key, CancellationToken cancellationToken = default) =>
@@ -33,16 +34,13 @@ internal sealed class KvStore(KvEngine engine, IKvValueSerializer serializer) : 
         }
 
         var bytes = keys.Select(ReadKey).ToArray();
-        await Engine.OpenAsync(cancellationToken).ConfigureAwait(false);
-        return Entries(keys, await Engine.Reader.GetManyAsync(bytes, cancellationToken).ConfigureAwait(false));
+        return Entries(
+            keys,
+            await CallAsync("get_many", bytes, static (engine, of, token) => engine.Reader.GetManyAsync(of, token), cancellationToken, keys.Count).ConfigureAwait(false));
     }
 
-    public async ValueTask<bool> ExistsAsync(KvKey key, CancellationToken cancellationToken = default)
-    {
-        var bytes = ReadKey(key);
-        await Engine.OpenAsync(cancellationToken).ConfigureAwait(false);
-        return await Engine.Reader.ExistsAsync(bytes, cancellationToken).ConfigureAwait(false);
-    }
+    public async ValueTask<bool> ExistsAsync(KvKey key, CancellationToken cancellationToken = default) =>
+        await CallAsync("exists", ReadKey(key), static (engine, of, token) => engine.Reader.ExistsAsync(of, token), cancellationToken).ConfigureAwait(false);
 
     public IAsyncEnumerable<KvEntry> ListAsync(KvSelector selector, KvListOptions? options = null, CancellationToken cancellationToken = default) =>
         ListRowsAsync(new Listing(selector, options, Engine.Options, keysOnly: false), row => Entry(KvKey.FromStored(row.Key), row), cancellationToken);
@@ -78,8 +76,8 @@ internal sealed class KvStore(KvEngine engine, IKvValueSerializer serializer) : 
     {
         // Counting takes the ranges that listing takes.
         _ = new Listing(selector, null, Engine.Options, keysOnly: true);
-        await Engine.OpenAsync(cancellationToken).ConfigureAwait(false);
-        return await Engine.Reader.CountAsync(selector.Start, selector.End, cancellationToken).ConfigureAwait(false);
+        return await CallAsync(
+            "count", selector, static (engine, of, token) => engine.Reader.CountAsync(of.Start, of.End, token), cancellationToken).ConfigureAwait(false);
     }
 
     public KvAtomic Atomic() => new(this);
@@ -150,11 +148,10 @@ internal sealed class KvStore(KvEngine engine, IKvValueSerializer serializer) : 
         return version is { } last ? KvVersionstamp.FromVersion(last - operationId.Back) : null;
     }
 
-    public async ValueTask<KvCommitResult> CommitAsync(AtomicWrite write, CancellationToken cancellationToken)
-    {
-        await Engine.OpenAsync(cancellationToken).ConfigureAwait(false);
-        return Result(write, await Engine.Pipeline.SubmitAsync(new AtomicWork(write), cancellationToken).ConfigureAwait(false));
-    }
+    public async ValueTask<KvCommitResult> CommitAsync(AtomicWrite write, CancellationToken cancellationToken) => Result(
+        write,
+        await CallAsync(
+            "commit", write, static (engine, of, token) => engine.Pipeline.SubmitAsync(new AtomicWork(of), token), cancellationToken, write.Count).ConfigureAwait(false));
 
     public async ValueTask<KvCommitResult> CommitAsync(AtomicWrite write, DbContext context, CancellationToken cancellationToken)
     {
@@ -167,11 +164,15 @@ internal sealed class KvStore(KvEngine engine, IKvValueSerializer serializer) : 
                 $"The context uses '{context.Database.ProviderName}' and the store another database; one commit spans one database. Use a context on the store's database.");
         }
 
-        await Engine.OpenAsync(cancellationToken).ConfigureAwait(false);
         var session = new Session(context, Engine.Dialect, transaction.GetDbTransaction()) { Prepares = !Engine.Options.TransactionPooling };
         await using (session.ConfigureAwait(false))
         {
-            return Result(write, await Engine.Runner.RunNestedAsync(new AtomicWork(write), session, cancellationToken).ConfigureAwait(false));
+            return Result(
+                write,
+                await CallAsync(
+                    "commit", (Write: write, Session: session),
+                    static async (engine, of, token) => await engine.Runner.RunNestedAsync(new AtomicWork(of.Write), of.Session, token).ConfigureAwait(false),
+                    cancellationToken, write.Count).ConfigureAwait(false));
         }
     }
 
@@ -187,6 +188,23 @@ internal sealed class KvStore(KvEngine engine, IKvValueSerializer serializer) : 
 
     private static async ValueTask<KvVersionstamp> CommitUncheckedAsync(KvAtomic atomic, CancellationToken cancellationToken) =>
         (await atomic.CommitAsync(cancellationToken).ConfigureAwait(false)).Versionstamp;
+
+    /// <summary>Makes sure of the schema, then does what is asked, in a span of its own while somebody traces.</summary>
+    private async ValueTask<TResult> CallAsync<TArgument, TResult>(
+        string operation, TArgument argument, Func<KvEngine, TArgument, CancellationToken, ValueTask<TResult>> call, CancellationToken cancellationToken, int size = 1)
+    {
+        using var span = KvTracing.Start(operation, Engine.Dialect, size);
+        try
+        {
+            await Engine.OpenAsync(cancellationToken).ConfigureAwait(false);
+            return await call(Engine, argument, cancellationToken).ConfigureAwait(false);
+        }
+        catch (Exception error)
+        {
+            span?.Fail(error);
+            throw;
+        }
+    }
 
     private async IAsyncEnumerable<T> ListRowsAsync<T>(Listing listing, Func<Row, T> read, [EnumeratorCancellation] CancellationToken cancellationToken)
     {

@@ -12,8 +12,9 @@ public interface IKvMessageHandler<in TMessage>
     /// <param name="message">The message.</param>
     /// <param name="context">What the message carries, and the means to complete it with a write.</param>
     /// <param name="cancellationToken">
-    /// Cancelled when the lease is lost, or when the worker stops and the time to finish is over. Throw or return soon: an interrupted attempt
-    /// costs no retry.
+    /// Cancelled when the lease is lost, or when the worker stops and the time to finish is over: throw or return soon, an interrupted attempt
+    /// costs no retry. Cancelled also when somebody cancels the message, which is removed if the handler then throws, and after
+    /// <see cref="KvTopicOptions.HandlerTimeout"/>, where an exception is a failed attempt.
     /// </param>
     Task HandleAsync(TMessage message, KvMessageContext context, CancellationToken cancellationToken);
 }

@@ -9,6 +9,9 @@ internal sealed class AtomicWrite
 
     public List<NewMessage> Messages { get; } = [];
 
+    /// <summary>How many changes and messages it brings.</summary>
+    public int Count => Mutations.Count + Messages.Count;
+
     /// <summary>The held message that this write acknowledges: if it is not held any more, nothing is written.</summary>
     public Fence? Acknowledges { get; set; }
 

@@ -14,6 +14,7 @@ internal sealed class GroupRunner(
     /// <summary>Runs a group. It never throws: every member gets its answer.</summary>
     public async Task RunAsync(Group group)
     {
+        using var span = KvTracing.Start(group, dialect);
         try
         {
             if (group.Writes.Count > 0)
@@ -27,6 +28,7 @@ internal sealed class GroupRunner(
         {
             // The database refused the transaction as a whole, and one member is to blame: alone, each finds out for itself.
             KvLog.GroupSplit(logger, error, group.Count);
+            span?.Fail(error);
             foreach (var work in group.All.ToList())
             {
                 var alone = new Group();
@@ -36,6 +38,7 @@ internal sealed class GroupRunner(
         }
         catch (Exception error)
         {
+            span?.Fail(error);
             foreach (var work in group.All)
             {
                 work.Fail(error);
@@ -243,9 +246,19 @@ internal sealed class GroupRunner(
 
     private async ValueTask EndTransactionAsync(bool broken)
     {
-        if (_writer is not null && (broken || !await _writer.TryRollbackAsync().ConfigureAwait(false)))
+        if (_writer is null || (!broken && await _writer.TryRollbackAsync().ConfigureAwait(false)))
+        {
+            return;
+        }
+
+        try
         {
             await DisposeAsync().ConfigureAwait(false);
+        }
+        catch (Exception error)
+        {
+            // Interceptors of the user's run when a connection closes. What is to be said is why it was given up, and that is known already.
+            KvLog.CloseFailed(logger, error);
         }
     }
 }

@@ -14,6 +14,9 @@ internal abstract class KvDialect
         ["Npgsql.EntityFrameworkCore.PostgreSQL"] = Of("Kv.EfCore.PostgreSql", "Kv.PostgreSql.PostgreSqlDialect"),
     };
 
+    /// <summary>What OpenTelemetry's conventions call the database.</summary>
+    public abstract string Name { get; }
+
     /// <summary>The assembly that holds this database's migrations: the provider package itself.</summary>
     public string MigrationsAssembly => GetType().Assembly.GetName().Name!;
 

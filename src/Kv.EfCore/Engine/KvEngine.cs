@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using Microsoft.Extensions.Logging;
 
 namespace Kv.Engine;
@@ -15,7 +16,7 @@ internal sealed class KvEngine : IAsyncDisposable
     private readonly TaskCompletionSource _answered = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private Task _sweeping = Task.CompletedTask;
     private volatile bool _open;
-    private bool _disposed;
+    private volatile bool _disposed;
 
     public KvEngine(Func<KvDbContext> contexts, KvDialect dialect, KvStoreOptions options, TimeProvider time, ILogger logger, FailPoints? failPoints = null)
     {
@@ -90,6 +91,10 @@ internal sealed class KvEngine : IAsyncDisposable
         var stopping = _stop.CancelAsync();
         var closing = Task.WhenAll(Pipeline.DisposeAsync().AsTask(), _claims.DisposeAsync().AsTask());
         await stopping.ConfigureAwait(false);
+
+        // Whoever opens the store just now ends with an error, or begins what is ended here.
+        await _opening.WaitAsync(CancellationToken.None).ConfigureAwait(false);
+        _opening.Release();
         _signals.End();
         await _sweeping.ConfigureAwait(false);
         await Listener.Completion.ConfigureAwait(false);
@@ -111,7 +116,17 @@ internal sealed class KvEngine : IAsyncDisposable
                 return;
             }
 
-            await EnsureSchemaAsync(cancellationToken).ConfigureAwait(false);
+            using var opening = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken, _stop.Token);
+            try
+            {
+                await EnsureSchemaAsync(opening.Token).ConfigureAwait(false);
+            }
+            catch (OperationCanceledException error)
+            {
+                throw cancellationToken.IsCancellationRequested
+                    ? new OperationCanceledException(error.Message, error, cancellationToken)
+                    : new ObjectDisposedException(nameof(IKvStore));
+            }
 
             _sweeping = SweepAsync();
             _open = true;
@@ -127,6 +142,8 @@ internal sealed class KvEngine : IAsyncDisposable
     // makes all its services once more; after the answer there is one to spare. What runs in a transaction of the user's gives none back.
     private async Task SweepAsync()
     {
+        // It outlives the call that opened the store, and is no part of its trace.
+        Activity.Current = null;
         try
         {
             await _answered.Task.WaitAsync(SweepAfter, Clock.Time, _stop.Token).ConfigureAwait(false);

@@ -52,7 +52,7 @@ internal sealed class SnapshotReader
     /// <summary>Reads one batch of a range.</summary>
     /// <returns>What became of its rows, and the last key if there may be more.</returns>
     public ValueTask<(List<T> Rows, byte[]? Last)> ListAsync<T>(ListRange range, Func<Row, T> read, CancellationToken cancellationToken) =>
-        _runner.RunAsync((Reader: this, Range: range, Read: read), static (session, arg, token) => ListAsync(session, arg.Range, arg.Read, arg.Reader.Now, token), cancellationToken);
+        _runner.RunAsync((Reader: this, Range: range, Read: read), static (session, arg, token) => arg.Reader.ListAsync(session, arg.Range, arg.Read, arg.Reader.Now, token), cancellationToken);
 
     /// <summary>Pages through a range in one snapshot, which holds a session and, on SQLite, keeps the log from being recycled, until the end.</summary>
     public async IAsyncEnumerable<List<T>> ListSnapshotAsync<T>(ListRange range, Func<Row, T> read, [EnumeratorCancellation] CancellationToken cancellationToken)
@@ -217,7 +217,24 @@ internal sealed class SnapshotReader
         }
     }
 
-    private static async ValueTask<(List<T> Rows, byte[]? Last)> ListAsync<T>(
+    private async ValueTask<(List<T> Rows, byte[]? Last)> ListAsync<T>(
+        Session session, ListRange range, Func<Row, T> read, long now, CancellationToken cancellationToken)
+    {
+        using var span = KvTracing.Start("list", _dialect);
+        try
+        {
+            var batch = await ReadBatchAsync(session, range, read, now, cancellationToken).ConfigureAwait(false);
+            span?.SetTag("db.response.returned_rows", batch.Rows.Count);
+            return batch;
+        }
+        catch (Exception error)
+        {
+            span?.Fail(error);
+            throw;
+        }
+    }
+
+    private static async ValueTask<(List<T> Rows, byte[]? Last)> ReadBatchAsync<T>(
         Session session, ListRange range, Func<Row, T> read, long now, CancellationToken cancellationToken)
     {
         var text = (range.KeysOnly, range.Reverse) switch

@@ -1,3 +1,5 @@
+using System.Diagnostics;
+
 namespace Kv.Engine;
 
 /// <summary>Something that waits for its turn in the commit pipeline.</summary>
@@ -43,6 +45,9 @@ internal abstract class Work<TResult> : Work
 internal sealed class AtomicWork(AtomicWrite write) : Work<AtomicOutcome>
 {
     public AtomicWrite Write { get; } = write;
+
+    /// <summary>The span of whoever wants it; null while nobody traces.</summary>
+    public Activity? Caller { get; } = KvTracing.Caller;
 
     public override int Size { get; } = 64 + write.Size;
 }

@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using Kv.Engine;
 
 namespace Kv.Worker;
 
@@ -9,13 +10,11 @@ namespace Kv.Worker;
 /// </remarks>
 internal sealed class TracingMiddleware : IKvMessageMiddleware
 {
-    private static readonly ActivitySource Source = new("Kv");
-
     public async Task InvokeAsync(KvMessageContext context, KvMessageDelegate next, CancellationToken cancellationToken)
     {
         // Else whatever was current when the worker was started would be the parent of all that it ever handles.
         Activity.Current = null;
-        using var activity = Source.HasListeners() ? Start(context) : null;
+        using var activity = KvTracing.Source.HasListeners() ? Start(context) : null;
         activity?.SetTag("messaging.system", "efkv").SetTag("messaging.operation.type", "process").SetTag("messaging.destination.name", context.Topic)
             .SetTag("messaging.message.id", context.Id).SetTag("efkv.message.type", context.Type).SetTag("efkv.message.attempt", context.Attempt);
         try
@@ -24,7 +23,7 @@ internal sealed class TracingMiddleware : IKvMessageMiddleware
         }
         catch (Exception error)
         {
-            activity?.SetStatus(ActivityStatusCode.Error, error.Message).AddException(error);
+            activity?.Fail(error);
             throw;
         }
     }
@@ -32,6 +31,6 @@ internal sealed class TracingMiddleware : IKvMessageMiddleware
     private static Activity? Start(KvMessageContext context)
     {
         ActivityLink[] links = ActivityContext.TryParse(context.Trace, null, out var origin) ? [new(origin)] : [];
-        return Source.StartActivity($"process {context.Topic}", ActivityKind.Consumer, default(ActivityContext), links: links);
+        return KvTracing.Source.StartActivity($"process {context.Topic}", ActivityKind.Consumer, default(ActivityContext), links: links);
     }
 }
