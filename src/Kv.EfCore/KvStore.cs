@@ -190,8 +190,12 @@ internal sealed class KvStore(KvEngine engine, IKvValueSerializer serializer) : 
         (await atomic.CommitAsync(cancellationToken).ConfigureAwait(false)).Versionstamp;
 
     /// <summary>Makes sure of the schema, then does what is asked, in a span of its own while somebody traces.</summary>
-    private async ValueTask<TResult> CallAsync<TArgument, TResult>(
-        string operation, TArgument argument, Func<KvEngine, TArgument, CancellationToken, ValueTask<TResult>> call, CancellationToken cancellationToken, int size = 1)
+    private ValueTask<TResult> CallAsync<TArgument, TResult>(
+        string operation, TArgument argument, Func<KvEngine, TArgument, CancellationToken, ValueTask<TResult>> call, CancellationToken cancellationToken, int size = 1) =>
+        Engine.IsOpen && !KvTracing.IsOn ? call(Engine, argument, cancellationToken) : OpenAndCallAsync(operation, size, argument, call, cancellationToken);
+
+    private async ValueTask<TResult> OpenAndCallAsync<TArgument, TResult>(
+        string operation, int size, TArgument argument, Func<KvEngine, TArgument, CancellationToken, ValueTask<TResult>> call, CancellationToken cancellationToken)
     {
         using var span = KvTracing.Start(operation, Engine.Dialect, size);
         try

@@ -72,11 +72,14 @@ internal sealed class KvEngine : IAsyncDisposable
 
     public MessageId Ids { get; } = new();
 
+    /// <summary>Whether the schema is known to be as it must be.</summary>
+    public bool IsOpen => _open;
+
     public KvDbContext CreateContext() => _sessions.CreateContext();
 
     /// <summary>Makes sure of the schema before the first statement, and begins to sweep.</summary>
     /// <exception cref="KvException">The schema is behind or ahead (<see cref="KvError.Schema"/>).</exception>
-    public ValueTask OpenAsync(CancellationToken cancellationToken) => _open ? ValueTask.CompletedTask : OpenOnceAsync(cancellationToken);
+    public ValueTask OpenAsync(CancellationToken cancellationToken) => IsOpen ? ValueTask.CompletedTask : OpenOnceAsync(cancellationToken);
 
     public async ValueTask DisposeAsync()
     {

@@ -11,20 +11,23 @@ internal static class KvTracing
     /// <summary>Of everything that EfKv traces, its worker's handlers too.</summary>
     public static ActivitySource Source { get; } = new("Kv");
 
+    /// <summary>Whether anybody listens.</summary>
+    public static bool IsOn => Source.HasListeners();
+
     /// <summary>The span in which something is asked of the store, for whoever does it later together with other things.</summary>
-    public static Activity? Caller => Source.HasListeners() ? Activity.Current : null;
+    public static Activity? Caller => IsOn ? Activity.Current : null;
 
     /// <summary>Begins the span of a call.</summary>
     /// <param name="operation">What is called.</param>
     /// <param name="dialect">Where.</param>
     /// <param name="size">How many things it is about, which is only told of several.</param>
     public static Activity? Start(string operation, KvDialect dialect, int size = 1) =>
-        Source.HasListeners() ? Describe(Source.StartActivity($"{operation} {Table}", ActivityKind.Client), operation, dialect, size) : null;
+        IsOn ? Describe(Source.StartActivity($"{operation} {Table}", ActivityKind.Client), operation, dialect, size) : null;
 
     /// <summary>Begins the span of a transaction, below the call that has it to itself; calls that share it are linked.</summary>
     public static Activity? Start(Group group, KvDialect dialect)
     {
-        if (!Source.HasListeners())
+        if (!IsOn)
         {
             return null;
         }
