@@ -13,7 +13,7 @@ internal abstract class Work
     /// <summary>The least size of a write is what its row costs besides the bytes.</summary>
     public virtual int Size => 64;
 
-    /// <summary>Whether nobody waits for it, so that it first lets others come whose commit it may share.</summary>
+    /// <summary>Whether no caller waits for it, so that it first lets others come whose commit it may share.</summary>
     public bool IsPatient { get; init; }
 
     /// <summary>Makes it part of a group, unless its caller has given up.</summary>

@@ -237,6 +237,19 @@ public abstract class AtomicSpec(KvDatabase database)
         Assert.Equal([["k"]], await again.KeysAsync());
     }
 
+    [Fact]
+    public async Task A_defect_on_the_way_to_a_commit_fails_those_whom_it_concerns_and_nobody_after_them()
+    {
+        await using var test = await database.CreateStoreAsync();
+        await test.Store.SetAsync(["before"], 1);
+        test.Engine.Pipeline.MessagesComing += static _ => throw new NotSupportedException("A defect.");
+
+        await Assert.ThrowsAsync<NotSupportedException>(() => test.Store.EnqueueAsync("message").AsTask().WaitAsync(Rows.Patience, TimeProvider.System));
+        await test.Store.SetAsync(["after"], 1).AsTask().WaitAsync(Rows.Patience, TimeProvider.System);
+
+        Assert.Equal([["after"], ["before"]], await test.KeysAsync());
+    }
+
     private static async Task<string> SnapshotAsync(KvTestStore test)
     {
         await using var context = test.CreateContext();

@@ -70,6 +70,8 @@ public abstract class TracingSpec(KvDatabase database)
         held.SetResult();
         await Task.WhenAll(first, waitsOne, waitsTwo);
 
+        // Answers come before the span ends; whoever disposes waits for that.
+        await test.Engine.DisposeAsync();
         var transaction = Assert.Single(Spans.LinkedTo(one));
         Assert.Equal(transaction, Assert.Single(Spans.LinkedTo(two)));
         Assert.Null(transaction.ParentId);
@@ -112,7 +114,7 @@ public abstract class TracingSpec(KvDatabase database)
         await Rows.UntilAsync(() => _time.NextTimer == _time.GetUtcNow() + TimeSpan.FromHours(1));
         _time.Advance(TimeSpan.FromHours(1));
         Assert.Null((await watch.NextAsync())[0]);
-
+        await test.Engine.DisposeAsync();
         Assert.Equal(["transaction kv", "commit kv"], Spans.Of(trace).Select(static span => span.DisplayName).Where(static name => name != "test"));
     }
 

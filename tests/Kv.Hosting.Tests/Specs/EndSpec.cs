@@ -4,7 +4,7 @@ using Kv.TestKit;
 
 namespace Kv.Tests.Specs;
 
-/// <summary>Nobody waits for the end of a message to be written, so it lets those go first whose commit it may share.</summary>
+/// <summary>No caller waits for the end of a message to be written, so it lets those go first whose commit it may share.</summary>
 public abstract class EndSpec(KvDatabase database)
 {
     private readonly Line _line = new();
