@@ -35,7 +35,7 @@ public static class KvMigrationExtensions
         var context = store.Engine.CreateContext();
         await using (context.ConfigureAwait(false))
         {
-            return await new Migrator(context, store.Engine.Dialect, logger).MigrateAsync(cancellationToken).ConfigureAwait(false);
+            return await new Migrator(context, store.Engine.Dialect, new UnfailingLogger(logger)).MigrateAsync(cancellationToken).ConfigureAwait(false);
         }
     }
 }

@@ -173,7 +173,15 @@ internal sealed class ChangeListener(
         // The answer has the version, so watchers look with every probe. Where no answer comes, the driver takes its time to give up, and is not
         // waited for.
         var sending = notifier.SendAsync(new Notice(notifier.Id, Changes.None, 0, IsProbe: true), cancellationToken).AsTask();
-        signals.Advance(await sending.WaitAsync(ProbeTimeout, TimeProvider.System, cancellationToken).ConfigureAwait(false));
+        try
+        {
+            signals.Advance(await sending.WaitAsync(ProbeTimeout, TimeProvider.System, cancellationToken).ConfigureAwait(false));
+        }
+        finally
+        {
+            sending.Abandon();
+        }
+
         while (await ears.NextAsync(ProbeTimeout, cancellationToken).ConfigureAwait(false) is { } notice)
         {
             if (notice.IsProbe && notice.Sender == notifier.Id)
@@ -334,6 +342,7 @@ internal sealed class ChangeListener(
             {
                 await _over.CancelAsync().ConfigureAwait(false);
                 await next.WaitAsync(Patience, TimeProvider.System, CancellationToken.None).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+                next.Abandon();
             }
 
             _interruption.Dispose();

@@ -131,7 +131,7 @@ internal sealed class CommitPipeline(GroupRunner runner, KvStoreOptions options)
             }
             catch (Exception error)
             {
-                // A defect, or a logger that throws: it must not stop those who come after.
+                // A defect: it must not stop those who come after.
                 foreach (var work in group.All)
                 {
                     work.Fail(error);

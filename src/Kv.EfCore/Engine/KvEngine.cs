@@ -20,7 +20,7 @@ internal sealed class KvEngine : IAsyncDisposable
 
     public KvEngine(Func<KvDbContext> contexts, KvDialect dialect, KvStoreOptions options, TimeProvider time, ILogger logger, FailPoints? failPoints = null)
     {
-        (Options, Dialect) = (options, dialect);
+        (Options, Dialect, logger) = (options, dialect, new UnfailingLogger(logger));
         Clock = new StoreClock(time, Dialect);
         _sessions = new SessionFactory(contexts, Dialect, options, logger);
         _pool = new SessionPool(_sessions, Dialect.Readers, returned: () => _answered.TrySetResult());

@@ -38,9 +38,20 @@ internal sealed class PointReads(Func<byte[], ValueTask<Row?>> one, Func<IReadOn
     {
         try
         {
-            return cancellationToken.CanBeCanceled
-                ? await one(key).AsTask().WaitAsync(cancellationToken).ConfigureAwait(false)
-                : await one(key).ConfigureAwait(false);
+            if (!cancellationToken.CanBeCanceled)
+            {
+                return await one(key).ConfigureAwait(false);
+            }
+
+            var reading = one(key).AsTask();
+            try
+            {
+                return await reading.WaitAsync(cancellationToken).ConfigureAwait(false);
+            }
+            finally
+            {
+                reading.Abandon();
+            }
         }
         finally
         {
@@ -69,6 +80,7 @@ internal sealed class PointReads(Func<byte[], ValueTask<Row?>> one, Func<IReadOn
                 foreach (var waiting in batch)
                 {
                     waiting.TrySetException(error);
+                    waiting.Task.Abandon();
                 }
             }
         }

@@ -1,5 +1,6 @@
 using System.Runtime.ExceptionServices;
 using System.Text.Json;
+using Kv.Engine;
 using Kv.Worker;
 using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
@@ -22,7 +23,7 @@ internal sealed class Scheduler(KvStore store, ScheduleRegistry schedules, TimeP
     private static readonly TimeSpan FirstPause = TimeSpan.FromSeconds(1);
     private static readonly TimeSpan LongestPause = TimeSpan.FromSeconds(30);
     private static readonly long Latest = DateTimeOffset.MaxValue.ToUnixTimeMilliseconds();
-    private readonly ILogger _logger = loggers.CreateLogger("Kv.Scheduler");
+    private readonly ILogger _logger = new UnfailingLogger(loggers.CreateLogger("Kv.Scheduler"));
     private readonly Dictionary<string, DateTimeOffset> _next = new(StringComparer.Ordinal);
 
     /// <summary>Enqueues what is due.</summary>

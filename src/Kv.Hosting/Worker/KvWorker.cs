@@ -31,7 +31,7 @@ internal sealed class KvWorker : BackgroundService, IAsyncDisposable
     public KvWorker(
         KvStore store, HandlerRegistry handlers, IServiceScopeFactory scopes, IOptions<KvWorkerOptions> options, WorkerHealth health, ILoggerFactory loggers)
     {
-        (_store, _queue, _options, _health, _logger) = (store, store.Engine.Queue, options.Value, health, loggers.CreateLogger("Kv.Worker"));
+        (_store, _queue, _options, _health, _logger) = (store, store.Engine.Queue, options.Value, health, new UnfailingLogger(loggers.CreateLogger("Kv.Worker")));
         var topics = handlers.Topics(_options).ToArray();
         _topics = topics.ToDictionary(static t => t.Topic, StringComparer.Ordinal);
         _held = new HeldMessages(topics, _options.Concurrency);

@@ -1,3 +1,4 @@
+using Kv.Engine;
 using Microsoft.Extensions.Logging;
 
 namespace Kv.Worker;
@@ -8,7 +9,7 @@ internal sealed class LoggingMiddleware(ILoggerFactory loggers, TimeProvider tim
     private static readonly Func<ILogger, string, string, int, IDisposable?> Scope =
         LoggerMessage.DefineScope<string, string, int>("Message {MessageId} of '{Topic}', attempt {Attempt}");
 
-    private readonly ILogger _logger = loggers.CreateLogger("Kv.Worker");
+    private readonly ILogger _logger = new UnfailingLogger(loggers.CreateLogger("Kv.Worker"));
 
     public async Task InvokeAsync(KvMessageContext context, KvMessageDelegate next, CancellationToken cancellationToken)
     {

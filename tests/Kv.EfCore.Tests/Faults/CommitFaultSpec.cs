@@ -1,5 +1,7 @@
 using Kv.Engine;
 using Kv.TestKit;
+using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Logging;
 
 namespace Kv.Tests.Faults;
 
@@ -20,6 +22,23 @@ public abstract class CommitFaultSpec(KvDatabase database)
         Assert.Equal(11ul, await test.Store.GetAsync<ulong>(["sum"]));
         Assert.Equal(result.Versionstamp, (await test.Store.GetAsync(["sum"]))!.Versionstamp);
         Assert.Equal(["log", result.Versionstamp.ToString()], Assert.Single(await test.Store.ListKeysAsync(KvSelector.Prefix(["log"])).ToListAsync()));
+    }
+
+    [Theory]
+    [InlineData(FailPoints.BeforeCommit)]
+    [InlineData(FailPoints.AfterCommit)]
+    public async Task A_logger_that_throws_on_the_way_changes_no_answer(string point)
+    {
+        using var logs = new BrokenLogs();
+        await using var test = await database.CreateStoreAsync(services: services => services.AddSingleton<ILoggerProvider>(logs));
+        await test.Store.Atomic().Sum(["sum"], 1).CommitAsync();
+        test.FailPoints.OnHit = Once(point);
+
+        var result = await test.Store.Atomic().Sum(["sum"], 10).CommitAsync();
+
+        Assert.Equal(11ul, await test.Store.GetAsync<ulong>(["sum"]));
+        Assert.Equal(result.Versionstamp, (await test.Store.GetAsync(["sum"]))!.Versionstamp);
+        Assert.NotEqual(0, logs.Count);
     }
 
     [Theory]

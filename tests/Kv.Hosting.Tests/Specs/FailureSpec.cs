@@ -1,5 +1,7 @@
 using System.Text;
 using Kv.TestKit;
+using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Logging;
 
 namespace Kv.Tests.Specs;
 
@@ -8,6 +10,33 @@ public abstract class FailureSpec(KvDatabase database)
     private readonly ManualTime _time = new();
     private readonly LogCollector _logs = new();
     private readonly List<int> _attempts = [];
+
+    [Fact]
+    public async Task A_logger_that_throws_costs_neither_a_message_nor_an_attempt()
+    {
+        using var logs = new BrokenLogs();
+        await using var test = await database.CreateWorkerAsync(
+            worker =>
+            {
+                worker.Services.AddSingleton<ILoggerProvider>(logs);
+                worker.Handle<Job>((_, context, _) =>
+                {
+                    _attempts.Add(context.Attempt);
+                    return context.Attempt == 1 ? throw new InvalidOperationException("The first attempt fails.") : Task.CompletedTask;
+                });
+            },
+            _time);
+        await test.Store.EnqueueAsync(new Job(1), new KvEnqueueOptions { BackoffSchedule = [TimeSpan.FromSeconds(1)] });
+
+        await test.SettleAsync();
+        _time.Advance(TimeSpan.FromSeconds(1));
+        await test.SettleAsync();
+
+        Assert.Equal([1, 2], _attempts);
+        await test.AssertEmptyAsync();
+        Assert.Empty(await test.DeadLettersAsync());
+        Assert.NotEqual(0, logs.Count);
+    }
 
     [Fact]
     public async Task A_message_that_fails_is_tried_again_by_its_schedule()
