@@ -13,6 +13,10 @@ public sealed record Case([property: JsonPropertyName("op")] string Operation, [
     [JsonIgnore]
     public bool IsKeyValue => KeyValueOperations.Contains(Operation);
 
+    /// <summary>Whether the tables are after it as they were before.</summary>
+    [JsonIgnore]
+    public bool OnlyReads => Operation is "get" or "getmany10" or "list100" or "list1000";
+
     [JsonIgnore]
     public bool IsQueue => !IsKeyValue && Operation is not ("startup" or "insert");
 

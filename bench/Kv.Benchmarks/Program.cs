@@ -5,12 +5,18 @@ const string Usage = """
     run      asks every system in turn, each question in a process of its own, and prints the tables
              [--small] [--wide] [--goals] [--peers] [--rounds N] [--seconds S] [--warmup-seconds S] [--idle-seconds S] [--results FILE]
              [--databases sqlite,postgres] [--systems efkv,raw,...] [--ops get,set,...] [--callers 1,64,256]
-             [--values 100,10240] [--rows 100000,1000000] [--messages N] [--waiting 10000,1000000]
+             [--values 100,10240] [--rows 100000,1000000] [--messages 10000,50000] [--waiting 10000,1000000]
     goals    FILE ...: the tables of the results of some runs together, held against the goals
     micro    the micro-benchmarks, with the arguments of BenchmarkDotNet: --filter *Codec* --job dry
     soak     full load for a long time: [--minutes M] [--databases sqlite]
     """;
 var settings = new Settings(args);
+if (args is ["run" or "soak" or "measure" or "produce" or "hold", ..] && settings.Unknown is { } unknown)
+{
+    Console.Error.WriteLine($"'{unknown}' is no option, or has no value.\n{Usage}");
+    return 2;
+}
+
 switch (args.FirstOrDefault())
 {
     case "run":

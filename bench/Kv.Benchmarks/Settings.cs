@@ -6,6 +6,35 @@ namespace Kv.Benchmarks;
 /// <summary>What the command line asks for.</summary>
 public sealed class Settings(string[] args)
 {
+    private static readonly string[] Flags = ["--small", "--wide", "--goals", "--peers", "--setup"];
+
+    private static readonly string[] Options =
+    [
+        "--rounds", "--seconds", "--warmup-seconds", "--idle-seconds", "--minutes", "--databases", "--systems", "--ops", "--callers", "--values", "--rows", "--messages",
+        "--waiting", "--folder", "--results", "--cases",
+    ];
+
+    /// <summary>The first argument after the verb that means nothing here; null if each does. A run that took it for nothing would take an hour.</summary>
+    public string? Unknown
+    {
+        get
+        {
+            for (var i = 1; i < args.Length; i++)
+            {
+                if (Options.Contains(args[i]) && i + 1 < args.Length)
+                {
+                    i++;
+                }
+                else if (!Flags.Contains(args[i]))
+                {
+                    return args[i];
+                }
+            }
+
+            return null;
+        }
+    }
+
     /// <summary>Everything once and quickly, so that it cannot rot; the numbers mean nothing.</summary>
     public bool Small { get; } = args.Contains("--small");
 

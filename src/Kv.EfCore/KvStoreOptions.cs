@@ -40,8 +40,9 @@ public sealed class KvStoreOptions
     public KvDurability Durability { get; set; }
 
     /// <summary>
-    /// How long a write tries while the database is locked by others or away, and how long a command may take. Past it, a write fails with
-    /// <see cref="KvError.Unavailable"/>, or <see cref="KvError.CommitUnknown"/> if its commit was under way.
+    /// How long a write tries while the database is locked by others or away, a read while the database is away or all connections for reads
+    /// are in use, and how long a command may take. Past it, a call fails with <see cref="KvError.Unavailable"/>, or
+    /// <see cref="KvError.CommitUnknown"/> if its commit was under way.
     /// </summary>
     /// <value>Default: 30 seconds.</value>
     public TimeSpan CommandTimeout { get; set; } = TimeSpan.FromSeconds(30);

@@ -2,16 +2,23 @@ using System.Collections.Concurrent;
 
 namespace Kv.Engine;
 
-/// <summary>The sessions that read. A reader rents one for one batch, so a slow consumer holds none.</summary>
-internal sealed class SessionPool(SessionFactory factory, int size, Action returned) : IAsyncDisposable
+/// <summary>The sessions that read. A reader rents one for one batch, so a slow consumer holds none, unless it asked for one snapshot of all.</summary>
+internal sealed class SessionPool(SessionFactory factory, int size, TimeSpan longest, Action returned) : IAsyncDisposable
 {
     private readonly ConcurrentBag<Session> _idle = [];
     private readonly SemaphoreSlim _free = new(size, size);
     private volatile bool _disposed;
 
+    /// <exception cref="KvException">No session became free in time (<see cref="KvError.Unavailable"/>).</exception>
     public async ValueTask<Session> RentAsync(CancellationToken cancellationToken)
     {
-        await _free.WaitAsync(cancellationToken).ConfigureAwait(false);
+        if (!await _free.WaitAsync(longest, cancellationToken).ConfigureAwait(false))
+        {
+            throw new KvException(
+                KvError.Unavailable,
+                $"No connection became free for a read within {longest.TotalSeconds:0.#} seconds; there are {size}. A listing with Snapshot holds one until it is disposed of, so end listings sooner or list without it; or the database is too slow for the reads that it is sent.");
+        }
+
         try
         {
             ObjectDisposedException.ThrowIf(_disposed, typeof(IKvStore));

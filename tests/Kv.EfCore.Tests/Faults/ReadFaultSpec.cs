@@ -15,7 +15,7 @@ public abstract class ReadFaultSpec(KvDatabase database)
         await using var test = await database.CreateStoreAsync();
         await test.Store.SetAsync(["a"], 1);
         var (dialect, options) = (test.Engine.Dialect, test.Engine.Options);
-        await using var pool = new SessionPool(new SessionFactory(test.CreateContext, dialect, options, NullLogger.Instance), size: 1, returned: static () => { });
+        await using var pool = new SessionPool(new SessionFactory(test.CreateContext, dialect, options, NullLogger.Instance), size: 1, options.CommandTimeout, returned: static () => { });
         Task<object?>? other = null;
         bool? meanwhile = null;
 
@@ -30,6 +30,31 @@ public abstract class ReadFaultSpec(KvDatabase database)
             0,
             (session, _, token) => fails && other is null ? throw new IOException("Cut by the test.") : session.Statement(KvSql.Version).ScalarAsync(token),
             default);
+    }
+
+    [Fact]
+    public async Task A_read_for_which_no_connection_becomes_free_ends_in_time_and_says_why()
+    {
+        await using var test = await database.CreateStoreAsync(options: static o => o.CommandTimeout = TimeSpan.FromSeconds(3));
+        await test.Store.Atomic().Set(["a", 1], 1).Set(["a", 2], 2).CommitAsync();
+        var listings = Enumerable.Range(0, test.Engine.Dialect.Readers)
+            .Select(_ => test.Store.ListAsync(KvSelector.Prefix(["a"]), new KvListOptions { Snapshot = true, BatchSize = 1 }).GetAsyncEnumerator()).ToList();
+        foreach (var listing in listings)
+        {
+            Assert.True(await listing.MoveNextAsync());
+        }
+
+        var refused = await Assert.ThrowsAsync<KvException>(async () => await test.Store.GetAsync<int>(["a", 1]));
+
+        Assert.Equal(KvError.Unavailable, refused.Kind);
+        Assert.Contains("Snapshot", refused.Message, StringComparison.Ordinal);
+        await listings[0].DisposeAsync();
+        Assert.Equal(1, await test.Store.GetAsync<int>(["a", 1]));
+        foreach (var listing in listings.Skip(1))
+        {
+            Assert.True(await listing.MoveNextAsync());
+            await listing.DisposeAsync();
+        }
     }
 
     private sealed class OnLog(Action action) : ILogger
