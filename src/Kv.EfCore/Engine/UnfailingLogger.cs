@@ -14,10 +14,11 @@ internal sealed class UnfailingLogger(ILogger logger) : ILogger
     {
         try
         {
-            return logger.BeginScope(state);
+            return logger.BeginScope(state) is { } scope ? new Scope(scope) : null;
         }
         catch (Exception)
         {
+            // What is logged goes without it.
             return null;
         }
     }
@@ -30,6 +31,7 @@ internal sealed class UnfailingLogger(ILogger logger) : ILogger
         }
         catch (Exception)
         {
+            // Who cannot say is not asked to log.
             return false;
         }
     }
@@ -43,6 +45,21 @@ internal sealed class UnfailingLogger(ILogger logger) : ILogger
         catch (Exception)
         {
             // There is nobody to tell.
+        }
+    }
+
+    private sealed class Scope(IDisposable scope) : IDisposable
+    {
+        public void Dispose()
+        {
+            try
+            {
+                scope.Dispose();
+            }
+            catch (Exception)
+            {
+                // There is nobody to tell here either: what was in the scope is done.
+            }
         }
     }
 }

@@ -11,10 +11,12 @@ public abstract class FailureSpec(KvDatabase database)
     private readonly LogCollector _logs = new();
     private readonly List<int> _attempts = [];
 
-    [Fact]
-    public async Task A_logger_that_throws_costs_neither_a_message_nor_an_attempt()
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public async Task A_logger_that_throws_costs_neither_a_message_nor_an_attempt(bool scopesBegin)
     {
-        using var logs = new BrokenLogs();
+        using var logs = new BrokenLogs(scopesBegin);
         await using var test = await database.CreateWorkerAsync(
             worker =>
             {
