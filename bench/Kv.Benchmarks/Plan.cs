@@ -25,6 +25,9 @@ public static class Plan
     /// <summary>Whether a system is measured by this program, and not by one of its own.</summary>
     public static bool IsOurs(string system) => system is "efkv" or "raw" or "raw-per-core" or "ef";
 
+    /// <summary>Whether it can be told to go on and to wait. pgbench counts in whole seconds.</summary>
+    public static bool TakesTurns(string system) => system != "pgbench";
+
     public static bool Answers(string system, Case @case) => Systems[system].Contains(@case.In.Database) && system switch
     {
         "efkv" => @case.Operation != "insert",

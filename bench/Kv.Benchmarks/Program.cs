@@ -3,7 +3,7 @@ using Kv.Benchmarks.Micro;
 
 const string Usage = """
     run      asks every system in turn, each question in a process of its own, and prints the tables
-             [--small] [--wide] [--goals] [--peers] [--rounds N] [--seconds S] [--warmup-seconds S] [--idle-seconds S] [--results FILE]
+             [--small] [--wide] [--goals] [--peers] [--rounds N] [--turns N] [--seconds S] [--warmup-seconds S] [--idle-seconds S] [--results FILE]
              [--databases sqlite,postgres] [--systems efkv,raw,...] [--ops get,set,...] [--callers 1,64,256]
              [--values 100,10240] [--rows 100000,1000000] [--messages 10000,50000] [--waiting 10000,1000000]
     goals    FILE ...: the tables of the results of some runs together, held against the goals

@@ -54,9 +54,11 @@ public static class Programs
     }
 
     /// <summary>Starts a program whose output is read. What it says about errors goes where ours goes.</summary>
-    public static Process Start(ProcessStartInfo program)
+    /// <param name="program">What is run.</param>
+    /// <param name="input">Whether it is told something meanwhile.</param>
+    public static Process Start(ProcessStartInfo program, bool input = false)
     {
-        (program.UseShellExecute, program.RedirectStandardOutput) = (false, true);
+        (program.UseShellExecute, program.RedirectStandardOutput, program.RedirectStandardInput) = (false, true, input);
         return Process.Start(program)!;
     }
 

@@ -3,7 +3,7 @@ using Kv.Benchmarks.Systems;
 
 namespace Kv.Benchmarks;
 
-/// <summary>Asks all systems in turn, each question in a process of its own, round by round.</summary>
+/// <summary>Asks all systems, each question in a process of its own, round by round: one after the other, or in turns of a fraction of a second.</summary>
 public sealed class Runner(Settings settings)
 {
     private const int Starts = 6;
@@ -38,7 +38,7 @@ public sealed class Runner(Settings settings)
                 {
                     for (var round = 0; round < settings.Rounds; round++)
                     {
-                        failed += await RoundAsync(systems, [.. part]);
+                        failed += await RoundAsync(round, systems, [.. part]);
                     }
                 }
             }
@@ -110,24 +110,89 @@ public sealed class Runner(Settings settings)
         return failed;
     }
 
-    private async Task<int> RoundAsync(List<string> systems, List<Case> cases)
+    private async Task<int> RoundAsync(int round, List<string> systems, List<Case> cases)
     {
         var failed = 0;
 
         // A small run has no time for a process a question; the start is one by nature.
-        var questions = settings.Small
-            ? cases.GroupBy(static @case => @case.Operation == "startup").Select(static group => group.ToList())
-            : cases.Select(static @case => new List<Case> { @case });
-        foreach (var question in questions)
+        if (settings.Small)
         {
-            foreach (var system in systems)
+            foreach (var question in cases.GroupBy(static @case => @case.Operation == "startup"))
             {
-                var answered = question.Where(@case => Answers(system, @case)).ToList();
-                failed += answered.Count == 0 || await (answered[0].Operation == "startup" ? StartAsync(system, answered[0]) : AskAsync(system, answered)) ? 0 : 1;
+                failed += await AskAsync(systems, [.. question]);
             }
+
+            return failed;
+        }
+
+        // The same in fewer and in more rows takes turns, too: growth is a ratio like others.
+        foreach (var question in cases.GroupBy(static @case => @case.TakesTurns ? @case with { In = @case.In with { Rows = 0 } } : @case))
+        {
+            failed += question.Key.TakesTurns
+                ? await AskInTurnsAsync(round, [.. systems.Where(Plan.TakesTurns).SelectMany(system => question.Where(@case => Answers(system, @case)).Select(@case => (system, @case)))])
+                    + await AskAsync([.. systems.Where(static system => !Plan.TakesTurns(system))], [.. question])
+                : await AskAsync(systems, [.. question]);
         }
 
         return failed;
+    }
+
+    private async Task<int> AskAsync(List<string> systems, List<Case> question)
+    {
+        var failed = 0;
+        foreach (var system in systems)
+        {
+            var answered = question.Where(@case => Answers(system, @case)).ToList();
+            failed += answered.Count == 0 || await (answered[0].Operation == "startup" ? StartAsync(system, answered[0]) : AskAsync(system, answered)) ? 0 : 1;
+        }
+
+        return failed;
+    }
+
+    /// <summary>Each gets warm by itself; then they measure in turns, so that each meets the machine in the same moods. Who is first changes with the round, and with the turn.</summary>
+    private async Task<int> AskInTurnsAsync(int round, List<(string System, Case Case)> questions)
+    {
+        if (questions.Count > 0)
+        {
+            var first = round % questions.Count;
+            questions = [.. questions[first..], .. questions[..first]];
+        }
+
+        List<TurnTaker> takers = [];
+        try
+        {
+            foreach (var (system, @case) in questions)
+            {
+                var taker = new TurnTaker(Programs.Start(Programs.Measuring(system, settings.ForTurns(system, _folder, @case)), input: true));
+                takers.Add(taker);
+                await taker.WarmUpAsync();
+            }
+
+            for (var turn = 0; turn < settings.Turns; turn++)
+            {
+                for (var i = 0; i < takers.Count; i++)
+                {
+                    await takers[(turn + i) % takers.Count].TakeAsync();
+                }
+            }
+
+            var failed = 0;
+            for (var i = 0; i < takers.Count; i++)
+            {
+                if (await takers[i].EndAsync() is { } measurement)
+                {
+                    Add(measurement);
+                }
+
+                failed += await EndAsync(takers[i].Process, questions[i].System, [questions[i].Case]) ? 0 : 1;
+            }
+
+            return failed;
+        }
+        finally
+        {
+            takers.ForEach(static taker => taker.Dispose());
+        }
     }
 
     private bool Answers(string system, Case @case) =>

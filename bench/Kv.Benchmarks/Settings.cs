@@ -6,11 +6,11 @@ namespace Kv.Benchmarks;
 /// <summary>What the command line asks for.</summary>
 public sealed class Settings(string[] args)
 {
-    private static readonly string[] Flags = ["--small", "--wide", "--goals", "--peers", "--setup"];
+    private static readonly string[] Flags = ["--small", "--wide", "--goals", "--peers", "--setup", "--in-turns"];
 
     private static readonly string[] Options =
     [
-        "--rounds", "--seconds", "--warmup-seconds", "--idle-seconds", "--minutes", "--databases", "--systems", "--ops", "--callers", "--values", "--rows", "--messages",
+        "--rounds", "--turns", "--seconds", "--warmup-seconds", "--idle-seconds", "--minutes", "--databases", "--systems", "--ops", "--callers", "--values", "--rows", "--messages",
         "--waiting", "--folder", "--results", "--cases",
     ];
 
@@ -46,6 +46,9 @@ public sealed class Settings(string[] args)
 
     public bool SetUp { get; } = args.Contains("--setup");
 
+    /// <summary>Whether a process measures for <see cref="Time"/> at each line of its input, instead of once.</summary>
+    public bool InTurns { get; } = args.Contains("--in-turns");
+
     public IReadOnlyList<string> Databases => Value("--databases", "sqlite,postgres")!.Split(',');
 
     /// <summary>Null: all that there are.</summary>
@@ -77,6 +80,9 @@ public sealed class Settings(string[] args)
     /// <summary>A rest after that: runtimes compile what was found to be hot when nothing new comes for a while.</summary>
     public TimeSpan Rest => WarmUp >= TimeSpan.FromSeconds(1) ? TimeSpan.FromSeconds(1) : TimeSpan.Zero;
 
+    /// <summary>In how many parts <see cref="Time"/> is where systems measure in turns.</summary>
+    public int Turns => Number("--turns", 8);
+
     public TimeSpan IdleTime => TimeSpan.FromSeconds(Fraction("--idle-seconds", Small ? 1 : 60));
 
     public TimeSpan SoakTime => TimeSpan.FromMinutes(Fraction("--minutes", 10));
@@ -92,12 +98,18 @@ public sealed class Settings(string[] args)
     public IReadOnlyList<Case> Cases => Case.Parse(Value("--cases", "[]")!);
 
     /// <summary>The arguments of a process that measures cases of a system. Programs in other languages take the same.</summary>
-    public string[] ForProcess(string system, string folder, IEnumerable<Case> cases) =>
+    public string[] ForProcess(string system, string folder, IEnumerable<Case> cases) => ForProcess(system, folder, cases, Time);
+
+    /// <summary>The same for a process that measures in turns.</summary>
+    public string[] ForTurns(string system, string folder, Case @case) => [.. ForProcess(system, folder, [@case], Time / Turns), "--in-turns"];
+
+    private string[] ForProcess(string system, string folder, IEnumerable<Case> cases, TimeSpan time) =>
     [
         "--systems", system, "--folder", folder, "--cases", Case.ToText(cases),
-        "--seconds", Time.TotalSeconds.ToString(CultureInfo.InvariantCulture), "--warmup-seconds", WarmUpOf(cases.First()).TotalSeconds.ToString(CultureInfo.InvariantCulture),
-        "--idle-seconds", IdleTime.TotalSeconds.ToString(CultureInfo.InvariantCulture), "--databases", cases.First().In.Database,
+        "--seconds", Text(time), "--warmup-seconds", Text(WarmUpOf(cases.First())), "--idle-seconds", Text(IdleTime), "--databases", cases.First().In.Database,
     ];
+
+    private static string Text(TimeSpan time) => time.TotalSeconds.ToString(CultureInfo.InvariantCulture);
 
     private TimeSpan WarmUpOf(Case @case) => QueueLoad.Knows(@case.Operation) || ProcessLoad.Warms(@case.Operation) ? 4 * WarmUp : WarmUp;
 

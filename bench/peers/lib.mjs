@@ -1,5 +1,6 @@
 // What every peer's program shares: the arguments, the load, and the lines of JSON, as Kv.Benchmarks has them.
 import process from "node:process";
+import { createInterface } from "node:readline";
 
 const argument = (name) => {
   const at = process.argv.indexOf(name);
@@ -14,6 +15,7 @@ export const settings = {
   warmUp: Number(argument("--warmup-seconds")),
   cases: JSON.parse(argument("--cases")),
   setUp: process.argv.includes("--setup"),
+  inTurns: process.argv.includes("--in-turns"),
 };
 
 const drainLimit = 100_000; // milliseconds: a queue that slows down with its length may never come to the end
@@ -32,6 +34,16 @@ const result = (latencies, perSecond) => {
   return { ops_per_s: Math.round(perSecond * 10) / 10, p50_us: at(latencies, 0.5), p99_us: at(latencies, 0.99) };
 };
 
+/** Once; or, in turns with other processes, whenever a line comes in, until there are no more. */
+async function* turns() {
+  if (!settings.inTurns) return yield;
+  console.log("ready");
+  for await (const _ of createInterface({ input: process.stdin })) {
+    yield;
+    console.log("ready");
+  }
+}
+
 /** Runs an operation by some callers at once for some time; before that it runs unmeasured. */
 async function load(operation, callers) {
   const run = async (time, latencies) => {
@@ -47,9 +59,13 @@ async function load(operation, callers) {
   await run(settings.warmUp, []);
   await rest();
   const latencies = [];
-  const started = performance.now();
-  await run(settings.seconds, latencies);
-  return result(latencies, latencies.length / ((performance.now() - started) / 1000));
+  let elapsed = 0;
+  for await (const _ of turns()) {
+    const started = performance.now();
+    await run(settings.seconds, latencies);
+    elapsed += performance.now() - started;
+  }
+  return result(latencies, latencies.length / (elapsed / 1000));
 }
 
 /** The questions to a queue and its worker: the same as QueueLoad.cs asks. */

@@ -33,10 +33,9 @@ internal sealed class KvStore(KvEngine engine, IKvValueSerializer serializer) : 
                 nameof(keys));
         }
 
-        var bytes = keys.Select(ReadKey).ToArray();
         return Entries(
             keys,
-            await CallAsync("get_many", bytes, static (engine, of, token) => engine.Reader.GetManyAsync(of, token), cancellationToken, keys.Count).ConfigureAwait(false));
+            await CallAsync("get_many", ReadKeys(keys), static (engine, of, token) => engine.Reader.GetManyAsync(of, token), cancellationToken, keys.Count).ConfigureAwait(false));
     }
 
     public async ValueTask<bool> ExistsAsync(KvKey key, CancellationToken cancellationToken = default) =>
@@ -138,7 +137,7 @@ internal sealed class KvStore(KvEngine engine, IKvValueSerializer serializer) : 
                 $"Too many keys (max {KvLimits.MaxWatchedKeys}) or none: received {keys.Count}. Watch one key that every change touches, or several times fewer.", nameof(keys));
         }
 
-        return WatchAsync(keys, [.. keys.Select(ReadKey)], cancellationToken);
+        return WatchAsync(keys, ReadKeys(keys), cancellationToken);
     }
 
     public async ValueTask<KvVersionstamp?> ResolveAsync(KvOperationId operationId, CancellationToken cancellationToken = default)
@@ -263,8 +262,27 @@ internal sealed class KvStore(KvEngine engine, IKvValueSerializer serializer) : 
     private KvEntry Entry(KvKey key, Row row) =>
         new(key, new KvValue(row.Value, (KvEncoding)row.Encoding), KvVersionstamp.FromVersion(row.Version), Serializer);
 
-    private KvEntry?[] Entries(IReadOnlyList<KvKey> keys, Row?[] rows) =>
-        [.. rows.Select((row, i) => row is { } found ? Entry(keys[i], found) : null)];
+    private KvEntry?[] Entries(IReadOnlyList<KvKey> keys, Row?[] rows)
+    {
+        var entries = new KvEntry?[rows.Length];
+        for (var i = 0; i < rows.Length; i++)
+        {
+            entries[i] = rows[i] is { } row ? Entry(keys[i], row) : null;
+        }
+
+        return entries;
+    }
+
+    private static byte[][] ReadKeys(IReadOnlyList<KvKey> keys)
+    {
+        var bytes = new byte[keys.Count][];
+        for (var i = 0; i < bytes.Length; i++)
+        {
+            bytes[i] = ReadKey(keys[i]);
+        }
+
+        return bytes;
+    }
 
     private static byte[] ReadKey(KvKey key)
     {

@@ -6,13 +6,13 @@ namespace Kv.Engine;
 internal sealed class SessionPool(SessionFactory factory, int size, TimeSpan longest, Action returned) : IAsyncDisposable
 {
     private readonly ConcurrentBag<Session> _idle = [];
-    private readonly SemaphoreSlim _free = new(size, size);
+    private readonly Places _free = new(size);
     private volatile bool _disposed;
 
     /// <exception cref="KvException">No session became free in time (<see cref="KvError.Unavailable"/>).</exception>
     public async ValueTask<Session> RentAsync(CancellationToken cancellationToken)
     {
-        if (!await _free.WaitAsync(longest, cancellationToken).ConfigureAwait(false))
+        if (!await _free.TakeAsync(longest, cancellationToken).ConfigureAwait(false))
         {
             throw new KvException(
                 KvError.Unavailable,
@@ -28,7 +28,7 @@ internal sealed class SessionPool(SessionFactory factory, int size, TimeSpan lon
         }
         catch
         {
-            _free.Release();
+            _free.GiveBack();
             throw;
         }
     }
@@ -50,7 +50,7 @@ internal sealed class SessionPool(SessionFactory factory, int size, TimeSpan lon
         }
         finally
         {
-            _free.Release();
+            _free.GiveBack();
         }
     }
 

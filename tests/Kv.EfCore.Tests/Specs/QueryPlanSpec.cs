@@ -12,6 +12,7 @@ public abstract partial class QueryPlanSpec(KvDatabase database)
 {
     private const int Entries = 20_000;
     private const int Messages = 10_000;
+    private static readonly bool[] Either = [false, true];
 
     [Fact]
     public async Task No_statement_reads_a_whole_table()
@@ -74,6 +75,13 @@ public abstract partial class QueryPlanSpec(KvDatabase database)
                 case MethodInfo { Name: nameof(KvSql.GetMany) }:
                     yield return (nameof(KvSql.GetMany), KvSql.GetMany(10));
                     break;
+                case MethodInfo { Name: nameof(KvSql.List) }:
+                    foreach (var (keysOnly, reverse, limit) in from keysOnly in Either from reverse in Either from limit in (int[])[10, 100, 10_000] select (keysOnly, reverse, limit))
+                    {
+                        yield return (nameof(KvSql.List), sql.List(keysOnly, reverse, limit));
+                    }
+
+                    break;
             }
         }
     }
@@ -116,7 +124,7 @@ public abstract partial class QueryPlanSpec(KvDatabase database)
         _ => 10L,
     };
 
-    private static async Task ExecuteAsync(DbContext context, string text)
+    protected static async Task ExecuteAsync(DbContext context, string text)
     {
         await using var command = context.Database.GetDbConnection().CreateCommand();
         command.CommandText = text;
@@ -169,6 +177,32 @@ public sealed partial class PostgresQueryPlanTests(PostgresDatabase database) : 
         await using var session = await sessions.OpenAsync(SessionRole.Write, default);
 
         Assert.Equal("off", await session.Statement("show jit").ScalarAsync(default));
+    }
+
+    [Fact]
+    public async Task A_listing_of_a_large_table_keeps_its_plan()
+    {
+        await using var test = await database.CreateStoreAsync();
+        await using var context = test.CreateContext();
+        await context.Database.OpenConnectionAsync();
+        await ExecuteAsync(context, Fill(entries: 500_000, messages: 0));
+        await ExecuteAsync(context, "analyze kv");
+        var sessions = new SessionFactory(test.CreateContext, test.Engine.Dialect, new KvStoreOptions(), NullLogger.Instance);
+        await using var session = await sessions.OpenAsync(SessionRole.Read, default);
+        byte[] start = [2, 48, 48, 49], end = [2, 49];
+
+        foreach (var limit in (int[])[1, 10, 64, 65, 100, 500, 1000])
+        {
+            var list = session.Statement(test.Engine.Dialect.Sql.List(keysOnly: false, reverse: false, limit));
+            for (var time = 0; time < 10; time++)
+            {
+                await using var rows = await list.Set("@start", start).Set("@end", end).Set("@limit", limit).Set("@now", 0L).ReadAsync(default);
+            }
+        }
+
+        // PostgreSQL tries five plans for the values at hand before it compares them with one that it can keep.
+        const string Plans = "select string_agg(custom_plans::text, ' ') from pg_prepared_statements where statement like 'select k, v%'";
+        Assert.Equal("5 5", await session.Statement(Plans).ScalarAsync(default));
     }
 
     protected override string Explain => "explain ";

@@ -1,0 +1,99 @@
+using Kv.Engine;
+
+namespace Kv.Tests.Faults;
+
+public sealed class PlacesTests
+{
+    private static readonly TimeSpan Long = TimeSpan.FromMinutes(1);
+
+    [Fact]
+    public async Task Who_finds_no_place_gets_the_next_one_in_order()
+    {
+        var places = new Places(1);
+        Assert.True(await places.TakeAsync(Long, default));
+        var first = places.TakeAsync(Long, default).AsTask();
+        var second = places.TakeAsync(Long, default).AsTask();
+        Assert.False(first.IsCompleted || second.IsCompleted);
+
+        places.GiveBack();
+        Assert.True(await first);
+        Assert.False(second.IsCompleted);
+
+        places.GiveBack();
+        Assert.True(await second);
+    }
+
+    [Fact]
+    public async Task Who_gives_up_leaves_the_place_to_the_next()
+    {
+        var places = new Places(1);
+        Assert.True(await places.TakeAsync(Long, default));
+        using var cancellation = new CancellationTokenSource();
+        var cancelled = places.TakeAsync(Long, cancellation.Token).AsTask();
+        Assert.False(await places.TakeAsync(TimeSpan.FromMilliseconds(1), default));
+        await cancellation.CancelAsync();
+        var error = await Assert.ThrowsAnyAsync<OperationCanceledException>(() => cancelled);
+        Assert.Equal(cancellation.Token, error.CancellationToken);
+
+        places.GiveBack();
+        var next = places.TakeAsync(Long, default);
+        Assert.True(next.IsCompleted);
+        Assert.True(await next);
+        await Assert.ThrowsAnyAsync<OperationCanceledException>(async () => await places.TakeAsync(Long, cancellation.Token));
+    }
+
+    [Fact]
+    public async Task Many_who_take_give_back_and_give_up_lose_no_place_and_make_none()
+    {
+        const int Size = 3;
+        var places = new Places(Size);
+        var (taken, most, given) = (0, 0, 0);
+        await Task.WhenAll(Enumerable.Range(0, 16).Select(taker => Task.Run(async () =>
+        {
+            var random = new Random(taker);
+            for (var turn = 0; turn < 2000; turn++)
+            {
+                using var cancellation = new CancellationTokenSource();
+                var place = places.TakeAsync(Long, cancellation.Token).AsTask();
+                if (random.Next(2) == 0)
+                {
+                    // At the moment, often, at which another gives back.
+                    await cancellation.CancelAsync();
+                }
+
+                try
+                {
+                    await place;
+                }
+                catch (OperationCanceledException)
+                {
+                    Interlocked.Increment(ref given);
+                    continue;
+                }
+
+                var now = Interlocked.Increment(ref taken);
+                InterlockedMax(ref most, now);
+                await Task.Yield();
+                Interlocked.Decrement(ref taken);
+                places.GiveBack();
+            }
+        })));
+
+        Assert.InRange(most, 1, Size);
+        Assert.NotEqual(0, given);
+        for (var i = 0; i < Size; i++)
+        {
+            Assert.True(places.TakeAsync(Long, default).AsTask().IsCompletedSuccessfully);
+        }
+
+        Assert.False(await places.TakeAsync(TimeSpan.FromMilliseconds(1), default));
+    }
+
+    private static void InterlockedMax(ref int most, int now)
+    {
+        for (var before = Volatile.Read(ref most); now > before; before = Volatile.Read(ref most))
+        {
+            Interlocked.CompareExchange(ref most, now, before);
+        }
+    }
+}
