@@ -18,8 +18,8 @@ public sealed record Case([property: JsonPropertyName("op")] string Operation, [
     public bool OnlyReads => Operation is "get" or "getmany10" or "list100" or "list1000";
 
     /// <summary>
-    /// Whether systems measure it in turns of a fraction of a second: what takes little, so that no turn is much longer for who comes last in it.
-    /// Reads by many are not on PostgreSQL, where all systems together would need more connections than a server has.
+    /// Whether systems measure it in turns: what takes little, so that no turn is much longer for who comes last in it. Reads by many are not on
+    /// PostgreSQL, where all systems together would need more connections than a server has.
     /// </summary>
     [JsonIgnore]
     public bool TakesTurns => IsKeyValue && (In.Callers == 1 || (OnlyReads && In.Database == "sqlite"));

@@ -3,7 +3,7 @@ using Kv.Benchmarks.Systems;
 
 namespace Kv.Benchmarks;
 
-/// <summary>Asks all systems, each question in a process of its own, round by round: one after the other, or in turns of a fraction of a second.</summary>
+/// <summary>Asks all systems, each question in a process of its own, round by round: one after the other, or in turns.</summary>
 public sealed class Runner(Settings settings)
 {
     private const int Starts = 6;
@@ -32,6 +32,7 @@ public sealed class Runner(Settings settings)
                 }
 
                 failed += await SetUpAsync(systems, cases);
+                using var resident = new Resident(Directory.EnumerateFiles(_folder, "*.db"));
 
                 // All rounds of the reads come first: a table of PostgreSQL is longer to read for the system that has written to it thirty times as often.
                 foreach (var part in cases.GroupBy(static @case => @case.OnlyReads).OrderByDescending(static part => part.Key))
@@ -113,22 +114,9 @@ public sealed class Runner(Settings settings)
     private async Task<int> RoundAsync(int round, List<string> systems, List<Case> cases)
     {
         var failed = 0;
-
-        // A small run has no time for a process a question; the start is one by nature.
-        if (settings.Small)
+        foreach (var question in cases.GroupBy(QuestionOf))
         {
-            foreach (var question in cases.GroupBy(static @case => @case.Operation == "startup"))
-            {
-                failed += await AskAsync(systems, [.. question]);
-            }
-
-            return failed;
-        }
-
-        // The same in fewer and in more rows takes turns, too: growth is a ratio like others.
-        foreach (var question in cases.GroupBy(static @case => @case.TakesTurns ? @case with { In = @case.In with { Rows = 0 } } : @case))
-        {
-            failed += question.Key.TakesTurns
+            failed += TakesTurns(question.First())
                 ? await AskInTurnsAsync(round, [.. systems.Where(Plan.TakesTurns).SelectMany(system => question.Where(@case => Answers(system, @case)).Select(@case => (system, @case)))])
                     + await AskAsync([.. systems.Where(static system => !Plan.TakesTurns(system))], [.. question])
                 : await AskAsync(systems, [.. question]);
@@ -136,6 +124,15 @@ public sealed class Runner(Settings settings)
 
         return failed;
     }
+
+    /// <summary>
+    /// What is asked together. The same in fewer and in more rows takes turns, too: growth is a ratio like others. A small run has no time for a
+    /// process for each of the rest; the start is one by nature.
+    /// </summary>
+    private object QuestionOf(Case @case) => TakesTurns(@case) ? @case with { In = @case.In with { Rows = 0 } } : settings.Small ? @case.Operation == "startup" : @case;
+
+    /// <summary>A small run tries with one operation whether turns work.</summary>
+    private bool TakesTurns(Case @case) => @case.TakesTurns && (!settings.Small || @case is { Operation: "get", In.Callers: 1 });
 
     private async Task<int> AskAsync(List<string> systems, List<Case> question)
     {
@@ -163,7 +160,7 @@ public sealed class Runner(Settings settings)
         {
             foreach (var (system, @case) in questions)
             {
-                var taker = new TurnTaker(Programs.Start(Programs.Measuring(system, settings.ForTurns(system, _folder, @case)), input: true));
+                var taker = new TurnTaker(Programs.Start(Programs.Measuring(system, [.. settings.ForProcess(system, _folder, [@case]), "--in-turns"]), input: true));
                 takers.Add(taker);
                 await taker.WarmUpAsync();
             }
@@ -172,19 +169,21 @@ public sealed class Runner(Settings settings)
             {
                 for (var i = 0; i < takers.Count; i++)
                 {
-                    await takers[(turn + i) % takers.Count].TakeAsync();
+                    // Forwards and backwards, so that nobody always comes after the same one.
+                    await takers[(turn + (turn % 2 == 0 ? i : takers.Count - i)) % takers.Count].TakeAsync();
                 }
             }
 
             var failed = 0;
             for (var i = 0; i < takers.Count; i++)
             {
-                if (await takers[i].EndAsync() is { } measurement)
+                var measurement = await takers[i].EndAsync();
+                if (measurement is not null)
                 {
                     Add(measurement);
                 }
 
-                failed += await EndAsync(takers[i].Process, questions[i].System, [questions[i].Case]) ? 0 : 1;
+                failed += await EndAsync(takers[i].Process, questions[i].System, [questions[i].Case]) && measurement is not null ? 0 : 1;
             }
 
             return failed;

@@ -80,8 +80,11 @@ public sealed class Settings(string[] args)
     /// <summary>A rest after that: runtimes compile what was found to be hot when nothing new comes for a while.</summary>
     public TimeSpan Rest => WarmUp >= TimeSpan.FromSeconds(1) ? TimeSpan.FromSeconds(1) : TimeSpan.Zero;
 
-    /// <summary>In how many parts <see cref="Time"/> is where systems measure in turns.</summary>
-    public int Turns => Number("--turns", 8);
+    /// <summary>
+    /// How often systems measure for <see cref="Time"/> where they do so in turns. In turns of a fraction of a second the processor's caches would
+    /// be those of another system for most of the turn.
+    /// </summary>
+    public int Turns => Number("--turns", Small ? 2 : 4);
 
     public TimeSpan IdleTime => TimeSpan.FromSeconds(Fraction("--idle-seconds", Small ? 1 : 60));
 
@@ -98,15 +101,10 @@ public sealed class Settings(string[] args)
     public IReadOnlyList<Case> Cases => Case.Parse(Value("--cases", "[]")!);
 
     /// <summary>The arguments of a process that measures cases of a system. Programs in other languages take the same.</summary>
-    public string[] ForProcess(string system, string folder, IEnumerable<Case> cases) => ForProcess(system, folder, cases, Time);
-
-    /// <summary>The same for a process that measures in turns.</summary>
-    public string[] ForTurns(string system, string folder, Case @case) => [.. ForProcess(system, folder, [@case], Time / Turns), "--in-turns"];
-
-    private string[] ForProcess(string system, string folder, IEnumerable<Case> cases, TimeSpan time) =>
+    public string[] ForProcess(string system, string folder, IEnumerable<Case> cases) =>
     [
         "--systems", system, "--folder", folder, "--cases", Case.ToText(cases),
-        "--seconds", Text(time), "--warmup-seconds", Text(WarmUpOf(cases.First())), "--idle-seconds", Text(IdleTime), "--databases", cases.First().In.Database,
+        "--seconds", Text(Time), "--warmup-seconds", Text(WarmUpOf(cases.First())), "--idle-seconds", Text(IdleTime), "--databases", cases.First().In.Database,
     ];
 
     private static string Text(TimeSpan time) => time.TotalSeconds.ToString(CultureInfo.InvariantCulture);

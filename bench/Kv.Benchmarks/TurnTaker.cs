@@ -5,6 +5,7 @@ namespace Kv.Benchmarks;
 /// <summary>A process that measures one question in turns with others, seen from outside.</summary>
 public sealed class TurnTaker(Process process) : IDisposable
 {
+    private Measurement? _measured;
     private bool _ended;
 
     public Process Process => process;
@@ -15,11 +16,21 @@ public sealed class TurnTaker(Process process) : IDisposable
     /// <summary>Gives it a turn. One that has ended before its time takes none.</summary>
     public async Task TakeAsync()
     {
-        if (!_ended)
+        if (_ended)
+        {
+            return;
+        }
+
+        try
         {
             await process.StandardInput.WriteLineAsync("go");
             await process.StandardInput.FlushAsync();
             await ReadToAsync(Load.Ready);
+        }
+        catch (IOException)
+        {
+            // It ended while it waited.
+            _ended = true;
         }
     }
 
@@ -31,7 +42,8 @@ public sealed class TurnTaker(Process process) : IDisposable
             process.StandardInput.Close();
         }
 
-        return await ReadToAsync(null) is { } line ? Measurement.TryParse(line) : null;
+        await ReadToAsync(null);
+        return _measured;
     }
 
     public void Dispose()
@@ -39,25 +51,24 @@ public sealed class TurnTaker(Process process) : IDisposable
         if (!process.HasExited)
         {
             process.Kill(entireProcessTree: true);
+            process.WaitForExit();
         }
 
         process.Dispose();
     }
 
-    /// <returns>The last line, or the one that was waited for.</returns>
-    private async Task<string?> ReadToAsync(string? wanted)
+    private async Task ReadToAsync(string? wanted)
     {
-        string? last = null;
         while (await process.StandardOutput.ReadLineAsync() is { } line)
         {
-            last = line;
             if (line == wanted)
             {
-                return last;
+                return;
             }
+
+            _measured = Measurement.TryParse(line) ?? _measured;
         }
 
         _ended = true;
-        return last;
     }
 }

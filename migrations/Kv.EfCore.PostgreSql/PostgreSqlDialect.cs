@@ -50,41 +50,15 @@ internal sealed class PostgreSqlDialect : KvDialect
         }
     }
 
-    public override async ValueTask OpenedAsync(
-        DbConnection connection, SessionRole role, KvStoreOptions options, ILogger logger, CancellationToken cancellationToken)
-    {
-        if (role != SessionRole.Write)
+    public override ValueTask OpenedAsync(
+        DbConnection connection, SessionRole role, KvStoreOptions options, ILogger logger, CancellationToken cancellationToken) => role switch
         {
-            return;
-        }
+            SessionRole.Write => OpenedToWriteAsync(connection, options, logger, cancellationToken),
 
-        var command = connection.CreateCommand();
-        await using (command.ConfigureAwait(false))
-        {
-            // Behind a pooler of transactions the session is anybody's, and the settings are those of each transaction.
-            command.CommandText = $"""
-                {(options.TransactionPooling ? "" : KvSql.WriterSettings(IdleTime(options), local: false) + ";")}
-                select current_setting('fsync'), current_setting('synchronous_commit'), current_setting('full_page_writes')
-                """;
-            var reader = await command.ExecuteReaderAsync(cancellationToken).ConfigureAwait(false);
-            await using (reader.ConfigureAwait(false))
-            {
-                if (!options.TransactionPooling)
-                {
-                    await reader.NextResultAsync(cancellationToken).ConfigureAwait(false);
-                }
-
-                await reader.ReadAsync(cancellationToken).ConfigureAwait(false);
-                for (var i = 0; i < 3; i++)
-                {
-                    if (reader.GetString(i) == "off" && Interlocked.Exchange(ref _warned, 1) == 0)
-                    {
-                        KvLog.NotDurable(logger, i switch { 0 => "fsync", 1 => "synchronous_commit", _ => "full_page_writes" }, "off");
-                    }
-                }
-            }
-        }
-    }
+            // Behind a pooler of transactions the session is anybody's.
+            SessionRole.Read when !options.TransactionPooling => OpenedToReadAsync(connection, cancellationToken),
+            _ => ValueTask.CompletedTask,
+        };
 
     /// <summary>The driver's own notion of transient errors lacks some of these, and has a full disk among them.</summary>
     public override Fault Classify(Exception exception) => exception switch
@@ -124,6 +98,46 @@ internal sealed class PostgreSqlDialect : KvDialect
                 return await reader.ReadAsync(cancellationToken).ConfigureAwait(false)
                     ? $"A transaction has been open for {reader.GetInt64(3)} seconds (process {reader.GetInt32(0)}, {reader.GetString(1)}, {reader.GetString(2)}). While it is, PostgreSQL cleans up nothing that claims and writes leave behind, and both become slower. End it, and set idle_in_transaction_session_timeout."
                     : null;
+            }
+        }
+    }
+
+    private static async ValueTask OpenedToReadAsync(DbConnection connection, CancellationToken cancellationToken)
+    {
+        var command = connection.CreateCommand();
+        await using (command.ConfigureAwait(false))
+        {
+            command.CommandText = KvSql.ReaderSettings;
+            await command.ExecuteNonQueryAsync(cancellationToken).ConfigureAwait(false);
+        }
+    }
+
+    private static async ValueTask OpenedToWriteAsync(DbConnection connection, KvStoreOptions options, ILogger logger, CancellationToken cancellationToken)
+    {
+        var command = connection.CreateCommand();
+        await using (command.ConfigureAwait(false))
+        {
+            // Behind a pooler of transactions the settings are those of each transaction.
+            command.CommandText = $"""
+                {(options.TransactionPooling ? "" : KvSql.WriterSettings(IdleTime(options), local: false) + ";")}
+                select current_setting('fsync'), current_setting('synchronous_commit'), current_setting('full_page_writes')
+                """;
+            var reader = await command.ExecuteReaderAsync(cancellationToken).ConfigureAwait(false);
+            await using (reader.ConfigureAwait(false))
+            {
+                if (!options.TransactionPooling)
+                {
+                    await reader.NextResultAsync(cancellationToken).ConfigureAwait(false);
+                }
+
+                await reader.ReadAsync(cancellationToken).ConfigureAwait(false);
+                for (var i = 0; i < 3; i++)
+                {
+                    if (reader.GetString(i) == "off" && Interlocked.Exchange(ref _warned, 1) == 0)
+                    {
+                        KvLog.NotDurable(logger, i switch { 0 => "fsync", 1 => "synchronous_commit", _ => "full_page_writes" }, "off");
+                    }
+                }
             }
         }
     }

@@ -27,16 +27,6 @@ internal sealed partial class KvSql(bool arrays)
 
     private const string Unkept = "backoff_schedule, attempt, crashes, claim, rate_turn, first_error, last_error";
 
-    // Bounds of batches, each with a plan of its own; 0 for none, as what is longer takes no notice of the time of planning.
-    private const int FewRows = 64;
-    private const int ManyRows = 1024;
-
-    private static readonly Dictionary<(bool KeysOnly, bool Reverse, int Bound), string> Lists = (
-        from keysOnly in (bool[])[false, true]
-        from reverse in (bool[])[false, true]
-        from bound in (int[])[0, FewRows, ManyRows]
-        select (keysOnly, reverse, bound)).ToDictionary(static list => list, static list => List(list.keysOnly ? "k" : "k, v, v_encoding, version", list.reverse ? "k desc" : "k", list.bound));
-
     /// <summary>How many messages of a group may have a place.</summary>
     private const string Places = "case when group_limit > 1 then group_limit else 1 end";
 
@@ -64,12 +54,6 @@ internal sealed partial class KvSql(bool arrays)
         return form => form ? one ??= text(true) : other ??= text(false);
     }
 
-    private static string List(string columns, string order, int bound)
-    {
-        var range = $"select {columns} from kv where k >= @start and k < @end and {Live} order by {order}";
-        return bound == 0 ? $"{range} limit @limit" : string.Create(CultureInfo.InvariantCulture, $"select {columns} from ({range} limit {bound}) as bounded order by {order} limit @limit");
-    }
-
     private static string Now(bool serverClock) => serverClock ? ServerNow : "@now";
 
     /// <summary>Whether statements take arrays, many rows at once.</summary>
@@ -85,6 +69,14 @@ internal sealed partial class KvSql(bool arrays)
 
     public const string Count = $"select count(*) from kv where k >= @start and k < @end and {Live}";
 
+    public const string ListForward = $"select k, v, v_encoding, version from kv where k >= @start and k < @end and {Live} order by k limit @limit";
+
+    public const string ListReverse = $"select k, v, v_encoding, version from kv where k >= @start and k < @end and {Live} order by k desc limit @limit";
+
+    public const string KeysForward = $"select k from kv where k >= @start and k < @end and {Live} order by k limit @limit";
+
+    public const string KeysReverse = $"select k from kv where k >= @start and k < @end and {Live} order by k desc limit @limit";
+
     /// <summary>Many keys in one statement, which is one snapshot. Joined with the numbered keys instead, ten of them take 1.3 times as long.</summary>
     public const string GetManyArray = $"select k, v, v_encoding, version from kv where k = any(@keys) and {Live}";
 
@@ -96,14 +88,6 @@ internal sealed partial class KvSql(bool arrays)
 
     /// <summary>The parameter of a key by its position from 0, in letters.</summary>
     public static string KeyParameter(int position) => position < 26 ? $"@k{(char)('a' + position)}" : $"{KeyParameter((position / 26) - 1)}{(char)('a' + (position % 26))}";
-
-    /// <summary>A batch of a listing.</summary>
-    /// <remarks>
-    /// PostgreSQL keeps a plan that takes any limit for a tenth of the range, and any range for a part of the table; in a large one that looks so
-    /// dear that it makes a plan for every call, which takes as long as reading the rows. A bound that it can see makes the kept plan cheap.
-    /// </remarks>
-    public string List(bool keysOnly, bool reverse, int limit) =>
-        Lists[(keysOnly, reverse, !arrays || limit > ManyRows ? 0 : limit > FewRows ? ManyRows : FewRows)];
 
     public const string NextExpiry = "select expiration_ms from kv where expiration_ms >= 0 order by expiration_ms limit 1";
 
@@ -186,6 +170,14 @@ internal sealed partial class KvSql(bool arrays)
     public static string WriterSettings(TimeSpan idle, bool local) => string.Create(CultureInfo.InvariantCulture, $"""
         select set_config('jit', 'off', {local}), set_config('enable_seqscan', 'off', {local}), set_config('idle_in_transaction_session_timeout', '{idle.TotalMilliseconds:0}', {local})
         """);
+
+    /// <summary>What PostgreSQL is told for those who read, for the session: to keep one plan for a statement, and to make it with an index.</summary>
+    /// <remarks>
+    /// For a listing it would compare a plan for the values at hand with one for any values, for which it takes the limit for a tenth of a part of
+    /// the table: in a large one, or one whose rows lie in disorder, that looks so dear that it makes a plan for every call, which takes longer
+    /// than reading a hundred rows.
+    /// </remarks>
+    public const string ReaderSettings = "select set_config('plan_cache_mode', 'force_generic_plan', false), set_config('enable_seqscan', 'off', false), set_config('jit', 'off', false)";
 
     /// <summary>Locks that end with their holder. The number is the advisory lock's name: "efkv" in ASCII.</summary>
     public string BeginMigration { get; } = arrays ? "begin; select pg_advisory_xact_lock(1701210998)" : "begin immediate";

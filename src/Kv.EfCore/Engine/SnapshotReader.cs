@@ -234,12 +234,18 @@ internal sealed class SnapshotReader
         }
     }
 
-    private async ValueTask<(List<T> Rows, byte[]? Last)> ReadBatchAsync<T>(
+    private static async ValueTask<(List<T> Rows, byte[]? Last)> ReadBatchAsync<T>(
         Session session, ListRange range, Func<Row, T> read, long now, CancellationToken cancellationToken)
     {
+        var text = (range.KeysOnly, range.Reverse) switch
+        {
+            (false, false) => KvSql.ListForward,
+            (false, true) => KvSql.ListReverse,
+            (true, false) => KvSql.KeysForward,
+            (true, true) => KvSql.KeysReverse,
+        };
         var rows = new List<T>(Math.Min(range.Limit, KvLimits.MaxDefaultBatchSize));
         byte[]? last = null;
-        var text = _dialect.Sql.List(range.KeysOnly, range.Reverse, range.Limit);
         var statement = session.Statement(text).Set("@start", range.Start).Set("@end", range.End).Set("@limit", range.Limit).Set("@now", now);
         var reader = await statement.ReadAsync(cancellationToken).ConfigureAwait(false);
         await using (reader.ConfigureAwait(false))

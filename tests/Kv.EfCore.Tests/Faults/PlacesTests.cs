@@ -63,7 +63,7 @@ public sealed class PlacesTests
 
                 try
                 {
-                    await place;
+                    Assert.True(await place);
                 }
                 catch (OperationCanceledException)
                 {
