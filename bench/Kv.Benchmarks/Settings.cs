@@ -81,8 +81,8 @@ public sealed class Settings(string[] args)
     public TimeSpan Rest => WarmUp >= TimeSpan.FromSeconds(1) ? TimeSpan.FromSeconds(1) : TimeSpan.Zero;
 
     /// <summary>
-    /// How often systems measure for <see cref="Time"/> where they do so in turns. In turns of a fraction of a second the processor's caches would
-    /// be those of another system for most of the turn.
+    /// How often systems measure for <see cref="Time"/> where they do so in turns: long enough for the processor's caches, which the others fill
+    /// meanwhile, to be loaded in a small part of it.
     /// </summary>
     public int Turns => Number("--turns", Small ? 2 : 4);
 
