@@ -43,6 +43,23 @@ public sealed class PlacesTests
     }
 
     [Fact]
+    public async Task A_place_on_its_way_to_who_gives_up_goes_on_to_the_next()
+    {
+        var places = new Places(1);
+        for (var turn = 0; turn < 1000; turn++)
+        {
+            Assert.True(await places.TakeAsync(Long, default));
+            using var cancellation = new CancellationTokenSource();
+            var waiting = places.TakeAsync(Long, cancellation.Token).AsTask();
+            CancelAndGiveBack(cancellation, places);
+            await Assert.ThrowsAnyAsync<OperationCanceledException>(() => waiting);
+
+            Assert.True(places.TakeAsync(Long, default).AsTask().IsCompletedSuccessfully);
+            places.GiveBack();
+        }
+    }
+
+    [Fact]
     public async Task Many_who_take_give_back_and_give_up_lose_no_place_and_make_none()
     {
         const int Size = 3;
@@ -87,6 +104,13 @@ public sealed class PlacesTests
         }
 
         Assert.False(await places.TakeAsync(TimeSpan.FromMilliseconds(1), default));
+    }
+
+    // At once: before the one who waits has come to leave.
+    private static void CancelAndGiveBack(CancellationTokenSource cancellation, Places places)
+    {
+        cancellation.Cancel();
+        places.GiveBack();
     }
 
     private static void InterlockedMax(ref int most, int now)
