@@ -6,7 +6,7 @@ namespace Kv.Sqlite;
 
 /// <summary>The rows of a statement, from when it runs until it is closed; one reader serves all runs of its statement.</summary>
 /// <remarks>It answers what the engine asks, with the conversions and refusals of Microsoft.Data.Sqlite, and nothing else.</remarks>
-internal sealed class SqliteRows(SqliteStatement statement, sqlite3_stmt handle) : DbDataReader
+internal sealed class SqliteRows(SqliteStatement statement) : DbDataReader
 {
     private State _state = State.Closed;
 
@@ -20,7 +20,7 @@ internal sealed class SqliteRows(SqliteStatement statement, sqlite3_stmt handle)
 
     public override bool IsClosed => _state == State.Closed;
 
-    public override int FieldCount => raw.sqlite3_column_count(handle);
+    public override int FieldCount => raw.sqlite3_column_count(statement.Handle);
 
     public override int Depth => 0;
 
@@ -68,7 +68,7 @@ internal sealed class SqliteRows(SqliteStatement statement, sqlite3_stmt handle)
         DemandRow();
 
         // SQLite gives 0 for NULL, so nothing else needs a second look.
-        var number = raw.sqlite3_column_int64(handle, ordinal);
+        var number = NativeStatement.Int64(statement.Run, ordinal);
         if (number == 0)
         {
             DemandValue(ordinal);
@@ -82,13 +82,13 @@ internal sealed class SqliteRows(SqliteStatement statement, sqlite3_stmt handle)
     public override double GetDouble(int ordinal)
     {
         DemandValue(ordinal);
-        return raw.sqlite3_column_double(handle, ordinal);
+        return raw.sqlite3_column_double(statement.Handle, ordinal);
     }
 
     public override string GetString(int ordinal)
     {
         DemandValue(ordinal);
-        return raw.sqlite3_column_text(handle, ordinal).utf8_to_string() ?? "";
+        return raw.sqlite3_column_text(statement.Handle, ordinal).utf8_to_string() ?? "";
     }
 
     public override object GetValue(int ordinal) => TypeOf(ordinal) switch
@@ -108,7 +108,7 @@ internal sealed class SqliteRows(SqliteStatement statement, sqlite3_stmt handle)
         }
 
         DemandRow();
-        var bytes = raw.sqlite3_column_blob(handle, ordinal);
+        var bytes = NativeStatement.Bytes(statement.Run, ordinal);
         if (bytes.IsEmpty)
         {
             DemandValue(ordinal);
@@ -154,7 +154,7 @@ internal sealed class SqliteRows(SqliteStatement statement, sqlite3_stmt handle)
     private int TypeOf(int ordinal)
     {
         DemandRow();
-        return raw.sqlite3_column_type(handle, ordinal);
+        return NativeStatement.TypeOf(statement.Run, ordinal);
     }
 
     private void DemandRow()

@@ -31,6 +31,7 @@ internal sealed class SqliteStatement : Statement
     private readonly TimeSpan _patience;
     private readonly bool _nested;
     private readonly bool _writes;
+    private nint _run;
 
     /// <summary>Prepares a statement.</summary>
     /// <param name="connection">An open connection.</param>
@@ -47,7 +48,7 @@ internal sealed class SqliteStatement : Statement
             throw new ArgumentException($"A text is one statement; after its first there is more: {rest}", nameof(text));
         }
 
-        _rows = new SqliteRows(this, _statement);
+        _rows = new SqliteRows(this);
         (_patience, _nested) = (patience, nested);
         _writes = raw.sqlite3_stmt_readonly(_statement) == 0;
         for (var i = 1; i <= raw.sqlite3_bind_parameter_count(_statement); i++)
@@ -118,9 +119,15 @@ internal sealed class SqliteStatement : Statement
 
     public override void Dispose() => _statement.Dispose();
 
+    /// <summary>The statement while it runs, for <see cref="NativeStatement"/>.</summary>
+    public nint Run => _run;
+
+    /// <summary>The statement while it runs, for what is asked less often.</summary>
+    public sqlite3_stmt Handle => _statement;
+
     /// <summary>Goes on to the next row.</summary>
     /// <returns>False at the end.</returns>
-    public bool Step() => raw.sqlite3_step(_statement) switch
+    public bool Step() => NativeStatement.Step(_run) switch
     {
         raw.SQLITE_ROW => true,
         raw.SQLITE_DONE => false,
@@ -128,7 +135,15 @@ internal sealed class SqliteStatement : Statement
     };
 
     /// <summary>Ends the run, and with it the statement's snapshot where it has one of its own. An error was told by the step that met it.</summary>
-    public void Reset() => _ = raw.sqlite3_reset(_statement);
+    public void Reset()
+    {
+        if (_run != 0)
+        {
+            _ = NativeStatement.Reset(_run);
+            _run = 0;
+            _statement.DangerousRelease();
+        }
+    }
 
     /// <summary>Begins to run, if nobody is in the way who may be waited for.</summary>
     private bool TryRun(out bool found)
@@ -149,7 +164,11 @@ internal sealed class SqliteStatement : Statement
             throw new InvalidOperationException("The transaction is over: SQLite rolled it back after an error, or it was ended. Begin another one and do all of it again.");
         }
 
-        var code = raw.sqlite3_step(_statement);
+        // Counted once for all calls until the reset: whoever disposes of it meanwhile takes the statement from nobody.
+        var counted = false;
+        _statement.DangerousAddRef(ref counted);
+        _run = _statement.DangerousGetHandle();
+        var code = NativeStatement.Step(_run);
         found = code == raw.SQLITE_ROW;
         if (found || code == raw.SQLITE_DONE)
         {
@@ -227,11 +246,7 @@ internal sealed class SqliteStatement : Statement
         var (message, extended) = code == raw.SQLITE_MISUSE
             ? (raw.sqlite3_errstr(code).utf8_to_string(), code)
             : (raw.sqlite3_errmsg(_database).utf8_to_string(), raw.sqlite3_extended_errcode(_database));
-        if (_statement is not null)
-        {
-            Reset();
-        }
-
+        Reset();
         return new($"SQLite Error {code & 0xFF}: '{message}'.", code & 0xFF, extended);
     }
 }

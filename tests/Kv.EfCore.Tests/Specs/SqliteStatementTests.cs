@@ -1,4 +1,5 @@
 using System.Data.Common;
+using System.Runtime.InteropServices;
 using Kv.Sqlite;
 using Kv.TestKit;
 using Microsoft.Data.Sqlite;
@@ -167,6 +168,35 @@ public sealed class SqliteStatementTests(SqliteDatabase database) : IClassFixtur
 
         await using var transaction = await connection.BeginTransactionAsync();
         await statement.ExecuteAsync(default);
+    }
+
+    [Fact]
+    public async Task Who_disposes_of_a_running_statement_takes_it_from_nobody()
+    {
+        var connection = await OpenAsync();
+        var statement = Statement(connection, "select column1 from (values (1), (x'0102'), (3))");
+        var rows = await statement.ReadAsync(default);
+        Assert.True(rows.Read());
+        statement.Dispose();
+        await connection.DisposeAsync();
+
+        Assert.Equal(1, rows.GetInt64(0));
+        Assert.True(rows.Read());
+        Assert.Equal([1, 2], rows.GetFieldValue<byte[]>(0));
+        Assert.True(rows.Read());
+        Assert.False(rows.Read());
+        rows.Close();
+        await Assert.ThrowsAsync<ObjectDisposedException>(() => statement.ReadAsync(default).AsTask());
+    }
+
+    [Theory]
+    [InlineData("no library has this name")]
+    [InlineData("libsqlite3.so.0")]
+    [InlineData("libc")]
+    public void Only_the_library_that_answers_the_driver_is_called(string name)
+    {
+        var expected = NativeStatement.Load("e_sqlite3");
+        Assert.Equal(NativeLibrary.GetExport(expected, "sqlite3_step"), NativeLibrary.GetExport(NativeStatement.Load(name), "sqlite3_step"));
     }
 
     private static object? Attempt(DbDataReader reader, Func<DbDataReader, object?> read)
