@@ -94,7 +94,9 @@ public class PostgresDatabase : KvDatabase
     {
         await using var connection = new NpgsqlConnection(Server.ConnectionString);
         await connection.OpenAsync();
-        await using var command = new NpgsqlCommand(text, connection);
+
+        // Making a database and dropping one wait for a checkpoint, which beside all other tests may take longer than the driver's 30 seconds.
+        await using var command = new NpgsqlCommand(text, connection) { CommandTimeout = 120 };
         await command.ExecuteNonQueryAsync();
     }
 

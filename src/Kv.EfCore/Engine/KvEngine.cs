@@ -23,14 +23,15 @@ internal sealed class KvEngine : IAsyncDisposable
         (Options, Dialect, logger) = (options, dialect, new UnfailingLogger(logger));
         Clock = new StoreClock(time, Dialect);
         _sessions = new SessionFactory(contexts, Dialect, options, logger);
-        _pool = new SessionPool(_sessions, Dialect.Readers, options.CommandTimeout, returned: () => _answered.TrySetResult());
+        ReadLock = Dialect.IsRemote ? null : new HeldReadLock(Dialect.Sql, time, logger);
+        _pool = new SessionPool(_sessions, Dialect.Readers, options.CommandTimeout, ReadLock, returned: () => _answered.TrySetResult());
         var reads = new ReadRunner(_pool, Dialect, options, logger);
         Reader = new SnapshotReader(reads, _pool, Dialect, Clock);
         Notifier = new ChangeNotifier(_pool, Dialect, options, logger);
         _signals.ForOthers += Notifier.Tell;
         _signals.GroupCommitted += (_, _) => _answered.TrySetResult();
         Listener = new ChangeListener(_sessions, Reader, Notifier, Dialect, _signals, Clock, options, logger, _stop.Token);
-        var turn = Dialect.Sql.Arrays ? null : new WriteTurn();
+        var turn = ReadLock is null ? null : new WriteTurn(ReadLock);
         failPoints ??= new FailPoints();
         Runner = NewRunner();
         Pipeline = new CommitPipeline(Runner, options);
@@ -68,6 +69,9 @@ internal sealed class KvEngine : IAsyncDisposable
 
     public ChangeListener Listener { get; }
 
+    /// <summary>Kept for all readers where locks are asked of the kernel.</summary>
+    public HeldReadLock? ReadLock { get; }
+
     public CommitSignals Signals => _signals;
 
     public MessageId Ids { get; } = new();
@@ -104,6 +108,11 @@ internal sealed class KvEngine : IAsyncDisposable
         await closing.ConfigureAwait(false);
         await Notifier.DisposeAsync().ConfigureAwait(false);
         await _pool.DisposeAsync().ConfigureAwait(false);
+        if (ReadLock is not null)
+        {
+            await ReadLock.DisposeAsync().ConfigureAwait(false);
+        }
+
         await _sessions.DisposeAsync().ConfigureAwait(false);
         _stop.Dispose();
     }

@@ -25,6 +25,9 @@ internal sealed class Session(DbContext context, KvDialect dialect, DbTransactio
     /// <summary>Whether the connection leads to one session of the server, which can keep what is prepared.</summary>
     public bool Prepares { get; init; } = true;
 
+    /// <summary>How often it came back to the pool.</summary>
+    public int Reads { get; set; }
+
     public Statement Statement(string text)
     {
         if (!_statements.TryGetValue(text, out var statement))

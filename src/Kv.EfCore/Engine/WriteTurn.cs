@@ -5,7 +5,7 @@ namespace Kv.Engine;
 /// SQLite's lock knows no queue. A pipeline that commits group after group leaves it free for microseconds, so the heartbeat, which can only
 /// look again and again, would not meet it before its leases ended (measured: four writers, a lease of a second, lost).
 /// </remarks>
-internal sealed class WriteTurn
+internal sealed class WriteTurn(HeldReadLock readLock)
 {
     private readonly Lock _gate = new();
     private readonly LinkedList<TaskCompletionSource> _waiting = [];
@@ -50,6 +50,7 @@ internal sealed class WriteTurn
             else
             {
                 _taken = false;
+                readLock.EndWrite();
             }
         }
 
@@ -63,6 +64,7 @@ internal sealed class WriteTurn
             if (!_taken)
             {
                 _taken = true;
+                readLock.BeginWrite();
                 return null;
             }
 

@@ -63,19 +63,32 @@ public sealed class PlacesTests
     public async Task Many_who_take_give_back_and_give_up_lose_no_place_and_make_none()
     {
         const int Size = 3;
+        const int Takers = 16;
         var places = new Places(Size);
-        var (taken, most, given) = (0, 0, 0);
-        await Task.WhenAll(Enumerable.Range(0, 16).Select(taker => Task.Run(async () =>
+        var (taken, most, given, begun) = (0, 0, 0, 0);
+
+        // All are taken when it begins, so that everybody waits once, and every other one gives up.
+        for (var i = 0; i < Size; i++)
+        {
+            Assert.True(await places.TakeAsync(Long, default));
+        }
+
+        var takers = Enumerable.Range(0, Takers).Select(taker => Task.Run(async () =>
         {
             var random = new Random(taker);
             for (var turn = 0; turn < 2000; turn++)
             {
                 using var cancellation = new CancellationTokenSource();
                 var place = places.TakeAsync(Long, cancellation.Token).AsTask();
-                if (random.Next(2) == 0)
+                if (turn == 0 ? taker % 2 == 0 : random.Next(2) == 0)
                 {
                     // At the moment, often, at which another gives back.
                     await cancellation.CancelAsync();
+                }
+
+                if (turn == 0)
+                {
+                    Interlocked.Increment(ref begun);
                 }
 
                 try
@@ -94,10 +107,20 @@ public sealed class PlacesTests
                 Interlocked.Decrement(ref taken);
                 places.GiveBack();
             }
-        })));
+        })).ToList();
+        while (Volatile.Read(ref begun) < Takers)
+        {
+            await Task.Yield();
+        }
 
+        for (var i = 0; i < Size; i++)
+        {
+            places.GiveBack();
+        }
+
+        await Task.WhenAll(takers);
         Assert.InRange(most, 1, Size);
-        Assert.NotEqual(0, given);
+        Assert.InRange(given, Takers / 2, int.MaxValue);
         for (var i = 0; i < Size; i++)
         {
             Assert.True(places.TakeAsync(Long, default).AsTask().IsCompletedSuccessfully);

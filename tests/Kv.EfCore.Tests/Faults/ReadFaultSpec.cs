@@ -15,7 +15,7 @@ public abstract class ReadFaultSpec(KvDatabase database)
         await using var test = await database.CreateStoreAsync();
         await test.Store.SetAsync(["a"], 1);
         var (dialect, options) = (test.Engine.Dialect, test.Engine.Options);
-        await using var pool = new SessionPool(new SessionFactory(test.CreateContext, dialect, options, NullLogger.Instance), size: 1, options.CommandTimeout, returned: static () => { });
+        await using var pool = new SessionPool(new SessionFactory(test.CreateContext, dialect, options, NullLogger.Instance), size: 1, options.CommandTimeout, readLock: null, returned: static () => { });
         Task<object?>? other = null;
         bool? meanwhile = null;
 
