@@ -41,6 +41,9 @@ internal sealed class SqliteStatement : Statement
     public SqliteStatement(SqliteConnection connection, string text, TimeSpan patience, bool nested = false)
     {
         _database = HandleOf(connection) ?? throw new InvalidOperationException("The connection is closed.");
+
+        // Which does nothing, but finds out now and not in the middle of a run whether there is something to call.
+        _ = NativeStatement.Reset(0);
         Check(raw.sqlite3_prepare_v3(_database, text, Persistent, out _statement, out var rest));
         if (!string.IsNullOrWhiteSpace(rest))
         {
@@ -243,10 +246,16 @@ internal sealed class SqliteStatement : Statement
     // Asked for at once: the next call on the connection has another message.
     private SqliteException Error(int code)
     {
-        var (message, extended) = code == raw.SQLITE_MISUSE
-            ? (raw.sqlite3_errstr(code).utf8_to_string(), code)
-            : (raw.sqlite3_errmsg(_database).utf8_to_string(), raw.sqlite3_extended_errcode(_database));
-        Reset();
-        return new($"SQLite Error {code & 0xFF}: '{message}'.", code & 0xFF, extended);
+        try
+        {
+            var (message, extended) = code == raw.SQLITE_MISUSE
+                ? (raw.sqlite3_errstr(code).utf8_to_string(), code)
+                : (raw.sqlite3_errmsg(_database).utf8_to_string(), raw.sqlite3_extended_errcode(_database));
+            return new($"SQLite Error {code & 0xFF}: '{message}'.", code & 0xFF, extended);
+        }
+        finally
+        {
+            Reset();
+        }
     }
 }

@@ -61,7 +61,7 @@ internal sealed class GroupRunner(
                 var writer = await OpenAsync(cancellationToken).ConfigureAwait(false);
                 await using (writer.ConfigureAwait(false))
                 {
-                    return await writer.ResolveAsync(mark, cancellationToken).ConfigureAwait(false);
+                    return await ResolveInTurnAsync(writer, mark, cancellationToken).ConfigureAwait(false);
                 }
             }
             catch (Exception error) when (dialect.Classify(error) != Fault.Permanent)
@@ -175,22 +175,31 @@ internal sealed class GroupRunner(
 
     private async Task TryInTurnAsync(Group group, GroupWriter writer, bool certain)
     {
-        if (turn is null)
-        {
-            await TryAsync(group, writer, certain).ConfigureAwait(false);
-            return;
-        }
-
-        await turn.EnterAsync().ConfigureAwait(false);
+        await EnterTurnAsync().ConfigureAwait(false);
         try
         {
             await TryAsync(group, writer, certain).ConfigureAwait(false);
         }
         finally
         {
-            turn.Leave();
+            turn?.Leave();
         }
     }
+
+    private async ValueTask<long?> ResolveInTurnAsync(GroupWriter writer, CommitMark mark, CancellationToken cancellationToken)
+    {
+        await EnterTurnAsync().ConfigureAwait(false);
+        try
+        {
+            return await writer.ResolveAsync(mark, cancellationToken).ConfigureAwait(false);
+        }
+        finally
+        {
+            turn?.Leave();
+        }
+    }
+
+    private Task EnterTurnAsync() => turn?.EnterAsync() ?? Task.CompletedTask;
 
     private async Task TryAsync(Group group, GroupWriter writer, bool certain)
     {

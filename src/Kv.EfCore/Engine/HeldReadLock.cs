@@ -6,12 +6,12 @@ namespace Kv.Engine;
 /// <remarks>
 /// SQLite asks the kernel for a lock for the first reader of a process and gives it back for the last; those between are only counted. For a
 /// reader alone these calls are half of a get, and many readers meet in the mutex in which they are made (decision 0031). Nobody reads in the
-/// transaction itself. While it is open the log cannot be recycled, so it ends before this process writes, and after 50 ms; and once another
-/// connection has written to the file there is never one again, since nobody could tell it when to end.
+/// transaction itself. While it is open the log cannot be recycled, so it ends before the store writes, and after 50 ms; and after somebody
+/// else was seen to write meanwhile it rests, each time for twice as long, since nobody tells it when they will do so again.
 /// </remarks>
 internal sealed class HeldReadLock : IAsyncDisposable
 {
-    /// <summary>After how many reads of its own a session asks for it: for fewer it costs more than it spares.</summary>
+    /// <summary>With every so many of its reads a session asks for it: for fewer it costs more than it spares.</summary>
     private const int Often = 64;
 
     private static readonly TimeSpan Longest = TimeSpan.FromMilliseconds(50);
@@ -22,33 +22,31 @@ internal sealed class HeldReadLock : IAsyncDisposable
     private readonly ITimer _timer;
     private Session? _session;
     private Task _closing = Task.CompletedTask;
-    private long _since;
+    private TimeSpan _rest = TimeSpan.FromMinutes(1);
     private long _fileVersion;
+    private long _endsAt;
+    private long _restsUntil;
     private bool _writing;
+    private bool _disposed;
     private volatile bool _held;
-    private volatile bool _over;
 
+    /// <param name="sql">The statements.</param>
+    /// <param name="time">The clock of those who wait for the lock, who may be other processes: not an injected one.</param>
+    /// <param name="logger">Hears what goes wrong.</param>
     public HeldReadLock(KvSql sql, TimeProvider time, ILogger logger)
     {
         (_begin, _time, _logger) = (sql.BeginSnapshot, time, logger);
-
-        // For when readers stop coming. Those who come look at the time themselves.
-        _timer = time.CreateTimer(static held => ((HeldReadLock)held!).EndInTime(), this, Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
+        _timer = CreateTimer();
     }
 
     /// <summary>Whether the lock is kept now.</summary>
     public bool IsHeld => _held;
 
-    /// <summary>Whether it is never kept again.</summary>
-    public bool IsOver => _over;
-
-    private bool IsInTime => _time.GetElapsedTime(Volatile.Read(ref _since)) < Longest;
-
     /// <summary>Hears that a session has read, and now and then begins to keep the lock, or keeps it further.</summary>
     /// <returns>Whether it took the session for that.</returns>
     public bool Observe(Session session)
     {
-        if (++session.Reads % Often != 0 || _over || (_held && IsInTime) || !_gate.TryEnter())
+        if (++session.Reads % Often != 0 || (_held && _time.GetTimestamp() < Volatile.Read(ref _endsAt)) || !_gate.TryEnter())
         {
             return false;
         }
@@ -56,7 +54,7 @@ internal sealed class HeldReadLock : IAsyncDisposable
         try
         {
             End();
-            if (_writing || _over)
+            if (_writing || _disposed || _time.GetTimestamp() < _restsUntil)
             {
                 return false;
             }
@@ -94,20 +92,36 @@ internal sealed class HeldReadLock : IAsyncDisposable
     {
         lock (_gate)
         {
+            _disposed = true;
             End();
-            GiveUp();
+            Close(null);
         }
 
         await _timer.DisposeAsync().ConfigureAwait(false);
         await _closing.ConfigureAwait(false);
     }
 
-    private void EndInTime()
+    // For when readers stop coming: those who come look at the time themselves. Whoever makes the store has no part in it.
+    private ITimer CreateTimer()
     {
-        lock (_gate)
+        if (!ExecutionContext.IsFlowSuppressed())
         {
-            End();
+            using var alone = ExecutionContext.SuppressFlow();
+            return CreateTimer();
         }
+
+        return _time.CreateTimer(
+            static held =>
+            {
+                var me = (HeldReadLock)held!;
+                lock (me._gate)
+                {
+                    me.End();
+                }
+            },
+            this,
+            Timeout.InfiniteTimeSpan,
+            Timeout.InfiniteTimeSpan);
     }
 
     private void Begin(Session session)
@@ -116,7 +130,7 @@ internal sealed class HeldReadLock : IAsyncDisposable
         Read(session, _begin);
         Read(session, KvSql.Version);
         _fileVersion = Read(session, KvSql.FileVersion);
-        Volatile.Write(ref _since, _time.GetTimestamp());
+        Volatile.Write(ref _endsAt, After(Longest));
         _timer.Change(Longest, Timeout.InfiniteTimeSpan);
     }
 
@@ -130,13 +144,12 @@ internal sealed class HeldReadLock : IAsyncDisposable
                 Read(session, KvSql.Commit);
                 if (Read(session, KvSql.FileVersion) != _fileVersion)
                 {
-                    GiveUp();
+                    Rest();
                 }
             });
         }
     }
 
-    // A session in an unknown state may still have the lock: it is closed.
     private void Try(Action<Session> step)
     {
         try
@@ -145,21 +158,32 @@ internal sealed class HeldReadLock : IAsyncDisposable
         }
         catch (Exception error)
         {
-            KvLog.ReadLockGivenUp(_logger, error);
-            GiveUp();
+            _held = false;
+            Rest();
+            Close(error);
         }
     }
 
-    // Interceptors of the user's run when a connection closes, so not under the lock in which writers stand.
-    private void GiveUp()
+    // A log that finds a reader at every commit is never recycled: so the next commit of theirs should not find this one.
+    private void Rest()
     {
-        _over = true;
-        _held = false;
+        _restsUntil = After(_rest);
+        _rest *= 2;
+    }
+
+    // Loggers and interceptors are the user's, and here is a lock in which writers stand.
+    private void Close(Exception? cause)
+    {
         if (_session is { } session)
         {
             _session = null;
             _closing = Task.Run(async () =>
             {
+                if (cause is not null)
+                {
+                    KvLog.ReadLockGivenUp(_logger, cause);
+                }
+
                 try
                 {
                     await session.DisposeAsync().ConfigureAwait(false);
@@ -171,6 +195,8 @@ internal sealed class HeldReadLock : IAsyncDisposable
             });
         }
     }
+
+    private long After(TimeSpan time) => _time.GetTimestamp() + (long)(time.TotalSeconds * _time.TimestampFrequency);
 
     private static long Read(Session session, string text)
     {

@@ -23,7 +23,7 @@ internal sealed class KvEngine : IAsyncDisposable
         (Options, Dialect, logger) = (options, dialect, new UnfailingLogger(logger));
         Clock = new StoreClock(time, Dialect);
         _sessions = new SessionFactory(contexts, Dialect, options, logger);
-        ReadLock = Dialect.IsRemote ? null : new HeldReadLock(Dialect.Sql, time, logger);
+        ReadLock = Dialect.IsRemote ? null : new HeldReadLock(Dialect.Sql, TimeProvider.System, logger);
         _pool = new SessionPool(_sessions, Dialect.Readers, options.CommandTimeout, ReadLock, returned: () => _answered.TrySetResult());
         var reads = new ReadRunner(_pool, Dialect, options, logger);
         Reader = new SnapshotReader(reads, _pool, Dialect, Clock);

@@ -65,6 +65,6 @@ internal static partial class KvLog
     [LoggerMessage(18, LogLevel.Warning, "A connection that was given up could not be closed.")]
     public static partial void CloseFailed(ILogger logger, Exception error);
 
-    [LoggerMessage(19, LogLevel.Debug, "The read lock is no longer kept for all readers; each takes it for itself.")]
+    [LoggerMessage(19, LogLevel.Debug, "The connection that keeps the read lock for all readers failed; until another one does, each takes it for itself.")]
     public static partial void ReadLockGivenUp(ILogger logger, Exception error);
 }
