@@ -6,6 +6,6 @@ cd "$(dirname "$0")/.."
 dotnet tool restore >/dev/null
 for provider in Sqlite PostgreSql; do
     project=migrations/Kv.EfCore.$provider
-    dotnet ef migrations add "$name" --project "$project" --startup-project "$project" --output-dir Migrations
+    dotnet ef migrations add "$name" --project "$project" --startup-project samples/WorkerApp --output-dir Migrations
 done
 migrations/optimize.sh

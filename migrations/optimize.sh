@@ -5,9 +5,9 @@ cd "$(dirname "$0")/.."
 dotnet tool restore >/dev/null
 for provider in Sqlite PostgreSql; do
     project=migrations/Kv.EfCore.$provider
-    dotnet build "$project" --nologo -v quiet
+    dotnet build samples/WorkerApp --nologo -v quiet
     rm -rf "$project/CompiledModel"
-    dotnet ef dbcontext optimize --no-build --project "$project" --startup-project "$project" --output-dir CompiledModel --namespace "Kv.$provider.CompiledModel"
+    dotnet ef dbcontext optimize --no-build --project "$project" --startup-project samples/WorkerApp --output-dir CompiledModel --namespace "Kv.$provider.CompiledModel"
     rm "$project/CompiledModel/KvDbContextAssemblyAttributes.cs"
     sed -i 's/^    public partial class/    internal partial class/' "$project"/CompiledModel/*.cs
 done

@@ -3,7 +3,7 @@ using Testcontainers.PostgreSql;
 
 namespace Kv.TestKit;
 
-/// <summary>PostgreSQL in a container. Compiled only where a Docker engine is (UseTestcontainers).</summary>
+/// <summary>PostgreSQL in a container, where a Docker engine is.</summary>
 internal static class PostgresContainer
 {
     /// <summary>Starts a container, which Testcontainers removes after this process.</summary>

@@ -91,12 +91,11 @@ public sealed class PostgresServer : IAsyncDisposable
             return new PostgresServer(named, isOwn: false);
         }
 
-#if USE_TESTCONTAINERS
         if (await PostgresContainer.TryStartAsync() is { } container)
         {
             return new PostgresServer(container, isOwn: true);
         }
-#endif
+
         return await StartPrivateAsync();
     }
 }
