@@ -47,26 +47,25 @@ internal sealed class ExpirySweeper(
         signals.SweepAt = long.MaxValue;
 
         // Mostly nothing is due, and then this is the only statement.
-        var next = await reader.NextExpiryAsync(cancellationToken).ConfigureAwait(false);
-        if (next <= clock.Now)
+        var (now, next) = await reader.NextExpiryAsync(cancellationToken).ConfigureAwait(false);
+        if (next <= now)
         {
-            await DeleteExpiredAsync(cancellationToken).ConfigureAwait(false);
-            next = await reader.NextExpiryAsync(cancellationToken).ConfigureAwait(false);
+            await DeleteExpiredAsync(now, cancellationToken).ConfigureAwait(false);
+            (now, next) = await reader.NextExpiryAsync(cancellationToken).ConfigureAwait(false);
         }
 
-        var now = clock.Now;
         var longest = (long)options.SweepInterval.TotalMilliseconds;
-        var wait = next is { } at ? Math.Clamp(at - now, 1, longest) : longest;
-        signals.SweepAt = now + wait;
-        return TimeSpan.FromMilliseconds(wait);
+        var wait = TimeSpan.FromMilliseconds(next is { } at ? Math.Clamp(at - now, 1, longest) : longest);
+        signals.SweepsIn(wait);
+        return wait;
     }
 
-    private async Task DeleteExpiredAsync(CancellationToken cancellationToken)
+    private async Task DeleteExpiredAsync(long now, CancellationToken cancellationToken)
     {
         int found;
         do
         {
-            var expired = await reader.ExpiredAsync(options.SweepBatchSize, cancellationToken).ConfigureAwait(false);
+            var expired = await reader.ExpiredAsync(options.SweepBatchSize, now, cancellationToken).ConfigureAwait(false);
             found = expired.Count;
             if (found > 0)
             {
