@@ -11,6 +11,7 @@ namespace Kv.Engine;
 /// </remarks>
 internal sealed class StoreClock(TimeProvider time, KvDialect dialect, KvClockSource source = KvClockSource.Automatic)
 {
+    private readonly bool _hasServer = dialect.HasServerClock;
     private Reading? _server;
 
     /// <summary>What timers and lengths of time are measured by, whichever clock decides.</summary>
@@ -40,16 +41,36 @@ internal sealed class StoreClock(TimeProvider time, KvDialect dialect, KvClockSo
     /// <param name="cancellationToken">Gives up.</param>
     public async ValueTask ReadAsync(DbConnection connection, CancellationToken cancellationToken)
     {
-        if (!ServerDecides)
+        if (ServerDecides)
         {
-            return;
+            Learn(await AskAsync(connection, cancellationToken).ConfigureAwait(false));
+        }
+    }
+
+    /// <summary>How far the clock of this machine, or the injected one, is ahead of the server's at least; negative for behind.</summary>
+    /// <param name="connection">An open connection.</param>
+    /// <param name="cancellationToken">Gives up.</param>
+    /// <returns>Null where there is no server.</returns>
+    public async ValueTask<TimeSpan?> OffAsync(DbConnection connection, CancellationToken cancellationToken)
+    {
+        if (!_hasServer)
+        {
+            return null;
         }
 
+        var before = Time.GetUtcNow();
+        var server = DateTimeOffset.FromUnixTimeMilliseconds(await AskAsync(connection, cancellationToken).ConfigureAwait(false));
+        var after = Time.GetUtcNow();
+        return before > server ? before - server : after < server ? after - server : TimeSpan.Zero;
+    }
+
+    private static async ValueTask<long> AskAsync(DbConnection connection, CancellationToken cancellationToken)
+    {
         var command = connection.CreateCommand();
         await using (command.ConfigureAwait(false))
         {
             command.CommandText = KvSql.ServerTime;
-            Learn(Convert.ToInt64(await command.ExecuteScalarAsync(cancellationToken).ConfigureAwait(false), CultureInfo.InvariantCulture));
+            return Convert.ToInt64(await command.ExecuteScalarAsync(cancellationToken).ConfigureAwait(false), CultureInfo.InvariantCulture);
         }
     }
 

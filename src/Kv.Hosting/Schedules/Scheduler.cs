@@ -125,10 +125,9 @@ internal sealed class Scheduler(KvStore store, ScheduleRegistry schedules, TimeP
         var isSame = known?.Definition == definition;
         var runs = new TickRuns(schedule.Schedule, isSame ? known!.Runs ?? (known.Last > 0 ? [[known.Last, known.Last]] : []) : []);
         var noted = DateTimeOffset.FromUnixTimeMilliseconds(known?.Next ?? 0);
-        var isAhead = isSame && noted > runs.NextAfter(now + Grace);
-        var first = isSame && !isAhead ? noted
-            : known is not null && _next.TryGetValue(schedule.Name, out var awaited) && IsOpen(awaited) ? awaited
-            : runs.NextAfter(now);
+        var anew = known is not null && _next.TryGetValue(schedule.Name, out var awaited) && IsOpen(awaited) ? awaited : runs.NextAfter(now);
+        var isAhead = isSame && anew < noted && noted > LatestNext(schedule, now);
+        var first = isSame && !isAhead ? noted : anew;
         var (due, next) = Due(schedule, runs, first, now);
         if (isSame && !isAhead && next == first)
         {
@@ -161,7 +160,7 @@ internal sealed class Scheduler(KvStore store, ScheduleRegistry schedules, TimeP
 
         return next;
 
-        bool IsOpen(DateTimeOffset tick) => isAhead ? !runs.Has(tick) && tick <= LatestNext(schedule, now) : tick.ToUnixTimeMilliseconds() > known.Last;
+        bool IsOpen(DateTimeOffset tick) => isSame ? !runs.Has(tick) && tick <= LatestNext(schedule, now) : tick.ToUnixTimeMilliseconds() > known.Last;
     }
 
     /// <summary>No clock that is right notes a later tick as the next one, however late somebody's is.</summary>
