@@ -41,6 +41,11 @@ internal sealed class KvStore(KvEngine engine, IKvValueSerializer serializer) : 
     public async ValueTask<bool> ExistsAsync(KvKey key, CancellationToken cancellationToken = default) =>
         await CallAsync("exists", ReadKey(key), static (engine, of, token) => engine.Reader.ExistsAsync(of, token), cancellationToken).ConfigureAwait(false);
 
+    /// <summary>What time it is by the clock that decides: the server is asked if it is its.</summary>
+    public ValueTask<DateTimeOffset> UtcNowAsync(CancellationToken cancellationToken) => Engine.Clock.ServerDecides
+        ? CallAsync("time", this, static (engine, _, token) => engine.Reader.UtcNowAsync(token), cancellationToken)
+        : new(Engine.Clock.UtcNow);
+
     public IAsyncEnumerable<KvEntry> ListAsync(KvSelector selector, KvListOptions? options = null, CancellationToken cancellationToken = default) =>
         ListRowsAsync(new Listing(selector, options, Engine.Options, keysOnly: false), row => Entry(KvKey.FromStored(row.Key), row), cancellationToken);
 

@@ -95,6 +95,13 @@ public sealed class KvStoreOptions
     /// <value>Default: 500.</value>
     public int SweepBatchSize { get; set; } = 500;
 
+    /// <summary>
+    /// Whose clock decides what is expired, due or lapsed, and when a schedule ticks. On PostgreSQL it is the server's, so that no machine's
+    /// wrong clock deletes an entry, ends a lease or stops a schedule of all.
+    /// </summary>
+    /// <value>Default: <see cref="KvClockSource.Automatic"/>. The same in all processes of a store.</value>
+    public KvClockSource Clock { get; set; }
+
     /// <summary>Writes that may wait at once; callers beyond them wait before they enter.</summary>
     /// <value>Default: 10,000.</value>
     public int MaxPendingWrites { get; set; } = 10_000;

@@ -111,7 +111,7 @@ public sealed class KvMessageContext
     /// <exception cref="ArgumentException">The time is out of its range.</exception>
     public void RetryAt(DateTimeOffset time)
     {
-        var delay = time - _held.Time.GetUtcNow();
+        var delay = time - _held.UtcNow;
         _held.Decision = new Decision.Retry(Valid(delay > TimeSpan.Zero ? delay : TimeSpan.Zero, nameof(time)));
     }
 

@@ -73,6 +73,15 @@ public sealed class ManualTime : TimeProvider
         Advance(by);
     }
 
+    /// <summary>Sets the wall clock alone, forward or back: nothing has passed.</summary>
+    public void Step(TimeSpan by)
+    {
+        lock (_gate)
+        {
+            _now += by;
+        }
+    }
+
     public override ITimer CreateTimer(TimerCallback callback, object? state, TimeSpan dueTime, TimeSpan period)
     {
         var timer = new ManualTimer(this, callback, state);

@@ -17,14 +17,13 @@ internal sealed class ArrayWriter(Session session, KvDialect dialect, StoreClock
     private const int Few = 16;
     private readonly RoundTrip _trip = new(session);
     private readonly ClaimSearches _searches = new(clock);
-    private long _now;
 
-    private bool ServerClock => clock.ServerJudgesQueues;
+    private bool ServerClock => clock.ServerDecides;
 
     public override async ValueTask<GroupReads> BeginAsync(Group group, CommitMark mark, CancellationToken cancellationToken)
     {
         CommitSent = false;
-        _now = clock.Now;
+        var now = ServerClock ? 0 : clock.Now;
         _trip.Clear();
         _trip.Add("begin", IsNested ? KvSql.Savepoint : dialect.Sql.BeginWrite);
         if (settings is not null && !IsNested)
@@ -34,7 +33,7 @@ internal sealed class ArrayWriter(Session session, KvDialect dialect, StoreClock
 
         if (group.Writes.Count > 0)
         {
-            AddBump(group.Writes.Count, mark);
+            AddBump(group.Writes.Count, mark, now);
         }
         else if (group.Claims.Exists(static c => c.Admit))
         {
@@ -42,14 +41,14 @@ internal sealed class ArrayWriter(Session session, KvDialect dialect, StoreClock
             _trip.Add("lock", KvSql.LockVersion);
         }
 
-        var reads = new GroupReads { Now = _now };
+        var reads = new GroupReads { Now = now };
         var dependent = group.Writes.Exists(static w => w.Write.Reads);
         if (dependent)
         {
             AddReads(group);
         }
 
-        AddQueueWork(group);
+        AddQueueWork(group, now);
         if (dependent)
         {
             await _trip.RunAsync(reads, cancellationToken).ConfigureAwait(false);
@@ -61,14 +60,14 @@ internal sealed class ArrayWriter(Session session, KvDialect dialect, StoreClock
     public override async ValueTask CommitAsync(Group group, GroupReads reads, GroupEffects effects)
     {
         var plan = new ClaimPlan(group.Claims, effects.Messages);
-        AddEffects(effects);
+        AddEffects(effects, reads.Now);
         if (effects.Messages.Count > 0)
         {
-            AddMessages(effects.Messages, plan);
+            AddMessages(effects.Messages, plan, reads.Now);
         }
 
         _searches.Observe(group, effects);
-        _searches.AddTo(_trip, plan.Searches, _now);
+        _searches.AddTo(_trip, plan.Searches, reads.Now);
         _trip.Add("commit", IsNested ? KvSql.ReleaseSavepoint : KvSql.Commit);
         await FailPoints.HitAsync(FailPoints.BeforeCommit).ConfigureAwait(false);
         CommitSent = !IsNested;
@@ -81,23 +80,30 @@ internal sealed class ArrayWriter(Session session, KvDialect dialect, StoreClock
     protected override async ValueTask BeginTransactionAsync(CancellationToken cancellationToken) =>
         await Session.ExecuteAsync(dialect.Sql.BeginWrite, cancellationToken).ConfigureAwait(false);
 
-    private void AddBump(int count, CommitMark mark)
+    private void AddBump(int count, CommitMark mark, long now)
     {
         if (IsNested)
         {
-            _trip.Add("bump", KvSql.Bump, p => RoundTrip.Set(p, ("@count", count)), ReadVersion);
+            _trip.Add("bump", KvSql.Bump(ServerClock), p => RoundTrip.Set(p, ("@count", count)), ReadVersion);
         }
         else
         {
             if (mark.Sequence == 1)
             {
-                _trip.Add("prune", KvSql.DeleteOldMarks, p => RoundTrip.Set(p, ("@before", CommitMarks.Before(_now))));
+                _trip.Add("prune", KvSql.DeleteOldMarks(ServerClock), p => RoundTrip.Set(p, ("@now", now), ("@lifetime", (long)CommitMarks.Lifetime.TotalMilliseconds)));
             }
 
-            _trip.Add("bump+mark", KvSql.BumpAndMark, p => RoundTrip.Set(p, ("@count", count), ("@writer", mark.Writer), ("@sequence", mark.Sequence)), ReadVersion);
+            _trip.Add("bump+mark", KvSql.BumpAndMark(ServerClock), p => RoundTrip.Set(p, ("@count", count), ("@writer", mark.Writer), ("@sequence", mark.Sequence)), ReadVersion);
         }
 
-        static void ReadVersion(DbDataReader reader, GroupReads reads) => reads.LastVersion = reader.GetInt64(0);
+        void ReadVersion(DbDataReader reader, GroupReads reads)
+        {
+            reads.LastVersion = reader.GetInt64(0);
+            if (ServerClock)
+            {
+                reads.Now = reader.GetInt64(1);
+            }
+        }
     }
 
     private void AddReads(Group group)
@@ -116,7 +122,7 @@ internal sealed class ArrayWriter(Session session, KvDialect dialect, StoreClock
         }
     }
 
-    private void AddQueueWork(Group group)
+    private void AddQueueWork(Group group, long now)
     {
         if (group.Completions.Count > 0)
         {
@@ -128,7 +134,7 @@ internal sealed class ArrayWriter(Session session, KvDialect dialect, StoreClock
             var requeues = group.Requeues;
             AddFenced("requeue", _ => KvSql.RequeueAll(ServerClock), requeues.ConvertAll(static r => r.Fence), static reads => reads.Released, p => RoundTrip.Set(
                 p,
-                ("@now", _now),
+                ("@now", now),
                 ("@delays", requeues.Select(static r => r.Delay).ToArray()),
                 ("@backoffs", requeues.Select(static r => r.Backoff).ToArray()),
                 ("@attempts", requeues.Select(static r => r.Attempt).ToArray()),
@@ -148,7 +154,7 @@ internal sealed class ArrayWriter(Session session, KvDialect dialect, StoreClock
         }
     }
 
-    private void AddEffects(GroupEffects effects)
+    private void AddEffects(GroupEffects effects, long now)
     {
         if (effects.Ranges.Count > 0)
         {
@@ -176,7 +182,8 @@ internal sealed class ArrayWriter(Session session, KvDialect dialect, StoreClock
 
         if (effects.Puts.Count > 0)
         {
-            _trip.Add("puts", KvSql.PutAll, p => RoundTrip.Set(
+            var fromCommit = now == 0;
+            _trip.Add(fromCommit ? "puts from commit" : "puts", KvSql.PutAll(fromCommit), p => RoundTrip.Set(
                 p,
                 ("@keys", effects.Puts.Select(static e => e.Key).ToArray()),
                 ("@values", effects.Puts.Select(static e => e.Value).ToArray()),
@@ -203,11 +210,11 @@ internal sealed class ArrayWriter(Session session, KvDialect dialect, StoreClock
         }
     }
 
-    private void AddMessages(List<(NewMessage Message, long Back)> messages, ClaimPlan plan)
+    private void AddMessages(List<(NewMessage Message, long Back)> messages, ClaimPlan plan, long now)
     {
         if (plan.Topics.Count == 0)
         {
-            _trip.Add("enqueue", KvSql.EnqueueAll(ServerClock), p => SetMessages(p, messages));
+            _trip.Add("enqueue", KvSql.EnqueueAll(ServerClock), p => SetMessages(p, messages, now));
             return;
         }
 
@@ -217,7 +224,7 @@ internal sealed class ArrayWriter(Session session, KvDialect dialect, StoreClock
             dialect.Sql.EnqueueHeldAll(ServerClock),
             p =>
             {
-                SetMessages(p, messages);
+                SetMessages(p, messages, now);
                 RoundTrip.Set(
                     p,
                     ("@holders", takers.Select(static t => t?.Claim.Owner).ToArray()),
@@ -234,11 +241,11 @@ internal sealed class ArrayWriter(Session session, KvDialect dialect, StoreClock
             });
     }
 
-    private void SetMessages(DbParameterCollection p, List<(NewMessage Message, long Back)> messages)
+    private static void SetMessages(DbParameterCollection p, List<(NewMessage Message, long Back)> messages, long now)
     {
         RoundTrip.Set(
             p,
-            ("@now", _now),
+            ("@now", now),
             ("@ids", All(static m => m.Id)),
             ("@datas", All(static m => m.Data)),
             ("@backoffs", All(static m => m.Backoff)),
@@ -253,7 +260,7 @@ internal sealed class ArrayWriter(Session session, KvDialect dialect, StoreClock
             ("@grouplimits", All(static m => m.GroupLimit)),
             ("@rates", All(static m => m.RateKey)),
             ("@uniques", All(static m => m.UniqueKey)),
-            ("@uniqueuntils", All(m => m.UniqueFor > 0 ? _now + m.UniqueFor : 0)),
+            ("@uniqueuntils", All(m => m.UniqueFor > 0 ? now + m.UniqueFor : 0)),
             ("@retries", All(static m => m.TopicRetries ? 1 : 0)),
             ("@backs", messages.Select(static m => m.Back).ToArray()),
             ("@aheads", Ahead(messages)));

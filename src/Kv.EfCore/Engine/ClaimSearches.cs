@@ -6,7 +6,7 @@ internal sealed class ClaimSearches(StoreClock clock)
     private const int ManyAtOnce = 1000;
     private readonly ClaimFloors _floors = new(clock.Time);
 
-    private bool ServerClock => clock.ServerJudgesQueues;
+    private bool ServerClock => clock.ServerDecides;
 
     /// <summary>Hears of a commit of this process, from any thread.</summary>
     public void Observe(Group group, GroupEffects effects) => _floors.Observe(group, effects);

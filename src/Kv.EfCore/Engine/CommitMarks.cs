@@ -3,10 +3,12 @@ namespace Kv.Engine;
 /// <summary>Numbers the commits of a writer. The number of a writer holds the time at which it was drawn, so old markers can be pruned.</summary>
 internal sealed class CommitMarks(StoreClock clock)
 {
-    private const int RandomBits = 20;
+    /// <summary>How many bits of a writer's number tell apart those that were drawn in the same millisecond.</summary>
+    public const int RandomBits = 20;
+
     private long _drawnAt;
 
-    /// <summary>How long a commit can be resolved.</summary>
+    /// <summary>How long a commit can be resolved. The first commit under a number deletes the marks of writers that are older.</summary>
     public static TimeSpan Lifetime { get; } = TimeSpan.FromDays(7);
 
     public CommitMark Current { get; private set; }
@@ -28,7 +30,4 @@ internal sealed class CommitMarks(StoreClock clock)
         _drawnAt = clock.Now;
         Current = new CommitMark((_drawnAt << RandomBits) | (long)Random.Shared.Next(1 << RandomBits), 0);
     }
-
-    /// <summary>Marks of writers below this number are past their lifetime. The first commit under a number deletes them.</summary>
-    public static long Before(long now) => (now - (long)Lifetime.TotalMilliseconds) << RandomBits;
 }

@@ -1,7 +1,7 @@
 namespace Kv.Engine;
 
 /// <summary>Tells those who wait in this process what a commit brought: never before the commit.</summary>
-internal sealed class CommitSignals
+internal sealed class CommitSignals(TimeProvider time)
 {
     private readonly Lock _gate = new();
     private TaskCompletionSource _changed = New();
@@ -12,12 +12,15 @@ internal sealed class CommitSignals
     /// <summary>Something expires earlier than before.</summary>
     public Signal Expiry { get; } = new();
 
-    /// <summary>When the sweeper looks next, in Unix milliseconds: only what expires before wakes it.</summary>
+    /// <summary>When the sweeper looks next, as a timestamp of the store's time: only what expires before wakes it.</summary>
     public long SweepAt
     {
         get => Interlocked.Read(ref _sweepAt);
         set => Interlocked.Exchange(ref _sweepAt, value);
     }
+
+    /// <summary>The sweeper looks again after a time.</summary>
+    public void SweepsIn(TimeSpan wait) => SweepAt = time.GetTimestamp() + (long)(wait.TotalSeconds * time.TimestampFrequency);
 
     /// <summary>Messages came into the queue, or may have: whoever works looks.</summary>
     public event Action? MessagesQueued;
@@ -45,7 +48,7 @@ internal sealed class CommitSignals
             Advance(reads.LastVersion);
         }
 
-        if (effects.EarliestExpiry < SweepAt)
+        if (effects.SoonestExpiry < UntilSweep())
         {
             Expiry.Set();
         }
@@ -144,6 +147,8 @@ internal sealed class CommitSignals
         var taken = reads.Claimed.Values.SelectMany(static claimed => claimed).Select(static m => m.Fence.Id).ToHashSet(StringComparer.Ordinal);
         return messages.FindAll(m => !taken.Contains(m.Message.Id));
     }
+
+    private double UntilSweep() => SweepAt is < long.MaxValue and var at ? time.GetElapsedTime(time.GetTimestamp(), at).TotalMilliseconds : long.MaxValue;
 
     private void Tell(Changes what, long version)
     {

@@ -3,10 +3,19 @@ using Microsoft.Extensions.Logging;
 namespace Kv.Engine;
 
 /// <summary>Deletes what has expired, in batches, each a commit with a version, so that watchers see it.</summary>
+/// <remarks>
+/// A clock that is wrong for a while hides entries, and shows them again when it is right; only what is deleted is gone. So a machine's clock
+/// that was just set forward is doubted: what it makes expire is kept for some time, in which whoever set it may see that it is wrong.
+/// </remarks>
 internal sealed class ExpirySweeper(
     SnapshotReader reader, CommitPipeline pipeline, CommitSignals signals, StoreClock clock, KvStoreOptions options, ILogger logger)
 {
+    /// <summary>How long a clock is doubted that was set forward.</summary>
+    public static readonly TimeSpan Doubt = TimeSpan.FromMinutes(10);
+
     private static readonly TimeSpan RetryAfter = TimeSpan.FromSeconds(5);
+    private readonly ClockSteps _steps = new(clock.Time);
+    private long? _setAt;
 
     /// <summary>Sweeps when something is due, and looks again when the next thing is: earlier if an earlier expiry is committed.</summary>
     public async Task RunAsync(CancellationToken cancellationToken)
@@ -47,26 +56,40 @@ internal sealed class ExpirySweeper(
         signals.SweepAt = long.MaxValue;
 
         // Mostly nothing is due, and then this is the only statement.
-        var next = await reader.NextExpiryAsync(cancellationToken).ConfigureAwait(false);
-        if (next <= clock.Now)
+        var (now, next) = await reader.NextExpiryAsync(cancellationToken).ConfigureAwait(false);
+        var doubt = DoubtLeft();
+        if (next <= now && doubt == TimeSpan.Zero)
         {
-            await DeleteExpiredAsync(cancellationToken).ConfigureAwait(false);
-            next = await reader.NextExpiryAsync(cancellationToken).ConfigureAwait(false);
+            await DeleteExpiredAsync(now, cancellationToken).ConfigureAwait(false);
+            (now, next) = await reader.NextExpiryAsync(cancellationToken).ConfigureAwait(false);
         }
 
-        var now = clock.Now;
         var longest = (long)options.SweepInterval.TotalMilliseconds;
-        var wait = next is { } at ? Math.Clamp(at - now, 1, longest) : longest;
-        signals.SweepAt = now + wait;
-        return TimeSpan.FromMilliseconds(wait);
+        var soonest = (long)Math.Clamp(Math.Ceiling(doubt.TotalMilliseconds), 1, longest);
+        var wait = TimeSpan.FromMilliseconds(next is { } at ? Math.Clamp(at - now, soonest, longest) : longest);
+        signals.SweepsIn(wait);
+        return wait;
     }
 
-    private async Task DeleteExpiredAsync(CancellationToken cancellationToken)
+    /// <summary>How long nothing is deleted: a server's clock is believed. Asked after the time was read that is to be believed, so that no step comes between unseen.</summary>
+    private TimeSpan DoubtLeft()
+    {
+        if (!clock.ServerDecides && _steps.Look() is var step && step > TimeSpan.Zero)
+        {
+            _setAt = clock.Time.GetTimestamp();
+            KvLog.ClockSetForward(logger, step, Doubt);
+        }
+
+        var left = _setAt is { } at ? Doubt - clock.Time.GetElapsedTime(at) : TimeSpan.Zero;
+        return left > TimeSpan.Zero ? left : TimeSpan.Zero;
+    }
+
+    private async Task DeleteExpiredAsync(long now, CancellationToken cancellationToken)
     {
         int found;
         do
         {
-            var expired = await reader.ExpiredAsync(options.SweepBatchSize, cancellationToken).ConfigureAwait(false);
+            var expired = await reader.ExpiredAsync(options.SweepBatchSize, now, cancellationToken).ConfigureAwait(false);
             found = expired.Count;
             if (found > 0)
             {

@@ -71,8 +71,9 @@ internal readonly record struct CommitMark(long Writer, long Sequence);
 /// <summary>What a group finds when its transaction has begun.</summary>
 internal sealed class GroupReads
 {
-    /// <summary>The time of the step: expiries count from it, and are judged by it.</summary>
-    public required long Now { get; init; }
+    /// <summary>The time of the step, in Unix milliseconds: expiries count from it, and are judged by it.</summary>
+    /// <remarks>0 where the server's clock decides and nothing of the group depends on what is stored: expiries then count from the commit.</remarks>
+    public required long Now { get; set; }
 
     /// <summary>The version after the group: the last write's own. 0 if it is not known before the commit.</summary>
     public long LastVersion { get; set; }
@@ -140,8 +141,8 @@ internal sealed class GroupEffects
     /// <summary>Whether messages that waited for a place in their group may have got one.</summary>
     public bool LetsGo => Unblocked.Count > 0 || Removed.Count > 0 || Acknowledged.Exists(static a => a.Keys?.Group is not null);
 
-    /// <summary>The earliest time at which something written now expires; <see cref="long.MaxValue"/> for none.</summary>
-    public long EarliestExpiry { get; set; } = long.MaxValue;
+    /// <summary>In how many milliseconds the first of what is written expires; <see cref="long.MaxValue"/> for none.</summary>
+    public long SoonestExpiry { get; set; } = long.MaxValue;
 }
 
 internal sealed class KeyComparer : IEqualityComparer<byte[]>

@@ -115,9 +115,9 @@ internal sealed class GroupEvaluator(GroupReads reads)
                     continue;
             }
 
-            if (cell.Effect != Effect.Delete && cell.ExpiresAt >= 0 && cell.ExpiresAt < _effects.EarliestExpiry)
+            if (cell.Effect != Effect.Delete && cell.ExpiresAt >= 0)
             {
-                _effects.EarliestExpiry = cell.ExpiresAt;
+                _effects.SoonestExpiry = Math.Min(_effects.SoonestExpiry, Math.Max(0, cell.ExpiresAt - reads.Now));
             }
         }
 

@@ -27,8 +27,8 @@ internal abstract class KvDialect
     public abstract KvSql Sql { get; }
 
     /// <summary>
-    /// Whether the database has a clock that all its clients share. Then due times and leases are judged by it; where every client runs on
-    /// the database's own machine, they are judged by the injected clock.
+    /// Whether the database has a clock that all its clients share. Then it decides (<see cref="StoreClock"/>); where every client runs on the
+    /// database's own machine, the injected clock does.
     /// </summary>
     public abstract bool HasServerClock { get; }
 

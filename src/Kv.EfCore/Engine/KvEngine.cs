@@ -11,7 +11,7 @@ internal sealed class KvEngine : IAsyncDisposable
     private readonly SemaphoreSlim _opening = new(1, 1);
     private readonly SessionPool _pool;
     private readonly SessionFactory _sessions;
-    private readonly CommitSignals _signals = new();
+    private readonly CommitSignals _signals;
     private readonly CommitPipeline _claims;
     private readonly TaskCompletionSource _answered = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private Task _sweeping = Task.CompletedTask;
@@ -21,7 +21,8 @@ internal sealed class KvEngine : IAsyncDisposable
     public KvEngine(Func<KvDbContext> contexts, KvDialect dialect, KvStoreOptions options, TimeProvider time, ILogger logger, FailPoints? failPoints = null)
     {
         (Options, Dialect, logger) = (options, dialect, new UnfailingLogger(logger));
-        Clock = new StoreClock(time, Dialect);
+        Clock = new StoreClock(time, Dialect, options.Clock);
+        _signals = new CommitSignals(time);
         _sessions = new SessionFactory(contexts, Dialect, options, logger);
         ReadLock = Dialect.IsRemote ? null : new HeldReadLock(Dialect.Sql, TimeProvider.System, logger);
         _pool = new SessionPool(_sessions, Dialect.Readers, options.CommandTimeout, ReadLock, returned: () => _answered.TrySetResult());
@@ -181,7 +182,7 @@ internal sealed class KvEngine : IAsyncDisposable
         {
             try
             {
-                await _sessions.EnsureSchemaAsync(interruption.Token).ConfigureAwait(false);
+                await _sessions.EnsureSchemaAsync(Clock, interruption.Token).ConfigureAwait(false);
                 return;
             }
             catch (Exception error) when (Dialect.Classify(error) is Fault.Busy or Fault.Broken)

@@ -65,6 +65,9 @@ internal static partial class KvLog
     [LoggerMessage(18, LogLevel.Warning, "A connection that was given up could not be closed.")]
     public static partial void CloseFailed(ILogger logger, Exception error);
 
+    [LoggerMessage(320, LogLevel.Information, "The clock was set forward by {Step}. If that was wrong, set it right: what has expired by it is hidden, and deleted in {Doubt} at the earliest.")]
+    public static partial void ClockSetForward(ILogger logger, TimeSpan step, TimeSpan doubt);
+
     [LoggerMessage(19, LogLevel.Debug, "The connection that keeps the read lock for all readers failed; until another one does, each takes it for itself.")]
     public static partial void ReadLockGivenUp(ILogger logger, Exception error);
 }

@@ -14,23 +14,25 @@ internal sealed partial class KvSql
     /// </remarks>
     private const string PlannedAnew = "cross join generate_series(1, @one) as once cross join generate_series(1, @one) as twice";
 
-    public const string BumpAndMark = $"""
-        with bump as (update data_version set version = version + @count where k = 0 returning version),
+    /// <inheritdoc cref="Bump" path="/remarks" />
+    public static Func<bool, string> BumpAndMark { get; } = Once(static serverClock => $"""
+        with bump as ({BumpBy(serverClock)}),
             mark as (
                 insert into data_version (k, version, seq) select @writer, version, @sequence from bump
                 {OnMark})
-        select version from bump
-        """;
+        select version{(serverClock ? ", now" : "")} from bump
+        """);
 
     public const string ReadRows = "select k, version, v_encoding, expiration_ms, case when length(v) <= 64 then v end from kv where k = any(@keys)";
 
-    public const string PutAll = """
+    /// <summary>The other form is for expiries that count from the commit, by the server's clock: a group that reads nothing has not heard what time it is.</summary>
+    public static Func<bool, string> PutAll { get; } = Once(static fromCommit => $"""
         insert into kv (k, v, v_encoding, version, expiration_ms)
-        select r.k, r.v, r.encoding, (select version from data_version where k = 0) - r.back, r.expires
+        select r.k, r.v, r.encoding, (select version from data_version where k = 0) - r.back, {(fromCommit ? $"case when r.expires < 0 then r.expires else {ServerNow} + r.expires end" : "r.expires")}
         from unnest(@keys, @values, @encodings, @backs, @expiries) as r (k, v, encoding, back, expires)
         on conflict (k) do update set v = excluded.v, v_encoding = excluded.v_encoding, version = excluded.version, seq = 0,
             expiration_ms = excluded.expiration_ms
-        """;
+        """);
 
     public const string TouchAll = $"""
         update kv set expiration_ms = r.expires, version = (select version from data_version where k = 0) - r.back
@@ -170,7 +172,7 @@ internal sealed partial class KvSql
                     order by ts, id limit t.room for update skip locked) d
                 where p.priority is not null order by p.priority, d.ts, d.id limit t.room) q
             {PlannedAnew}
-            where not exists (select 1 from kv where k = t.pause and {Live})
+            where not exists (select 1 from kv where k = t.pause and {LiveAt(Now(serverClock))})
             order by t.turn, q.priority, q.ts, q.id limit @limit),
         gone as (delete from queue where ctid = any(array(select place from due)) returning *),
         held as (

@@ -82,7 +82,7 @@ internal sealed partial class KvSql
             """;
 
     private string ClearOf(string topic, string pause, string now) =>
-        $"coalesce({Earliest(topic, 0)}, {long.MaxValue}) > {now} and not exists (select 1 from kv where k = {pause} and {Live})";
+        $"coalesce({Earliest(topic, 0)}, {long.MaxValue}) > {now} and not exists (select 1 from kv where k = {pause} and {LiveAt(now)})";
 
     // What handlers and operators say about a message.
 
@@ -126,11 +126,11 @@ internal sealed partial class KvSql
     /// <remarks>The end of a pause counts as the time of a message: nobody tells of it, and what waited may be due then.</remarks>
     public Func<bool, string> NextDue => field ??= Once(serverClock => arrays
         ? $"""
-            select least(min(q.ready) - {Now(serverClock)}, (select min(expiration_ms) - @now from kv where k = any(@pauses) and expiration_ms > @now)),
+            select least(min(q.ready) - {Now(serverClock)}, (select min(expiration_ms) - {Now(serverClock)} from kv where k = any(@pauses) and expiration_ms > {Now(serverClock)})),
                 min(q.deferred) - {Now(serverClock)}, (select min(deadline) from queue_running) - {Now(serverClock)}
             from unnest(@topics, @pauses) as t (topic, pause)
             cross join lateral (select {Earliest("t.topic", 0)} as ready, {Earliest("t.topic", 2)} as deferred) q
-            where not exists (select 1 from kv where k = t.pause and {Live})
+            where not exists (select 1 from kv where k = t.pause and {LiveAt(Now(serverClock))})
             """
         : $"""
             select case when paused then (select expiration_ms from kv where k = @pause and expiration_ms > @now) else {Earliest("@topic", 0)} end - @now,

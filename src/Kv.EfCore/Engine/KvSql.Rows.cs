@@ -4,7 +4,11 @@ namespace Kv.Engine;
 internal sealed partial class KvSql
 {
     /// <summary>Lock and clock in one: whoever holds this row sees all that was committed before, and its versions are the next.</summary>
-    public const string Bump = "update data_version set version = version + @count where k = 0 returning version";
+    /// <remarks>Where the server's clock decides it says what time it is then: not before the row was free.</remarks>
+    public static Func<bool, string> Bump { get; } = Once(BumpBy);
+
+    private static string BumpBy(bool serverClock) =>
+        $"update data_version set version = version + @count where k = 0 returning version{(serverClock ? $", {ServerMilliseconds} as now" : "")}";
 
     public const string Mark = $"""
         insert into data_version (k, version, seq) values (@writer, @version, @sequence)

@@ -13,6 +13,10 @@ internal sealed partial class KvSql(bool arrays)
     /// <summary>Hidden here and deleted later: a reader must never depend on the sweeper having run.</summary>
     private const string Live = "(expiration_ms < 0 or expiration_ms > @now)";
 
+    private static string LiveAt(string now) => Live.Replace("@now", now, StringComparison.Ordinal);
+
+    private static string LiveToRead(bool serverClock) => LiveAt(NowToRead(serverClock));
+
     /// <summary>What a message keeps while it moves between the tables, besides what each statement has something to say about.</summary>
     private const string Kept =
         "id, data, keys_if_undelivered, topic, type, encoding, enqueued_at, trace, priority, group_key, group_limit, rate_key, unique_key, unique_until, topic_retries, cancelled, checkpoint, checkpoint_encoding";
@@ -36,13 +40,19 @@ internal sealed partial class KvSql(bool arrays)
             + (select count(*) from queue_running h where h.topic = g.topic and h.group_key = g.group_key)
         """;
 
-    /// <summary>Where due times and deadlines are judged: a server's own clock, or the clock of the process.</summary>
+    /// <summary>The server's clock, once a row.</summary>
+    private const string ServerMilliseconds = "(extract(epoch from clock_timestamp()) * 1000)::bigint";
+
+    /// <summary>Where a write judges times: by the server's own clock, or the clock of the process (<see cref="Now"/>).</summary>
     /// <remarks>
     /// <c>clock_timestamp()</c>, since <c>now()</c> is the start of the transaction, which may have waited for the version row. In a query of
     /// its own, which is run once: compared with a volatile function itself, the index is walked past every row that is not due yet
     /// (measured: 319 messages a second with a million waiting, where 10,000 waiting gave 7,100).
     /// </remarks>
-    private const string ServerNow = "(select (extract(epoch from clock_timestamp()) * 1000)::bigint)";
+    private const string ServerNow = $"(select {ServerMilliseconds})";
+
+    /// <summary>Where a read does: at the start of its transaction, so that all that is read of a snapshot is of one time. Run once as well, and not at all for rows that never expire.</summary>
+    private const string ServerNowToRead = "(select (extract(epoch from now()) * 1000)::bigint)";
 
     /// <summary>Where a message goes that comes back as it was: to the place it had, before all that came later. A clock that was set back does not hold it up.</summary>
     private static string Place(bool serverClock) => $"case when ts <= {Now(serverClock)} then ts else {Now(serverClock)} end";
@@ -56,6 +66,8 @@ internal sealed partial class KvSql(bool arrays)
 
     private static string Now(bool serverClock) => serverClock ? ServerNow : "@now";
 
+    private static string NowToRead(bool serverClock) => serverClock ? ServerNowToRead : "@now";
+
     /// <summary>Whether statements take arrays, many rows at once.</summary>
     public bool Arrays => arrays;
 
@@ -63,22 +75,22 @@ internal sealed partial class KvSql(bool arrays)
 
     public const string Version = "select version from data_version where k = 0";
 
-    public const string Get = $"select v, v_encoding, version from kv where k = @k and {Live}";
+    public static Func<bool, string> Get { get; } = Once(static serverClock => $"select v, v_encoding, version from kv where k = @k and {LiveToRead(serverClock)}");
 
-    public const string Exists = $"select 1 from kv where k = @k and {Live}";
+    public static Func<bool, string> Exists { get; } = Once(static serverClock => $"select 1 from kv where k = @k and {LiveToRead(serverClock)}");
 
-    public const string Count = $"select count(*) from kv where k >= @start and k < @end and {Live}";
+    public static Func<bool, string> Count { get; } = Once(static serverClock => $"select count(*) from kv where k >= @start and k < @end and {LiveToRead(serverClock)}");
 
-    public const string ListForward = $"select k, v, v_encoding, version from kv where k >= @start and k < @end and {Live} order by k limit @limit";
+    public static Func<bool, string> ListForward { get; } = Once(static serverClock => $"select k, v, v_encoding, version from kv where k >= @start and k < @end and {LiveToRead(serverClock)} order by k limit @limit");
 
-    public const string ListReverse = $"select k, v, v_encoding, version from kv where k >= @start and k < @end and {Live} order by k desc limit @limit";
+    public static Func<bool, string> ListReverse { get; } = Once(static serverClock => $"select k, v, v_encoding, version from kv where k >= @start and k < @end and {LiveToRead(serverClock)} order by k desc limit @limit");
 
-    public const string KeysForward = $"select k from kv where k >= @start and k < @end and {Live} order by k limit @limit";
+    public static Func<bool, string> KeysForward { get; } = Once(static serverClock => $"select k from kv where k >= @start and k < @end and {LiveToRead(serverClock)} order by k limit @limit");
 
-    public const string KeysReverse = $"select k from kv where k >= @start and k < @end and {Live} order by k desc limit @limit";
+    public static Func<bool, string> KeysReverse { get; } = Once(static serverClock => $"select k from kv where k >= @start and k < @end and {LiveToRead(serverClock)} order by k desc limit @limit");
 
     /// <summary>Many keys in one statement, which is one snapshot. Joined with the numbered keys instead, ten of them take 1.3 times as long.</summary>
-    public const string GetManyArray = $"select k, v, v_encoding, version from kv where k = any(@keys) and {Live}";
+    public static Func<bool, string> GetManyArray { get; } = Once(static serverClock => $"select k, v, v_encoding, version from kv where k = any(@keys) and {LiveToRead(serverClock)}");
 
     /// <summary>The same with a parameter for each key, by their position from 1. Cross, since SQLite does such a join in the order in which it is written: the keys are looked up.</summary>
     public static string GetMany(int count) => $"""
@@ -89,9 +101,17 @@ internal sealed partial class KvSql(bool arrays)
     /// <summary>The parameter of a key by its position from 0, in letters.</summary>
     public static string KeyParameter(int position) => position < 26 ? $"@k{(char)('a' + position)}" : $"{KeyParameter((position / 26) - 1)}{(char)('a' + (position % 26))}";
 
-    public const string NextExpiry = "select expiration_ms from kv where expiration_ms >= 0 order by expiration_ms limit 1";
+    /// <summary>What time it is, and when the first entry expires: null where none does.</summary>
+    public static Func<bool, string> NextExpiry { get; } = Once(static serverClock => $"""
+        select {NowToRead(serverClock)}, (select expiration_ms from kv where expiration_ms >= 0 order by expiration_ms limit 1)
+        """);
 
-    public const string Expired = "select k from kv where expiration_ms >= 0 and expiration_ms <= @now order by expiration_ms limit @limit";
+    public static Func<bool, string> Expired { get; } = Once(static serverClock => $"""
+        select k from kv where expiration_ms >= 0 and expiration_ms <= {NowToRead(serverClock)} order by expiration_ms limit @limit
+        """);
+
+    /// <summary>What time it is on the server.</summary>
+    public const string ServerTime = $"select {ServerMilliseconds}";
 
     /// <summary>Statements that fail unless the tables have every column.</summary>
     public static IReadOnlyList<string> Probes { get; } =
@@ -120,7 +140,10 @@ internal sealed partial class KvSql(bool arrays)
         on conflict (k) do update set version = case when data_version.seq < excluded.seq then excluded.version end, seq = excluded.seq
         """;
 
-    public const string DeleteOldMarks = "delete from data_version where k > 0 and k < @before";
+    /// <summary>The number of a writer begins with the time at which it was drawn (<see cref="CommitMarks"/>).</summary>
+    public static Func<bool, string> DeleteOldMarks { get; } = Once(static serverClock => $"""
+        delete from data_version where k > 0 and k < (({Now(serverClock)} - @lifetime) << {CommitMarks.RandomBits})
+        """);
 
     // Notices between processes.
 

@@ -28,6 +28,11 @@ internal sealed class KvStoreOptionsValidator : IValidateOptions<KvStoreOptions>
             failures.Add($"KvStoreOptions.Durability is {options.Durability}; use Full or Relaxed.");
         }
 
+        if (!Enum.IsDefined(options.Clock))
+        {
+            failures.Add($"KvStoreOptions.Clock is {options.Clock}; use Automatic, Server or Injected.");
+        }
+
         if (options.DeadLetterPrefix is not { Count: > 0 })
         {
             failures.Add("KvStoreOptions.DeadLetterPrefix is empty; give it at least one part, such as [\"dead_letters\"].");

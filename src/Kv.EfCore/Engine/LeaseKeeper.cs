@@ -14,10 +14,10 @@ internal sealed class LeaseKeeper(Session session, KvDialect dialect, StoreClock
     public Dictionary<Fence, bool> Extend(IReadOnlyCollection<(Fence Fence, TimeSpan Lease)> messages, string owner)
     {
         Dictionary<Fence, bool> held = [];
-        var extend = session.Statement(dialect.Sql.Extend(clock.ServerJudgesQueues)).Set("@now", clock.Now).Set("@owner", owner);
+        var extend = session.Statement(dialect.Sql.Extend(clock.ServerDecides)).Set("@now", clock.Now).Set("@owner", owner);
         if (dialect.Sql.Arrays)
         {
-            var free = session.Statement(KvSql.ExtendFree(clock.ServerJudgesQueues)).Set("@now", clock.Now).Set("@owner", owner);
+            var free = session.Statement(KvSql.ExtendFree(clock.ServerDecides)).Set("@now", clock.Now).Set("@owner", owner);
             Read(Name(free, messages));
 
             // What a group is about to end is waited for, one by one: who holds no row while he waits for another is part of no deadlock, and

@@ -44,8 +44,11 @@ internal sealed class MessageQueue(
 
     public TimeProvider Time => clock.Time;
 
+    /// <summary>What time it is by the clock that decides, as far as it is known here.</summary>
+    public DateTimeOffset UtcNow => clock.UtcNow;
+
     /// <summary>Whether due times and leases are judged by the database server's clock.</summary>
-    public bool ServerJudges => clock.ServerJudgesQueues;
+    public bool ServerJudges => clock.ServerDecides;
 
     /// <summary>Hears of commits of other processes until the result is disposed of.</summary>
     public IDisposable Listen() => listener.Listen(watches: false);

@@ -24,7 +24,7 @@ internal sealed class QueueReader(ReadRunner runner, KvDialect dialect, StoreClo
     private async ValueTask<(long? Due, long? Deferred, long? Lapse)> NextDueAsync(
         Session session, IReadOnlyList<TopicClaim> topics, CancellationToken cancellationToken)
     {
-        var statement = session.Statement(dialect.Sql.NextDue(clock.ServerJudgesQueues)).Set("@now", clock.Now);
+        var statement = session.Statement(dialect.Sql.NextDue(clock.ServerDecides)).Set("@now", clock.Now);
         if (dialect.Sql.Arrays)
         {
             return await ReadAsync(statement.Set("@topics", topics.Select(static t => t.Topic).ToArray()).Set("@pauses", topics.Select(static t => t.Pause).ToArray()))

@@ -150,13 +150,14 @@ internal sealed class RowWriter(Session session, KvDialect dialect, StoreClock c
 
     private async ValueTask<long> BumpAsync(int count, CommitMark mark, CancellationToken cancellationToken)
     {
-        var version = await Session.Statement(KvSql.Bump).Set("@count", count).ScalarAsync(cancellationToken).ConfigureAwait(false);
+        var version = await Session.Statement(KvSql.Bump(false)).Set("@count", count).ScalarAsync(cancellationToken).ConfigureAwait(false);
         var last = Convert.ToInt64(version, CultureInfo.InvariantCulture);
         if (!IsNested)
         {
             if (mark.Sequence == 1)
             {
-                await Session.Statement(KvSql.DeleteOldMarks).Set("@before", CommitMarks.Before(_now)).ExecuteAsync(cancellationToken).ConfigureAwait(false);
+                await Session.Statement(KvSql.DeleteOldMarks(false)).Set("@now", _now).Set("@lifetime", (long)CommitMarks.Lifetime.TotalMilliseconds)
+                    .ExecuteAsync(cancellationToken).ConfigureAwait(false);
             }
 
             await Session.Statement(KvSql.Mark).Set("@writer", mark.Writer).Set("@sequence", mark.Sequence).Set("@version", last)

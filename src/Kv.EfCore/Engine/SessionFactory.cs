@@ -10,14 +10,15 @@ internal sealed class SessionFactory(Func<KvDbContext> contexts, KvDialect diale
 
     public KvDbContext CreateContext() => contexts();
 
-    /// <summary>Makes sure of the schema. The connection that it takes is kept for the first session: a second one costs a start 40 ms.</summary>
+    /// <summary>Makes sure of the schema, and has the clock learn what time it is on the server. The connection that it takes is kept for the first session: a second one costs a start 40 ms.</summary>
     /// <exception cref="KvException">The schema is behind or ahead (<see cref="KvError.Schema"/>).</exception>
-    public async ValueTask EnsureSchemaAsync(CancellationToken cancellationToken)
+    public async ValueTask EnsureSchemaAsync(StoreClock clock, CancellationToken cancellationToken)
     {
         var context = contexts();
         try
         {
             await SchemaCheck.OpenCurrentAsync(context, dialect, cancellationToken).ConfigureAwait(false);
+            await clock.ReadAsync(context.Database.GetDbConnection(), cancellationToken).ConfigureAwait(false);
             _first = context;
         }
         catch

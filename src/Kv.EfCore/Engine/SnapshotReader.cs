@@ -29,13 +29,13 @@ internal sealed class SnapshotReader
     public ValueTask<Row?> GetAsync(byte[] key, CancellationToken cancellationToken) => _points?.GetAsync(key, cancellationToken) ?? GetAloneAsync(key, cancellationToken);
 
     private ValueTask<Row?> GetAloneAsync(byte[] key, CancellationToken cancellationToken) =>
-        _runner.RunAsync((Reader: this, Key: key), static (session, arg, token) => GetAsync(session, arg.Key, arg.Reader.Now, token), cancellationToken);
+        _runner.RunAsync((Reader: this, Key: key), static (session, arg, token) => arg.Reader.GetAsync(session, arg.Key, token), cancellationToken);
 
     public ValueTask<bool> ExistsAsync(byte[] key, CancellationToken cancellationToken) =>
         _runner.RunAsync(
             (Reader: this, Key: key),
             static async (session, arg, token) =>
-                await session.Statement(KvSql.Exists).Set("@k", arg.Key).Set("@now", arg.Reader.Now).ScalarAsync(token).ConfigureAwait(false) is not null,
+                await session.Statement(KvSql.Exists(arg.Reader.ServerClock)).Set("@k", arg.Key).Set("@now", arg.Reader.Now).ScalarAsync(token).ConfigureAwait(false) is not null,
             cancellationToken);
 
     public ValueTask<Row?[]> GetManyAsync(IReadOnlyList<byte[]> keys, CancellationToken cancellationToken) =>
@@ -45,7 +45,7 @@ internal sealed class SnapshotReader
         _runner.RunAsync(
             (Reader: this, Start: start, End: end),
             static async (session, arg, token) => Convert.ToInt64(
-                await session.Statement(KvSql.Count).Set("@start", arg.Start).Set("@end", arg.End).Set("@now", arg.Reader.Now).ScalarAsync(token).ConfigureAwait(false),
+                await session.Statement(KvSql.Count(arg.Reader.ServerClock)).Set("@start", arg.Start).Set("@end", arg.End).Set("@now", arg.Reader.Now).ScalarAsync(token).ConfigureAwait(false),
                 CultureInfo.InvariantCulture),
             cancellationToken);
 
@@ -110,21 +110,51 @@ internal sealed class SnapshotReader
             },
             cancellationToken);
 
-    public ValueTask<long?> NextExpiryAsync(CancellationToken cancellationToken) =>
+    /// <summary>What time it is, and when the first entry expires, in Unix milliseconds.</summary>
+    public ValueTask<(long Now, long? Expiry)> NextExpiryAsync(CancellationToken cancellationToken) =>
         _runner.RunAsync(
             this,
-            static async (session, _, token) => await session.Statement(KvSql.NextExpiry).ScalarAsync(token).ConfigureAwait(false) is { } at and not DBNull
-                ? Convert.ToInt64(at, CultureInfo.InvariantCulture)
-                : (long?)null,
+            static async (session, own, token) =>
+            {
+                var reader = await session.Statement(KvSql.NextExpiry(own.ServerClock)).Set("@now", own.Now).ReadAsync(token).ConfigureAwait(false);
+                await using (reader.ConfigureAwait(false))
+                {
+                    await reader.ReadAsync(token).ConfigureAwait(false);
+                    var now = reader.GetInt64(0);
+                    own._clock.Learn(now);
+                    return (now, reader.IsDBNull(1) ? (long?)null : reader.GetInt64(1));
+                }
+            },
             cancellationToken);
 
-    public ValueTask<List<byte[]>> ExpiredAsync(int limit, CancellationToken cancellationToken) =>
+    /// <summary>What time it is, asked of the server if its clock decides.</summary>
+    public async ValueTask<DateTimeOffset> UtcNowAsync(CancellationToken cancellationToken)
+    {
+        if (ServerClock)
+        {
+            await _runner.RunAsync(
+                this,
+                static async (session, own, token) =>
+                {
+                    own._clock.Learn(Convert.ToInt64(await session.Statement(KvSql.ServerTime).ScalarAsync(token).ConfigureAwait(false), CultureInfo.InvariantCulture));
+                    return true;
+                },
+                cancellationToken).ConfigureAwait(false);
+        }
+
+        return _clock.UtcNow;
+    }
+
+    /// <param name="limit">How many at most.</param>
+    /// <param name="now">The time by which they are, where no server's clock decides.</param>
+    /// <param name="cancellationToken">Gives up.</param>
+    public ValueTask<List<byte[]>> ExpiredAsync(int limit, long now, CancellationToken cancellationToken) =>
         _runner.RunAsync(
-            (Reader: this, Limit: limit),
+            (Reader: this, Limit: limit, Now: now),
             static async (session, arg, token) =>
             {
                 List<byte[]> keys = [];
-                var statement = session.Statement(KvSql.Expired).Set("@now", arg.Reader.Now).Set("@limit", arg.Limit);
+                var statement = session.Statement(KvSql.Expired(arg.Reader.ServerClock)).Set("@now", arg.Now).Set("@limit", arg.Limit);
                 var reader = await statement.ReadAsync(token).ConfigureAwait(false);
                 await using (reader.ConfigureAwait(false))
                 {
@@ -138,13 +168,16 @@ internal sealed class SnapshotReader
             },
             cancellationToken);
 
-    private long Now => _clock.Now;
+    private bool ServerClock => _clock.ServerDecides;
+
+    // Where the server's clock decides, no statement asks for it.
+    private long Now => ServerClock ? 0 : _clock.Now;
 
     private string BeginSnapshot => _dialect.Sql.BeginSnapshot;
 
-    private static async ValueTask<Row?> GetAsync(Session session, byte[] key, long now, CancellationToken cancellationToken)
+    private async ValueTask<Row?> GetAsync(Session session, byte[] key, CancellationToken cancellationToken)
     {
-        var reader = await session.Statement(KvSql.Get).Set("@k", key).Set("@now", now).ReadAsync(cancellationToken).ConfigureAwait(false);
+        var reader = await session.Statement(KvSql.Get(ServerClock)).Set("@k", key).Set("@now", Now).ReadAsync(cancellationToken).ConfigureAwait(false);
         await using (reader.ConfigureAwait(false))
         {
             return await reader.ReadAsync(cancellationToken).ConfigureAwait(false)
@@ -198,10 +231,10 @@ internal sealed class SnapshotReader
         return rows;
     }
 
-    private static async ValueTask ReadArrayAsync(Session session, IReadOnlyList<byte[]> keys, long now, Row?[] rows, CancellationToken cancellationToken)
+    private async ValueTask ReadArrayAsync(Session session, IReadOnlyList<byte[]> keys, long now, Row?[] rows, CancellationToken cancellationToken)
     {
         var found = new Dictionary<byte[], Row>(KeyComparer.Instance);
-        var reader = await session.Statement(KvSql.GetManyArray).Set("@keys", keys.ToArray()).Set("@now", now).ReadAsync(cancellationToken).ConfigureAwait(false);
+        var reader = await session.Statement(KvSql.GetManyArray(ServerClock)).Set("@keys", keys.ToArray()).Set("@now", now).ReadAsync(cancellationToken).ConfigureAwait(false);
         await using (reader.ConfigureAwait(false))
         {
             while (await reader.ReadAsync(cancellationToken).ConfigureAwait(false))
@@ -234,10 +267,10 @@ internal sealed class SnapshotReader
         }
     }
 
-    private static async ValueTask<(List<T> Rows, byte[]? Last)> ReadBatchAsync<T>(
+    private async ValueTask<(List<T> Rows, byte[]? Last)> ReadBatchAsync<T>(
         Session session, ListRange range, Func<Row, T> read, long now, CancellationToken cancellationToken)
     {
-        var text = (range.KeysOnly, range.Reverse) switch
+        var list = (range.KeysOnly, range.Reverse) switch
         {
             (false, false) => KvSql.ListForward,
             (false, true) => KvSql.ListReverse,
@@ -246,7 +279,7 @@ internal sealed class SnapshotReader
         };
         var rows = new List<T>(Math.Min(range.Limit, KvLimits.MaxDefaultBatchSize));
         byte[]? last = null;
-        var statement = session.Statement(text).Set("@start", range.Start).Set("@end", range.End).Set("@limit", range.Limit).Set("@now", now);
+        var statement = session.Statement(list(ServerClock)).Set("@start", range.Start).Set("@end", range.End).Set("@limit", range.Limit).Set("@now", now);
         var reader = await statement.ReadAsync(cancellationToken).ConfigureAwait(false);
         await using (reader.ConfigureAwait(false))
         {

@@ -29,7 +29,8 @@ internal sealed class HeldMessage(ClaimedMessage message, TopicSettings topic, K
 
     public KvStore Store { get; } = store;
 
-    public TimeProvider Time => _queue.Time;
+    /// <summary>What time it is by the clock that decides, as far as it is known here.</summary>
+    public DateTimeOffset UtcNow => _queue.UtcNow;
 
     /// <summary>The task that sees the message through.</summary>
     public Task Running { get; set; } = Task.CompletedTask;

@@ -50,7 +50,7 @@ internal sealed class MessageRunner(
 
         if (await UntilTurnAsync(held).ConfigureAwait(false) is { } wait)
         {
-            var turn = _queue.Time.GetUtcNow().ToUnixTimeMilliseconds() + (long)wait.TotalMilliseconds;
+            var turn = _queue.UtcNow.ToUnixTimeMilliseconds() + (long)wait.TotalMilliseconds;
             await FinishAsync(held, () => RequeueAsync(message, wait, turn)).ConfigureAwait(false);
             return;
         }
@@ -301,7 +301,7 @@ internal sealed class MessageRunner(
             FirstError = KvMessageError.FromJson(message.FirstError) ?? last,
             LastError = last,
             EnqueuedAt = KvMessageInfo.Time(message.EnqueuedAt),
-            DiedAt = _queue.Time.GetUtcNow(),
+            DiedAt = _queue.UtcNow,
             Priority = message.Priority,
             GroupKey = message.GroupKey,
             GroupLimit = message.GroupLimit,
@@ -310,7 +310,7 @@ internal sealed class MessageRunner(
             Trace = message.Trace,
         };
 
-    private KvMessageError ErrorOf(ClaimedMessage message, Exception error) => KvMessageError.Of(error, message.Attempt + 1, _queue.Time.GetUtcNow());
+    private KvMessageError ErrorOf(ClaimedMessage message, Exception error) => KvMessageError.Of(error, message.Attempt + 1, _queue.UtcNow);
 
     /// <summary>Writes the end of a message, for as long as its lease lasts: after that it is somebody else's.</summary>
     /// <param name="held">The message.</param>

@@ -1,3 +1,5 @@
+using Kv.Engine;
+
 namespace Kv.Worker;
 
 /// <summary>Notices when somebody sets the system's clock: deadlines that were written before do not mean then what they say.</summary>
@@ -7,8 +9,7 @@ namespace Kv.Worker;
 /// </remarks>
 internal sealed class SteadyClock(TimeProvider time, TimeSpan lease)
 {
-    private static readonly TimeSpan Tolerance = TimeSpan.FromSeconds(1);
-    private (DateTimeOffset Wall, long Monotonic) _last = (time.GetUtcNow(), time.GetTimestamp());
+    private readonly ClockSteps _steps = new(time);
     private long? _steppedAt;
     private bool _wasSetBack;
 
@@ -19,15 +20,13 @@ internal sealed class SteadyClock(TimeProvider time, TimeSpan lease)
     /// <returns>Whether it was set since the last look.</returns>
     public bool HasStepped()
     {
-        var (wall, monotonic) = (time.GetUtcNow(), time.GetTimestamp());
-        var step = wall - _last.Wall - time.GetElapsedTime(_last.Monotonic, monotonic);
-        _last = (wall, monotonic);
-        if (step.Duration() <= Tolerance)
+        var step = _steps.Look();
+        if (step == TimeSpan.Zero)
         {
             return false;
         }
 
-        _steppedAt = monotonic;
+        _steppedAt = time.GetTimestamp();
         _wasSetBack |= step < TimeSpan.Zero;
         return true;
     }

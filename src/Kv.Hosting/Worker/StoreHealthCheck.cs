@@ -15,6 +15,8 @@ internal sealed class StoreHealthCheck(KvStore store, WorkerHealth? worker = nul
     public async Task<HealthCheckResult> CheckHealthAsync(HealthCheckContext context, CancellationToken cancellationToken = default)
     {
         string? burden;
+        (string Text, bool Harms)? clock;
+        Dictionary<string, object> data = new(StringComparer.Ordinal);
         try
         {
             // Not through the store's reader, which keeps trying for as long as its users would wait.
@@ -23,6 +25,7 @@ internal sealed class StoreHealthCheck(KvStore store, WorkerHealth? worker = nul
             {
                 await SchemaCheck.OpenCurrentAsync(database, store.Engine.Dialect, cancellationToken).ConfigureAwait(false);
                 burden = await store.Engine.Dialect.FindBurdenAsync(database.Database.GetDbConnection(), LongTransaction, cancellationToken).ConfigureAwait(false);
+                clock = await ClockHealth.LookAsync(store.Engine.Clock, database.Database.GetDbConnection(), data, cancellationToken).ConfigureAwait(false);
             }
         }
         catch (Exception error) when (error is not OperationCanceledException || !cancellationToken.IsCancellationRequested)
@@ -32,9 +35,10 @@ internal sealed class StoreHealthCheck(KvStore store, WorkerHealth? worker = nul
 
         var (failures, time, last) = worker?.Look(store.Engine.Clock.Time) ?? default;
         var text = $"The worker failed {failures} times in a row, for {time.TotalSeconds:0} seconds: {last?.Message}";
-        return failures == 0 && burden is null ? HealthCheckResult.Healthy()
-            : failures == 0 ? HealthCheckResult.Degraded(burden)
-            : time < Patience ? HealthCheckResult.Degraded(text, last)
-            : new HealthCheckResult(context.Registration.FailureStatus, text, last);
+        burden ??= clock is { Harms: true } wrong ? wrong.Text : null;
+        return failures == 0 && burden is null ? HealthCheckResult.Healthy(clock?.Text, data)
+            : failures == 0 ? HealthCheckResult.Degraded(burden, data: data)
+            : time < Patience ? HealthCheckResult.Degraded(text, last, data)
+            : new HealthCheckResult(context.Registration.FailureStatus, text, last, data);
     }
 }

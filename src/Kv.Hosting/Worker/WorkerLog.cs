@@ -83,6 +83,9 @@ internal static partial class WorkerLog
     [LoggerMessage(130, LogLevel.Debug, "The schedule '{Name}' enqueued its message of {Tick}.")]
     public static partial void Ticked(ILogger logger, string name, DateTimeOffset tick);
 
+    [LoggerMessage(330, LogLevel.Warning, "The next tick of the schedule '{Name}' was noted for {Noted}, which is further ahead than it can be at {Now}: a clock was ahead. It is taken back; the schedule goes on with {Next}.")]
+    public static partial void TakenBack(ILogger logger, string name, DateTimeOffset noted, DateTimeOffset now, DateTimeOffset next);
+
     [LoggerMessage(131, LogLevel.Error, "Looking at the schedules failed; it is tried again in {Wait}.")]
     public static partial void SchedulesFailed(ILogger logger, Exception error, TimeSpan wait);
 

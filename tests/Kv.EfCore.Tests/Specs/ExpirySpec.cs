@@ -100,7 +100,7 @@ public abstract class ExpirySpec(KvDatabase database)
         var renewal = Task.Run(() => test.Store.SetAsync(["gone"], "new").AsTask());
         await reached.Task.WaitAsync(Rows.Patience, TimeProvider.System);
         var sweep = test.Engine.Sweeper.SweepAsync(CancellationToken.None);
-        var seen = await test.Engine.Reader.ExpiredAsync(10, CancellationToken.None);
+        var seen = await test.Engine.Reader.ExpiredAsync(10, Now, CancellationToken.None);
         held.SetResult();
         await renewal;
         await sweep;
