@@ -41,11 +41,14 @@ public sealed class KvSchedule
     /// <param name="time">The time.</param>
     /// <returns>The tick, in UTC.</returns>
     /// <exception cref="InvalidOperationException">There is none up to the end of the year 9999.</exception>
-    public DateTimeOffset NextAfter(DateTimeOffset time) => (_cron is null ? NextMultiple(time) : _cron.Next(time, _zone))
+    public DateTimeOffset NextAfter(DateTimeOffset time) => FindNext(time)
         ?? throw new InvalidOperationException($"The schedule '{this}' has no tick after {time:O}: times end with the year 9999.");
 
     /// <summary>The definition, as it is noted with the schedule.</summary>
     public override string ToString() => _cron is null ? string.Create(CultureInfo.InvariantCulture, $"every {_interval:c}") : $"{_cron.Text} {_zone.Id}";
+
+    /// <summary>The first tick after a time; null if there is none.</summary>
+    internal DateTimeOffset? FindNext(DateTimeOffset time) => _cron is null ? NextMultiple(time) : _cron.Next(time, _zone);
 
     /// <summary>The last tick up to a time.</summary>
     /// <param name="first">A tick, at or before the time.</param>
