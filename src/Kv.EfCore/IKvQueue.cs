@@ -5,6 +5,7 @@ namespace Kv;
 public interface IKvQueue
 {
     /// <summary>Has all workers stop taking messages of a topic. What runs goes on; messages can still be enqueued.</summary>
+    /// <remarks>A topic is known by its messages alone, so one that has none can be paused, too; that is logged as a warning, since it may be a slip.</remarks>
     /// <param name="topic">The topic; empty for messages that programs without topics put in.</param>
     /// <param name="duration">How long; null until <see cref="ResumeAsync"/>.</param>
     /// <param name="cancellationToken">Gives up while the write waits for its turn.</param>

@@ -34,6 +34,8 @@ internal sealed class KvQueue(KvStore store) : IKvQueue
             // Workers that look when messages come have to learn when this ends.
             Engine.Signals.Wake(Changes.Messages);
         }
+
+        await WarnOfNothingAsync(topic, cancellationToken).ConfigureAwait(false);
     }
 
     public async ValueTask ResumeAsync(string topic, CancellationToken cancellationToken = default)
@@ -256,6 +258,22 @@ internal sealed class KvQueue(KvStore store) : IKvQueue
     {
         await Engine.OpenAsync(cancellationToken).ConfigureAwait(false);
         return Engine.CreateContext();
+    }
+
+    private async ValueTask WarnOfNothingAsync(string topic, CancellationToken cancellationToken)
+    {
+        try
+        {
+            if (await FirstAsync<QueuedMessage>(m => m.Topic == topic, cancellationToken).ConfigureAwait(false) is null
+                && await FirstAsync<RunningMessage>(m => m.Topic == topic, cancellationToken).ConfigureAwait(false) is null)
+            {
+                KvLog.PausedNothing(Engine.Logger, topic);
+            }
+        }
+        catch (Exception)
+        {
+            // The topic is paused, and that is the answer; a hint is all that is missing.
+        }
     }
 
     private KvMessageInfo Info(QueuedMessage message) => Info(

@@ -1,5 +1,6 @@
 using Kv;
 using Kv.Worker;
+using Microsoft.Extensions.DependencyInjection.Extensions;
 using Microsoft.Extensions.Diagnostics.HealthChecks;
 
 namespace Microsoft.Extensions.DependencyInjection;
@@ -10,8 +11,13 @@ public static class KvHealthCheckExtensions
     /// <summary>
     /// Healthy while the database answers, its schema is current and the worker, if there is one, gets on. A worker whose rounds fail makes it
     /// degraded, and after 30 seconds unhealthy. On PostgreSQL a transaction that has been open for a minute makes it degraded, too: while one
-    /// is, nothing is cleaned up, and queues become slow.
+    /// is, nothing is cleaned up, and queues become slow. Degraded by name are, too: a schedule that fails by itself, topics that have had messages
+    /// due for <see cref="KvWorkerOptions.UnhandledAfter"/> without a handler, and dead letters until they are replayed or deleted.
     /// </summary>
+    /// <remarks>
+    /// The data of the result has <c>deadLetters</c> (how many, counted up to 1,000) and, where there are any, <c>unhandledTopics</c> and
+    /// <c>failingSchedules</c> (names).
+    /// </remarks>
     /// <param name="health">The builder that <c>services.AddHealthChecks()</c> gives.</param>
     /// <param name="name">The check's name.</param>
     /// <param name="failureStatus">What is reported instead of unhealthy; null for unhealthy.</param>
@@ -21,11 +27,13 @@ public static class KvHealthCheckExtensions
         this IHealthChecksBuilder health, string name = "kv", HealthStatus? failureStatus = null, IEnumerable<string>? tags = null)
     {
         ArgumentNullException.ThrowIfNull(health);
+        health.Services.AddOptions().TryAddSingleton<QueueWatch>();
         return health.Add(new HealthCheckRegistration(
             name,
             static provider => new StoreHealthCheck(
                 provider.GetService<KvStore>() ?? throw new InvalidOperationException(
                     "There is no store to check. Add one: services.AddKvStore(db => db.UseSqlite(...))."),
+                provider.GetRequiredService<QueueWatch>(),
                 provider.GetService<WorkerHealth>()),
             failureStatus,
             tags));

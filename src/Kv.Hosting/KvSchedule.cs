@@ -17,9 +17,12 @@ public sealed class KvSchedule
     /// <summary>The five fields of crontab(5): minute, hour, day of month, month, day of week.</summary>
     /// <remarks>
     /// Lists, ranges, steps (<c>*/15</c>), names (<c>JAN</c>, <c>MON-FRI</c>), Sunday as 0 or 7, and <c>@yearly</c>, <c>@monthly</c>,
-    /// <c>@weekly</c>, <c>@daily</c>, <c>@hourly</c>. If both days are restricted, a day that fits one of them is enough. Where the zone's clock
-    /// goes forward, a fixed time that is left out comes right after the gap; where it goes back, a fixed time comes once. Expressions whose
-    /// minute or hour begins with an asterisk follow elapsed time in both cases.
+    /// <c>@weekly</c>, <c>@daily</c>, <c>@hourly</c>. If both days are restricted, a day that fits one of them is enough.
+    /// <para>
+    /// Where the zone's clock goes forward, what is left out comes right after the gap, once; but for expressions whose hours are all 24
+    /// (<c>*</c>, <c>0-23</c>), which go on with elapsed time. Where it goes back, a fixed time comes once, the first time round; expressions
+    /// whose minute or hour is every one, or a step over the whole range (<c>*/15</c>, <c>0-23/2</c>), go on with elapsed time.
+    /// </para>
     /// </remarks>
     /// <param name="expression">The expression, such as <c>0 3 * * MON-FRI</c>.</param>
     /// <param name="zone">The time zone; null for UTC.</param>
@@ -36,12 +39,16 @@ public sealed class KvSchedule
 
     /// <summary>The first tick after a time.</summary>
     /// <param name="time">The time.</param>
-    public DateTimeOffset NextAfter(DateTimeOffset time) => _cron is null
-        ? DateTimeOffset.UnixEpoch.AddTicks((Math.Max(0, (time - DateTimeOffset.UnixEpoch).Ticks / _interval.Ticks) + 1) * _interval.Ticks)
-        : _cron.Next(time.ToUniversalTime(), _zone) ?? throw new InvalidOperationException($"The cron expression '{_cron.Text}' has no time after {time:O}.");
+    /// <returns>The tick, in UTC.</returns>
+    /// <exception cref="InvalidOperationException">There is none up to the end of the year 9999.</exception>
+    public DateTimeOffset NextAfter(DateTimeOffset time) => FindNext(time)
+        ?? throw new InvalidOperationException($"The schedule '{this}' has no tick after {time:O}: times end with the year 9999.");
 
     /// <summary>The definition, as it is noted with the schedule.</summary>
     public override string ToString() => _cron is null ? string.Create(CultureInfo.InvariantCulture, $"every {_interval:c}") : $"{_cron.Text} {_zone.Id}";
+
+    /// <summary>The first tick after a time; null if there is none.</summary>
+    internal DateTimeOffset? FindNext(DateTimeOffset time) => _cron is null ? NextMultiple(time) : _cron.Next(time, _zone);
 
     /// <summary>The last tick up to a time.</summary>
     /// <param name="first">A tick, at or before the time.</param>
@@ -65,5 +72,12 @@ public sealed class KvSchedule
         }
 
         return first;
+    }
+
+    private DateTimeOffset? NextMultiple(DateTimeOffset time)
+    {
+        var since = time.UtcTicks - DateTimeOffset.UnixEpoch.Ticks;
+        var next = since - (((since % _interval.Ticks) + _interval.Ticks) % _interval.Ticks) + _interval.Ticks;
+        return next > DateTimeOffset.MaxValue.Ticks - DateTimeOffset.UnixEpoch.Ticks ? null : DateTimeOffset.UnixEpoch.AddTicks(next);
     }
 }

@@ -106,12 +106,13 @@ public sealed class KvWorkerBuilder
     /// <summary>Enqueues a message at each tick of a schedule, once over all processes that have the schedule.</summary>
     /// <remarks>
     /// The schedule begins with its first tick after its first start anywhere, and again after it was changed. Its next tick is the entry
-    /// <c>["efkv", "schedules", name]</c>; one that is no longer in the code leaves it behind, which does nothing.
+    /// <c>["efkv", "schedules", name]</c>; one that is no longer in the code leaves it behind, which does nothing. If its message cannot be made
+    /// or is refused, it is tried again with pauses of 1 to 30 seconds and named in log and health; other schedules go on.
     /// </remarks>
     /// <typeparam name="TMessage">The type of the messages.</typeparam>
     /// <param name="name">What the ticks are counted under: 1 to 200 characters without control characters.</param>
     /// <param name="schedule">When.</param>
-    /// <param name="message">Makes the message of a tick.</param>
+    /// <param name="message">Makes the message of a tick. Those of different schedules may be called at the same time.</param>
     /// <param name="options">What happens to missed ticks, and how the messages are delivered.</param>
     /// <returns>This builder.</returns>
     /// <exception cref="ArgumentException">The name cannot be one.</exception>

@@ -36,10 +36,18 @@ public sealed class KvWorkerOptions
     public TimeSpan RecoverInterval { get; set; } = TimeSpan.FromSeconds(5);
 
     /// <summary>How long running handlers may go on when the worker stops, before their tokens are cancelled and their messages are given back.</summary>
-    /// <value>Default: 20 seconds; keep it below the host's own shutdown timeout (30 seconds).</value>
+    /// <value>Default: 20 seconds; keep it below the host's own shutdown timeout (30 seconds): a greater one is warned of at start.</value>
     public TimeSpan ShutdownTimeout { get; set; } = TimeSpan.FromSeconds(20);
 
     /// <summary>How often a message may take its worker down (its lease lapses while it is handled) before it is treated as undeliverable.</summary>
     /// <value>Default: 5.</value>
     public int MaxCrashes { get; set; } = 5;
+
+    /// <summary>
+    /// How long a message may have been due on a topic without a handler before it is told of: by a warning of the worker, once for each topic,
+    /// and by the health check, which is degraded then. A topic is without a handler if this process has none, and no process has a message of
+    /// it in work. Paused topics are left out.
+    /// </summary>
+    /// <value>Default: 1 minute. From 1 second to 1 day. It is looked for once a minute, and at each health check.</value>
+    public TimeSpan UnhandledAfter { get; set; } = TimeSpan.FromMinutes(1);
 }

@@ -27,6 +27,7 @@ public static class KvWorkerServiceCollectionExtensions
             services.AddSingleton(handlers = new HandlerRegistry());
             services.AddSingleton(schedules = new ScheduleRegistry());
             services.AddSingleton<WorkerHealth>();
+            services.TryAddSingleton<QueueWatch>();
             services.AddSingleton<TracingMiddleware>();
             services.AddSingleton<LoggingMiddleware>();
             services.AddSingleton<IHostedService>(static provider => Create<KvWorker>(provider));

@@ -21,6 +21,7 @@ internal sealed class KvEngine : IAsyncDisposable
     public KvEngine(Func<KvDbContext> contexts, KvDialect dialect, KvStoreOptions options, TimeProvider time, ILogger logger, FailPoints? failPoints = null)
     {
         (Options, Dialect, logger) = (options, dialect, new UnfailingLogger(logger));
+        Logger = logger;
         Clock = new StoreClock(time, Dialect, options.Clock);
         _signals = new CommitSignals(time);
         _sessions = new SessionFactory(contexts, Dialect, options, logger);
@@ -53,6 +54,9 @@ internal sealed class KvEngine : IAsyncDisposable
     public KvStoreOptions Options { get; }
 
     public KvDialect Dialect { get; }
+
+    /// <summary>What it throws is its own.</summary>
+    public ILogger Logger { get; }
 
     public StoreClock Clock { get; }
 

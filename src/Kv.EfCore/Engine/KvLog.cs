@@ -70,4 +70,7 @@ internal static partial class KvLog
 
     [LoggerMessage(19, LogLevel.Debug, "The connection that keeps the read lock for all readers failed; until another one does, each takes it for itself.")]
     public static partial void ReadLockGivenUp(ILogger logger, Exception error);
+
+    [LoggerMessage(340, LogLevel.Warning, "The topic '{Topic}' is paused, and has no message that waits or runs. If it should have some, look at the name: a topic is known by its messages alone.")]
+    public static partial void PausedNothing(ILogger logger, string topic);
 }

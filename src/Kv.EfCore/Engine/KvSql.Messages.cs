@@ -52,6 +52,15 @@ internal sealed partial class KvSql
         where g.stranded = 1 or g.n = @limit
         """;
 
+    /// <summary>The topics that have messages which wait, found by stepping through the index: one probe for each, however many messages there are.</summary>
+    public const string Topics = """
+        with recursive t (topic) as (
+            select min(topic) from queue where topic >= ''
+            union all
+            select (select min(topic) from queue where topic > t.topic) from t where t.topic is not null)
+        select topic from t where topic is not null limit @limit
+        """;
+
     /// <summary>
     /// The priorities that a topic has messages of, found by stepping through the index: one probe for each, however many messages there are.
     /// </summary>

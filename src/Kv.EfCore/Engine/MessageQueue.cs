@@ -103,6 +103,9 @@ internal sealed class MessageQueue(
     public ValueTask<(long? Due, long? Deferred, long? Lapse)> NextDueAsync(IReadOnlyList<TopicClaim> topics, CancellationToken cancellationToken) =>
         reader.NextDueAsync(topics, cancellationToken);
 
+    /// <summary>The first topics that have messages which wait.</summary>
+    public ValueTask<IReadOnlyList<string>> TopicsAsync(int limit, CancellationToken cancellationToken) => reader.TopicsAsync(limit, cancellationToken);
+
     /// <summary>Ends leases whose deadlines are further ahead than any that is kept alive.</summary>
     /// <param name="topics">The topics of the messages.</param>
     /// <param name="longest">How far ahead a deadline may be.</param>

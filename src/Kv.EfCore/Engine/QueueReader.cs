@@ -21,6 +21,25 @@ internal sealed class QueueReader(ReadRunner runner, KvDialect dialect, StoreClo
         IReadOnlyList<MessageGroup> after, int limit, CancellationToken cancellationToken) => runner.RunAsync(
         (Reader: this, After: after, Limit: limit), static (session, arg, token) => arg.Reader.StrandedAsync(session, arg.After, arg.Limit, token), cancellationToken);
 
+    /// <summary>The first topics that have messages which wait.</summary>
+    public ValueTask<IReadOnlyList<string>> TopicsAsync(int limit, CancellationToken cancellationToken) => runner.RunAsync(
+        limit,
+        static async (session, most, token) =>
+        {
+            List<string> topics = [];
+            var reader = await session.Statement(KvSql.Topics).Set("@limit", most).ReadAsync(token).ConfigureAwait(false);
+            await using (reader.ConfigureAwait(false))
+            {
+                while (await reader.ReadAsync(token).ConfigureAwait(false))
+                {
+                    topics.Add(reader.GetString(0));
+                }
+            }
+
+            return (IReadOnlyList<string>)topics;
+        },
+        cancellationToken);
+
     private async ValueTask<(long? Due, long? Deferred, long? Lapse)> NextDueAsync(
         Session session, IReadOnlyList<TopicClaim> topics, CancellationToken cancellationToken)
     {

@@ -6,8 +6,8 @@ namespace Kv.Schedules;
 /// </summary>
 internal sealed class CronExpression
 {
-    // Leap days come at least every 8 years.
-    private const int YearsAhead = 9;
+    // After so many the calendar repeats, days of the week included.
+    private const int YearsAhead = 400;
 
     private static readonly Dictionary<string, string> Nicknames = new(StringComparer.OrdinalIgnoreCase)
     {
@@ -47,7 +47,7 @@ internal sealed class CronExpression
 
         // Sunday is 0 and 7.
         _weekday = weekday with { Values = (weekday.Values & 0x7F) | (weekday.Values >> 7) };
-        if (NextLocal(new DateTime(2000, 1, 1, 0, 0, 0, DateTimeKind.Unspecified)) is null)
+        if (NextLocal(new DateTime(2000, 1, 1, 0, 0, 0, DateTimeKind.Unspecified).Ticks) is null)
         {
             throw new ArgumentException($"The cron expression '{Text}' names a date that never comes. Look at its day of month and its month.", nameof(text));
         }
@@ -55,118 +55,79 @@ internal sealed class CronExpression
 
     public string Text { get; }
 
-    /// <summary>Whether it repeats within the hour or by the hour, so that it follows elapsed time where clocks are set, and not the clock's face.</summary>
-    private bool IsInterval => _minute.IsStar || _hour.IsStar;
+    /// <summary>Whether it comes in every hour, so that a gap of the clock takes nothing away: it goes on in the hour after.</summary>
+    private bool IsHourly => _hour.IsFull;
 
-    /// <summary>The next time after another.</summary>
+    /// <summary>Whether it goes by the minute or by the hour, so that a repeated hour has its ticks again.</summary>
+    private bool IsInterval => _minute.IsInterval || _hour.IsInterval;
+
+    /// <summary>The next time after another; null if there is none that can be written.</summary>
     /// <remarks>
-    /// Where the clock goes forward, a fixed time that is left out comes right after the gap; where it goes back, a fixed time comes once, the
-    /// first time round. What repeats in minutes or hours goes on with elapsed time in both cases.
+    /// Where the clock goes forward, what is left out comes right after the gap, but for what comes in every hour anyway. Where it goes back,
+    /// a fixed time comes once, the first time round, and an interval goes on with elapsed time.
     /// </remarks>
-    public DateTimeOffset? Next(DateTimeOffset after, TimeZoneInfo zone) => IsInterval ? NextElapsed(after, zone) : NextFixed(after, zone);
-
-    private static DateTime Local(DateTimeOffset time, TimeSpan offset) => DateTime.SpecifyKind((time + offset).UtcDateTime, DateTimeKind.Unspecified);
-
-    private static DateTimeOffset At(DateTime local, TimeSpan offset) => new(local.Ticks - offset.Ticks, TimeSpan.Zero);
-
-    private DateTimeOffset? NextFixed(DateTimeOffset after, TimeZoneInfo zone)
+    public DateTimeOffset? Next(DateTimeOffset after, TimeZoneInfo zone)
     {
-        DateTime? local = Local(after, zone.GetUtcOffset(after));
-        while ((local = NextLocal(local.Value)) is { } candidate)
+        var clock = new ZoneClock(zone);
+        var (start, offset) = (after.UtcTicks, clock.OffsetAt(after.UtcTicks));
+
+        // What the clock's face must show at least; it is looked for from one setting of the clock to the next.
+        var least = (IsInterval ? start + offset : clock.LatestShown(start)) + 1;
+        while (NextLocal(least) is { } local)
         {
-            var time = zone.IsInvalidTime(candidate) ? EndOfGap(candidate, zone)
-                : zone.IsAmbiguousTime(candidate) ? At(candidate, zone.GetAmbiguousTimeOffsets(candidate).Max())
-                : At(candidate, zone.GetUtcOffset(candidate));
-            if (time > after)
+            var time = Math.Max(local - offset, start);
+            if (clock.NextChange(start, Math.Min(time, DateTimeOffset.MaxValue.Ticks)) is not { } change)
             {
-                return time;
+                return time <= DateTimeOffset.MaxValue.Ticks ? new DateTimeOffset(time, TimeSpan.Zero) : null;
+            }
+
+            var awaited = change + offset;
+            (start, offset) = (change, clock.OffsetAt(change));
+            if (start + offset > awaited ? IsHourly : IsInterval)
+            {
+                least = start + offset;
             }
         }
 
         return null;
     }
 
-    private DateTimeOffset? NextElapsed(DateTimeOffset after, TimeZoneInfo zone)
+    /// <summary>The next time on the face of a clock that is never set, from one on: the first minute that all fields allow.</summary>
+    private long? NextLocal(long from)
     {
-        var offset = zone.GetUtcOffset(after);
-        var local = Local(after, offset);
-        while (NextLocal(local) is { } candidate)
+        const long Last = 9999L * 12;
+        from = Math.Max(from, 0);
+        var minutes = (from / TimeSpan.TicksPerMinute) + (from % TimeSpan.TicksPerMinute > 0 ? 1 : 0);
+        if (minutes > DateTime.MaxValue.Ticks / TimeSpan.TicksPerMinute)
         {
-            var time = At(candidate, offset);
-            var change = FirstChange(after, time, zone);
-            if (change is not { } at || at > time)
-            {
-                return time;
-            }
-
-            // On the other side the clock shows something else: from there on it is looked for anew, that very minute included.
-            (after, offset) = (at, zone.GetUtcOffset(at));
-            local = Local(at, offset).AddMinutes(-1);
+            return null;
         }
 
-        return null;
-    }
-
-    /// <summary>The first minute of another offset between two times.</summary>
-    private static DateTimeOffset? FirstChange(DateTimeOffset from, DateTimeOffset to, TimeZoneInfo zone)
-    {
-        var offset = zone.GetUtcOffset(from);
-        while (from < to)
+        var first = new DateTime(minutes * TimeSpan.TicksPerMinute, DateTimeKind.Unspecified);
+        var thisMonth = ((first.Year - 1L) * 12) + first.Month - 1;
+        for (var month = thisMonth; month < Math.Min(Last, thisMonth + (12 * YearsAhead)); month++)
         {
-            var day = from.AddDays(1) < to ? from.AddDays(1) : to;
-            if (zone.GetUtcOffset(day) != offset)
+            var (year, number) = ((int)(month / 12) + 1, (int)(month % 12) + 1);
+            for (var day = month == thisMonth ? first.Day : 1; _month.Has(number) && day <= DateTime.DaysInMonth(year, number); day++)
             {
-                for (var minute = from.AddTicks(-(from.Ticks % TimeSpan.TicksPerMinute)); ; minute = minute.AddMinutes(1))
+                var date = new DateTime(year, number, day, 0, 0, 0, DateTimeKind.Unspecified);
+                if (HasDay(date) && NextOfDay(date == first.Date ? first.TimeOfDay : TimeSpan.Zero) is { } ofDay)
                 {
-                    if (minute > from && zone.GetUtcOffset(minute) != offset)
-                    {
-                        return minute;
-                    }
+                    return (date + ofDay).Ticks;
                 }
             }
-
-            from = day;
         }
 
         return null;
     }
 
-    private static DateTimeOffset EndOfGap(DateTime local, TimeZoneInfo zone)
+    private TimeSpan? NextOfDay(TimeSpan from)
     {
-        while (zone.IsInvalidTime(local))
+        for (var hour = _hour.AtLeast(from.Hours); hour is { } of; hour = _hour.AtLeast(of + 1))
         {
-            local = local.AddMinutes(1);
-        }
-
-        return At(local, zone.GetUtcOffset(local));
-    }
-
-    /// <summary>The next time on the face of a clock that nobody sets.</summary>
-    private DateTime? NextLocal(DateTime after)
-    {
-        var time = after.AddTicks(-(after.Ticks % TimeSpan.TicksPerMinute)).AddMinutes(1);
-        var end = after.Year + YearsAhead;
-        while (time.Year <= end)
-        {
-            if (!_month.Has(time.Month))
+            if (_minute.AtLeast(of == from.Hours ? from.Minutes : 0) is { } minute)
             {
-                time = new DateTime(time.Year, time.Month, 1, 0, 0, 0, DateTimeKind.Unspecified).AddMonths(1);
-            }
-            else if (!HasDay(time) || _hour.AtLeast(time.Hour) is not { } hour || hour > 23)
-            {
-                time = time.Date.AddDays(1);
-            }
-            else if (hour > time.Hour)
-            {
-                time = time.Date.AddHours(hour);
-            }
-            else if (_minute.AtLeast(time.Minute) is { } minute)
-            {
-                return time.Date.AddHours(hour).AddMinutes(minute);
-            }
-            else
-            {
-                time = time.Date.AddHours(hour + 1);
+                return new TimeSpan(of, minute, 0);
             }
         }
 

@@ -6,7 +6,9 @@ namespace Kv.Schedules;
 /// <summary>One field of a cron expression: which values it allows, as bits.</summary>
 /// <param name="Values">Bit n is set if n is allowed.</param>
 /// <param name="IsStar">Whether the field begins with an asterisk, which makes it no restriction where days are combined.</param>
-internal readonly record struct CronField(ulong Values, bool IsStar)
+/// <param name="IsFull">Whether it allows every value, however it is written.</param>
+/// <param name="IsInterval">Whether it allows every value, or those of a step over the whole range: <c>*/2</c>, <c>0-23/2</c>, <c>1/2</c>.</param>
+internal readonly record struct CronField(ulong Values, bool IsStar, bool IsFull, bool IsInterval)
 {
     public bool Has(int value) => (Values & (1UL << value)) != 0;
 
@@ -23,6 +25,7 @@ internal readonly record struct CronField(ulong Values, bool IsStar)
     public static CronField Parse(string text, string name, int least, int most, params ReadOnlySpan<string> names)
     {
         var values = 0UL;
+        var steps = false;
         foreach (var item in text.Split(','))
         {
             var (range, step) = item.Split('/') switch
@@ -48,9 +51,13 @@ internal readonly record struct CronField(ulong Values, bool IsStar)
             {
                 values |= 1UL << value;
             }
+
+            // Nothing more of the step would fit before it or after it, and it has one to take.
+            steps |= step > 1 && from + step <= most && from - step < least && to + step > most;
         }
 
-        return new CronField(values, text.StartsWith('*'));
+        var isFull = BitOperations.PopCount(values) == most - least + 1;
+        return new CronField(values, text.StartsWith('*'), isFull, isFull || steps);
 
         int Value(string part, string item, ReadOnlySpan<string> known)
         {

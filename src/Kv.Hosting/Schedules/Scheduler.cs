@@ -1,4 +1,4 @@
-using System.Runtime.ExceptionServices;
+using System.Collections.Concurrent;
 using System.Text.Json;
 using Kv.Engine;
 using Kv.Worker;
@@ -10,11 +10,12 @@ namespace Kv.Schedules;
 /// <summary>The hosted service that enqueues the messages of schedules, each tick once over all processes.</summary>
 /// <remarks>
 /// An entry of the store holds a schedule's next tick. Whoever finds it due moves it on and enqueues, in one commit that is refused if the
-/// entry has changed: so of many processes one succeeds, and a crash leaves either both or nothing.
+/// entry has changed: so of many processes one succeeds, and a crash leaves either both or nothing. Each schedule has a loop of its own, so
+/// that one that fails, or whose delegate does not return, holds up no other.
 /// </remarks>
 internal sealed class Scheduler(KvStore store, ScheduleRegistry schedules, TimeProvider time, WorkerHealth health, ILoggerFactory loggers) : BackgroundService
 {
-    // So many of the largest messages fit into one commit.
+    // So many of the largest messages fit into one commit by default. After a failure they come one by one, so that no other is refused with it.
     private const int TicksAtOnce = 10;
     private static readonly TimeSpan Grace = TimeSpan.FromMinutes(1);
 
@@ -22,49 +23,89 @@ internal sealed class Scheduler(KvStore store, ScheduleRegistry schedules, TimeP
     private static readonly TimeSpan LongestWait = TimeSpan.FromMinutes(1);
     private static readonly TimeSpan FirstPause = TimeSpan.FromSeconds(1);
     private static readonly TimeSpan LongestPause = TimeSpan.FromSeconds(30);
+
+    // Who makes a message has nothing to wait for.
+    private static readonly TimeSpan Patience = TimeSpan.FromSeconds(30);
     private static readonly long End = DateTimeOffset.MaxValue.ToUnixTimeMilliseconds();
     private readonly ILogger _logger = new UnfailingLogger(loggers.CreateLogger("Kv.Scheduler"));
-    private readonly Dictionary<string, DateTimeOffset> _next = new(StringComparer.Ordinal);
+    private readonly ConcurrentDictionary<string, DateTimeOffset> _next = new(StringComparer.Ordinal);
+    private readonly Lock _gate = new();
+    private (long Since, TimeSpan Pause) _outage;
 
     private DateTimeOffset Now => store.Engine.Clock.UtcNow;
 
-    /// <summary>Enqueues what is due.</summary>
+    /// <summary>Gives each schedule a round, one after the other.</summary>
     /// <returns>How long until there may be more.</returns>
-    /// <exception cref="Exception">What was thrown for the first schedule for which anything was. The others had their turn.</exception>
     public async Task<TimeSpan> RunRoundAsync(CancellationToken cancellationToken)
     {
-        Exception? failure = null;
-
-        // By the clock that decides for all processes; a server is asked once a round, and what passes until the next one is reckoned here.
-        await store.UtcNowAsync(cancellationToken).ConfigureAwait(false);
+        var wait = LongestWait;
         foreach (var schedule in schedules.All)
         {
-            try
-            {
-                await AdvanceAsync(schedule, cancellationToken).ConfigureAwait(false);
-            }
-            catch (Exception error) when (!cancellationToken.IsCancellationRequested)
-            {
-                failure ??= error;
-            }
+            var left = await RunRoundAsync(schedule, cancellationToken).ConfigureAwait(false);
+            wait = left < wait ? left : wait;
         }
 
-        if (failure is not null)
-        {
-            ExceptionDispatchInfo.Throw(failure);
-        }
-
-        var wait = _next.Count == 0 ? LongestWait : _next.Values.Min() - Now;
-        return wait < TimeSpan.Zero ? TimeSpan.Zero : wait < LongestWait ? wait : LongestWait;
+        return wait;
     }
 
-    protected override async Task ExecuteAsync(CancellationToken stoppingToken)
+    /// <summary>Enqueues what is due of a schedule. What fails is noted and logged.</summary>
+    /// <returns>How long until there may be more, or until it is tried again.</returns>
+    public async Task<TimeSpan> RunRoundAsync(ScheduledMessage schedule, CancellationToken cancellationToken)
     {
-        while (schedules.All.Count > 0 && !stoppingToken.IsCancellationRequested)
+        var round = new Round();
+        try
+        {
+            // By the clock that decides for all processes; a server is asked once a round, and what passes until the next one is reckoned here.
+            await store.UtcNowAsync(cancellationToken).ConfigureAwait(false);
+            round.HasAsked = store.Engine.Clock.ServerDecides;
+            var next = await AdvanceAsync(schedule, round, cancellationToken).ConfigureAwait(false);
+            if (round.HasAsked)
+            {
+                OnAnswer();
+                if (health.ScheduleSucceeded(schedule.Name) is > 0 and var failures)
+                {
+                    WorkerLog.ScheduleGoesOn(_logger, schedule.Name, failures);
+                }
+            }
+
+            var wait = next - Now;
+            return wait < TimeSpan.Zero ? TimeSpan.Zero : wait < LongestWait ? wait : LongestWait;
+        }
+        catch (Exception error) when (!cancellationToken.IsCancellationRequested)
+        {
+            if (!round.IsMaking && !IsRefusal(error))
+            {
+                return OnOutage(error);
+            }
+
+            OnAnswer();
+            var wait = PauseAfter(health.ScheduleFailed(schedule.Name, error, time));
+            WorkerLog.ScheduleFailed(_logger, error, schedule.Name, wait);
+            return wait;
+        }
+    }
+
+    protected override Task ExecuteAsync(CancellationToken stoppingToken) =>
+        Task.WhenAll(schedules.All.Select(schedule => Task.Run(() => RunAsync(schedule, stoppingToken), CancellationToken.None)));
+
+    private static TimeSpan PauseAfter(int failures)
+    {
+        var pause = FirstPause * Math.Pow(2, Math.Min(failures - 1, 10));
+        return pause < LongestPause ? pause : LongestPause;
+    }
+
+    /// <summary>Whether the store refused what this schedule wants to write, and would take that of others.</summary>
+    private static bool IsRefusal(Exception error) =>
+        error is ArgumentException or KvException { Kind: not (KvError.Unavailable or KvError.CommitUnknown or KvError.Conflict or KvError.Schema) };
+
+    // The loop outlives any error, from its start on.
+    private async Task RunAsync(ScheduledMessage schedule, CancellationToken stoppingToken)
+    {
+        while (!stoppingToken.IsCancellationRequested)
         {
             try
             {
-                var wait = await TryRoundAsync(stoppingToken).ConfigureAwait(false);
+                var wait = await RunRoundAsync(schedule, stoppingToken).ConfigureAwait(false);
                 await Task.Delay(wait, time, stoppingToken).ConfigureAwait(false);
             }
             catch (Exception) when (stoppingToken.IsCancellationRequested)
@@ -74,46 +115,63 @@ internal sealed class Scheduler(KvStore store, ScheduleRegistry schedules, TimeP
         }
     }
 
-    private async Task AdvanceAsync(ScheduledMessage schedule, CancellationToken cancellationToken)
+    private void OnAnswer()
+    {
+        health.Succeeded(nameof(Scheduler));
+        lock (_gate)
+        {
+            _outage = default;
+        }
+    }
+
+    /// <summary>The database fails all schedules alike: those that ask it while it rests wait for the same end, and one line tells of all.</summary>
+    private TimeSpan OnOutage(Exception error)
+    {
+        lock (_gate)
+        {
+            var left = _outage.Pause - time.GetElapsedTime(_outage.Since);
+            if (_outage.Pause == TimeSpan.Zero || left <= TimeSpan.Zero)
+            {
+                left = PauseAfter(health.Failed(nameof(Scheduler), error, time));
+                _outage = (time.GetTimestamp(), left);
+                WorkerLog.SchedulesFailed(_logger, error, left);
+            }
+
+            return left;
+        }
+    }
+
+    private async Task<DateTimeOffset> AdvanceAsync(ScheduledMessage schedule, Round round, CancellationToken cancellationToken)
     {
         // What is further ahead than it can be is looked at once: it may have to be taken back.
         var looked = false;
-        while (!_next.TryGetValue(schedule.Name, out var next) || next <= Now || (!looked && next > LatestNext(schedule, Now)))
+        DateTimeOffset next;
+        while (!_next.TryGetValue(schedule.Name, out next) || next <= Now || (!looked && next > LatestNext(schedule, Now)))
         {
-            if (await TryAdvanceAsync(schedule, cancellationToken).ConfigureAwait(false) is { } advanced)
+            if (await TryAdvanceAsync(schedule, round, cancellationToken).ConfigureAwait(false) is { } advanced)
             {
                 _next[schedule.Name] = advanced;
                 looked = true;
             }
         }
-    }
 
-    // The loop outlives any error of the database, from its start on.
-    private async Task<TimeSpan> TryRoundAsync(CancellationToken stoppingToken)
-    {
-        try
-        {
-            var wait = await RunRoundAsync(stoppingToken).ConfigureAwait(false);
-            health.Succeeded(nameof(Scheduler));
-            return wait;
-        }
-        catch (Exception error) when (!stoppingToken.IsCancellationRequested)
-        {
-            var failures = health.Failed(nameof(Scheduler), error, time);
-            var wait = FirstPause * Math.Pow(2, Math.Min(failures - 1, 10));
-            wait = wait < LongestPause ? wait : LongestPause;
-            WorkerLog.SchedulesFailed(_logger, error, wait);
-            return wait;
-        }
+        return next;
     }
 
     /// <summary>Moves a schedule on, and enqueues what is due.</summary>
     /// <returns>The next tick; null if another process came between.</returns>
-    private async Task<DateTimeOffset?> TryAdvanceAsync(ScheduledMessage schedule, CancellationToken cancellationToken)
+    private async Task<DateTimeOffset?> TryAdvanceAsync(ScheduledMessage schedule, Round round, CancellationToken cancellationToken)
     {
+        round.HasAsked = true;
         var now = Now;
         var entry = await store.GetAsync(schedule.Key, cancellationToken).ConfigureAwait(false);
+        round.IsMaking = true;
         var known = Read(entry);
+        if (entry is not null && known is null)
+        {
+            WorkerLog.ScheduleUnreadable(_logger, schedule.Name, schedule.Key.ToString());
+        }
+
         var definition = schedule.Schedule.ToString();
 
         // A schedule that is new, or says something else than before, begins with its next tick: nothing of another one is made up for. While
@@ -128,21 +186,26 @@ internal sealed class Scheduler(KvStore store, ScheduleRegistry schedules, TimeP
         var anew = known is not null && _next.TryGetValue(schedule.Name, out var awaited) && IsOpen(awaited) ? awaited : runs.NextAfter(now);
         var isAhead = isSame && anew < noted && noted > LatestNext(schedule, now);
         var first = isSame && !isAhead ? noted : anew;
-        var (due, next) = Due(schedule, runs, first, now);
+        var (due, next) = Due(schedule, runs, first, now, health.IsFailing(schedule.Name) ? 1 : TicksAtOnce);
         if (isSame && !isAhead && next == first)
         {
             return next;
         }
 
+        var write = store.Atomic().Check(schedule.Key, entry?.Versionstamp);
+        var made = due.Count == 0 ? 0 : await MakeAsync(schedule, write, due, cancellationToken).ConfigureAwait(false);
+        if (made < due.Count)
+        {
+            // The others are enqueued; this one is the first of the next round, and its error is told of there.
+            next = due[made];
+            due.RemoveRange(made, due.Count - made);
+        }
+
         due.ForEach(runs.Add);
         var last = due.Count > 0 ? due[^1].ToUnixTimeMilliseconds() : known?.Last ?? 0;
         var state = new State(definition, next.ToUnixTimeMilliseconds(), last, runs.Noted);
-        var write = store.Atomic().Check(schedule.Key, entry?.Versionstamp).Set(schedule.Key, new KvValue(JsonSerializer.SerializeToUtf8Bytes(state), KvEncoding.Json));
-        foreach (var tick in due)
-        {
-            schedule.Enqueue(write, tick);
-        }
-
+        write.Set(schedule.Key, new KvValue(JsonSerializer.SerializeToUtf8Bytes(state), KvEncoding.Json));
+        round.IsMaking = false;
         if (!(await write.CommitAsync(cancellationToken).ConfigureAwait(false)).Succeeded)
         {
             return null;
@@ -164,10 +227,50 @@ internal sealed class Scheduler(KvStore store, ScheduleRegistry schedules, TimeP
     }
 
     /// <summary>No clock that is right notes a later tick as the next one, however late somebody's is.</summary>
-    private static DateTimeOffset LatestNext(ScheduledMessage schedule, DateTimeOffset now) => schedule.Schedule.NextAfter(now + Grace);
+    private static DateTimeOffset LatestNext(ScheduledMessage schedule, DateTimeOffset now) => schedule.Schedule.FindNext(now + Grace) ?? DateTimeOffset.MaxValue;
+
+    /// <summary>Adds the messages of ticks to a write.</summary>
+    /// <returns>How many could be made, at least one.</returns>
+    private async Task<int> MakeAsync(ScheduledMessage schedule, KvAtomic write, List<DateTimeOffset> due, CancellationToken cancellationToken)
+    {
+        // On a thread that can be left behind: a delegate that does not return holds up neither the end of the application nor anything else.
+        var making = Task.Run(Make, CancellationToken.None);
+        try
+        {
+            return await making.WaitAsync(Patience, time, cancellationToken).ConfigureAwait(false);
+        }
+        catch (TimeoutException) when (!making.IsCompleted)
+        {
+            // Another call of it would not return either.
+            health.ScheduleFailed(schedule.Name, new TimeoutException($"The delegate that makes its message for {due[0]:O} does not return."), time);
+            WorkerLog.ScheduleWaits(_logger, schedule.Name, Patience);
+            return await making.WaitAsync(cancellationToken).ConfigureAwait(false);
+        }
+        finally
+        {
+            making.Abandon();
+        }
+
+        int Make()
+        {
+            for (var made = 0; made < due.Count; made++)
+            {
+                try
+                {
+                    schedule.Enqueue(write, due[made]);
+                }
+                catch (Exception) when (made > 0)
+                {
+                    return made;
+                }
+            }
+
+            return due.Count;
+        }
+    }
 
     /// <summary>The ticks that become messages now, and the tick after them.</summary>
-    private static (List<DateTimeOffset> Due, DateTimeOffset Next) Due(ScheduledMessage schedule, TickRuns runs, DateTimeOffset first, DateTimeOffset now)
+    private static (List<DateTimeOffset> Due, DateTimeOffset Next) Due(ScheduledMessage schedule, TickRuns runs, DateTimeOffset first, DateTimeOffset now, int most)
     {
         if (first > now)
         {
@@ -177,7 +280,7 @@ internal sealed class Scheduler(KvStore store, ScheduleRegistry schedules, TimeP
         if (schedule.Missed == KvMissedTicks.All)
         {
             List<DateTimeOffset> due = [];
-            for (; first <= now && due.Count < TicksAtOnce; first = runs.NextAfter(first))
+            for (; first <= now && due.Count < most; first = runs.NextAfter(first))
             {
                 if (!runs.Has(first))
                 {
@@ -203,6 +306,14 @@ internal sealed class Scheduler(KvStore store, ScheduleRegistry schedules, TimeP
             // Somebody wrote something else there: the schedule begins anew.
             return null;
         }
+    }
+
+    /// <summary>How far a round has come: what fails while the messages are made is the schedule's own fault.</summary>
+    private sealed class Round
+    {
+        public bool HasAsked { get; set; }
+
+        public bool IsMaking { get; set; }
     }
 
     /// <param name="Definition">What the next tick was computed from.</param>

@@ -19,7 +19,13 @@ internal sealed class HandlerRegistry
 
     /// <summary>What the worker claims.</summary>
     public IReadOnlyList<TopicSettings> Topics(KvWorkerOptions worker) =>
-        [.. _handlers.Keys.Select(static key => key.Topic).Distinct(StringComparer.Ordinal).Select(topic => new TopicSettings(topic, Options(topic), worker))];
+        [.. Handled.Select(topic => new TopicSettings(topic, Options(topic), worker))];
+
+    /// <summary>The topics that have a handler.</summary>
+    public IEnumerable<string> Handled => _handlers.Keys.Select(static key => key.Topic).Distinct(StringComparer.Ordinal);
+
+    /// <summary>The topics that have options and no handler.</summary>
+    public IEnumerable<string> Idle => _topics.Keys.Except(Handled, StringComparer.Ordinal);
 
     /// <summary>The options of a topic, to be changed.</summary>
     public KvTopicOptions Options(string topic)

@@ -26,11 +26,22 @@ internal sealed class KvWorker : BackgroundService, IAsyncDisposable
     private readonly ILogger _logger;
     private readonly Dictionary<string, TopicSettings> _topics;
     private readonly Claimer _claimer;
+    private readonly QueueWatch _watch;
+    private readonly TimeSpan _hostTimeout;
+    private readonly IReadOnlyList<string> _idleTopics;
     private volatile bool _drained;
 
     public KvWorker(
-        KvStore store, HandlerRegistry handlers, IServiceScopeFactory scopes, IOptions<KvWorkerOptions> options, WorkerHealth health, ILoggerFactory loggers)
+        KvStore store,
+        HandlerRegistry handlers,
+        IServiceScopeFactory scopes,
+        IOptions<KvWorkerOptions> options,
+        IOptions<HostOptions> host,
+        WorkerHealth health,
+        QueueWatch watch,
+        ILoggerFactory loggers)
     {
+        (_watch, _hostTimeout, _idleTopics) = (watch, host.Value.ShutdownTimeout, [.. handlers.Idle]);
         (_store, _queue, _options, _health, _logger) = (store, store.Engine.Queue, options.Value, health, new UnfailingLogger(loggers.CreateLogger("Kv.Worker")));
         var topics = handlers.Topics(_options).ToArray();
         _topics = topics.ToDictionary(static t => t.Topic, StringComparer.Ordinal);
@@ -58,7 +69,9 @@ internal sealed class KvWorker : BackgroundService, IAsyncDisposable
     public async Task<TimeSpan> RunRoundAsync(CancellationToken cancellationToken)
     {
         await _store.Engine.OpenAsync(cancellationToken).ConfigureAwait(false);
-        return await _claimer.RunRoundAsync(cancellationToken).ConfigureAwait(false);
+        var wait = await _claimer.RunRoundAsync(cancellationToken).ConfigureAwait(false);
+        await _watch.WarnAsync(_logger, cancellationToken).ConfigureAwait(false);
+        return wait;
     }
 
     /// <summary>Waits until all messages that are held now have ended.</summary>
@@ -108,6 +121,7 @@ internal sealed class KvWorker : BackgroundService, IAsyncDisposable
 
     protected override async Task ExecuteAsync(CancellationToken stoppingToken)
     {
+        WarnOfOptions();
         if (_topics.Count == 0)
         {
             WorkerLog.NoHandlers(_logger);
@@ -167,6 +181,19 @@ internal sealed class KvWorker : BackgroundService, IAsyncDisposable
             wait = wait < LongestPause ? wait : LongestPause;
             WorkerLog.RoundFailed(_logger, error, wait);
             return wait;
+        }
+    }
+
+    private void WarnOfOptions()
+    {
+        foreach (var topic in _idleTopics)
+        {
+            WorkerLog.OptionsOfNothing(_logger, topic, _topics.Count == 0 ? "none" : string.Join(", ", _topics.Keys));
+        }
+
+        if (_options.ShutdownTimeout > _hostTimeout)
+        {
+            WorkerLog.ShutdownIsCutShort(_logger, _options.ShutdownTimeout, _hostTimeout);
         }
     }
 

@@ -32,6 +32,7 @@ internal sealed class KvWorkerOptionsValidator(HandlerRegistry handlers) : IVali
         }
 
         Between(options.RecoverInterval, TimeSpan.FromMilliseconds(10), TimeSpan.FromMinutes(1), nameof(options.RecoverInterval));
+        Between(options.UnhandledAfter, TimeSpan.FromSeconds(1), TimeSpan.FromDays(1), nameof(options.UnhandledAfter));
         Between(options.ShutdownTimeout, TimeSpan.Zero, TimeSpan.FromDays(1), nameof(options.ShutdownTimeout));
         return failures.Count == 0 ? ValidateOptionsResult.Success : ValidateOptionsResult.Fail(failures);
 

@@ -4,9 +4,15 @@ using Microsoft.Extensions.Diagnostics.HealthChecks;
 
 namespace Kv.Worker;
 
-/// <summary>Whether the database answers and has the schema that this version wants, and whether the worker, if there is one, gets on.</summary>
-internal sealed class StoreHealthCheck(KvStore store, WorkerHealth? worker = null) : IHealthCheck
+/// <summary>
+/// Whether the database answers and has the schema that this version wants, whether the worker and the schedules, if there are any, get on, and
+/// whether there are messages that get nowhere.
+/// </summary>
+internal sealed class StoreHealthCheck(KvStore store, QueueWatch queue, WorkerHealth? worker = null) : IHealthCheck
 {
+    // As many are named; more make the text no better.
+    private const int Named = 10;
+
     private static readonly TimeSpan Patience = TimeSpan.FromSeconds(30);
 
     /// <summary>How long a transaction may be open, on PostgreSQL, before it is told of.</summary>
@@ -14,8 +20,8 @@ internal sealed class StoreHealthCheck(KvStore store, WorkerHealth? worker = nul
 
     public async Task<HealthCheckResult> CheckHealthAsync(HealthCheckContext context, CancellationToken cancellationToken = default)
     {
-        string? burden;
         (string Text, bool Harms)? clock;
+        List<string> troubles = [];
         Dictionary<string, object> data = new(StringComparer.Ordinal);
         try
         {
@@ -24,8 +30,16 @@ internal sealed class StoreHealthCheck(KvStore store, WorkerHealth? worker = nul
             await using (database.ConfigureAwait(false))
             {
                 await SchemaCheck.OpenCurrentAsync(database, store.Engine.Dialect, cancellationToken).ConfigureAwait(false);
-                burden = await store.Engine.Dialect.FindBurdenAsync(database.Database.GetDbConnection(), LongTransaction, cancellationToken).ConfigureAwait(false);
+                if (await store.Engine.Dialect.FindBurdenAsync(database.Database.GetDbConnection(), LongTransaction, cancellationToken).ConfigureAwait(false) is { } burden)
+                {
+                    troubles.Add(burden);
+                }
+
                 clock = await ClockHealth.LookAsync(store.Engine.Clock, database.Database.GetDbConnection(), data, cancellationToken).ConfigureAwait(false);
+                if (clock is { Harms: true } wrong)
+                {
+                    troubles.Add(wrong.Text);
+                }
             }
         }
         catch (Exception error) when (error is not OperationCanceledException || !cancellationToken.IsCancellationRequested)
@@ -33,12 +47,58 @@ internal sealed class StoreHealthCheck(KvStore store, WorkerHealth? worker = nul
             return new HealthCheckResult(context.Registration.FailureStatus, $"The store cannot be used: {error.Message}", error);
         }
 
+        AddSchedules(troubles, data);
+        await AddMessagesAsync(troubles, data, cancellationToken).ConfigureAwait(false);
         var (failures, time, last) = worker?.Look(store.Engine.Clock.Time) ?? default;
-        var text = $"The worker failed {failures} times in a row, for {time.TotalSeconds:0} seconds: {last?.Message}";
-        burden ??= clock is { Harms: true } wrong ? wrong.Text : null;
-        return failures == 0 && burden is null ? HealthCheckResult.Healthy(clock?.Text, data)
-            : failures == 0 ? HealthCheckResult.Degraded(burden, data: data)
-            : time < Patience ? HealthCheckResult.Degraded(text, last, data)
-            : new HealthCheckResult(context.Registration.FailureStatus, text, last, data);
+        if (failures > 0)
+        {
+            troubles.Insert(0, $"The worker failed {failures} times in a row, for {time.TotalSeconds:0} seconds: {last?.Message}");
+        }
+
+        return troubles.Count == 0 ? HealthCheckResult.Healthy(clock?.Text, data)
+            : new HealthCheckResult(time < Patience ? HealthStatus.Degraded : context.Registration.FailureStatus, string.Join(" ", troubles), last, data);
+    }
+
+    private static string Names(IReadOnlyCollection<string> names) =>
+        string.Join(", ", names.Take(Named).Select(static n => $"'{n}'")) + (names.Count > Named ? $" and {names.Count - Named} more" : "");
+
+    private void AddSchedules(List<string> troubles, Dictionary<string, object> data)
+    {
+        if (worker?.FailingSchedules(store.Engine.Clock.Time) is not { Count: > 0 } schedules)
+        {
+            return;
+        }
+
+        data["failingSchedules"] = schedules.Select(static s => s.Name).ToArray();
+        troubles.AddRange(schedules.Take(Named).Select(static s => $"The schedule '{s.Name}' has failed for {s.For.TotalSeconds:0} seconds, {s.Failures} times in a row: {s.Error.Message}"));
+        if (schedules.Count > Named)
+        {
+            troubles.Add($"{schedules.Count - Named} more schedules fail.");
+        }
+    }
+
+    private async Task AddMessagesAsync(List<string> troubles, Dictionary<string, object> data, CancellationToken cancellationToken)
+    {
+        try
+        {
+            if (await queue.FindUnhandledAsync(cancellationToken).ConfigureAwait(false) is { Count: > 0 } unhandled)
+            {
+                string[] names = [.. unhandled.Select(static u => u.Topic)];
+                data["unhandledTopics"] = names;
+                troubles.Add($"Messages have been due for up to {unhandled.Max(static u => u.Waiting).TotalSeconds:0} seconds on topics that have no handler here and on which no other process works: {Names(names)}. Start a worker that handles them, pause them, or cancel the messages.");
+            }
+
+            var (count, topics) = await queue.FindDeadLettersAsync(cancellationToken).ConfigureAwait(false);
+            data["deadLetters"] = count;
+            if (count > 0)
+            {
+                troubles.Add($"There are {(count < QueueWatch.Most ? "" : "at least ")}{count} dead letters{(topics.Count > 0 ? $", of {Names(topics)}" : "")}. Look at them with IKvQueue.DeadLettersAsync; replay or delete them.");
+            }
+        }
+        catch (Exception error) when (!cancellationToken.IsCancellationRequested)
+        {
+            // The store answers, and a row that cannot be read is no outage of it.
+            troubles.Add($"The queue could not be looked through: {error.Message}");
+        }
     }
 }

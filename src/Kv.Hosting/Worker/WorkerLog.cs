@@ -91,4 +91,28 @@ internal static partial class WorkerLog
 
     [LoggerMessage(129, LogLevel.Warning, "The group '{Group}' of '{Topic}' waited for a message that is not there any more; it goes on. Cancel messages with IKvQueue, not by deleting rows.")]
     public static partial void GroupRepaired(ILogger logger, string group, string topic);
+
+    [LoggerMessage(350, LogLevel.Error, "The schedule '{Name}' could not enqueue its message; it is tried again in {Wait}. Other schedules go on.")]
+    public static partial void ScheduleFailed(ILogger logger, Exception error, string name, TimeSpan wait);
+
+    [LoggerMessage(351, LogLevel.Error, "The schedule '{Name}' stands still: the delegate that makes its message has not returned for {Patience}. Other schedules go on.")]
+    public static partial void ScheduleWaits(ILogger logger, string name, TimeSpan patience);
+
+    [LoggerMessage(352, LogLevel.Information, "The schedule '{Name}' goes on after {Failures} failures.")]
+    public static partial void ScheduleGoesOn(ILogger logger, string name, int failures);
+
+    [LoggerMessage(353, LogLevel.Warning, "What is noted of the schedule '{Name}' under {Key} cannot be read, so it begins anew with its next tick.")]
+    public static partial void ScheduleUnreadable(ILogger logger, string name, string key);
+
+    [LoggerMessage(354, LogLevel.Warning, "The topic '{Topic}' has had a message due for {Waiting}, this worker has no handler for it, and no other works on it. Register a handler, or move the messages; a renamed message type leaves its former topic behind.")]
+    public static partial void Unhandled(ILogger logger, string topic, TimeSpan waiting);
+
+    [LoggerMessage(355, LogLevel.Warning, "Looking for topics without a handler failed; it is tried again.")]
+    public static partial void LookFailed(ILogger logger, Exception error);
+
+    [LoggerMessage(356, LogLevel.Warning, "There are options for the topic '{Topic}' and no handler, so they apply to nothing here. Handled are: {Topics}.")]
+    public static partial void OptionsOfNothing(ILogger logger, string topic, string topics);
+
+    [LoggerMessage(357, LogLevel.Warning, "KvWorkerOptions.ShutdownTimeout is {Timeout}, and the host stops everything after HostOptions.ShutdownTimeout, {HostTimeout}. Raise that of the host above the worker's, or lower the worker's.")]
+    public static partial void ShutdownIsCutShort(ILogger logger, TimeSpan timeout, TimeSpan hostTimeout);
 }

@@ -178,7 +178,8 @@ public sealed class PostgresRegistrationTests(PostgresDatabase database) : Regis
     {
         await using var test = await Database.CreateStoreAsync();
         await using var context = test.CreateContext();
-        var check = new Worker.StoreHealthCheck((KvStore)test.Store) { LongTransaction = TimeSpan.Zero };
+        var watch = new Worker.QueueWatch((KvStore)test.Store, Options.Create(new KvWorkerOptions()));
+        var check = new Worker.StoreHealthCheck((KvStore)test.Store, watch) { LongTransaction = TimeSpan.Zero };
         var registration = new HealthCheckContext { Registration = new HealthCheckRegistration("kv", check, failureStatus: null, tags: null) };
         Assert.Equal(HealthStatus.Healthy, (await check.CheckHealthAsync(registration)).Status);
 
@@ -189,7 +190,7 @@ public sealed class PostgresRegistrationTests(PostgresDatabase database) : Regis
         Assert.Equal(HealthStatus.Degraded, result.Status);
         Assert.Contains($"process {process}", result.Description, StringComparison.Ordinal);
         Assert.Contains("idle_in_transaction_session_timeout", result.Description, StringComparison.Ordinal);
-        Assert.Equal(HealthStatus.Healthy, (await new Worker.StoreHealthCheck((KvStore)test.Store).CheckHealthAsync(registration)).Status);
+        Assert.Equal(HealthStatus.Healthy, (await new Worker.StoreHealthCheck((KvStore)test.Store, watch).CheckHealthAsync(registration)).Status);
 
         await transaction.RollbackAsync();
         Assert.Equal(HealthStatus.Healthy, (await check.CheckHealthAsync(registration)).Status);

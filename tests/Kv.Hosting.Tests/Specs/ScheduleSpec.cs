@@ -154,23 +154,6 @@ public abstract class ScheduleSpec(KvDatabase database)
         Assert.Equal(expected, await TicksAsync(old));
     }
 
-    [Fact]
-    public async Task A_schedule_that_fails_holds_up_no_other()
-    {
-        await using var test = await database.CreateWorkerAsync(
-            worker => worker
-                .Schedule<Tick>("broken", KvSchedule.Every(Minute), static _ => throw new InvalidOperationException("No message today."))
-                .Schedule("s", KvSchedule.Every(Minute), static at => new Tick(at)),
-            _time);
-        var scheduler = test.Services.GetServices<IHostedService>().OfType<Scheduler>().Single();
-        await scheduler.RunRoundAsync(CancellationToken.None);
-        _time.Advance(Minute);
-
-        Assert.Equal("No message today.", (await Assert.ThrowsAsync<InvalidOperationException>(() => scheduler.RunRoundAsync(CancellationToken.None))).Message);
-
-        Assert.Single(await TicksAsync(test));
-    }
-
     [Theory]
     [InlineData("not json")]
     [InlineData("{\"Definition\":\"every 00:01:00\",\"Next\":9223372036854775807}")]

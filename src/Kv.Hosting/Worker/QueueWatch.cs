@@ -1,0 +1,104 @@
+using Kv.Engine;
+using Kv.Model;
+using Microsoft.EntityFrameworkCore;
+using Microsoft.Extensions.Logging;
+using Microsoft.Extensions.Options;
+
+namespace Kv.Worker;
+
+/// <summary>Looks for messages that get nowhere: those of topics that have no handler, and dead letters.</summary>
+/// <remarks>
+/// What other processes handle is not known here. A topic counts as without a handler if it has none in this process, has had a message due
+/// for some time, is not paused, and no process holds a message of it.
+/// </remarks>
+internal sealed class QueueWatch(KvStore store, IOptions<KvWorkerOptions> options, HandlerRegistry? handlers = null)
+{
+    /// <summary>As many dead letters are counted, and as many topics are looked at.</summary>
+    public const int Most = 1000;
+
+    // Other programs have put in times that no TimeSpan can hold.
+    private const long LongestWait = 100L * 365 * 24 * 60 * 60 * 1000;
+
+    private static readonly TimeSpan Interval = TimeSpan.FromMinutes(1);
+    private long? _lookedAt;
+    private HashSet<string> _told = new(StringComparer.Ordinal);
+
+    private MessageQueue Queue => store.Engine.Queue;
+
+    /// <summary>The topics without a handler that have messages which are due, and for how long the first has been.</summary>
+    public async Task<IReadOnlyList<(string Topic, TimeSpan Waiting)>> FindUnhandledAsync(CancellationToken cancellationToken)
+    {
+        var handled = handlers?.Handled.ToHashSet(StringComparer.Ordinal) ?? [];
+        List<(string Topic, TimeSpan Waiting)> found = [];
+        foreach (var topic in (await Queue.TopicsAsync(Most, cancellationToken).ConfigureAwait(false)).Where(topic => !handled.Contains(topic)))
+        {
+            var (due, deferred, _) = await Queue.NextDueAsync([new TopicClaim(topic, 1, options.Value.Lease)], cancellationToken).ConfigureAwait(false);
+            var since = due is null || deferred < due ? deferred : due;
+            if (since <= -options.Value.UnhandledAfter.TotalMilliseconds)
+            {
+                found.Add((topic, TimeSpan.FromMilliseconds(-Math.Max(since.Value, -LongestWait))));
+            }
+        }
+
+        if (found.Count > 0)
+        {
+            var running = await RunningAsync(cancellationToken).ConfigureAwait(false);
+            found.RemoveAll(f => running.Contains(f.Topic));
+        }
+
+        return found;
+    }
+
+    /// <summary>How many dead letters there are, up to <see cref="Most"/>, and of which topics.</summary>
+    public async Task<(int Count, IReadOnlyList<string> Topics)> FindDeadLettersAsync(CancellationToken cancellationToken)
+    {
+        var prefix = store.Engine.Options.DeadLetterPrefix;
+        var count = 0;
+        SortedSet<string> topics = new(StringComparer.Ordinal);
+        await foreach (var key in store.ListKeysAsync(KvSelector.Prefix(prefix), new KvListOptions { Limit = Most }, cancellationToken).ConfigureAwait(false))
+        {
+            count++;
+            if (key.Count == prefix.Count + 2 && key[prefix.Count].Type == KvPartType.String)
+            {
+                topics.Add(key[prefix.Count].AsString());
+            }
+        }
+
+        return (count, [.. topics]);
+    }
+
+    /// <summary>Looks once a minute, and warns of each topic without a handler when it is first seen.</summary>
+    public async ValueTask WarnAsync(ILogger logger, CancellationToken cancellationToken)
+    {
+        if (_lookedAt is { } at && Queue.Time.GetElapsedTime(at) < Interval)
+        {
+            return;
+        }
+
+        _lookedAt = Queue.Time.GetTimestamp();
+        try
+        {
+            var found = await FindUnhandledAsync(cancellationToken).ConfigureAwait(false);
+            foreach (var (topic, waiting) in found.Where(f => !_told.Contains(f.Topic)))
+            {
+                WorkerLog.Unhandled(logger, topic, waiting);
+            }
+
+            _told = found.Select(static f => f.Topic).ToHashSet(StringComparer.Ordinal);
+        }
+        catch (Exception error) when (!cancellationToken.IsCancellationRequested)
+        {
+            // The messages that have a handler do not wait for this.
+            WorkerLog.LookFailed(logger, error);
+        }
+    }
+
+    private async Task<HashSet<string>> RunningAsync(CancellationToken cancellationToken)
+    {
+        var context = store.Engine.CreateContext();
+        await using (context.ConfigureAwait(false))
+        {
+            return await context.Set<RunningMessage>().Select(static m => m.Topic).Distinct().ToHashSetAsync(cancellationToken).ConfigureAwait(false);
+        }
+    }
+}
