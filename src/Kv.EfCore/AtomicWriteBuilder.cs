@@ -21,7 +21,7 @@ internal sealed class AtomicWriteBuilder(KvEngine engine, IKvValueSerializer ser
     {
         var bytes = Key(key);
         _totalSize += bytes.Length;
-        _write.Checks.Add(new Check(bytes, versionstamp?.Version));
+        _write.Checks.Add(new Check(bytes, versionstamp));
     }
 
     public void Set<T>(MutationKind kind, KvKey key, T value, TimeSpan? expireIn)
@@ -91,7 +91,7 @@ internal sealed class AtomicWriteBuilder(KvEngine engine, IKvValueSerializer ser
         var (name, topic) = MessageName.Of<T>();
         _totalSize += payload.Array.Length + (4 * (options.BackoffSchedule?.Count ?? KvLimits.MaxBackoffIntervals));
         _write.Messages.Add(new NewMessage(
-            engine.Ids.Next(engine.Clock.Now),
+            "",
             payload.Array,
             (int)payload.Encoding,
             options.Topic is { Length: > 0 } chosen ? KvMessageAttribute.Valid(chosen, nameof(options)) : options.Topic ?? topic,
@@ -142,13 +142,18 @@ internal sealed class AtomicWriteBuilder(KvEngine engine, IKvValueSerializer ser
         }
     }
 
-    /// <summary>The write, if it is within the limits as a whole.</summary>
+    /// <summary>The write, if it is within the limits as a whole. Each time that it is asked for, its messages get ids of their own.</summary>
     public AtomicWrite Build()
     {
         Limit(_write.Checks.Count, Options.MaxChecks, "Too many checks", "", nameof(KvStoreOptions.MaxChecks));
         Limit(_write.Mutations.Count + _write.Messages.Count, Options.MaxMutations, "Too many mutations", "", nameof(KvStoreOptions.MaxMutations));
         Limit(_totalSize, Options.MaxTotalSize, "Total mutation size too large", " bytes", nameof(KvStoreOptions.MaxTotalSize));
         Limit(_totalKeySize, Options.MaxTotalKeySize, "Total key size too large", " bytes", nameof(KvStoreOptions.MaxTotalKeySize));
+        foreach (var message in _write.Messages)
+        {
+            message.Id = engine.Ids.Next(engine.Clock.Now);
+        }
+
         return _write;
     }
 

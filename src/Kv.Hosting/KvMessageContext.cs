@@ -72,9 +72,7 @@ public sealed class KvMessageContext
     public ValueTask<KvCommitResult> CompleteAsync(Action<KvAtomic> write, CancellationToken cancellationToken = default)
     {
         ArgumentNullException.ThrowIfNull(write);
-        var atomic = Store.Atomic();
-        write(atomic);
-        return _held.CompleteAsync(atomic, cancellationToken);
+        return _held.CompleteAsync(write, cancellationToken);
     }
 
     /// <summary>
@@ -91,20 +89,18 @@ public sealed class KvMessageContext
     public ValueTask<KvCommitResult> CompleteAsync(DbContext context, Action<KvAtomic>? write = null, CancellationToken cancellationToken = default)
     {
         ArgumentNullException.ThrowIfNull(context);
-        var atomic = Store.Atomic();
-        write?.Invoke(atomic);
-        return _held.CompleteAsync(atomic, context, cancellationToken);
+        return _held.CompleteAsync(write, context, cancellationToken);
     }
 
     /// <summary>When the handler ends, puts the message back for a time. It costs no attempt.</summary>
     /// <param name="delay">How long, from zero to 30 days.</param>
     /// <exception cref="ArgumentException">The time is out of its range.</exception>
-    public void Snooze(TimeSpan delay) => _held.Decision = new Decision.Snooze(Valid(delay, nameof(delay)));
+    public void Snooze(TimeSpan delay) => _held.Decide(new Decision.Snooze(Valid(delay, nameof(delay))));
 
     /// <summary>When the handler ends, counts the attempt as failed and tries again after a time, whatever the schedule says and however many attempts were made.</summary>
     /// <param name="delay">How long, from zero to 30 days.</param>
     /// <exception cref="ArgumentException">The time is out of its range.</exception>
-    public void RetryIn(TimeSpan delay) => _held.Decision = new Decision.Retry(Valid(delay, nameof(delay)));
+    public void RetryIn(TimeSpan delay) => _held.Decide(new Decision.Retry(Valid(delay, nameof(delay))));
 
     /// <summary>When the handler ends, counts the attempt as failed and tries again at a time, whatever the schedule says and however many attempts were made.</summary>
     /// <param name="time">When, up to 30 days ahead; a time that has passed means at once.</param>
@@ -112,7 +108,7 @@ public sealed class KvMessageContext
     public void RetryAt(DateTimeOffset time)
     {
         var delay = time - _held.Time.GetUtcNow();
-        _held.Decision = new Decision.Retry(Valid(delay > TimeSpan.Zero ? delay : TimeSpan.Zero, nameof(time)));
+        _held.Decide(new Decision.Retry(Valid(delay > TimeSpan.Zero ? delay : TimeSpan.Zero, nameof(time))));
     }
 
     /// <summary>When the handler ends, gives the message up: it goes where undeliverable messages go, with the reason.</summary>
@@ -120,7 +116,7 @@ public sealed class KvMessageContext
     public void DeadLetter(string reason)
     {
         ArgumentException.ThrowIfNullOrWhiteSpace(reason);
-        _held.Decision = new Decision.GiveUp(KvMessageError.Shorten(reason, KvMessageError.MaxMessage));
+        _held.Decide(new Decision.GiveUp(KvMessageError.Shorten(reason, KvMessageError.MaxMessage)));
     }
 
     /// <summary>Says how far the handler is, for those who look: <see cref="KvMessageInfo.Progress"/>.</summary>

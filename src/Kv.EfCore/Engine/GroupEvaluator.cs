@@ -235,10 +235,10 @@ internal sealed class GroupEvaluator(GroupReads reads)
         for (var i = 0; i < write.Checks.Count; i++)
         {
             var cell = Find(write.Checks[i].Key);
-            long? present = cell.Live ? cell.Version : null;
-            if (present != write.Checks[i].Version)
+            KvVersionstamp? present = cell.Live ? KvVersionstamp.FromVersion(cell.Version) : null;
+            if (present != write.Checks[i].Versionstamp)
             {
-                (failed ??= []).Add((i, present));
+                (failed ??= []).Add((i, cell.Live ? cell.Version : null));
             }
         }
 

@@ -127,19 +127,6 @@ public abstract class AtomicSpec(KvDatabase database)
     }
 
     [Fact]
-    public async Task Committing_the_same_write_again_does_it_again()
-    {
-        await using var test = await database.CreateStoreAsync();
-        var atomic = test.Store.Atomic().Sum(["k"], 5);
-
-        var first = await atomic.CommitAsync();
-        var second = await atomic.CommitAsync();
-
-        Assert.True(second.Versionstamp > first.Versionstamp);
-        Assert.Equal(10UL, await test.Store.GetAsync<ulong>(["k"]));
-    }
-
-    [Fact]
     public async Task Writes_that_share_a_commit_have_outcomes_of_their_own()
     {
         await using var test = await database.CreateStoreAsync();
