@@ -69,7 +69,7 @@ internal sealed class KvStore(KvEngine engine, IKvValueSerializer serializer) : 
         }
 
         entries.RemoveAt(size);
-        return new KvPage(entries, selector.CursorAt(entries[^1].Key));
+        return new KvPage(entries, selector.PageCursorAt(entries[^1].Key));
     }
 
     public async ValueTask<long> CountAsync(KvSelector selector, CancellationToken cancellationToken = default)

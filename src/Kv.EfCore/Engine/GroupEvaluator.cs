@@ -334,7 +334,7 @@ internal sealed class GroupEvaluator(GroupReads reads)
             };
             throw new KvException(
                 KvError.Type,
-                $"Failed to perform '{verb}' mutation on a non-U64 value in the database: the value of {KvKey.FromStored(mutation.Key)} has encoding {cell.Encoding}. Set it to a ulong first, or count under another key.");
+                $"Failed to perform '{verb}' mutation on a non-U64 value in the database: the value of {KvKey.FromStored(mutation.Key)} has encoding {(KvEncoding)cell.Encoding}. Set it to a ulong first, or count under another key.");
         }
 
         return cell.Value is { Length: sizeof(ulong) } bytes

@@ -64,6 +64,11 @@ internal sealed partial class HeldMessage
     {
         RequireHandling();
         var stored = Store.Serializer.Serialize(value);
+        if (stored.Defect is { } defect)
+        {
+            throw new ArgumentException($"The checkpoint cannot be kept. {defect}", nameof(value));
+        }
+
         if (stored.Array.Length > Store.Engine.Options.MaxMessageSize)
         {
             throw new ArgumentException(
