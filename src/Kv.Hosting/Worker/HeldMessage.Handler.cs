@@ -138,7 +138,10 @@ internal sealed partial class HeldMessage
         var atomic = Store.Lend(nameof(KvMessageContext.CompleteAsync));
         try
         {
-            build?.Invoke(atomic);
+            if (build is not null)
+            {
+                CallbackContext.Run(build, atomic);
+            }
         }
         catch
         {

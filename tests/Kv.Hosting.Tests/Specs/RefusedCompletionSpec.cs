@@ -212,6 +212,34 @@ public abstract class RefusedCompletionSpec(KvDatabase database)
         void Refuse(Func<Task> act) => refusals.Add(Assert.ThrowsAsync<InvalidOperationException>(act).GetAwaiter().GetResult().Message);
     }
 
+    [Fact]
+    public async Task A_callback_that_is_asynchronous_is_refused_and_what_it_does_later_changes_nothing()
+    {
+        InvalidOperationException? refusal = null;
+        var (go, gone) = (new TaskCompletionSource(), new TaskCompletionSource());
+        await using var test = await HandlingAsync(async (context, token) =>
+        {
+            refusal = await Assert.ThrowsAsync<InvalidOperationException>(() => context.CompleteAsync(
+                async write =>
+                {
+                    write.Sum(["eff"], 1);
+                    await go.Task;
+                    gone.SetResult();
+                    write.Sum(["eff"], 1);
+                },
+                token).AsTask());
+            go.SetResult();
+            await gone.Task;
+        });
+        await test.Store.EnqueueAsync(new Job(1), Twice);
+
+        await test.SettleAsync();
+
+        Assert.StartsWith("The callback of CompleteAsync is asynchronous, and nothing waits for it", refusal!.Message, StringComparison.Ordinal);
+        Assert.Null(await test.Store.GetAsync(["eff"]));
+        Assert.Equal(1, Assert.Single(await test.QueuedAsync()).Attempt);
+    }
+
     private async Task FailsAsync(string refusal, bool joins, bool inMiddleware)
     {
         await using var test = await database.CreateWorkerAsync(
