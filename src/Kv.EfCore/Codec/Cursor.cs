@@ -14,7 +14,6 @@ internal static class Cursor
     public const char Separator = '.';
 
     private const int MarkSize = 6;
-    private const int MarkLength = 8;
 
     public static string Encode(ReadOnlySpan<byte> bytes)
     {
@@ -42,7 +41,7 @@ internal static class Cursor
         if (end < 0)
             return Bytes(text) is { } plain ? (plain, null) : null;
         var mark = text[(end + 1)..];
-        return end > 0 && mark.Length == MarkLength && Bytes(mark) is not null && Bytes(text.AsSpan(0, end)) is { } tail ? (tail, mark) : null;
+        return end > 0 && Bytes(mark) is { Length: MarkSize } && Bytes(text.AsSpan(0, end)) is { } tail ? (tail, mark) : null;
     }
 
     private static byte[]? Bytes(ReadOnlySpan<char> text)
