@@ -87,7 +87,7 @@ public abstract class CommitOnceSpec(KvDatabase database)
         await rival.Database.CommitTransactionAsync();
 
         await using var context = test.CreateContext();
-        var again = await Assert.ThrowsAsync<InvalidOperationException>(() => (joins ? write.CommitAsync(context) : write.CommitAsync()).AsTask());
+        var again = await Assert.ThrowsAsync<InvalidOperationException>(() => joins ? write.CommitAsync(context).AsTask() : write.CommitAsync().AsTask());
 
         Assert.Contains($"{unknown.OperationId} ended with KvCommitUnknownException", again.Message, StringComparison.Ordinal);
         Assert.Contains("ResolveAsync", again.Message, StringComparison.Ordinal);
@@ -297,7 +297,7 @@ public abstract class CommitOnceSpec(KvDatabase database)
         List<KvKey> keys = [["a"], ["b"]];
         using var cancellation = new CancellationTokenSource();
 
-        var reading = test.Store.GetManyAsync(keys, CancellationToken.None);
+        var reading = test.Store.GetManyAsync(keys, CancellationToken.None).AsTask();
         await using var watch = test.Store.WatchAsync(keys, cancellation.Token).GetAsyncEnumerator();
         keys.Reverse();
         keys.RemoveAt(0);

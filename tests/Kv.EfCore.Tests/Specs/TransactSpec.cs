@@ -115,7 +115,7 @@ public abstract class TransactSpec(KvDatabase database)
             transaction.Writes.Sum(["n"], 1);
             try
             {
-                await (joins ? transaction.Writes.CommitAsync(context, token) : transaction.Writes.CommitAsync(token));
+                await (joins ? transaction.Writes.CommitAsync(context, token).AsTask() : transaction.Writes.CommitAsync(token).AsTask());
             }
             catch (InvalidOperationException error) when (swallows)
             {
@@ -189,10 +189,12 @@ public abstract class TransactSpec(KvDatabase database)
     {
         await using var test = await database.CreateStoreAsync();
 
+        Task none = null!;
+
         var error = await Assert.ThrowsAsync<InvalidOperationException>(() => test.Store.TransactAsync((transaction, _) =>
         {
             transaction.Writes.Set(["n"], 1);
-            return null!;
+            return none;
         }));
 
         Assert.StartsWith("The block of TransactAsync returned null instead of a Task", error.Message, StringComparison.Ordinal);

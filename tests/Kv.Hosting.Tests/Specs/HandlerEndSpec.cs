@@ -88,9 +88,9 @@ public abstract class HandlerEndSpec(KvDatabase database)
             worker => _ = kind switch
             {
                 "class" => worker.Handle<Job, NoTask>(),
-                "delegate" => worker.Handle<Job>(static (_, _, _) => null!),
-                "topic" => worker.HandleTopic("job", static (_, _) => null!),
-                _ => worker.Handle<Job>(static (_, _, _) => Task.CompletedTask).Use(static (_, _, _) => null!),
+                "delegate" => worker.Handle<Job>(static (_, _, _) => NoTask.Given),
+                "topic" => worker.HandleTopic("job", static (_, _) => NoTask.Given),
+                _ => worker.Handle<Job>(static (_, _, _) => Task.CompletedTask).Use(static (_, _, _) => NoTask.Given),
             },
             _time);
         await test.Store.EnqueueAsync(new Job(1), WorkerTesting.Once);
@@ -137,7 +137,9 @@ public abstract class HandlerEndSpec(KvDatabase database)
 
     private sealed class NoTask : IKvMessageHandler<Job>
     {
-        public Task HandleAsync(Job message, KvMessageContext context, CancellationToken cancellationToken) => null!;
+        public static Task Given { get; } = null!;
+
+        public Task HandleAsync(Job message, KvMessageContext context, CancellationToken cancellationToken) => Given;
     }
 }
 
