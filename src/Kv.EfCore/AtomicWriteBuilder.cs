@@ -21,13 +21,18 @@ internal sealed class AtomicWriteBuilder(KvEngine engine, IKvValueSerializer ser
     {
         var bytes = Key(key);
         _totalSize += bytes.Length;
-        _write.Checks.Add(new Check(bytes, versionstamp?.Version));
+        _write.Checks.Add(new Check(bytes, versionstamp));
     }
 
     public void Set<T>(MutationKind kind, KvKey key, T value, TimeSpan? expireIn)
     {
         var bytes = Key(key);
         var stored = serializer.Serialize(value);
+        if (stored.Defect is { } defect)
+        {
+            throw new ArgumentException($"The value of {key} cannot be written. {defect}", nameof(value));
+        }
+
         if (stored.Array.Length > Options.MaxValueSize)
         {
             throw new ArgumentException(
@@ -36,7 +41,7 @@ internal sealed class AtomicWriteBuilder(KvEngine engine, IKvValueSerializer ser
         }
 
         Count(bytes, stored.Array.Length);
-        _write.Mutations.Add(new Mutation(kind, bytes) { Value = stored.Array, Encoding = (int)stored.Encoding, ExpireIn = ExpireIn(expireIn) });
+        _write.Mutations.Add(new Mutation(kind, bytes) { Value = stored.Array, Encoding = (int)stored.Encoding, ExpireIn = ExpireIn(expireIn, key) });
     }
 
     public void Add(MutationKind kind, KvKey key)
@@ -71,8 +76,9 @@ internal sealed class AtomicWriteBuilder(KvEngine engine, IKvValueSerializer ser
 
     public void Touch(KvKey key, TimeSpan? expireIn)
     {
-        _totalSize += key?.Bytes.Length ?? 0;
-        _write.Mutations.Add(new Mutation(MutationKind.Touch, Key(key)) { ExpireIn = ExpireIn(expireIn) });
+        var bytes = Key(key);
+        _totalSize += bytes.Length;
+        _write.Mutations.Add(new Mutation(MutationKind.Touch, bytes) { ExpireIn = ExpireIn(expireIn, key) });
     }
 
     public void Enqueue<T>(T message, KvEnqueueOptions? options)
@@ -81,6 +87,11 @@ internal sealed class AtomicWriteBuilder(KvEngine engine, IKvValueSerializer ser
         options ??= Usual;
         Validate(options);
         var payload = serializer.Serialize(message);
+        if (payload.Defect is { } defect)
+        {
+            throw new ArgumentException($"The message cannot be enqueued. {defect}", nameof(message));
+        }
+
         if (payload.Array.Length > Options.MaxMessageSize)
         {
             throw new ArgumentException(
@@ -91,7 +102,7 @@ internal sealed class AtomicWriteBuilder(KvEngine engine, IKvValueSerializer ser
         var (name, topic) = MessageName.Of<T>();
         _totalSize += payload.Array.Length + (4 * (options.BackoffSchedule?.Count ?? KvLimits.MaxBackoffIntervals));
         _write.Messages.Add(new NewMessage(
-            engine.Ids.Next(engine.Clock.Now),
+            "",
             payload.Array,
             (int)payload.Encoding,
             options.Topic is { Length: > 0 } chosen ? KvMessageAttribute.Valid(chosen, nameof(options)) : options.Topic ?? topic,
@@ -142,13 +153,18 @@ internal sealed class AtomicWriteBuilder(KvEngine engine, IKvValueSerializer ser
         }
     }
 
-    /// <summary>The write, if it is within the limits as a whole.</summary>
+    /// <summary>The write, if it is within the limits as a whole. Each time that it is asked for, its messages get ids of their own.</summary>
     public AtomicWrite Build()
     {
         Limit(_write.Checks.Count, Options.MaxChecks, "Too many checks", "", nameof(KvStoreOptions.MaxChecks));
         Limit(_write.Mutations.Count + _write.Messages.Count, Options.MaxMutations, "Too many mutations", "", nameof(KvStoreOptions.MaxMutations));
         Limit(_totalSize, Options.MaxTotalSize, "Total mutation size too large", " bytes", nameof(KvStoreOptions.MaxTotalSize));
         Limit(_totalKeySize, Options.MaxTotalKeySize, "Total key size too large", " bytes", nameof(KvStoreOptions.MaxTotalKeySize));
+        foreach (var message in _write.Messages)
+        {
+            message.Id = engine.Ids.Next(engine.Clock.Now);
+        }
+
         return _write;
     }
 
@@ -186,13 +202,13 @@ internal sealed class AtomicWriteBuilder(KvEngine engine, IKvValueSerializer ser
         : throw new ArgumentException(
             $"Key too large for read (max {KvLimits.MaxReadKeySize} bytes): a bound of the range takes {bound.Length} bytes. Shorten its parts.", parameter);
 
-    private static long ExpireIn(TimeSpan? expireIn) => expireIn switch
+    private static long ExpireIn(TimeSpan? expireIn, KvKey key) => expireIn switch
     {
         null => -1,
         { } time when time < TimeSpan.Zero => throw new ArgumentException(
-            $"expireIn must be a non-negative integer: received {time}. Leave it out for an entry that lives for ever; delete the key to end it now.", nameof(expireIn)),
+            $"expireIn must be a non-negative TimeSpan: received {time} for {key}. Leave it out for an entry that lives for ever; delete the key to end it now.", nameof(expireIn)),
         { } time when time.TotalDays > 365_000 => throw new ArgumentException(
-            $"expireIn is too large: {time}. Leave it out for an entry that lives for ever.", nameof(expireIn)),
+            $"expireIn is too large: {time} for {key}. Leave it out for an entry that lives for ever.", nameof(expireIn)),
         { } time => (long)time.TotalMilliseconds,
     };
 

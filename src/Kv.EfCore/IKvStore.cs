@@ -96,6 +96,7 @@ public interface IKvStore
     /// <param name="body">The block. It may run several times: its effects belong into the transaction.</param>
     /// <param name="cancellationToken">Stops trying.</param>
     /// <returns>What the run that was committed returned.</returns>
+    /// <exception cref="InvalidOperationException">The block committed <see cref="KvTransaction.Writes"/> itself, which is what this does.</exception>
     /// <exception cref="KvException">
     /// Others came between for <see cref="KvStoreOptions.CommandTimeout"/> (<see cref="KvError.Conflict"/>), or what a commit can throw.
     /// </exception>

@@ -9,7 +9,7 @@ namespace Kv;
 /// </remarks>
 public interface IKvValueSerializer
 {
-    /// <summary>Makes the value to store.</summary>
+    /// <summary>Makes the value to store: one that a public constructor or method of <see cref="KvValue"/> gives, so with an encoding that <see cref="KvEncoding"/> names.</summary>
     /// <typeparam name="T">The type the caller named; the object may be of a derived one.</typeparam>
     KvValue Serialize<T>(T value);
 

@@ -1,21 +1,21 @@
 using Kv.Engine;
-using Microsoft.EntityFrameworkCore;
 
 namespace Kv;
 
 /// <summary>An atomic write under construction: checks, mutations and messages that are committed all or not at all.</summary>
 /// <remarks>
-/// Mutations apply in the order given, each seeing the earlier ones; checks see the state before all of them. Committing again runs the
-/// same list again. Not safe for concurrent use.
+/// Mutations apply in the order given, each seeing the earlier ones; checks see the state before all of them. A write is committed once:
+/// its messages get their ids then. After a refusal (failed checks, or an exception that is no <see cref="KvCommitUnknownException"/>)
+/// nothing of it was written, and it can be changed and committed again, with new ids. Not safe for concurrent use.
 /// </remarks>
-public sealed class KvAtomic
+public sealed partial class KvAtomic
 {
     private readonly AtomicWriteBuilder _builder;
     private readonly KvStore _store;
 
-    internal KvAtomic(KvStore store)
+    internal KvAtomic(KvStore store, string? lender = null)
     {
-        _store = store;
+        (_store, _lender) = (store, lender);
         _builder = new AtomicWriteBuilder(store.Engine, store.Serializer);
     }
 
@@ -25,7 +25,7 @@ public sealed class KvAtomic
     /// <returns>This write.</returns>
     public KvAtomic Check(KvKey key, KvVersionstamp? versionstamp)
     {
-        _builder.Check(key, versionstamp);
+        Building.Check(key, versionstamp);
         return this;
     }
 
@@ -37,7 +37,7 @@ public sealed class KvAtomic
     /// <returns>This write.</returns>
     public KvAtomic Set<T>(KvKey key, T value, TimeSpan? expireIn = null)
     {
-        _builder.Set(MutationKind.Set, key, value, expireIn);
+        Building.Set(MutationKind.Set, key, value, expireIn);
         return this;
     }
 
@@ -49,7 +49,7 @@ public sealed class KvAtomic
     /// <returns>This write.</returns>
     public KvAtomic SetVersionstamped<T>(KvKey prefix, T value, TimeSpan? expireIn = null)
     {
-        _builder.Set(MutationKind.SetVersionstamped, prefix, value, expireIn);
+        Building.Set(MutationKind.SetVersionstamped, prefix, value, expireIn);
         return this;
     }
 
@@ -58,7 +58,7 @@ public sealed class KvAtomic
     /// <returns>This write.</returns>
     public KvAtomic Delete(KvKey key)
     {
-        _builder.Add(MutationKind.Delete, key);
+        Building.Add(MutationKind.Delete, key);
         return this;
     }
 
@@ -67,7 +67,7 @@ public sealed class KvAtomic
     /// <returns>This write.</returns>
     public KvAtomic Delete(KvSelector range)
     {
-        _builder.DeleteRange(range);
+        Building.DeleteRange(range);
         return this;
     }
 
@@ -78,7 +78,7 @@ public sealed class KvAtomic
     /// <returns>This write.</returns>
     public KvAtomic Sum(KvKey key, ulong value)
     {
-        _builder.Count(MutationKind.Sum, key, value);
+        Building.Count(MutationKind.Sum, key, value);
         return this;
     }
 
@@ -92,7 +92,7 @@ public sealed class KvAtomic
     /// <returns>This write.</returns>
     public KvAtomic SumWithin(KvKey key, long delta, ulong min = 0, ulong max = ulong.MaxValue, bool clamp = false)
     {
-        _builder.SumWithin(key, delta, min, max, clamp);
+        Building.SumWithin(key, delta, min, max, clamp);
         return this;
     }
 
@@ -102,7 +102,7 @@ public sealed class KvAtomic
     /// <returns>This write.</returns>
     public KvAtomic Min(KvKey key, ulong value)
     {
-        _builder.Count(MutationKind.Min, key, value);
+        Building.Count(MutationKind.Min, key, value);
         return this;
     }
 
@@ -112,7 +112,7 @@ public sealed class KvAtomic
     /// <returns>This write.</returns>
     public KvAtomic Max(KvKey key, ulong value)
     {
-        _builder.Count(MutationKind.Max, key, value);
+        Building.Count(MutationKind.Max, key, value);
         return this;
     }
 
@@ -122,7 +122,7 @@ public sealed class KvAtomic
     /// <returns>This write.</returns>
     public KvAtomic Touch(KvKey key, TimeSpan? expireIn)
     {
-        _builder.Touch(key, expireIn);
+        Building.Touch(key, expireIn);
         return this;
     }
 
@@ -133,33 +133,7 @@ public sealed class KvAtomic
     /// <returns>This write.</returns>
     public KvAtomic Enqueue<T>(T message, KvEnqueueOptions? options = null)
     {
-        _builder.Enqueue(message, options);
+        Building.Enqueue(message, options);
         return this;
     }
-
-    /// <summary>Commits the write.</summary>
-    /// <param name="cancellationToken">Gives up while the write waits for its turn; once it is part of a transaction, it is carried through.</param>
-    /// <returns>The versionstamp, or which checks refused the write.</returns>
-    /// <exception cref="ArgumentException">The write as a whole is over a limit.</exception>
-    /// <exception cref="KvException">A mutation cannot be done, or the database is away. Nothing was written.</exception>
-    /// <exception cref="KvCommitUnknownException">The connection broke during the commit, and the outcome could not be found out in time.</exception>
-    public ValueTask<KvCommitResult> CommitAsync(CancellationToken cancellationToken = default) =>
-        _store.CommitAsync(_builder.Build(), cancellationToken);
-
-    /// <summary>Makes the write part of the transaction that a context of yours has open: it is committed with your entities, or not at all.</summary>
-    /// <remarks>
-    /// The store's version is locked from here until your transaction ends, and all other writers wait: call it last, in all of your
-    /// transactions, and they never deadlock over it. The versionstamp is good once your transaction is committed. Workers and watchers learn
-    /// of it as of a commit of another process. A failed write leaves your transaction usable. Exceptions of the database itself pass through (a full disk, a
-    /// deadlock with who took locks in another order): roll back then, and begin anew.
-    /// </remarks>
-    /// <param name="context">A context on the store's database with a transaction open (<c>Database.BeginTransactionAsync()</c>).</param>
-    /// <param name="cancellationToken">Stops the write; then roll your transaction back.</param>
-    /// <returns>The versionstamp, or which checks refused the write.</returns>
-    /// <exception cref="InvalidOperationException">The context has no transaction open.</exception>
-    public ValueTask<KvCommitResult> CommitAsync(DbContext context, CancellationToken cancellationToken = default) =>
-        _store.CommitAsync(_builder.Build(), context, cancellationToken);
-
-    /// <summary>The write in the engine's terms.</summary>
-    internal AtomicWrite Build() => _builder.Build();
 }

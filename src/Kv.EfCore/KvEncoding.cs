@@ -1,6 +1,6 @@
 namespace Kv;
 
-/// <summary>How the bytes of a stored value are to be read. Stores may hold other numbers; those are kept and handed on.</summary>
+/// <summary>How the bytes of a stored value are to be read. Stores may hold other numbers; those are kept and handed on, and cannot be written.</summary>
 public enum KvEncoding
 {
     /// <summary>V8's structured-clone format: what Deno writes. This library stores and returns it, but does not take it apart.</summary>

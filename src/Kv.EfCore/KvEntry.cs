@@ -35,7 +35,8 @@ public sealed class KvEntry
         }
         catch (KvException exception)
         {
-            throw new KvException(exception.Kind, $"The entry {Key} ({Value}) cannot be read: {exception.Message}", exception);
+            // The text is told whole, so what is inside is the cause alone.
+            throw new KvException(exception.Kind, $"The entry {Key} ({Value}) cannot be read: {exception.Message}", exception.InnerException);
         }
     }
 

@@ -1,6 +1,5 @@
 using System.Numerics;
 using System.Runtime.InteropServices;
-using System.Text;
 using Kv.Codec;
 
 namespace Kv;
@@ -11,7 +10,7 @@ namespace Kv;
 /// </summary>
 /// <remarks>
 /// Parts are equal when they sort alike: <c>1</c> and <c>1.0</c> differ, as do <c>0.0</c> and <c>-0.0</c>; all NaNs of one sign are
-/// one part. A string with unpaired surrogates holds U+FFFD in their place. The default value is the empty byte array.
+/// one part. A string with half of a surrogate pair is refused with an <see cref="ArgumentException"/>. The default value is the empty byte array.
 /// </remarks>
 public readonly struct KvKeyPart : IEquatable<KvKeyPart>, IComparable<KvKeyPart>
 {
@@ -82,7 +81,10 @@ public readonly struct KvKeyPart : IEquatable<KvKeyPart>, IComparable<KvKeyPart>
     internal long Bits => _bits;
 
     /// <summary>Makes a string part.</summary>
-    /// <param name="value">Any string; null is refused with an <see cref="ArgumentNullException"/>.</param>
+    /// <param name="value">
+    /// Any string of whole characters; half of a surrogate pair is refused with an <see cref="ArgumentException"/>, null with an
+    /// <see cref="ArgumentNullException"/>.
+    /// </param>
     public static implicit operator KvKeyPart(string value) => new(value);
 
     /// <summary>Makes a string part of one character.</summary>
@@ -250,11 +252,11 @@ public readonly struct KvKeyPart : IEquatable<KvKeyPart>, IComparable<KvKeyPart>
 
     private static string WellFormed(string value)
     {
-        if (!value.AsSpan().ContainsAnyInRange('\uD800', '\uDFFF'))
-            return value;
-        var text = new StringBuilder(value.Length);
-        foreach (var rune in value.EnumerateRunes())
-            text.Append(rune);
-        return text.ToString();
+        var half = StoredText.IndexOfHalf(value);
+        return half < 0
+            ? value
+            : throw new ArgumentException(
+                $"The key part {KeyText.Format(value.AsSpan())} has U+{(int)value[half]:X4} at position {half}, which is half of a surrogate pair, and different keys would become one. Use whole characters, or a part of bytes.",
+                nameof(value));
     }
 }

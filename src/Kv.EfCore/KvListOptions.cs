@@ -11,7 +11,10 @@ public sealed record KvListOptions
     public bool Reverse { get; init; }
 
     /// <summary>Where a former listing of the same selector stopped.</summary>
-    /// <value>Default: null; an empty text means the same.</value>
+    /// <value>
+    /// Default: null; an empty text means the same. Otherwise that of a <see cref="KvPage"/>, or of <see cref="KvSelector.CursorAt"/> or
+    /// Deno KV. One of a page of another selector, and one that names an entry outside of the range, is refused with an <see cref="ArgumentException"/>.
+    /// </value>
     public string? Cursor { get; init; }
 
     /// <summary>Entries read at once.</summary>

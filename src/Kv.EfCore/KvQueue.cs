@@ -202,7 +202,7 @@ internal sealed class KvQueue(KvStore store) : IKvQueue
         ArgumentNullException.ThrowIfNull(letter);
         var entry = letter.Entry ?? throw new ArgumentException("The letter was not read from a store. Take it from DeadLettersAsync.", nameof(letter));
         var write = new AtomicWrite();
-        write.Checks.Add(new Check(entry.Key.Bytes, entry.Versionstamp.Version));
+        write.Checks.Add(new Check(entry.Key.Bytes, entry.Versionstamp));
         write.Mutations.Add(new Mutation(MutationKind.Delete, entry.Key.Bytes));
         return write;
     }

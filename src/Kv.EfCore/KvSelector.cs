@@ -74,7 +74,11 @@ public sealed class KvSelector
     }
 
     /// <summary>The cursor that resumes a listing of this selector after the entry of <paramref name="key"/>.</summary>
-    /// <returns>Text that is good for this selector in either direction, on any store; the entry may be gone by then.</returns>
+    /// <returns>
+    /// Text that is good for this selector in either direction, on any store; the entry may be gone by then. It is the cursor of Deno KV,
+    /// which says nothing of its selector: of another one it is refused only where it names an entry outside of that. The cursor of a
+    /// <see cref="KvPage"/> is refused by every other selector.
+    /// </returns>
     /// <exception cref="ArgumentException">The selector does not select the key.</exception>
     public string CursorAt(KvKey key)
     {
@@ -86,6 +90,9 @@ public sealed class KvSelector
                 nameof(key));
         return Cursor.Encode(bytes[_commonSize..]);
     }
+
+    /// <summary>The cursor of a page: that of Deno, and what tells its selector.</summary>
+    internal string PageCursorAt(KvKey key) => $"{CursorAt(key)}{Cursor.Separator}{Cursor.MarkOf(Start, End, _commonSize)}";
 
     /// <summary>The selector as text for logs, such as <c>prefix ["users"], start ["users", 42]</c>.</summary>
     public override string ToString() => (_prefix, _start, _end) switch
@@ -102,19 +109,23 @@ public sealed class KvSelector
         if (string.IsNullOrEmpty(cursor))
             return (Start, End);
 
-        var rest = Cursor.Decode(cursor) ?? throw new ArgumentException(
+        var (rest, mark) = Cursor.Decode(cursor) ?? throw new ArgumentException(
             $"invalid cursor: '{Shortened(cursor)}' is not padded base64url. Pass a cursor unchanged as a listing gave it.",
             nameof(cursor));
-        var common = Start.AsSpan(0, _commonSize);
-        byte[] bound = reverse ? [.. common, .. rest] : [.. common, .. rest, 0x00];
+        if (mark is not null && mark != Cursor.MarkOf(Start, End, _commonSize))
+            throw new ArgumentException(
+                $"cursor of another selector: '{Shortened(cursor)}' was not given by a page of {this}, and resuming there would leave entries out. "
+                + "Resume with the selector that gave the cursor.",
+                nameof(cursor));
+        byte[] named = [.. Start.AsSpan(0, _commonSize), .. rest];
 
-        // Deno looks at a given start or end only. Looking at the range itself also keeps a made-up cursor inside the prefix.
-        if (reverse ? bound.AsSpan().SequenceCompareTo(End) > 0 : bound.AsSpan().SequenceCompareTo(Start) < 0)
+        // Deno looks at a given start or end only, and in one direction each. What names no entry of the selector is a mistake either way.
+        if (named.AsSpan().SequenceCompareTo(Start) < 0 || named.AsSpan().SequenceCompareTo(End) >= 0)
             throw new ArgumentException(
                 $"cursor out of bounds: '{Shortened(cursor)}' names an entry outside of {this}. "
                 + "Resume with the selector that gave the cursor.",
                 nameof(cursor));
-        return reverse ? (Start, bound) : (bound, End);
+        return reverse ? (Start, named) : ([.. named, 0x00], End);
     }
 
     // Deno compares bytes here, and so takes ["a\0b"] for a key below ["a"]; an end like that selects keys outside of the prefix.

@@ -25,7 +25,8 @@ internal sealed class KvStore(KvEngine engine, IKvValueSerializer serializer) : 
 
     public async ValueTask<IReadOnlyList<KvEntry?>> GetManyAsync(IReadOnlyList<KvKey> keys, CancellationToken cancellationToken = default)
     {
-        ArgumentNullException.ThrowIfNull(keys);
+        // A copy: the caller may change its list while the database answers.
+        keys = Copy(keys);
         if (keys.Count > Engine.Options.MaxReadKeys)
         {
             throw new ArgumentException(
@@ -73,7 +74,7 @@ internal sealed class KvStore(KvEngine engine, IKvValueSerializer serializer) : 
         }
 
         entries.RemoveAt(size);
-        return new KvPage(entries, selector.CursorAt(entries[^1].Key));
+        return new KvPage(entries, selector.PageCursorAt(entries[^1].Key));
     }
 
     public async ValueTask<long> CountAsync(KvSelector selector, CancellationToken cancellationToken = default)
@@ -105,8 +106,18 @@ internal sealed class KvStore(KvEngine engine, IKvValueSerializer serializer) : 
         while (true)
         {
             var transaction = new KvTransaction(this);
-            var result = await body(transaction, cancellationToken).ConfigureAwait(false);
-            var commit = await transaction.Writes.CommitAsync(cancellationToken).ConfigureAwait(false);
+            T result;
+            try
+            {
+                result = await (body(transaction, cancellationToken) ?? throw NoTask()).ConfigureAwait(false);
+            }
+            catch
+            {
+                transaction.Writes.Return();
+                throw;
+            }
+
+            var commit = await CommitAsync(transaction.Writes.TakeBack(), cancellationToken).ConfigureAwait(false);
             if (commit.Succeeded)
             {
                 return result;
@@ -127,7 +138,7 @@ internal sealed class KvStore(KvEngine engine, IKvValueSerializer serializer) : 
         await TransactAsync(
             async (transaction, token) =>
             {
-                await body(transaction, token).ConfigureAwait(false);
+                await (body(transaction, token) ?? throw NoTask()).ConfigureAwait(false);
                 return true;
             },
             cancellationToken).ConfigureAwait(false);
@@ -135,7 +146,7 @@ internal sealed class KvStore(KvEngine engine, IKvValueSerializer serializer) : 
 
     public IAsyncEnumerable<IReadOnlyList<KvEntry?>> WatchAsync(IReadOnlyList<KvKey> keys, CancellationToken cancellationToken = default)
     {
-        ArgumentNullException.ThrowIfNull(keys);
+        keys = Copy(keys);
         if (keys.Count is 0 or > KvLimits.MaxWatchedKeys)
         {
             throw new ArgumentException(
@@ -152,10 +163,15 @@ internal sealed class KvStore(KvEngine engine, IKvValueSerializer serializer) : 
         return version is { } last ? KvVersionstamp.FromVersion(last - operationId.Back) : null;
     }
 
-    public async ValueTask<KvCommitResult> CommitAsync(AtomicWrite write, CancellationToken cancellationToken) => Result(
-        write,
-        await CallAsync(
-            "commit", write, static (engine, of, token) => engine.Pipeline.SubmitAsync(new AtomicWork(of), token), cancellationToken, write.Count).ConfigureAwait(false));
+    /// <summary>A write for a callback to fill, which whoever lends it commits.</summary>
+    /// <param name="lender">The member that lends it, for errors.</param>
+    public KvAtomic Lend(string lender) => new(this, lender);
+
+    public ValueTask<AtomicOutcome> SubmitAsync(AtomicWrite write, CancellationToken cancellationToken) => CallAsync(
+        "commit", write, static (engine, of, token) => engine.Pipeline.SubmitAsync(new AtomicWork(of), token), cancellationToken, write.Count);
+
+    public async ValueTask<KvCommitResult> CommitAsync(AtomicWrite write, CancellationToken cancellationToken) =>
+        Result(write, await SubmitAsync(write, cancellationToken).ConfigureAwait(false));
 
     public async ValueTask<KvCommitResult> CommitAsync(AtomicWrite write, DbContext context, CancellationToken cancellationToken)
     {
@@ -189,6 +205,9 @@ internal sealed class KvStore(KvEngine engine, IKvValueSerializer serializer) : 
 
     /// <summary>For containers that are disposed synchronously.</summary>
     public void Dispose() => Engine.DisposeAsync().AsTask().GetAwaiter().GetResult();
+
+    private static InvalidOperationException NoTask() =>
+        new("The block of TransactAsync returned null instead of a Task, and nothing was written. Make it async, or return Task.CompletedTask.");
 
     private static async ValueTask<KvVersionstamp> CommitUncheckedAsync(KvAtomic atomic, CancellationToken cancellationToken) =>
         (await atomic.CommitAsync(cancellationToken).ConfigureAwait(false)).Versionstamp;
@@ -276,6 +295,12 @@ internal sealed class KvStore(KvEngine engine, IKvValueSerializer serializer) : 
         }
 
         return entries;
+    }
+
+    private static KvKey[] Copy(IReadOnlyList<KvKey> keys)
+    {
+        ArgumentNullException.ThrowIfNull(keys);
+        return [.. keys];
     }
 
     private static byte[][] ReadKeys(IReadOnlyList<KvKey> keys)

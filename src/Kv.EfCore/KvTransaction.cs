@@ -1,19 +1,22 @@
 namespace Kv;
 
 /// <summary>One run of a block of <see cref="IKvStore.TransactAsync{T}"/>: what it reads is checked when it commits.</summary>
-/// <remarks>Reads see the store, not the writes of the run. Not safe for concurrent use.</remarks>
+/// <remarks>
+/// Reads see the store, not the writes of the run. Good until the block ends; later use is refused with an
+/// <see cref="InvalidOperationException"/>. Not safe for concurrent use.
+/// </remarks>
 public sealed class KvTransaction
 {
-    private readonly IKvStore _store;
+    private readonly KvStore _store;
     private readonly HashSet<KvKey> _read = [];
 
-    internal KvTransaction(IKvStore store)
+    internal KvTransaction(KvStore store)
     {
         _store = store;
-        Writes = store.Atomic();
+        Writes = store.Lend(nameof(IKvStore.TransactAsync));
     }
 
-    /// <summary>What the run writes; the store commits it when the block returns.</summary>
+    /// <summary>What the run writes; the store commits it when the block returns, and committing it in the block is refused.</summary>
     public KvAtomic Writes { get; }
 
     /// <summary>Reads an entry and remembers it as a check.</summary>
@@ -22,6 +25,7 @@ public sealed class KvTransaction
     /// <returns>The entry, or null.</returns>
     public async ValueTask<KvEntry?> GetAsync(KvKey key, CancellationToken cancellationToken = default)
     {
+        Writes.Require("The transaction cannot read");
         var entry = await _store.GetAsync(key, cancellationToken).ConfigureAwait(false);
         Remember(key, entry);
         return entry;
@@ -41,10 +45,13 @@ public sealed class KvTransaction
     /// <returns>One answer for each key, null where there is no entry.</returns>
     public async ValueTask<IReadOnlyList<KvEntry?>> GetManyAsync(IReadOnlyList<KvKey> keys, CancellationToken cancellationToken = default)
     {
-        var entries = await _store.GetManyAsync(keys, cancellationToken).ConfigureAwait(false);
-        for (var i = 0; i < keys.Count; i++)
+        ArgumentNullException.ThrowIfNull(keys);
+        Writes.Require("The transaction cannot read");
+        KvKey[] asked = [.. keys];
+        var entries = await _store.GetManyAsync(asked, cancellationToken).ConfigureAwait(false);
+        for (var i = 0; i < asked.Length; i++)
         {
-            Remember(keys[i], entries[i]);
+            Remember(asked[i], entries[i]);
         }
 
         return entries;

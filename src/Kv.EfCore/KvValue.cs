@@ -4,17 +4,28 @@ namespace Kv;
 
 /// <summary>A value as it is stored: bytes, and how to read them.</summary>
 /// <remarks>
-/// Stores take values of up to <see cref="KvLimits.MaxValueSize"/> bytes. Values are equal when bytes and encoding are.
+/// Stores take values of up to <see cref="KvLimits.MaxValueSize"/> bytes. Values are equal when bytes and encoding are. A value that was
+/// read may have an encoding that <see cref="KvEncoding"/> does not name, or a counter of another size than 8 bytes: it can be looked at,
+/// and not be written again.
 /// </remarks>
 public sealed class KvValue : IEquatable<KvValue>
 {
-    /// <summary>Makes a value of any encoding; the bytes are copied.</summary>
+    /// <summary>Makes a value; the bytes are copied.</summary>
+    /// <param name="bytes">The bytes as they are to be stored.</param>
+    /// <param name="encoding">How to read them.</param>
+    /// <exception cref="ArgumentException">
+    /// The encoding is none of <see cref="KvEncoding"/>, or the bytes of a <see cref="KvEncoding.UInt64"/> are not 8: Deno could not read it.
+    /// </exception>
     public KvValue(ReadOnlySpan<byte> bytes, KvEncoding encoding)
         : this(bytes.ToArray(), encoding)
     {
+        if (Defect is { } defect)
+        {
+            throw new ArgumentException(defect, nameof(encoding));
+        }
     }
 
-    /// <summary>Takes the array as it is; it belongs to the value from here on.</summary>
+    /// <summary>Takes the array as it is, also one that could not be written; it belongs to the value from here on.</summary>
     internal KvValue(byte[] array, KvEncoding encoding) => (Array, Encoding) = (array, encoding);
 
     /// <summary>The stored bytes.</summary>
@@ -24,6 +35,15 @@ public sealed class KvValue : IEquatable<KvValue>
     public KvEncoding Encoding { get; }
 
     internal byte[] Array { get; }
+
+    /// <summary>Why the value cannot be written; null if it can. A Deno process that reads such a row ends, or its listings fail.</summary>
+    internal string? Defect => Encoding switch
+    {
+        KvEncoding.UInt64 when Array.Length != sizeof(ulong) =>
+            $"A value with encoding {KvEncoding.UInt64} has 8 bytes; this one has {Array.Length}. Make it with {nameof(KvValue)}.{nameof(FromUInt64)}, or store the bytes as {nameof(KvEncoding)}.{nameof(KvEncoding.Bytes)}.",
+        KvEncoding.V8 or KvEncoding.UInt64 or KvEncoding.Bytes or KvEncoding.Json => null,
+        _ => $"The value encoding {(int)Encoding} is unknown, and nothing else could read the value. Use one of {nameof(KvEncoding)}: {KvEncoding.V8}, {KvEncoding.UInt64}, {KvEncoding.Bytes} or {KvEncoding.Json}.",
+    };
 
     /// <summary>Makes a value of the bytes themselves, which are copied.</summary>
     public static KvValue FromBytes(ReadOnlySpan<byte> bytes) => new(bytes, KvEncoding.Bytes);

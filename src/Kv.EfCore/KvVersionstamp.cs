@@ -8,7 +8,7 @@ namespace Kv;
 /// <summary>
 /// When an entry was written: 10 bytes that grow from commit to commit. All entries of one atomic write have the same versionstamp.
 /// </summary>
-/// <remarks>Compare versionstamps for equality and order only; consecutive commits do not get consecutive numbers.</remarks>
+/// <remarks>Compare versionstamps for equality and order only; how far apart those of consecutive commits are is nothing to rely on. All ten bytes count.</remarks>
 [StructLayout(LayoutKind.Auto)]
 public readonly record struct KvVersionstamp : IComparable<KvVersionstamp>, IParsable<KvVersionstamp>
 {

@@ -4,16 +4,24 @@ namespace Kv;
 internal static class StoredText
 {
     /// <summary>PostgreSQL stores no NUL, and UTF-8 no half of a surrogate pair.</summary>
-    public static bool IsValid(string text)
+    public static bool IsValid(string text) => !text.Contains('\0') && IndexOfHalf(text) < 0;
+
+    /// <summary>Where the first half of a surrogate pair is that stands alone; -1 if there is none.</summary>
+    public static int IndexOfHalf(ReadOnlySpan<char> text)
     {
-        for (var i = 0; i < text.Length; i++)
+        var i = text.IndexOfAnyInRange('\uD800', '\uDFFF');
+        for (i = i < 0 ? text.Length : i; i < text.Length; i++)
         {
-            if (text[i] == '\0' || (char.IsSurrogate(text[i]) && !(i + 1 < text.Length && char.IsSurrogatePair(text[i], text[++i]))))
+            if (i + 1 < text.Length && char.IsSurrogatePair(text[i], text[i + 1]))
             {
-                return false;
+                i++;
+            }
+            else if (char.IsSurrogate(text[i]))
+            {
+                return i;
             }
         }
 
-        return true;
+        return -1;
     }
 }

@@ -4,7 +4,9 @@ namespace Kv;
 /// <typeparam name="TMessage">The type of the message; its <see cref="KvMessageAttribute"/> names it.</typeparam>
 public interface IKvMessageHandler<in TMessage>
 {
-    /// <summary>Handles a message. Returning completes it; an exception makes it wait for its next attempt.</summary>
+    /// <summary>
+    /// Handles a message. Returning completes it, unless a <c>CompleteAsync</c> was refused; that and an exception make it wait for its next attempt.
+    /// </summary>
     /// <remarks>
     /// Delivery is at least once: after a crash or a lost lease a message comes again. Effects in the store are exactly once when they are
     /// committed with <see cref="KvMessageContext.CompleteAsync(Action{KvAtomic}, CancellationToken)"/>.

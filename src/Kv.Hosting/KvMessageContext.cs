@@ -4,6 +4,10 @@ using Microsoft.EntityFrameworkCore;
 namespace Kv;
 
 /// <summary>What a message carries besides itself, and the means to complete it.</summary>
+/// <remarks>
+/// What it carries can be read at any time. What acts on the message is good until the handler has ended or the message is completed; later
+/// it is refused with an <see cref="InvalidOperationException"/>.
+/// </remarks>
 public sealed class KvMessageContext
 {
     private const int MaxNote = 500;
@@ -61,66 +65,73 @@ public sealed class KvMessageContext
     /// <summary>The services of the message's scope.</summary>
     public IServiceProvider Services { get; }
 
-    /// <summary>Commits a write together with the message's removal from the queue: both, or neither. Call it at most once, at the end.</summary>
-    /// <param name="write">Adds checks, mutations and further messages.</param>
+    /// <summary>Commits a write together with the message's removal from the queue: both, or neither. Call it at the end.</summary>
+    /// <remarks>
+    /// If it is refused by its checks, or throws, the message is not completed, and it can be called again. A handler that returns then has
+    /// failed its attempt, unless it says otherwise with <see cref="Snooze"/>, <see cref="RetryIn"/>, <see cref="RetryAt"/> or
+    /// <see cref="DeadLetter"/>. Completing with an empty write lets the message go.
+    /// </remarks>
+    /// <param name="write">Adds checks, mutations and further messages. What it gets is committed here, and good until it returns.</param>
     /// <param name="cancellationToken">Gives up while the write waits for its turn.</param>
     /// <returns>The versionstamp; or, if checks refused the write, which ones: then the message is not completed.</returns>
-    /// <exception cref="InvalidOperationException">The message is completed already.</exception>
+    /// <exception cref="InvalidOperationException">The message is completed already, or being completed, or its handler has ended.</exception>
     /// <exception cref="KvException">
     /// The lease was lost (<see cref="KvError.LeaseLost"/>), or the write cannot be done: nothing was written, and the message is not completed.
     /// </exception>
     public ValueTask<KvCommitResult> CompleteAsync(Action<KvAtomic> write, CancellationToken cancellationToken = default)
     {
         ArgumentNullException.ThrowIfNull(write);
-        var atomic = Store.Atomic();
-        write(atomic);
-        return _held.CompleteAsync(atomic, cancellationToken);
+        return _held.CompleteAsync(write, cancellationToken);
     }
 
     /// <summary>
     /// Makes the message's removal from the queue, and a write if there is one, part of the transaction that a context of yours has open: all of
     /// it is committed with your entities, or nothing. Call it last, then commit.
     /// </summary>
-    /// <remarks>If the transaction is not committed, the attempt has failed when the handler ends. The store's version is locked until the transaction ends.</remarks>
+    /// <remarks>If it is refused or the transaction is not committed, the attempt has failed when the handler ends, unless the handler says otherwise. The store's version is locked until the transaction ends.</remarks>
     /// <param name="context">A context on the store's database with a transaction open (<c>Database.BeginTransactionAsync()</c>).</param>
-    /// <param name="write">Adds checks, mutations and further messages; null for none.</param>
+    /// <param name="write">Adds checks, mutations and further messages; null for none. What it gets is committed here, and good until it returns.</param>
     /// <param name="cancellationToken">Stops the write; then roll your transaction back.</param>
     /// <returns>The versionstamp; or, if checks refused the write, which ones: then the message is not completed.</returns>
-    /// <exception cref="InvalidOperationException">The message is completed already, or the context has no transaction open.</exception>
+    /// <exception cref="InvalidOperationException">
+    /// The message is completed already, or being completed, or its handler has ended; or the context has no transaction open.
+    /// </exception>
     /// <exception cref="KvException">The lease was lost (<see cref="KvError.LeaseLost"/>), or the write cannot be done: roll your transaction back.</exception>
     public ValueTask<KvCommitResult> CompleteAsync(DbContext context, Action<KvAtomic>? write = null, CancellationToken cancellationToken = default)
     {
         ArgumentNullException.ThrowIfNull(context);
-        var atomic = Store.Atomic();
-        write?.Invoke(atomic);
-        return _held.CompleteAsync(atomic, context, cancellationToken);
+        return _held.CompleteAsync(write, context, cancellationToken);
     }
 
     /// <summary>When the handler ends, puts the message back for a time. It costs no attempt.</summary>
     /// <param name="delay">How long, from zero to 30 days.</param>
     /// <exception cref="ArgumentException">The time is out of its range.</exception>
-    public void Snooze(TimeSpan delay) => _held.Decision = new Decision.Snooze(Valid(delay, nameof(delay)));
+    /// <exception cref="InvalidOperationException">The handler has ended, or the message is completed.</exception>
+    public void Snooze(TimeSpan delay) => _held.Decide(new Decision.Snooze(Valid(delay, nameof(delay))));
 
     /// <summary>When the handler ends, counts the attempt as failed and tries again after a time, whatever the schedule says and however many attempts were made.</summary>
     /// <param name="delay">How long, from zero to 30 days.</param>
     /// <exception cref="ArgumentException">The time is out of its range.</exception>
-    public void RetryIn(TimeSpan delay) => _held.Decision = new Decision.Retry(Valid(delay, nameof(delay)));
+    /// <exception cref="InvalidOperationException">The handler has ended, or the message is completed.</exception>
+    public void RetryIn(TimeSpan delay) => _held.Decide(new Decision.Retry(Valid(delay, nameof(delay))));
 
     /// <summary>When the handler ends, counts the attempt as failed and tries again at a time, whatever the schedule says and however many attempts were made.</summary>
     /// <param name="time">When, up to 30 days ahead; a time that has passed means at once.</param>
     /// <exception cref="ArgumentException">The time is out of its range.</exception>
+    /// <exception cref="InvalidOperationException">The handler has ended, or the message is completed.</exception>
     public void RetryAt(DateTimeOffset time)
     {
         var delay = time - _held.UtcNow;
-        _held.Decision = new Decision.Retry(Valid(delay > TimeSpan.Zero ? delay : TimeSpan.Zero, nameof(time)));
+        _held.Decide(new Decision.Retry(Valid(delay > TimeSpan.Zero ? delay : TimeSpan.Zero, nameof(time))));
     }
 
     /// <summary>When the handler ends, gives the message up: it goes where undeliverable messages go, with the reason.</summary>
     /// <param name="reason">Why; of a long text the first <see cref="KvMessageError.MaxMessage"/> characters are kept.</param>
+    /// <exception cref="InvalidOperationException">The handler has ended, or the message is completed.</exception>
     public void DeadLetter(string reason)
     {
         ArgumentException.ThrowIfNullOrWhiteSpace(reason);
-        _held.Decision = new Decision.GiveUp(KvMessageError.Shorten(reason, KvMessageError.MaxMessage));
+        _held.Decide(new Decision.GiveUp(KvMessageError.Shorten(reason, KvMessageError.MaxMessage)));
     }
 
     /// <summary>Says how far the handler is, for those who look: <see cref="KvMessageInfo.Progress"/>.</summary>
@@ -128,6 +139,7 @@ public sealed class KvMessageContext
     /// <param name="note">What it is doing, up to 500 characters; null leaves the note as it is.</param>
     /// <param name="cancellationToken">Gives up while the write waits for its turn.</param>
     /// <exception cref="ArgumentException">The fraction is not between 0 and 1, or the note is too long.</exception>
+    /// <exception cref="InvalidOperationException">The handler has ended, or the message is completed.</exception>
     /// <exception cref="KvException">The lease was lost (<see cref="KvError.LeaseLost"/>).</exception>
     public ValueTask ReportProgressAsync(double fraction, string? note = null, CancellationToken cancellationToken = default)
     {
@@ -150,6 +162,7 @@ public sealed class KvMessageContext
     /// <param name="value">The value; at most <see cref="KvStoreOptions.MaxMessageSize"/> bytes when serialized.</param>
     /// <param name="cancellationToken">Gives up while the write waits for its turn.</param>
     /// <exception cref="ArgumentException">The value is too large.</exception>
+    /// <exception cref="InvalidOperationException">The handler has ended, or the message is completed.</exception>
     /// <exception cref="KvException">The lease was lost (<see cref="KvError.LeaseLost"/>).</exception>
     public ValueTask SaveCheckpointAsync<T>(T value, CancellationToken cancellationToken = default) => _held.SaveCheckpointAsync(value, cancellationToken);
 

@@ -57,6 +57,11 @@ public sealed class KvWorkerBuilder
     {
         ArgumentNullException.ThrowIfNull(topic);
         ArgumentNullException.ThrowIfNull(handle);
+        if (!StoredText.IsValid(topic))
+        {
+            throw new ArgumentException("The topic has a NUL or half of a surrogate pair, and no message comes by such a topic.", nameof(topic));
+        }
+
         _handlers.Add(topic, null, new KvMessageDelegate(handle));
         return this;
     }

@@ -29,6 +29,14 @@ internal static class KeyText
         return text.ToString();
     }
 
+    /// <summary>Any text as a part of a key would be printed, halves of surrogate pairs escaped; of a long one the beginning.</summary>
+    public static string Format(ReadOnlySpan<char> part)
+    {
+        var text = new StringBuilder();
+        AppendString(text, part[..Math.Min(part.Length, 64)]);
+        return text.Append(part.Length > 64 ? "…" : "").ToString();
+    }
+
     private static void Append(StringBuilder text, in KvKeyPart part)
     {
         switch (part.Type)
@@ -61,12 +69,17 @@ internal static class KeyText
         return text.AsSpan().ContainsAny('.', 'e') ? text : text + ".0";
     }
 
-    private static void AppendString(StringBuilder text, string value)
+    private static void AppendString(StringBuilder text, ReadOnlySpan<char> value)
     {
         text.Append('"');
-        foreach (var rune in value.EnumerateRunes())
+        while (!value.IsEmpty)
         {
-            if (rune.Value is '"' or '\\')
+            Rune.DecodeFromUtf16(value, out var rune, out var length);
+            var half = value[0];
+            value = value[length..];
+            if (length == 1 && char.IsSurrogate(half))
+                text.Append(CultureInfo.InvariantCulture, $"\\u{(int)half:x4}");
+            else if (rune.Value is '"' or '\\')
                 text.Append('\\').Append((char)rune.Value);
             else if (IsVisible(rune))
                 text.Append(rune.ToString());

@@ -158,7 +158,11 @@ internal ref struct KeyTextReader
             if (unit == '"')
             {
                 _position++;
-                part = value.ToString();
+                var text = value.ToString();
+                var half = StoredText.IndexOfHalf(text);
+                if (half >= 0)
+                    return Fail($"a string has U+{(int)text[half]:X4}, half of a surrogate pair");
+                part = text;
                 return true;
             }
 

@@ -34,8 +34,8 @@ internal sealed class AtomicWrite
     public int Size => Mutations.Sum(static m => m.Value.Length + m.Key.Length) + Messages.Sum(static m => m.Data.Length);
 }
 
-/// <summary>A condition: the key's version as it was read, or null for a key that was absent.</summary>
-internal readonly record struct Check(byte[] Key, long? Version);
+/// <summary>A condition: the key's versionstamp as it was read, all ten bytes of it, or null for a key that was absent.</summary>
+internal readonly record struct Check(byte[] Key, KvVersionstamp? Versionstamp);
 
 internal enum MutationKind
 {
@@ -82,6 +82,9 @@ internal sealed record SumBounds(long Delta, ulong Min, ulong Max, bool Clamp);
 /// <summary>A message to put into the queue.</summary>
 internal sealed record NewMessage(string Id, byte[] Data, int Encoding, string Topic, string Type, long Delay, string Backoff, string Undelivered, string? Trace)
 {
+    /// <summary>Its id, which each commit that is tried gives anew.</summary>
+    public string Id { get; set; } = Id;
+
     public int Priority { get; init; }
 
     public string? GroupKey { get; init; }

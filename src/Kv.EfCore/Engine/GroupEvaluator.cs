@@ -235,10 +235,10 @@ internal sealed class GroupEvaluator(GroupReads reads)
         for (var i = 0; i < write.Checks.Count; i++)
         {
             var cell = Find(write.Checks[i].Key);
-            long? present = cell.Live ? cell.Version : null;
-            if (present != write.Checks[i].Version)
+            KvVersionstamp? present = cell.Live ? KvVersionstamp.FromVersion(cell.Version) : null;
+            if (present != write.Checks[i].Versionstamp)
             {
-                (failed ??= []).Add((i, present));
+                (failed ??= []).Add((i, cell.Live ? cell.Version : null));
             }
         }
 
@@ -334,7 +334,7 @@ internal sealed class GroupEvaluator(GroupReads reads)
             };
             throw new KvException(
                 KvError.Type,
-                $"Failed to perform '{verb}' mutation on a non-U64 value in the database: the value of {KvKey.FromStored(mutation.Key)} has encoding {cell.Encoding}. Set it to a ulong first, or count under another key.");
+                $"Failed to perform '{verb}' mutation on a non-U64 value in the database: the value of {KvKey.FromStored(mutation.Key)} has encoding {(KvEncoding)cell.Encoding}. Set it to a ulong first, or count under another key.");
         }
 
         return cell.Value is { Length: sizeof(ulong) } bytes

@@ -62,13 +62,16 @@ internal sealed class HandlerRegistry
 
     private KvMessageDelegate Around(KvMessageDelegate handle)
     {
-        var way = handle;
+        KvMessageDelegate way = (context, token) => handle(context, token) ?? throw NoTask("handler", context);
         for (var i = _middleware.Count - 1; i >= 0; i--)
         {
             var (middleware, next) = (_middleware[i], way);
-            way = (context, token) => middleware(context, next, token);
+            way = (context, token) => middleware(context, next, token) ?? throw NoTask("middleware", context);
         }
 
         return way;
     }
+
+    private static InvalidOperationException NoTask(string what, KvMessageContext context) => new(
+        $"A {what} of messages named '{context.Type}' on the topic '{context.Topic}' returned null instead of a Task. Make it async, or return Task.CompletedTask.");
 }

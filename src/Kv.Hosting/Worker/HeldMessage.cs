@@ -1,5 +1,4 @@
 using Kv.Engine;
-using Microsoft.EntityFrameworkCore;
 
 namespace Kv.Worker;
 
@@ -8,7 +7,7 @@ namespace Kv.Worker;
 /// <param name="topic">How its topic is treated.</param>
 /// <param name="store">Where it came from.</param>
 /// <param name="claimedAt">When the claim was sent, on the monotonic clock: the lease counts from no later than that.</param>
-internal sealed class HeldMessage(ClaimedMessage message, TopicSettings topic, KvStore store, long claimedAt) : IAsyncDisposable
+internal sealed partial class HeldMessage(ClaimedMessage message, TopicSettings topic, KvStore store, long claimedAt) : IAsyncDisposable
 {
     private const double Trusted = 0.9;
     private const int ManyLeases = 10;
@@ -38,12 +37,6 @@ internal sealed class HeldMessage(ClaimedMessage message, TopicSettings topic, K
     /// <summary>Cancelled when the handler should stop: the lease is lost, or the worker's time is over.</summary>
     public CancellationToken Interrupted => _interrupt.Token;
 
-    /// <summary>The message left the queue with a write of its handler.</summary>
-    public bool IsCompleted { get; private set; }
-
-    /// <summary>A write of the handler may have taken the message out of the queue; nobody could find out.</summary>
-    public bool IsUnsure { get; private set; }
-
     /// <summary>The worker stops, and gave the message back while its handler was still running.</summary>
     public bool IsReleased { get; private set; }
 
@@ -54,12 +47,6 @@ internal sealed class HeldMessage(ClaimedMessage message, TopicSettings topic, K
 
     /// <summary>The handler took longer than it may.</summary>
     public bool IsLate { get; private set; }
-
-    /// <summary>The message's removal is part of a transaction of the handler's, which nobody here sees end.</summary>
-    public bool IsJoined { get; private set; }
-
-    /// <summary>What the handler decided; null for what its end says.</summary>
-    public Decision? Decision { get; set; }
 
     /// <summary>Whether the message is on its way out of the queue, so that not finding it there means nothing.</summary>
     public bool IsFinishing
@@ -137,85 +124,6 @@ internal sealed class HeldMessage(ClaimedMessage message, TopicSettings topic, K
     {
         IsLate = true;
         Interrupt();
-    }
-
-    public async ValueTask ReportAsync(double progress, string? note, CancellationToken cancellationToken) =>
-        Require(await _queue.ReportAsync(Message.Fence, progress, note, cancellationToken).ConfigureAwait(false));
-
-    public async ValueTask SaveCheckpointAsync<T>(T value, CancellationToken cancellationToken)
-    {
-        var stored = Store.Serializer.Serialize(value);
-        if (stored.Array.Length > Store.Engine.Options.MaxMessageSize)
-        {
-            throw new ArgumentException(
-                $"The checkpoint takes {stored.Array.Length} bytes; at most {Store.Engine.Options.MaxMessageSize} are allowed. Store the large part under a key and keep the key, or raise KvStoreOptions.MaxMessageSize.",
-                nameof(value));
-        }
-
-        Require(await _queue.SaveCheckpointAsync(Message.Fence, stored.Array, (int)stored.Encoding, cancellationToken).ConfigureAwait(false));
-    }
-
-    /// <summary>Makes the message's end part of a user's transaction.</summary>
-    public async ValueTask<KvCommitResult> CompleteAsync(KvAtomic atomic, DbContext context, CancellationToken cancellationToken)
-    {
-        var write = Acknowledging(atomic);
-
-        // The row may be locked for as long as the transaction lasts: the heartbeat must not wait for it.
-        IsJoined = true;
-        try
-        {
-            var result = await Store.CommitAsync(write, context, cancellationToken).ConfigureAwait(false);
-            IsJoined = result.Succeeded;
-            return result;
-        }
-        catch
-        {
-            IsJoined = false;
-            throw;
-        }
-    }
-
-    public async ValueTask<KvCommitResult> CompleteAsync(KvAtomic atomic, CancellationToken cancellationToken)
-    {
-        var write = Acknowledging(atomic);
-        IsFinishing = true;
-        try
-        {
-            var result = KvStore.Result(write, await _queue.CommitAsync(write, cancellationToken).ConfigureAwait(false));
-            IsCompleted = result.Succeeded;
-            return result;
-        }
-        catch (KvCommitUnknownException)
-        {
-            IsUnsure = true;
-            throw;
-        }
-        finally
-        {
-            IsFinishing = IsCompleted || IsUnsure;
-        }
-    }
-
-    private AtomicWrite Acknowledging(KvAtomic atomic)
-    {
-        if (IsCompleted || IsJoined)
-        {
-            throw new InvalidOperationException($"The message {Message.Fence.Id} is completed already. Put all its writes into one CompleteAsync.");
-        }
-
-        var write = atomic.Build();
-        (write.Acknowledges, write.Ends) = (Message.Fence, Message.Keys);
-        return write;
-    }
-
-    private void Require(bool held)
-    {
-        if (!held)
-        {
-            throw new KvException(
-                KvError.LeaseLost,
-                $"The message {Message.Fence.Id} is not held by this worker any more: its lease ran out, and others may be handling it. Nothing was written; stop handling it.");
-        }
     }
 
     /// <summary>Ends the token's life. From here on nobody is interrupted.</summary>

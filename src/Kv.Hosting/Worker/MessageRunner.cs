@@ -11,7 +11,7 @@ namespace Kv.Worker;
 /// <param name="options">When a message takes its worker down.</param>
 /// <param name="handled">Told of each that has been handled, before its end is written.</param>
 /// <param name="logger">Where to say what became of them.</param>
-internal sealed class MessageRunner(
+internal sealed partial class MessageRunner(
     KvStore store, HandlerRegistry handlers, IServiceScopeFactory scopes, KvWorkerOptions options, Action<HeldMessage> handled, ILogger logger)
 {
     private static readonly TimeSpan Pause = TimeSpan.FromMilliseconds(500);
@@ -71,69 +71,6 @@ internal sealed class MessageRunner(
         return released;
     }
 
-    private async Task EndAsync(HeldMessage held, Exception? error)
-    {
-        var message = held.Message;
-        if (held.IsCompleted)
-        {
-            if (error is not null)
-            {
-                WorkerLog.ThrewAfterCompletion(logger, error, message.Fence.Id, message.Topic);
-            }
-        }
-        else if (held.IsReleased)
-        {
-            WorkerLog.EndedAfterRelease(logger, message.Fence.Id, message.Topic);
-        }
-        else if (held.IsUnsure)
-        {
-            // Either the write took the message out of the queue, or the message is still here as it was: the fence tells.
-            await FinishAsync(held, () => ReleaseAsync(held), unsure: true).ConfigureAwait(false);
-        }
-        else if (held.IsJoined)
-        {
-            // If the handler's transaction was committed, the message is gone, and the fence refuses this.
-            if (error is not null)
-            {
-                WorkerLog.ThrewAfterJoining(logger, error, message.Fence.Id, message.Topic);
-            }
-
-            error ??= new InvalidOperationException("The transaction that CompleteAsync joined was not committed. Commit it before the handler ends.");
-            await FinishAsync(held, () => FailAsync(held, error), unsure: true).ConfigureAwait(false);
-        }
-        else if (error is KvException { Kind: KvError.LeaseLost })
-        {
-            WorkerLog.LeaseLost(logger, message.Fence.Id, message.Topic);
-        }
-        else if (held.IsCancelled && (error is not null || held.Decision is not null))
-        {
-            await FinishAsync(held, () => DropAsync(message)).ConfigureAwait(false);
-        }
-        else if (held.Decision is { } decision)
-        {
-            await FinishAsync(held, () => DecideAsync(held, decision, error)).ConfigureAwait(false);
-        }
-        else if (error is null)
-        {
-            // Tried even when the lease is no longer trusted: the fence refuses it if others have the message.
-            await FinishAsync(held, () => _queue.CompleteAsync(message, CancellationToken.None)).ConfigureAwait(false);
-        }
-        else if (held.IsLate)
-        {
-            var late = new TimeoutException($"The handler took longer than the {held.Topic.HandlerTimeout} that its topic gives it.", error);
-            await FinishAsync(held, () => FailAsync(held, late)).ConfigureAwait(false);
-        }
-        else if (held.Interrupted.IsCancellationRequested)
-        {
-            // Interrupted is not failed: the attempt does not count.
-            await FinishAsync(held, () => ReleaseAsync(held)).ConfigureAwait(false);
-        }
-        else
-        {
-            await FinishAsync(held, () => FailAsync(held, error)).ConfigureAwait(false);
-        }
-    }
-
     /// <summary>Removes a message that was cancelled.</summary>
     private async ValueTask<bool> DropAsync(ClaimedMessage message)
     {
@@ -187,6 +124,7 @@ internal sealed class MessageRunner(
         }
         finally
         {
+            await held.EndHandlerAsync().ConfigureAwait(false);
             if (timer is not null)
             {
                 await timer.DisposeAsync().ConfigureAwait(false);
@@ -207,25 +145,6 @@ internal sealed class MessageRunner(
         {
             WorkerLog.DisposeFailed(logger, error, message.Fence.Id, message.Topic);
         }
-    }
-
-    private ValueTask<bool> DecideAsync(HeldMessage held, Decision decision, Exception? error) => decision switch
-    {
-        Decision.Snooze(var delay) => SnoozeAsync(held.Message, delay, error),
-        Decision.Retry(var delay) => RetryAsync(held, error ?? new InvalidOperationException("The handler asked for another attempt."), delay, held.Message.Backoff),
-        Decision.GiveUp(var reason) => UndeliveredAsync(held, error, reason),
-        _ => throw new ArgumentOutOfRangeException(nameof(decision), decision, "Not a decision."),
-    };
-
-    private ValueTask<bool> SnoozeAsync(ClaimedMessage message, TimeSpan delay, Exception? error)
-    {
-        if (error is not null)
-        {
-            // Nothing else tells of it: a snooze leaves the message as it was.
-            WorkerLog.ThrewAfterSnooze(logger, error, message.Fence.Id, message.Topic, delay);
-        }
-
-        return RequeueAsync(message, delay);
     }
 
     private ValueTask<bool> FailAsync(HeldMessage held, Exception error)

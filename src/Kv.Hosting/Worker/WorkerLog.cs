@@ -17,7 +17,7 @@ internal static partial class WorkerLog
     [LoggerMessage(104, LogLevel.Warning, "Message {Id} of '{Topic}' failed at attempt {Attempt}; the next one is in {Delay}.")]
     public static partial void Retried(ILogger logger, Exception error, string id, string topic, int attempt, TimeSpan delay);
 
-    [LoggerMessage(105, LogLevel.Error, "Message {Id} of '{Topic}' could not be delivered in {Attempt} attempts ({Reason}); it is kept under {Keys}.")]
+    [LoggerMessage(105, LogLevel.Error, "Message {Id} of '{Topic}' could not be delivered ({Reason}); its failed attempts are {Attempt}, and it is kept under {Keys}.")]
     public static partial void Undelivered(ILogger logger, Exception? error, string id, string topic, int attempt, string reason, string keys);
 
     [LoggerMessage(106, LogLevel.Warning, "The lease of message {Id} of '{Topic}' was lost; what its handler still does is not recorded, and it is delivered again.")]

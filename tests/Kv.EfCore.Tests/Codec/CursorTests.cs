@@ -54,6 +54,13 @@ public sealed class CursorTests
     [InlineData("=")]
     [InlineData("====")]
     [InlineData("é€😀a")]
+    [InlineData("AmIA.")]
+    [InlineData("AmIA.AAAA")]
+    [InlineData("AmIA.AAAAAAA=")]
+    [InlineData("AmIA.AAAA AAA")]
+    [InlineData("AmIA.AAAAAAAA.AAAAAAAA")]
+    [InlineData(".AAAAAAAA")]
+    [InlineData("AmI.AAAAAAAA")]
     public void Text_that_is_not_padded_base64url_is_no_cursor(string cursor)
     {
         var error = Assert.Throws<ArgumentException>(() => KvSelector.Prefix(["a"]).Resume(cursor, reverse: false));
@@ -77,13 +84,48 @@ public sealed class CursorTests
         Assert.StartsWith("cursor out of bounds", aboveEnd.Message, StringComparison.Ordinal);
     }
 
-    [Fact]
-    public void A_cursor_past_the_far_end_leaves_nothing()
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public void A_cursor_that_names_no_entry_of_the_selector_is_refused_in_either_direction(bool reverse)
     {
-        var (start, end) = KvSelector.Prefix(["a"], null, ["a", "m"]).Resume(KvSelector.Prefix(["a"]).CursorAt(["a", "y"]), reverse: false);
-
-        Assert.True(start.AsSpan().SequenceCompareTo(end) > 0);
+        var all = KvSelector.Prefix(["a"]);
+        foreach (var (selector, cursor) in ((KvSelector, string)[])[
+            (KvSelector.Prefix(["a"], null, ["a", "m"]), all.CursorAt(["a", "y"])), (KvSelector.Prefix(["a"], null, ["a", "m"]), all.CursorAt(["a", "m"])),
+            (KvSelector.Prefix(["a"], ["a", "m"], null), all.CursorAt(["a", "b"])), (all, "_____w==")])
+        {
+            Assert.StartsWith("cursor out of bounds", Assert.Throws<ArgumentException>(() => selector.Resume(cursor, reverse)).Message, StringComparison.Ordinal);
+        }
     }
+
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public void The_cursor_of_a_page_is_good_for_its_selector_in_either_direction_and_for_no_other(bool reverse)
+    {
+        KvSelector[] selectors =
+        [
+            KvSelector.Prefix([]), KvSelector.Prefix(["pg"]), KvSelector.Prefix(["pq"]), KvSelector.Prefix(["pg"], ["pg", 1], null), KvSelector.Prefix(["pg"], null, ["pg", 9]),
+            KvSelector.Range(["pg"], ["pq"]), KvSelector.Range(["pg", 1], ["pg", 9]), KvSelector.Range(["a"], ["z"]), KvSelector.Range(["pg", 0], ["pz"]),
+        ];
+        foreach (var of in selectors)
+        {
+            KvKey key = of.ToString() == "prefix [\"pq\"]" ? ["pq", 5] : ["pg", 5];
+            var cursor = of.PageCursorAt(key);
+
+            Assert.Equal(of.Resume(of.CursorAt(key), reverse).Start, of.Resume(cursor, reverse).Start);
+            Assert.Equal(of.Resume(of.CursorAt(key), reverse).End, of.Resume(cursor, reverse).End);
+            foreach (var other in selectors.Where(other => other != of))
+            {
+                Assert.StartsWith(
+                    $"cursor of another selector: '{cursor}' was not given by a page of {other}",
+                    Assert.Throws<ArgumentException>(() => other.Resume(cursor, reverse)).Message, StringComparison.Ordinal);
+            }
+        }
+    }
+
+    [Fact]
+    public void The_cursor_of_a_page_is_the_same_in_every_version() => Assert.Equal("AmIA.-OgxMdPj", KvSelector.Prefix(["a"]).PageCursorAt(["a", "b"]));
 
     [Fact]
     public void A_cursor_is_given_for_selected_keys_only()

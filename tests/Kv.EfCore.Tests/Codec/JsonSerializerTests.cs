@@ -124,7 +124,7 @@ public sealed partial class JsonSerializerTests
     public void Values_of_Deno_and_of_unknown_encodings_are_kept_but_not_read()
     {
         var deno = Assert.Throws<KvException>(() => _serializer.Deserialize<int>(new KvValue([0xFF], KvEncoding.V8)));
-        var unknown = Assert.Throws<KvException>(() => _serializer.Deserialize<int>(new KvValue([0xFF], (KvEncoding)77)));
+        var unknown = Assert.Throws<KvException>(() => _serializer.Deserialize<int>(new KvValue((byte[])[0xFF], (KvEncoding)77)));
 
         Assert.Equal((KvError.Encoding, KvError.Encoding), (deno.Kind, unknown.Kind));
         Assert.StartsWith("The value has encoding V8", deno.Message, StringComparison.Ordinal);

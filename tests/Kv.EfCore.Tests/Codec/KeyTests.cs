@@ -88,12 +88,21 @@ public sealed class KeyTests
     }
 
     [Fact]
-    public void Unpaired_surrogates_become_the_replacement_character()
+    public void Half_of_a_surrogate_pair_is_refused_with_the_part_and_the_place()
     {
-        KvKeyPart part = "a\ud800";
+        foreach (var (text, printed, unit, position) in ((string, string, string, int)[])[
+            ("\ud800", "\"\\ud800\"", "D800", 0), ("a\udfff", "\"a\\udfff\"", "DFFF", 1), ("😀\ud83d", "\"😀\\ud83d\"", "D83D", 2),
+            ("\ud83d\ud83d\ude00", "\"\\ud83d😀\"", "D83D", 0), ("\ude00\ud83d", "\"\\ude00\\ud83d\"", "DE00", 0)])
+        {
+            foreach (var make in (Action[])[() => _ = (KvKeyPart)text, () => KvKey.Create(["users", text]), () => KvKey.Empty.Append(text), () => KvSelector.Prefix([text])])
+            {
+                Assert.StartsWith(
+                    $"The key part {printed} has U+{unit} at position {position}, which is half of a surrogate pair", Assert.Throws<ArgumentException>(make).Message, StringComparison.Ordinal);
+            }
+        }
 
-        Assert.Equal("a\uFFFD", part.AsString());
-        Assert.Equal(part, (KvKeyPart)"a\udfff");
+        Assert.Throws<ArgumentException>(static () => (KvKeyPart)'\ud800');
+        Assert.EndsWith("…", Assert.Throws<ArgumentException>(static () => (KvKeyPart)(new string('x', 1000) + '\ud800')).Message.Split(" has ")[0], StringComparison.Ordinal);
         Assert.Equal("😀", ((KvKeyPart)"😀").AsString());
     }
 

@@ -40,6 +40,17 @@ public sealed class ValueTests
     public void The_content_is_not_printed()
     {
         Assert.Equal("Bytes, 6 bytes", KvValue.FromBytes("secret"u8).ToString());
-        Assert.Equal("77, 1 bytes", new KvValue([1], (KvEncoding)77).ToString());
+        Assert.Equal("77, 1 bytes", new KvValue((byte[])[1], (KvEncoding)77).ToString());
     }
+
+    [Theory]
+    [InlineData(0, 2, "A value with encoding UInt64 has 8 bytes; this one has 0.")]
+    [InlineData(7, 2, "A value with encoding UInt64 has 8 bytes; this one has 7.")]
+    [InlineData(9, 2, "A value with encoding UInt64 has 8 bytes; this one has 9.")]
+    [InlineData(1, 0, "The value encoding 0 is unknown")]
+    [InlineData(1, 5, "The value encoding 5 is unknown")]
+    [InlineData(8, -1, "The value encoding -1 is unknown")]
+    [InlineData(8, int.MaxValue, "The value encoding 2147483647 is unknown")]
+    public void A_value_that_Deno_could_not_read_is_not_made(int size, int encoding, string reason) =>
+        Assert.StartsWith(reason, Assert.Throws<ArgumentException>(() => new KvValue(new byte[size].AsSpan(), (KvEncoding)encoding)).Message, StringComparison.Ordinal);
 }

@@ -130,7 +130,7 @@ public abstract class CommitFaultSpec(KvDatabase database)
     public async Task A_write_that_was_refused_in_a_commit_of_unknown_outcome_is_not_unknown()
     {
         var group = new Group();
-        var refused = new AtomicWork(new AtomicWrite { Checks = { new Check([2, 97, 0], 1) } });
+        var refused = new AtomicWork(new AtomicWrite { Checks = { new Check([2, 97, 0], KvVersionstamp.FromVersion(1)) } });
         var taken = new AtomicWork(new AtomicWrite { Mutations = { new Mutation(MutationKind.Set, [2, 98, 0]) } });
         group.Add(refused);
         group.Add(taken);

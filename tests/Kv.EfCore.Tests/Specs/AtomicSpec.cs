@@ -67,6 +67,61 @@ public abstract class AtomicSpec(KvDatabase database)
         Assert.Throws<InvalidOperationException>(() => stale.Versionstamp);
     }
 
+    [Theory]
+    [InlineData("0001")]
+    [InlineData("0100")]
+    [InlineData("ffff")]
+    public async Task A_check_compares_all_ten_bytes_of_a_versionstamp(string order)
+    {
+        await using var test = await database.CreateStoreAsync();
+        await using var context = test.CreateContext();
+        var written = await test.Store.SetAsync(["k"], 1);
+        var other = KvVersionstamp.Parse(written.ToString()[..16] + order);
+
+        var result = await test.Store.Atomic().Check(["k"], written).Check(["k"], other).Check(["absent"], other).Set(["k"], 2).CommitAsync();
+        await using var transaction = await context.Database.BeginTransactionAsync();
+        var joined = await test.Store.Atomic().Check(["k"], other).Set(["k"], 2).CommitAsync(context);
+
+        Assert.Equal([new KvFailedCheck(1, ["k"], written), new KvFailedCheck(2, ["absent"], null)], result.FailedChecks);
+        Assert.Equal(new KvFailedCheck(0, ["k"], written), Assert.Single(joined.FailedChecks));
+        Assert.Equal(1, await test.Store.GetAsync<int>(["k"]));
+    }
+
+    [Theory]
+    [InlineData("ffffffffffffffff0000")]
+    [InlineData("80000000000000010000")]
+    [InlineData("00000000000000000000")]
+    public async Task A_versionstamp_that_no_store_gives_out_matches_nothing(string stamp)
+    {
+        await using var test = await database.CreateStoreAsync();
+        await test.Store.SetAsync(["k"], 1);
+
+        var result = await test.Store.Atomic().Check(["k"], KvVersionstamp.Parse(stamp)).Check(["absent"], KvVersionstamp.Parse(stamp)).Set(["k"], 2).CommitAsync();
+
+        Assert.Equal([0, 1], result.FailedChecks.Select(static check => check.Index));
+    }
+
+    [Theory]
+    [InlineData(7, 2)]
+    [InlineData(9, 2)]
+    [InlineData(1, 0)]
+    [InlineData(1, 9)]
+    public async Task A_value_that_Deno_could_not_read_is_not_written_and_stays_as_it_is(int size, int encoding)
+    {
+        await using var test = await database.CreateStoreAsync();
+        await test.InsertAsync(KvKey.Create(["odd"]).Encoded, new byte[size], encoding);
+        var value = (await test.Store.GetAsync(["odd"]))!.Value;
+
+        foreach (var write in (Action<KvAtomic>[])[a => a.Set(["copy"], value), a => a.SetVersionstamped(["copy"], value)])
+        {
+            Assert.StartsWith("The value of [\"copy\"] cannot be written. ", Assert.Throws<ArgumentException>(() => write(test.Store.Atomic())).Message, StringComparison.Ordinal);
+        }
+
+        Assert.StartsWith("The message cannot be enqueued. ", Assert.Throws<ArgumentException>(() => test.Store.Atomic().Enqueue(value, new() { Topic = "t" })).Message, StringComparison.Ordinal);
+        Assert.Equal(value, (await test.Store.GetAsync(["odd"]))!.Value);
+        Assert.Equal([["odd"]], await test.KeysAsync());
+    }
+
     [Fact]
     public async Task Every_failed_check_is_named_with_what_is_there()
     {
@@ -124,19 +179,6 @@ public abstract class AtomicSpec(KvDatabase database)
         Assert.True(first < empty && empty < delete);
         Assert.Equal(delete, KvVersionstamp.FromVersion(version));
         Assert.Equal(version, await test.VersionAsync());
-    }
-
-    [Fact]
-    public async Task Committing_the_same_write_again_does_it_again()
-    {
-        await using var test = await database.CreateStoreAsync();
-        var atomic = test.Store.Atomic().Sum(["k"], 5);
-
-        var first = await atomic.CommitAsync();
-        var second = await atomic.CommitAsync();
-
-        Assert.True(second.Versionstamp > first.Versionstamp);
-        Assert.Equal(10UL, await test.Store.GetAsync<ulong>(["k"]));
     }
 
     [Fact]

@@ -77,8 +77,8 @@ public abstract class LimitSpec(KvDatabase database)
             store.EnqueueAsync("m", new() { BackoffSchedule = [hour, hour + ms] }).AsTask());
         await RefusedAsync("A message can have 10 keys if undelivered; received 11.", "", () =>
             store.EnqueueAsync("m", new() { KeysIfUndelivered = [.. Enumerable.Repeat(KeyOf(3), 11)] }).AsTask());
-        await RefusedAsync("expireIn must be a non-negative integer: received -00:00:00.0010000.", "Leave it out", () => store.SetAsync(["k"], 1, -ms).AsTask());
-        await RefusedAsync("expireIn is too large: 10675199.02:48:05.4775807.", "Leave it out", () => store.SetAsync(["k"], 1, TimeSpan.MaxValue).AsTask());
+        await RefusedAsync("expireIn must be a non-negative TimeSpan: received -00:00:00.0010000 for [\"k\"].", "Leave it out", () => store.SetAsync(["k"], 1, -ms).AsTask());
+        await RefusedAsync("expireIn is too large: 10675199.02:48:05.4775807 for [\"k\"].", "Leave it out", () => store.SetAsync(["k"], 1, TimeSpan.MaxValue).AsTask());
         await RefusedAsync("Too many ranges (max 10): received 11 keys.", "KvStoreOptions.MaxReadKeys", () =>
             store.GetManyAsync([.. Enumerable.Repeat(KeyOf(3), 11)]).AsTask());
         await RefusedAsync("Too many keys (max 10) or none: received 11.", "", () => Task.FromResult(store.WatchAsync([.. Enumerable.Repeat(KeyOf(3), 11)])));

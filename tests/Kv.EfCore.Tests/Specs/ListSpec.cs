@@ -142,6 +142,39 @@ public abstract class ListSpec(KvDatabase database)
     }
 
     [Fact]
+    public async Task The_cursor_of_a_page_is_refused_by_another_selector_wherever_cursors_are_taken()
+    {
+        await using var test = await database.CreateStoreAsync();
+        foreach (var group in (string[])["pg", "pq"])
+        {
+            for (var i = 0; i < 5; i++)
+            {
+                await test.Store.SetAsync([group, i], i);
+            }
+        }
+
+        var page = await test.Store.ListPageAsync(KvSelector.Prefix(["pg"]), new() { Limit = 2 });
+        foreach (var other in (KvSelector[])[
+            KvSelector.Prefix(["pq"]), KvSelector.Prefix([]), KvSelector.Range(["pg"], ["pq", 9]), KvSelector.Prefix(["pg"], ["pg", 0], null), KvSelector.Prefix(["pg"], null, ["pg", 4])])
+        {
+            foreach (var reverse in (bool[])[false, true])
+            {
+                var options = new KvListOptions { Cursor = page.Cursor, Reverse = reverse };
+                foreach (var call in (Func<Task>[])[
+                    () => test.Store.ListPageAsync(other, options).AsTask(), () => test.Store.ListAsync(other, options).ToListAsync().AsTask(), () => test.Store.ListKeysAsync(other, options).ToListAsync().AsTask()])
+                {
+                    Assert.StartsWith("cursor of another selector: ", (await Assert.ThrowsAsync<ArgumentException>(call)).Message, StringComparison.Ordinal);
+                }
+            }
+        }
+
+        // Two that are written alike are one selector, and the cursor is good in either direction, for every kind of listing.
+        Assert.Equal([2, 3, 4], (await test.Store.ListPageAsync(KvSelector.Prefix(["pg"]), new() { Cursor = page.Cursor })).Entries.Select(static e => e.As<int>()));
+        Assert.Equal([2, 3, 4], await test.Store.ListAsync(KvSelector.Prefix(["pg"]), new() { Cursor = page.Cursor, Snapshot = true }).Select(static e => e.As<int>()).ToListAsync());
+        Assert.Equal([0], await test.Store.ListAsync(KvSelector.Prefix(["pg"]), new() { Cursor = page.Cursor, Reverse = true }).Select(static e => e.As<int>()).ToListAsync());
+    }
+
+    [Fact]
     public async Task Options_that_cannot_be_are_refused_at_the_call()
     {
         await using var test = await database.CreateStoreAsync();

@@ -122,7 +122,7 @@ public abstract class MutationSpec(KvDatabase database)
                 var error = await Assert.ThrowsAsync<KvException>(() => add(test.Store.Atomic(), [name]).CommitAsync().AsTask());
                 Assert.Equal(KvError.Type, error.Kind);
                 Assert.StartsWith(
-                    $"Failed to perform '{verb}' mutation on a non-U64 value in the database: the value of [\"{name}\"] has encoding {encoding}.",
+                    $"Failed to perform '{verb}' mutation on a non-U64 value in the database: the value of [\"{name}\"] has encoding {(KvEncoding)encoding}.",
                     error.Message,
                     StringComparison.Ordinal);
             }
@@ -130,6 +130,46 @@ public abstract class MutationSpec(KvDatabase database)
             var size = await Assert.ThrowsAsync<KvException>(() => add(test.Store.Atomic(), ["short"]).CommitAsync().AsTask());
             Assert.StartsWith("The counter [\"short\"] has 3 bytes; a 64-bit counter has 8.", size.Message, StringComparison.Ordinal);
         }
+    }
+
+    [Theory]
+    [InlineData("sum")]
+    [InlineData("sum within")]
+    [InlineData("clamp")]
+    [InlineData("min")]
+    [InlineData("max")]
+    [InlineData("min that changes nothing")]
+    [InlineData("max that changes nothing")]
+    public async Task Every_change_of_a_counter_keeps_its_expiry(string kind)
+    {
+        Func<KvAtomic, KvKey, KvAtomic> change = kind switch
+        {
+            "sum" => static (write, key) => write.Sum(key, 1),
+            "sum within" => static (write, key) => write.SumWithin(key, -1),
+            "clamp" => static (write, key) => write.SumWithin(key, 100, max: 7, clamp: true),
+            "min" => static (write, key) => write.Min(key, 1),
+            "max" => static (write, key) => write.Max(key, 9),
+            "min that changes nothing" => static (write, key) => write.Min(key, 9),
+            _ => static (write, key) => write.Max(key, 1),
+        };
+        var time = new ManualTime();
+        await using var test = await database.CreateStoreAsync(time);
+        await test.Store.Atomic().Set(["alone"], 5UL, TimeSpan.FromSeconds(10)).Set(["joined"], 5UL, TimeSpan.FromSeconds(10)).CommitAsync();
+        await change(test.Store.Atomic(), ["alone"]).CommitAsync();
+        await change(test.Store.Atomic().Set(["together"], 5UL, TimeSpan.FromSeconds(10)), ["together"]).CommitAsync();
+        await change(test.Store.Atomic().Sum(["touched"], 5).Touch(["touched"], TimeSpan.FromSeconds(10)), ["touched"]).CommitAsync();
+        await using (var context = test.CreateContext())
+        {
+            await using var transaction = await context.Database.BeginTransactionAsync();
+            await change(test.Store.Atomic(), ["joined"]).CommitAsync(context);
+            await transaction.CommitAsync();
+        }
+
+        time.Advance(TimeSpan.FromSeconds(9.999));
+        Assert.All(await test.Store.GetManyAsync([["alone"], ["joined"], ["together"], ["touched"]]), Assert.NotNull);
+        time.Advance(TimeSpan.FromMilliseconds(1));
+
+        Assert.All(await test.Store.GetManyAsync([["alone"], ["joined"], ["together"], ["touched"]]), Assert.Null);
     }
 
     [Fact]

@@ -98,6 +98,108 @@ public abstract class TransactSpec(KvDatabase database)
 
         Assert.Empty(await test.KeysAsync());
     }
+
+    [Theory]
+    [InlineData(false, false)]
+    [InlineData(false, true)]
+    [InlineData(true, false)]
+    [InlineData(true, true)]
+    public async Task A_block_that_commits_the_writes_itself_is_refused_and_what_it_writes_happens_once(bool joins, bool swallows)
+    {
+        await using var test = await database.CreateStoreAsync();
+        await using var context = test.CreateContext();
+        InvalidOperationException? refusal = null;
+
+        var transacting = test.Store.TransactAsync(async (transaction, token) =>
+        {
+            transaction.Writes.Sum(["n"], 1);
+            try
+            {
+                await (joins ? transaction.Writes.CommitAsync(context, token).AsTask() : transaction.Writes.CommitAsync(token).AsTask());
+            }
+            catch (InvalidOperationException error) when (swallows)
+            {
+                refusal = error;
+            }
+        });
+        refusal = swallows ? refusal : await Assert.ThrowsAsync<InvalidOperationException>(() => transacting);
+        await (swallows ? transacting : Task.CompletedTask);
+
+        Assert.StartsWith("This write was lent by TransactAsync, which commits it itself;", refusal!.Message, StringComparison.Ordinal);
+        Assert.Equal(swallows ? 1UL : 0, await test.Store.GetAsync<ulong>(["n"]));
+    }
+
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public async Task A_transaction_that_is_kept_refuses_everything_after_its_block(bool fails)
+    {
+        await using var test = await database.CreateStoreAsync();
+        KvTransaction? kept = null;
+        var transacting = test.Store.TransactAsync((transaction, _) =>
+        {
+            kept = transaction;
+            transaction.Writes.Set(["n"], 1);
+            return fails ? throw new TimeZoneNotFoundException() : Task.CompletedTask;
+        });
+        await (fails ? Assert.ThrowsAsync<TimeZoneNotFoundException>(() => transacting) : transacting);
+
+        Assert.StartsWith(
+            "Nothing can be added to this write: it belongs to a TransactAsync that has ended.",
+            Assert.Throws<InvalidOperationException>(() => kept!.Writes.Set(["n"], 2)).Message, StringComparison.Ordinal);
+        Assert.Contains("has ended", (await Assert.ThrowsAsync<InvalidOperationException>(() => kept!.Writes.CommitAsync().AsTask())).Message, StringComparison.Ordinal);
+        foreach (var reading in (Func<Task>[])[() => kept!.GetAsync(["n"]).AsTask(), () => kept!.GetAsync<int>(["n"]).AsTask(), () => kept!.GetManyAsync([["n"]]).AsTask()])
+        {
+            Assert.StartsWith("The transaction cannot read", (await Assert.ThrowsAsync<InvalidOperationException>(reading)).Message, StringComparison.Ordinal);
+        }
+
+        Assert.Equal(fails ? 0 : 1, await test.Store.GetAsync<int>(["n"]));
+    }
+
+    [Fact]
+    public async Task A_transaction_of_an_earlier_run_is_over_when_the_block_runs_again()
+    {
+        await using var test = await database.CreateStoreAsync();
+        List<KvTransaction> runs = [];
+        List<string> refusals = [];
+
+        await test.Store.TransactAsync(async (transaction, token) =>
+        {
+            await transaction.GetAsync(["n"], token);
+            runs.Add(transaction);
+            if (runs.Count == 1)
+            {
+                await test.Store.SetAsync(["n"], 1, cancellationToken: token);
+            }
+            else
+            {
+                refusals.Add(Assert.Throws<InvalidOperationException>(() => runs[0].Writes.Enqueue("lost")).Message);
+            }
+
+            transaction.Writes.Enqueue("m");
+        });
+
+        Assert.Contains("has ended", Assert.Single(refusals), StringComparison.Ordinal);
+        await using var context = test.CreateContext();
+        Assert.Single(context.QueuedMessages);
+    }
+
+    [Fact]
+    public async Task A_block_that_returns_no_task_is_told_so()
+    {
+        await using var test = await database.CreateStoreAsync();
+
+        Task none = null!;
+
+        var error = await Assert.ThrowsAsync<InvalidOperationException>(() => test.Store.TransactAsync((transaction, _) =>
+        {
+            transaction.Writes.Set(["n"], 1);
+            return none;
+        }));
+
+        Assert.StartsWith("The block of TransactAsync returned null instead of a Task", error.Message, StringComparison.Ordinal);
+        Assert.Empty(await test.KeysAsync());
+    }
 }
 
 public sealed class SqliteTransactTests(SqliteDatabase database) : TransactSpec(database), IClassFixture<SqliteDatabase>;
