@@ -98,7 +98,7 @@ internal sealed class QueueWatch(KvStore store, IOptions<KvWorkerOptions> option
         var context = store.Engine.CreateContext();
         await using (context.ConfigureAwait(false))
         {
-            return await context.Set<RunningMessage>().Select(static m => m.Topic).Distinct().ToHashSetAsync(cancellationToken).ConfigureAwait(false);
+            return await context.Set<RunningMessage>().Select(static m => m.Topic).Distinct().ToHashSetAsync(StringComparer.Ordinal, cancellationToken).ConfigureAwait(false);
         }
     }
 }
