@@ -72,7 +72,7 @@ internal sealed class KvQueue(KvStore store) : IKvQueue
     {
         ValidId(id);
         return await FirstAsync<QueuedMessage>(m => m.Id == id, cancellationToken).ConfigureAwait(false) is { } waiting
-            ? Info(waiting)
+            ? Info(waiting, await NowAsync(cancellationToken).ConfigureAwait(false))
             : await FirstAsync<RunningMessage>(m => m.Id == id, cancellationToken).ConfigureAwait(false) is { } running ? Info(running) : null;
     }
 
@@ -85,7 +85,8 @@ internal sealed class KvQueue(KvStore store) : IKvQueue
         {
             var messages = await context.Set<QueuedMessage>().AsNoTracking().Where(m => m.Topic == topic && m.State == MessageState.Ready)
                 .OrderBy(m => m.Priority).ThenBy(m => m.DueAt).ThenBy(m => m.Id).Take(limit).ToListAsync(cancellationToken).ConfigureAwait(false);
-            return messages.ConvertAll(Info);
+            var now = await NowAsync(cancellationToken).ConfigureAwait(false);
+            return messages.ConvertAll(m => Info(m, now));
         }
     }
 
@@ -103,7 +104,7 @@ internal sealed class KvQueue(KvStore store) : IKvQueue
 
     public async ValueTask<IReadOnlyList<KvTopicStats>> StatsAsync(CancellationToken cancellationToken = default)
     {
-        var now = Engine.Clock.Now;
+        var now = await NowAsync(cancellationToken).ConfigureAwait(false);
         var stats = new SortedDictionary<string, KvTopicStats>(StringComparer.Ordinal);
         var context = await OpenAsync(cancellationToken).ConfigureAwait(false);
         await using (context.ConfigureAwait(false))
@@ -276,9 +277,12 @@ internal sealed class KvQueue(KvStore store) : IKvQueue
         }
     }
 
-    private KvMessageInfo Info(QueuedMessage message) => Info(
+    // Asked of the server, if its clock decides: a message that came this moment is due.
+    private async ValueTask<long> NowAsync(CancellationToken cancellationToken) => (await store.UtcNowAsync(cancellationToken).ConfigureAwait(false)).ToUnixTimeMilliseconds();
+
+    private static KvMessageInfo Info(QueuedMessage message, long now) => Info(
         message,
-        message.State == MessageState.Blocked ? KvMessageState.Blocked : message.DueAt > Engine.Clock.Now ? KvMessageState.Delayed : KvMessageState.Due,
+        message.State == MessageState.Blocked ? KvMessageState.Blocked : message.DueAt > now ? KvMessageState.Delayed : KvMessageState.Due,
         message.DueAt);
 
     private static KvMessageInfo Info(RunningMessage message) => Info(message, KvMessageState.Running, message.Deadline) with

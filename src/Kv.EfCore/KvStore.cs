@@ -47,6 +47,19 @@ internal sealed class KvStore(KvEngine engine, IKvValueSerializer serializer) : 
         ? CallAsync("time", this, static (engine, _, token) => engine.Reader.UtcNowAsync(token), cancellationToken)
         : new(Engine.Clock.UtcNow);
 
+    /// <summary>Asks the server what time it is, if its clock decides and has not been asked for a while.</summary>
+    /// <returns>Whether it was asked.</returns>
+    public async ValueTask<bool> RefreshTimeAsync(CancellationToken cancellationToken)
+    {
+        if (Engine.Clock.IsFresh)
+        {
+            return false;
+        }
+
+        await UtcNowAsync(cancellationToken).ConfigureAwait(false);
+        return true;
+    }
+
     public IAsyncEnumerable<KvEntry> ListAsync(KvSelector selector, KvListOptions? options = null, CancellationToken cancellationToken = default) =>
         ListRowsAsync(new Listing(selector, options, Engine.Options, keysOnly: false), row => Entry(KvKey.FromStored(row.Key), row), cancellationToken);
 

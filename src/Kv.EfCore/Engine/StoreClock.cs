@@ -11,6 +11,8 @@ namespace Kv.Engine;
 /// </remarks>
 internal sealed class StoreClock(TimeProvider time, KvDialect dialect, KvClockSource source = KvClockSource.Automatic)
 {
+    // What drifts apart in that time is less than what an answer takes.
+    private static readonly TimeSpan Fresh = TimeSpan.FromSeconds(30);
     private readonly bool _hasServer = dialect.HasServerClock;
     private Reading? _server;
 
@@ -31,6 +33,9 @@ internal sealed class StoreClock(TimeProvider time, KvDialect dialect, KvClockSo
     public DateTimeOffset UtcNow => ServerDecides && Volatile.Read(ref _server) is { } read
         ? DateTimeOffset.FromUnixTimeMilliseconds(read.Now) + TimeProvider.System.GetElapsedTime(read.At)
         : Time.GetUtcNow();
+
+    /// <summary>Whether the time is known well enough to go by it without asking.</summary>
+    public bool IsFresh => !ServerDecides || (Volatile.Read(ref _server) is { } read && TimeProvider.System.GetElapsedTime(read.At) < Fresh);
 
     /// <summary>The server said what time it is. The answer took its time, so by now it is a little later.</summary>
     /// <param name="now">Unix milliseconds.</param>

@@ -55,9 +55,8 @@ internal sealed class Scheduler(KvStore store, ScheduleRegistry schedules, TimeP
         var round = new Round();
         try
         {
-            // By the clock that decides for all processes; a server is asked once a round, and what passes until the next one is reckoned here.
-            await store.UtcNowAsync(cancellationToken).ConfigureAwait(false);
-            round.HasAsked = store.Engine.Clock.ServerDecides;
+            // By the clock that decides for all processes: a server is asked now and then, and what passes until then is reckoned here.
+            round.HasAsked = await store.RefreshTimeAsync(cancellationToken).ConfigureAwait(false);
             var next = await AdvanceAsync(schedule, round, cancellationToken).ConfigureAwait(false);
             if (round.HasAsked)
             {

@@ -54,7 +54,7 @@ public abstract partial class QueryPlanSpec(KvDatabase database)
 
     protected abstract bool IsScan(string line);
 
-    private static IEnumerable<(string Name, string Text)> Statements(KvSql sql)
+    protected static IEnumerable<(string Name, string Text)> Statements(KvSql sql)
     {
         foreach (var member in typeof(KvSql).GetMembers(BindingFlags.Public | BindingFlags.Static | BindingFlags.Instance | BindingFlags.DeclaredOnly))
         {
@@ -160,6 +160,21 @@ public sealed partial class PostgresQueryPlanTests(PostgresDatabase database) : 
         nameof(KvSql.Complete), nameof(KvSql.CopyToQueue), nameof(KvSql.Waiting), nameof(KvSql.Remove), nameof(KvSql.Unblock), nameof(KvSql.NextPriority), nameof(KvSql.Due), nameof(KvSql.HoldDue), nameof(KvSql.DeleteDue),
         nameof(KvSql.PutLapsedBack), nameof(KvSql.DeleteLapsed), nameof(KvSql.Lapse),
     };
+
+    [Fact]
+    public async Task No_statement_by_the_servers_clock_asks_for_a_time_of_this_machine()
+    {
+        await using var test = await database.CreateStoreAsync();
+
+        var statements = Statements(test.Engine.Dialect.Sql).Where(static s => s.Name.EndsWith(" by the server's clock", StringComparison.Ordinal)).ToList();
+
+        Assert.True(statements.Count > 20, $"Only {statements.Count} statements were found.");
+        Assert.Empty(statements.Where(static s => s.Text.Contains("@now", StringComparison.Ordinal)).Select(static s => s.Name));
+
+        // What has no such form is SQLite's, or judges no time; the end of a lease ahead of its time is for where no server decides.
+        Assert.Empty(Statements(test.Engine.Dialect.Sql).Where(s => !statements.Exists(other => s.Name == other.Name || s.Name + " by the server's clock" == other.Name))
+            .Where(static s => s.Name != nameof(KvSql.IsClear) && !RowByRow.Contains(s.Name) && s.Text.Contains("@now", StringComparison.Ordinal)).Select(static s => s.Name));
+    }
 
     [Fact]
     public async Task What_the_planner_takes_for_dear_is_not_compiled_at_each_commit()

@@ -159,19 +159,39 @@ public abstract class RegistrationSpec(KvDatabase database)
         }
     }
 
-    private Task<KvTestStore> CheckedAsync(string connectionString, TimeProvider time) => Database.CreateStoreAsync(time, connectionString: connectionString, services: services =>
+    protected Task<KvTestStore> CheckedAsync(string connectionString, TimeProvider time, Action<KvStoreOptions>? options = null) => Database.CreateStoreAsync(time, options, connectionString, services =>
     {
         services.AddKvWorker().Handle<Job>(static (_, _, _) => Task.CompletedTask);
         services.AddHealthChecks().AddKvStore();
     });
 
-    private static Task<HealthReport> CheckAsync(KvTestStore test) => test.Services.GetRequiredService<HealthCheckService>().CheckHealthAsync();
+    protected static Task<HealthReport> CheckAsync(KvTestStore test) => test.Services.GetRequiredService<HealthCheckService>().CheckHealthAsync();
 }
 
 public sealed class SqliteRegistrationTests(SqliteDatabase database) : RegistrationSpec(database), IClassFixture<SqliteDatabase>;
 
 public sealed class PostgresRegistrationTests(PostgresDatabase database) : RegistrationSpec(database), IClassFixture<PostgresDatabase>
 {
+    [Theory]
+    [InlineData(KvClockSource.Automatic, 0, "server", null)]
+    [InlineData(KvClockSource.Injected, 0, "machine", null)]
+    [InlineData(KvClockSource.Server, 2, "server", "7200 seconds ahead of")]
+    [InlineData(KvClockSource.Server, -2, "server", "7200 seconds behind")]
+    [InlineData(KvClockSource.Automatic, 2, "injected", "and it decides")]
+    public async Task Which_clock_decides_is_told_and_how_far_the_machines_is_off(KvClockSource source, int hours, string clock, string? text)
+    {
+        TimeProvider time = hours == 0 ? TimeProvider.System : new WrongTime(TimeSpan.FromHours(hours));
+        await using var test = await CheckedAsync(await Database.CreateMigratedAsync(), time, options => options.Clock = source);
+
+        var entry = Assert.Single((await CheckAsync(test)).Entries).Value;
+
+        Assert.Equal(HealthStatus.Healthy, entry.Status);
+        Assert.Equal(clock, entry.Data["clock"]);
+        Assert.Equal(hours != 0, entry.Data.ContainsKey("clockOffSeconds"));
+        Assert.Contains(text ?? "", entry.Description ?? "", StringComparison.Ordinal);
+        Assert.Equal(text is null, entry.Description is null);
+    }
+
     /// <summary>The hazard is one of MVCC: on SQLite a reader holds up the checkpoint of the log, and nothing else.</summary>
     [Fact]
     public async Task A_transaction_that_stays_open_is_told_of_with_who_has_it()

@@ -96,7 +96,7 @@ public abstract class ScheduleClockSpec(KvDatabase database)
     }
 
     [Fact]
-    public async Task Machines_whose_clocks_differ_hold_up_each_other_not()
+    public async Task Machines_whose_clocks_differ_do_not_hold_up_each_other()
     {
         var ahead = new ManualTime();
         ahead.SetUtcNow(_time.GetUtcNow().AddHours(2));
