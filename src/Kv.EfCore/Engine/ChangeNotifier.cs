@@ -45,7 +45,7 @@ internal sealed class ChangeNotifier(SessionPool pool, KvDialect dialect, KvStor
             if (!_running && !_isEnding)
             {
                 _running = true;
-                _loop = Task.Run(RunAsync, CancellationToken.None);
+                _loop = Detached.RunAsync(RunAsync);
             }
         }
     }

@@ -1,4 +1,3 @@
-using System.Diagnostics;
 using Microsoft.Extensions.Logging;
 
 namespace Kv.Engine;
@@ -159,8 +158,8 @@ internal sealed class KvEngine : IAsyncDisposable
     // makes all its services once more; after the answer there is one to spare. What runs in a transaction of the user's gives none back.
     private async Task SweepAsync()
     {
-        // It outlives the call that opened the store, and is no part of its trace.
-        Activity.Current = null;
+        // It outlives the call that opened the store.
+        Detached.Enter();
         try
         {
             await _answered.Task.WaitAsync(SweepAfter, Clock.Time, _stop.Token).ConfigureAwait(false);

@@ -3,16 +3,16 @@ using Microsoft.Extensions.Logging;
 
 namespace Kv.Engine;
 
-/// <summary>Opens sessions of a store.</summary>
+/// <summary>Opens sessions of a store: connections that many callers use, so each is opened with nothing of the one who happens to need it first.</summary>
 internal sealed class SessionFactory(Func<KvDbContext> contexts, KvDialect dialect, KvStoreOptions options, ILogger logger) : IAsyncDisposable
 {
     private KvDbContext? _first;
 
-    public KvDbContext CreateContext() => contexts();
+    public KvDbContext CreateContext() => Detached.Run(contexts);
 
     /// <summary>Makes sure of the schema, and has the clock learn what time it is on the server. The connection that it takes is kept for the first session: a second one costs a start 40 ms.</summary>
     /// <exception cref="KvException">The schema is behind or ahead (<see cref="KvError.Schema"/>).</exception>
-    public async ValueTask EnsureSchemaAsync(StoreClock clock, CancellationToken cancellationToken)
+    public ValueTask EnsureSchemaAsync(StoreClock clock, CancellationToken cancellationToken) => new(Detached.RunAsync(async () =>
     {
         var context = contexts();
         try
@@ -26,10 +26,10 @@ internal sealed class SessionFactory(Func<KvDbContext> contexts, KvDialect diale
             await context.DisposeAsync().ConfigureAwait(false);
             throw;
         }
-    }
+    }));
 
     /// <summary>Opens a session on the calling thread alone.</summary>
-    public Session Open(SessionRole role)
+    public Session Open(SessionRole role) => Detached.Run(() =>
     {
         var context = contexts();
         try
@@ -45,9 +45,9 @@ internal sealed class SessionFactory(Func<KvDbContext> contexts, KvDialect diale
             context.Dispose();
             throw;
         }
-    }
+    });
 
-    public async ValueTask<Session> OpenAsync(SessionRole role, CancellationToken cancellationToken)
+    public ValueTask<Session> OpenAsync(SessionRole role, CancellationToken cancellationToken) => new(Detached.RunAsync(async () =>
     {
         var context = Interlocked.Exchange(ref _first, null) ?? contexts();
         try
@@ -64,7 +64,7 @@ internal sealed class SessionFactory(Func<KvDbContext> contexts, KvDialect diale
             await context.DisposeAsync().ConfigureAwait(false);
             throw;
         }
-    }
+    }));
 
     public ValueTask DisposeAsync() => Interlocked.Exchange(ref _first, null)?.DisposeAsync() ?? ValueTask.CompletedTask;
 }

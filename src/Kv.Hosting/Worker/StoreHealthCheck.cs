@@ -18,7 +18,10 @@ internal sealed class StoreHealthCheck(KvStore store, QueueWatch queue, WorkerHe
     /// <summary>How long a transaction may be open, on PostgreSQL, before it is told of.</summary>
     public TimeSpan LongTransaction { get; init; } = TimeSpan.FromMinutes(1);
 
-    public async Task<HealthCheckResult> CheckHealthAsync(HealthCheckContext context, CancellationToken cancellationToken = default)
+    public Task<HealthCheckResult> CheckHealthAsync(HealthCheckContext context, CancellationToken cancellationToken = default) =>
+        Detached.RunAsync(() => LookAsync(context, cancellationToken));
+
+    private async Task<HealthCheckResult> LookAsync(HealthCheckContext context, CancellationToken cancellationToken)
     {
         (string Text, bool Harms)? clock;
         List<string> troubles = [];
