@@ -18,6 +18,15 @@ internal static class KvContextOptions
         });
         var relational = builder.Options.Extensions.OfType<RelationalOptionsExtension>().FirstOrDefault();
         var dialect = DialectOf(builder.Options);
+        if (relational is { ConnectionString: { } connectionString } && dialect.Settle(connectionString) is var settled && settled != connectionString)
+        {
+            relational = relational.WithConnectionString(settled);
+        }
+        else if (relational is { Connection: { State: System.Data.ConnectionState.Closed } connection })
+        {
+            connection.ConnectionString = dialect.Settle(connection.ConnectionString);
+        }
+
         if (relational is { MigrationsAssembly: null })
         {
             relational = relational.WithMigrationsAssembly(dialect.MigrationsAssembly);

@@ -89,7 +89,7 @@ internal sealed class CommitPipeline(GroupRunner runner, KvStoreOptions options)
         // A group may run on the task of its leader, whom nobody here awaits: the last one to leave tells.
         await _idle.Task.ConfigureAwait(false);
         await _drain.ConfigureAwait(false);
-        await runner.DisposeAsync().ConfigureAwait(false);
+        await runner.EndAsync().ConfigureAwait(false);
     }
 
     /// <returns>Whether nobody is at work.</returns>

@@ -90,6 +90,16 @@ internal sealed class HeldReadLock : IAsyncDisposable
         }
     }
 
+    /// <summary>Gives its session up: it is on a file that is the store's no longer.</summary>
+    public void Renew()
+    {
+        lock (_gate)
+        {
+            End();
+            Close(null);
+        }
+    }
+
     public async ValueTask DisposeAsync()
     {
         lock (_gate)

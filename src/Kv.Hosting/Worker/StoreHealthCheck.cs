@@ -10,6 +10,9 @@ namespace Kv.Worker;
 /// </summary>
 internal sealed class StoreHealthCheck(KvStore store, QueueWatch queue, WorkerHealth? worker = null) : IHealthCheck
 {
+    /// <summary>What is said of a store that ends.</summary>
+    public const string Stopping = "The store cannot be used: it is disposed of, or is about to be, because the application stops.";
+
     // As many are named; more make the text no better.
     private const int Named = 10;
 
@@ -45,9 +48,18 @@ internal sealed class StoreHealthCheck(KvStore store, QueueWatch queue, WorkerHe
                 }
             }
         }
+        catch (ObjectDisposedException error)
+        {
+            return new HealthCheckResult(context.Registration.FailureStatus, Stopping, error);
+        }
         catch (Exception error) when (error is not OperationCanceledException || !cancellationToken.IsCancellationRequested)
         {
             return new HealthCheckResult(context.Registration.FailureStatus, $"The store cannot be used: {error.Message}", error);
+        }
+
+        if (store.Engine.Loss is { } loss)
+        {
+            return new HealthCheckResult(context.Registration.FailureStatus, $"{loss} When the file is as it should be, start the application anew.");
         }
 
         AddSchedules(troubles, data);
@@ -67,7 +79,15 @@ internal sealed class StoreHealthCheck(KvStore store, QueueWatch queue, WorkerHe
 
     private void AddSchedules(List<string> troubles, Dictionary<string, object> data)
     {
+<<<<<<< HEAD
         if (worker?.FailingSchedules(store.Engine.Clock.Time) is not { Count: > 0 } schedules)
+=======
+        await store.Engine.LookForLossAsync(cancellationToken).ConfigureAwait(false);
+
+        // Not through the store's reader, which keeps trying for as long as its users would wait.
+        var database = store.Engine.CreateContext();
+        await using (database.ConfigureAwait(false))
+>>>>>>> e946aa1 (A store is one file: a relative path is looked up once, and a file that is deleted or replaced is noticed by the write that meets it; a store that ends tells of its last commit on a connection that is open)
         {
             return;
         }
