@@ -31,6 +31,8 @@ internal sealed class StoreHealthCheck(KvStore store, QueueWatch queue, WorkerHe
         Dictionary<string, object> data = new(StringComparer.Ordinal);
         try
         {
+            await store.Engine.LookForLossAsync(cancellationToken).ConfigureAwait(false);
+
             // Not through the store's reader, which keeps trying for as long as its users would wait.
             var database = store.Engine.CreateContext();
             await using (database.ConfigureAwait(false))
@@ -79,15 +81,7 @@ internal sealed class StoreHealthCheck(KvStore store, QueueWatch queue, WorkerHe
 
     private void AddSchedules(List<string> troubles, Dictionary<string, object> data)
     {
-<<<<<<< HEAD
         if (worker?.FailingSchedules(store.Engine.Clock.Time) is not { Count: > 0 } schedules)
-=======
-        await store.Engine.LookForLossAsync(cancellationToken).ConfigureAwait(false);
-
-        // Not through the store's reader, which keeps trying for as long as its users would wait.
-        var database = store.Engine.CreateContext();
-        await using (database.ConfigureAwait(false))
->>>>>>> e946aa1 (A store is one file: a relative path is looked up once, and a file that is deleted or replaced is noticed by the write that meets it; a store that ends tells of its last commit on a connection that is open)
         {
             return;
         }

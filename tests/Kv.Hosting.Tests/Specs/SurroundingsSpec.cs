@@ -1,7 +1,6 @@
 using System.Collections.Concurrent;
 using System.Diagnostics;
 using System.Transactions;
-using Kv.Engine;
 using Kv.TestKit;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Logging;
@@ -14,7 +13,7 @@ public abstract class SurroundingsSpec(KvDatabase database)
     private readonly ManualTime _time = new();
     private readonly ConcurrentQueue<(int Number, int Attempt, Surroundings Around, string Scopes, string? Parent)> _seen = [];
     private readonly TaskCompletionSource _all = new(TaskCreationOptions.RunContinuationsAsynchronously);
-    private readonly Scopes _scopes = new();
+    private readonly Around _scopes = new();
     private int _expected;
 
     [Fact]
@@ -167,7 +166,7 @@ public abstract class SurroundingsSpec(KvDatabase database)
     private Task<KvTestStore> CreateAsync(Action<KvWorkerBuilder>? more = null, TimeProvider? time = null, Func<int, Task>? then = null) => database.CreateWorkerAsync(
         worker =>
         {
-            worker.Services.AddLogging(logging => logging.AddProvider(_scopes));
+            worker.Services.AddLogging(logging => logging.AddProvider(new Scopes(_scopes)));
             worker.Handle<Job>(async (job, context, _) =>
             {
                 _seen.Enqueue((job.Number, context.Attempt, Surroundings.Here, _scopes.Text, Activity.Current?.ParentId));
@@ -222,21 +221,24 @@ public abstract class SurroundingsSpec(KvDatabase database)
     }
 
     /// <summary>Tells which scopes of loggers are around.</summary>
-    private sealed class Scopes : ILoggerProvider, ISupportExternalScope, ILogger
+    private sealed class Around
     {
-        private IExternalScopeProvider? _provider;
+        public IExternalScopeProvider? Provider { get; set; }
 
         public string Text
         {
             get
             {
                 var text = new List<string?>();
-                _provider?.ForEachScope(static (scope, all) => all.Add(scope?.ToString()), text);
+                Provider?.ForEachScope(static (scope, all) => all.Add(scope?.ToString()), text);
                 return string.Join(' ', text);
             }
         }
+    }
 
-        public void SetScopeProvider(IExternalScopeProvider scopeProvider) => _provider = scopeProvider;
+    private sealed class Scopes(Around around) : ILoggerProvider, ISupportExternalScope, ILogger
+    {
+        public void SetScopeProvider(IExternalScopeProvider scopeProvider) => around.Provider = scopeProvider;
 
         public ILogger CreateLogger(string categoryName) => this;
 
