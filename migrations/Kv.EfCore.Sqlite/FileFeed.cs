@@ -16,6 +16,11 @@ internal sealed class FileFeed(Session session, KvDialect dialect, TimeSpan long
     /// <returns>Whether it changed.</returns>
     public async ValueTask<bool> LookAsync(CancellationToken cancellationToken)
     {
+        if (_session.FindLoss() is { } loss)
+        {
+            throw new IOException(loss);
+        }
+
         var before = _seen;
         _seen = Convert.ToInt64(await _session.Statement(KvSql.FileVersion).ScalarAsync(cancellationToken).ConfigureAwait(false), CultureInfo.InvariantCulture);
         return _seen != before;

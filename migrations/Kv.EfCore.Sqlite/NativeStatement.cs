@@ -36,6 +36,10 @@ internal static unsafe partial class NativeStatement
     [UnmanagedCallConv(CallConvs = [typeof(CallConvCdecl), typeof(CallConvSuppressGCTransition)])]
     public static partial long Int64(nint statement, int column);
 
+    [LibraryImport(Driver, EntryPoint = "sqlite3_file_control")]
+    [UnmanagedCallConv(CallConvs = [typeof(CallConvCdecl)])]
+    public static partial int FileControl(nint database, byte* name, int operation, void* argument);
+
     /// <summary>The bytes of a column, which are there until the next step.</summary>
     public static ReadOnlySpan<byte> Bytes(nint statement, int column)
     {

@@ -81,6 +81,20 @@ internal sealed class SqliteDialect : KvDialect
             settings.DataSource.StartsWith("file:", StringComparison.OrdinalIgnoreCase) && settings.DataSource.Contains(setting, StringComparison.OrdinalIgnoreCase);
     }
 
+    public override string Settle(string connectionString) => DataSource.Settle(connectionString);
+
+    public override OpenPlace PlaceOf(DbConnection connection) => new OpenFile((SqliteConnection)connection);
+
+    public override void RefuseToCreate(DbConnection connection)
+    {
+        var settings = new SqliteConnectionStringBuilder(connection.ConnectionString);
+        if (settings.Mode == SqliteOpenMode.ReadWriteCreate && connection.State == ConnectionState.Closed)
+        {
+            settings.Mode = SqliteOpenMode.ReadWrite;
+            connection.ConnectionString = settings.ConnectionString;
+        }
+    }
+
     public override async ValueTask OpenedAsync(
         DbConnection connection, SessionRole role, KvStoreOptions options, ILogger logger, CancellationToken cancellationToken)
     {

@@ -20,7 +20,7 @@ internal sealed class SqliteStatement : Statement
     private const int StackSize = 256;
 
     // By reflection, because a compiler that sees an older SQLitePCLRaw than the driver was built with refuses to name the property.
-    private static readonly Func<SqliteConnection, sqlite3?> HandleOf =
+    internal static readonly Func<SqliteConnection, sqlite3?> HandleOf =
         typeof(SqliteConnection).GetProperty("Handle")!.GetMethod!.CreateDelegate<Func<SqliteConnection, sqlite3?>>();
 
     private readonly Dictionary<string, int> _parameters = new(StringComparer.Ordinal);

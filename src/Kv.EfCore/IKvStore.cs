@@ -3,7 +3,8 @@ namespace Kv;
 /// <summary>An ordered, transactional key-value store with a durable message queue, in tables of the application's own database.</summary>
 /// <remarks>
 /// A singleton, safe for concurrent use. All writes of a process share commits; a read sees every commit that was answered before it
-/// began. Errors that a caller can act on are <see cref="KvException"/>; absent is null; a failed check is a result.
+/// began. Errors that a caller can act on are <see cref="KvException"/>; absent is null; a failed check is a result. Inside a
+/// <c>TransactionScope</c> reads run outside of it, and writes are refused with an <see cref="InvalidOperationException"/>: a store is never part of one.
 /// </remarks>
 public interface IKvStore
 {

@@ -36,7 +36,8 @@ public sealed partial class KvAtomic
     /// <returns>The versionstamp, or which checks refused the write.</returns>
     /// <exception cref="ArgumentException">The write as a whole is over a limit.</exception>
     /// <exception cref="InvalidOperationException">
-    /// The write is committed already, or its commit is in flight or of unknown outcome; or the write was lent, and its lender commits it.
+    /// The write is committed already, or its commit is in flight or of unknown outcome; or the write was lent, and its lender commits it; or a
+    /// <c>TransactionScope</c> is around the call, of which no write can be part.
     /// </exception>
     /// <exception cref="KvException">A mutation cannot be done, or the database is away. Nothing was written.</exception>
     /// <exception cref="KvCommitUnknownException">The connection broke during the commit, and the outcome could not be found out in time.</exception>

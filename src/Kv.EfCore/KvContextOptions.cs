@@ -10,9 +10,23 @@ internal static class KvContextOptions
     /// <summary>Runs the user's configuration and adds the migrations of its provider, recorded in a history table of the store's own.</summary>
     public static void Configure(DbContextOptionsBuilder builder, Action<DbContextOptionsBuilder> database)
     {
-        database(builder);
+        // Whoever needs a context first has no part in what is configured for all of them.
+        Detached.Run(() =>
+        {
+            database(builder);
+            return true;
+        });
         var relational = builder.Options.Extensions.OfType<RelationalOptionsExtension>().FirstOrDefault();
         var dialect = DialectOf(builder.Options);
+        if (relational is { ConnectionString: { } connectionString } && dialect.Settle(connectionString) is var settled && settled != connectionString)
+        {
+            relational = relational.WithConnectionString(settled);
+        }
+        else if (relational is { Connection: { State: System.Data.ConnectionState.Closed } connection })
+        {
+            connection.ConnectionString = dialect.Settle(connection.ConnectionString);
+        }
+
         if (relational is { MigrationsAssembly: null })
         {
             relational = relational.WithMigrationsAssembly(dialect.MigrationsAssembly);

@@ -32,10 +32,13 @@ public static class KvMigrationExtensions
         }
 
         var logger = services.GetService<ILoggerFactory>()?.CreateLogger("Kv") ?? NullLogger.Instance;
-        var context = store.Engine.CreateContext();
-        await using (context.ConfigureAwait(false))
+        return await Detached.RunAsync(async () =>
         {
-            return await new Migrator(context, store.Engine.Dialect, new UnfailingLogger(logger)).MigrateAsync(cancellationToken).ConfigureAwait(false);
-        }
+            var context = store.Engine.CreateContext();
+            await using (context.ConfigureAwait(false))
+            {
+                return await new Migrator(context, store.Engine.Dialect, new UnfailingLogger(logger)).MigrateAsync(cancellationToken).ConfigureAwait(false);
+            }
+        }).ConfigureAwait(false);
     }
 }

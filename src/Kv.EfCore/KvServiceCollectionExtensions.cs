@@ -85,7 +85,8 @@ public static class KvServiceCollectionExtensions
         }
     }
 
-    private static KvStore Create(IServiceProvider provider, string name, DbContextOptions database, Func<KvDbContext> contexts)
+    // A store serves many: who asks for it first leaves nothing of his own in it.
+    private static KvStore Create(IServiceProvider provider, string name, DbContextOptions database, Func<KvDbContext> contexts) => Detached.Run(() =>
     {
         var options = provider.GetRequiredService<IOptionsMonitor<KvStoreOptions>>().Get(name);
         var dialect = KvContextOptions.DialectOf(database);
@@ -100,5 +101,5 @@ public static class KvServiceCollectionExtensions
         var logger = provider.GetService<ILoggerFactory>()?.CreateLogger("Kv") ?? NullLogger.Instance;
         var engine = new KvEngine(contexts, dialect, options, provider.GetRequiredService<TimeProvider>(), logger, provider.GetService<FailPoints>());
         return new KvStore(engine, provider.GetRequiredService<IKvValueSerializer>());
-    }
+    });
 }

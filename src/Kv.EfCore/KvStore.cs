@@ -115,6 +115,7 @@ internal sealed class KvStore(KvEngine engine, IKvValueSerializer serializer) : 
     public async Task<T> TransactAsync<T>(Func<KvTransaction, CancellationToken, Task<T>> body, CancellationToken cancellationToken = default)
     {
         ArgumentNullException.ThrowIfNull(body);
+        AmbientTransaction.RefuseWrite();
         var backoff = Backoff.ForLocks(Engine.Options.CommandTimeout);
         while (true)
         {
@@ -180,8 +181,12 @@ internal sealed class KvStore(KvEngine engine, IKvValueSerializer serializer) : 
     /// <param name="lender">The member that lends it, for errors.</param>
     public KvAtomic Lend(string lender) => new(this, lender);
 
-    public ValueTask<AtomicOutcome> SubmitAsync(AtomicWrite write, CancellationToken cancellationToken) => CallAsync(
-        "commit", write, static (engine, of, token) => engine.Pipeline.SubmitAsync(new AtomicWork(of), token), cancellationToken, write.Count);
+    public ValueTask<AtomicOutcome> SubmitAsync(AtomicWrite write, CancellationToken cancellationToken)
+    {
+        AmbientTransaction.RefuseWrite();
+        return CallAsync(
+            "commit", write, static (engine, of, token) => engine.Pipeline.SubmitAsync(new AtomicWork(of), token), cancellationToken, write.Count);
+    }
 
     public async ValueTask<KvCommitResult> CommitAsync(AtomicWrite write, CancellationToken cancellationToken) =>
         Result(write, await SubmitAsync(write, cancellationToken).ConfigureAwait(false));
@@ -190,7 +195,9 @@ internal sealed class KvStore(KvEngine engine, IKvValueSerializer serializer) : 
     {
         ArgumentNullException.ThrowIfNull(context);
         var transaction = context.Database.CurrentTransaction ?? throw new InvalidOperationException(
-            "The context has no transaction open, so there is nothing to be part of. Begin one with context.Database.BeginTransactionAsync(), save your entities, call this, and commit.");
+            AmbientTransaction.IsCurrent
+                ? $"{AmbientTransaction.Describe()}, and the context has no transaction of its own. A store joins transactions of EF Core and no scopes. Nothing was written. Leave the scope out, begin a transaction with context.Database.BeginTransactionAsync(), save your entities, call this, and commit."
+                : "The context has no transaction open, so there is nothing to be part of. Begin one with context.Database.BeginTransactionAsync(), save your entities, call this, and commit.");
         if (KvDialect.For(context.Database.ProviderName) != Engine.Dialect)
         {
             throw new InvalidOperationException(

@@ -30,12 +30,30 @@ public static class KvHealthCheckExtensions
         health.Services.AddOptions().TryAddSingleton<QueueWatch>();
         return health.Add(new HealthCheckRegistration(
             name,
-            static provider => new StoreHealthCheck(
-                provider.GetService<KvStore>() ?? throw new InvalidOperationException(
-                    "There is no store to check. Add one: services.AddKvStore(db => db.UseSqlite(...))."),
-                provider.GetRequiredService<QueueWatch>(),
-                provider.GetService<WorkerHealth>()),
+            Create,
             failureStatus,
             tags));
+    }
+
+    private static IHealthCheck Create(IServiceProvider provider)
+    {
+        try
+        {
+            return new StoreHealthCheck(
+                provider.GetService<KvStore>() ?? throw new InvalidOperationException("There is no store to check. Add one: services.AddKvStore(db => db.UseSqlite(...))."),
+                provider.GetRequiredService<QueueWatch>(),
+                provider.GetService<WorkerHealth>());
+        }
+        catch (ObjectDisposedException)
+        {
+            // Who makes the checks does not expect one to fail at this.
+            return new Stopped();
+        }
+    }
+
+    private sealed class Stopped : IHealthCheck
+    {
+        public Task<HealthCheckResult> CheckHealthAsync(HealthCheckContext context, CancellationToken cancellationToken = default) =>
+            Task.FromResult(new HealthCheckResult(context.Registration.FailureStatus, StoreHealthCheck.Stopping));
     }
 }

@@ -76,7 +76,7 @@ internal sealed class ChangeListener(
             {
                 var (running, before) = (CancellationTokenSource.CreateLinkedTokenSource(stop), _loop);
                 _running = running;
-                _loop = Task.Run(() => RunAsync(before, running), CancellationToken.None);
+                _loop = Detached.RunAsync(() => RunAsync(before, running));
             }
         }
 
@@ -285,7 +285,7 @@ internal sealed class ChangeListener(
             _watchers -= watched ? 1 : 0;
             if (--_users == 0)
             {
-                _lingering = clock.Time.CreateTimer(static listener => ((ChangeListener)listener!).End(), this, Linger, Timeout.InfiniteTimeSpan);
+                _lingering = Detached.Run(() => clock.Time.CreateTimer(static listener => ((ChangeListener)listener!).End(), this, Linger, Timeout.InfiniteTimeSpan));
             }
         }
     }

@@ -6,7 +6,8 @@ namespace Kv.Engine;
 /// <summary>Tells other processes of the commits of this one: the first at once, what follows within an interval as one.</summary>
 /// <remarks>
 /// On connections of the readers and never in a commit's own transaction: there, a notification takes a lock that all databases of the server
-/// share. Nobody waits for it, and what fails is sent again.
+/// share. Nobody waits for it, and what fails is sent again. What is left when the store ends goes out on a connection that is open: a container
+/// that is disposed of can make no other by then.
 /// </remarks>
 internal sealed class ChangeNotifier(SessionPool pool, KvDialect dialect, KvStoreOptions options, ILogger logger) : IAsyncDisposable
 {
@@ -45,7 +46,7 @@ internal sealed class ChangeNotifier(SessionPool pool, KvDialect dialect, KvStor
             if (!_running && !_isEnding)
             {
                 _running = true;
-                _loop = Task.Run(RunAsync, CancellationToken.None);
+                _loop = Detached.RunAsync(RunAsync);
             }
         }
     }
@@ -68,9 +69,9 @@ internal sealed class ChangeNotifier(SessionPool pool, KvDialect dialect, KvStor
         var healthy = false;
         try
         {
-            var version = await session.Statement(KvSql.Notify).Set("@payload", notice.ToString()).ScalarAsync(interruption.Token).ConfigureAwait(false);
+            var version = await SendAsync(session, notice, interruption.Token).ConfigureAwait(false);
             healthy = true;
-            return Convert.ToInt64(version, CultureInfo.InvariantCulture);
+            return version;
         }
         finally
         {
@@ -78,8 +79,40 @@ internal sealed class ChangeNotifier(SessionPool pool, KvDialect dialect, KvStor
         }
     }
 
-    /// <summary>Sends what is left, if that is quickly done.</summary>
+    /// <summary>Sends what is left over a session that is about to be closed, if that is quickly done.</summary>
+    public async ValueTask EndAsync(Session last)
+    {
+        await StopAsync().ConfigureAwait(false);
+        if (Take() is { } notice)
+        {
+            try
+            {
+                await SendAsync(last, notice, _ended.Token).ConfigureAwait(false);
+            }
+            catch (Exception error)
+            {
+                // The connection may be of no use any more. Others find the commits by looking.
+                PutBack(notice);
+                KvLog.LastNoticeFailed(logger, error);
+            }
+        }
+    }
+
     public async ValueTask DisposeAsync()
+    {
+        await StopAsync().ConfigureAwait(false);
+        if (pool.TryRent() is { } session)
+        {
+            await EndAsync(session).ConfigureAwait(false);
+            await session.DisposeAsync().ConfigureAwait(false);
+        }
+
+        _ending.Dispose();
+        _ended.Dispose();
+    }
+
+    // What it is just sending it may finish, and the rest it leaves.
+    private async ValueTask StopAsync()
     {
         Task loop;
         lock (_gate)
@@ -88,23 +121,36 @@ internal sealed class ChangeNotifier(SessionPool pool, KvDialect dialect, KvStor
             loop = _loop;
         }
 
-        await _ending.CancelAsync().ConfigureAwait(false);
-        _ended.CancelAfter(LastWords);
+        if (!_ending.IsCancellationRequested)
+        {
+            await _ending.CancelAsync().ConfigureAwait(false);
+            _ended.CancelAfter(LastWords);
+        }
+
         await loop.ConfigureAwait(false);
-        _ending.Dispose();
-        _ended.Dispose();
     }
+
+    private static async ValueTask<long> SendAsync(Session session, Notice notice, CancellationToken cancellationToken) => Convert.ToInt64(
+        await session.Statement(KvSql.Notify).Set("@payload", notice.ToString()).ScalarAsync(cancellationToken).ConfigureAwait(false), CultureInfo.InvariantCulture);
 
     private async Task RunAsync()
     {
         Backoff? backoff = null;
-        while (Take() is { } notice)
+        while (!_ending.IsCancellationRequested && Take() is { } notice)
         {
             try
             {
                 await SendAsync(notice, _ended.Token).ConfigureAwait(false);
                 backoff = null;
                 await Task.Delay(Interval, TimeProvider.System, _ending.Token).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+            }
+            catch (Exception error) when (error is ObjectDisposedException || _ending.IsCancellationRequested)
+            {
+                // The store ends, or what it is made of is disposed of before it: there will be no further connection.
+                KvLog.NotifyingFailed(logger, LogLevel.Debug, error);
+                PutBack(notice);
+                Stop();
+                return;
             }
             catch (Exception error)
             {
@@ -130,6 +176,14 @@ internal sealed class ChangeNotifier(SessionPool pool, KvDialect dialect, KvStor
         {
             // A process that ends does not stay for what did not go through.
             return false;
+        }
+    }
+
+    private void Stop()
+    {
+        lock (_gate)
+        {
+            _running = false;
         }
     }
 

@@ -89,7 +89,7 @@ internal sealed class CommitPipeline(GroupRunner runner, KvStoreOptions options)
         // A group may run on the task of its leader, whom nobody here awaits: the last one to leave tells.
         await _idle.Task.ConfigureAwait(false);
         await _drain.ConfigureAwait(false);
-        await runner.DisposeAsync().ConfigureAwait(false);
+        await runner.EndAsync().ConfigureAwait(false);
     }
 
     /// <returns>Whether nobody is at work.</returns>
@@ -119,8 +119,10 @@ internal sealed class CommitPipeline(GroupRunner runner, KvStoreOptions options)
     }
 
     // A leader stays until its own work is done; those that came meanwhile get a task of their own, which the pipeline owns.
+    // Nothing of theirs goes along: a group is many callers' work, and what it brings sets off more.
     private async Task LeadAsync(Task? own)
     {
+        Detached.Enter();
         while (Next() is { } group)
         {
             try
@@ -148,7 +150,7 @@ internal sealed class CommitPipeline(GroupRunner runner, KvStoreOptions options)
                     }
                     else
                     {
-                        _drain = Task.Run(() => LeadAsync(own: null));
+                        _drain = Detached.RunAsync(() => LeadAsync(own: null));
                     }
                 }
 

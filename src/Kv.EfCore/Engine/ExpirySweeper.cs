@@ -8,7 +8,7 @@ namespace Kv.Engine;
 /// that was just set forward is doubted: what it makes expire is kept for some time, in which whoever set it may see that it is wrong.
 /// </remarks>
 internal sealed class ExpirySweeper(
-    SnapshotReader reader, CommitPipeline pipeline, CommitSignals signals, StoreClock clock, KvStoreOptions options, ILogger logger)
+    SnapshotReader reader, CommitPipeline pipeline, CommitSignals signals, StoreClock clock, KvStoreOptions options, ILogger logger, Func<CancellationToken, ValueTask>? look = null)
 {
     /// <summary>How long a clock is doubted that was set forward.</summary>
     public static readonly TimeSpan Doubt = TimeSpan.FromMinutes(10);
@@ -52,6 +52,11 @@ internal sealed class ExpirySweeper(
     /// <returns>How long until there may be more.</returns>
     public async Task<TimeSpan> SweepAsync(CancellationToken cancellationToken)
     {
+        if (look is not null)
+        {
+            await look(cancellationToken).ConfigureAwait(false);
+        }
+
         // Until the next look is known, any expiry may come before it.
         signals.SweepAt = long.MaxValue;
 

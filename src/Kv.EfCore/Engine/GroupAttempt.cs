@@ -71,7 +71,10 @@ internal sealed class GroupAttempt(Group group, GroupReads reads)
     }
 
     /// <summary>Tells the members that nobody could find out whether they are committed.</summary>
-    public void TellUnknown(CommitMark mark, Exception cause)
+    /// <param name="mark">The mark of their commit.</param>
+    /// <param name="cause">Why.</param>
+    /// <param name="text">What to say instead of a lost connection.</param>
+    public void TellUnknown(CommitMark mark, Exception cause, string? text = null)
     {
         for (var i = 0; i < group.Writes.Count; i++)
         {
@@ -87,7 +90,7 @@ internal sealed class GroupAttempt(Group group, GroupReads reads)
             }
             else
             {
-                group.Writes[i].Fail(new KvCommitUnknownException(new KvOperationId(mark.Writer, mark.Sequence, Back(i)), cause));
+                group.Writes[i].Fail(new KvCommitUnknownException(new KvOperationId(mark.Writer, mark.Sequence, Back(i)), text, cause));
             }
         }
 

@@ -8,6 +8,10 @@ internal sealed class GroupRunner(
     : IAsyncDisposable
 {
     private readonly CommitMarks _marks = new(clock);
+
+    /// <summary>Hears that what was committed is found by nobody, and why.</summary>
+    public event Func<string, ValueTask>? Lost;
+
     private volatile GroupWriter? _writer;
     private GroupAttempt? _attempt;
 
@@ -108,6 +112,17 @@ internal sealed class GroupRunner(
         }
 
         return await work.Task.ConfigureAwait(false);
+    }
+
+    /// <summary>Ends with the store. Its session is the one that is open for sure after a commit, so what others were not told yet goes out on it.</summary>
+    public async ValueTask EndAsync()
+    {
+        if (_writer is { } writer)
+        {
+            await notifier.EndAsync(writer.Session).ConfigureAwait(false);
+        }
+
+        await DisposeAsync().ConfigureAwait(false);
     }
 
     public async ValueTask DisposeAsync()
@@ -213,10 +228,30 @@ internal sealed class GroupRunner(
         else
         {
             await writer.CommitAsync(group, reads, attempt.Effects).ConfigureAwait(false);
+            if (writer.FindLoss() is { } loss)
+            {
+                await LoseAsync(attempt, loss).ConfigureAwait(false);
+                return;
+            }
+
             signals.Committed(group, reads, attempt.Effects);
         }
 
         attempt.Tell(certain);
+    }
+
+    /// <summary>Answers those whose commit went where nobody finds it, and closes the connection that leads there.</summary>
+    private async ValueTask LoseAsync(GroupAttempt attempt, string loss)
+    {
+        var mark = _marks.Current;
+        _marks.Renew();
+        await EndTransactionAsync(broken: true).ConfigureAwait(false);
+        if (Lost is { } lost)
+        {
+            await lost(loss).ConfigureAwait(false);
+        }
+
+        attempt.TellUnknown(mark, new KvException(KvError.Unavailable, loss), loss);
     }
 
     /// <summary>Finds out what became of a commit whose answer was lost.</summary>

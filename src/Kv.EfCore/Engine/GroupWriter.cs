@@ -5,12 +5,15 @@ namespace Kv.Engine;
 /// <summary>Runs the transaction of a group over a session: first what it finds, then what it changes.</summary>
 internal abstract class GroupWriter(Session session, FailPoints failPoints) : IAsyncDisposable
 {
-    protected Session Session { get; } = session;
+    public Session Session { get; } = session;
 
     protected FailPoints FailPoints { get; } = failPoints;
 
     /// <summary>Whether COMMIT may have reached the database: from here on an error does not prove that nothing happened.</summary>
     public bool CommitSent { get; protected set; }
+
+    /// <summary>Why what was just committed is found by nobody else; null if it is found.</summary>
+    public string? FindLoss() => Session.FindLoss(hasWritten: true);
 
     /// <summary>In a user's transaction a savepoint stands for the transaction: beginning, committing and marking are the user's.</summary>
     protected bool IsNested => Session.Transaction is not null;

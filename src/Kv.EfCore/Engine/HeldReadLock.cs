@@ -36,7 +36,9 @@ internal sealed class HeldReadLock : IAsyncDisposable
     public HeldReadLock(KvSql sql, TimeProvider time, ILogger logger)
     {
         (_begin, _time, _logger) = (sql.BeginSnapshot, time, logger);
-        _timer = CreateTimer();
+
+        // For when readers stop coming: those who come look at the time themselves. Whoever makes the store has no part in it.
+        _timer = Detached.Run(() => time.CreateTimer(static held => ((HeldReadLock)held!).Expire(), this, Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan));
     }
 
     /// <summary>Whether the lock is kept now.</summary>
@@ -88,6 +90,16 @@ internal sealed class HeldReadLock : IAsyncDisposable
         }
     }
 
+    /// <summary>Gives its session up: it is on a file that is the store's no longer.</summary>
+    public void Renew()
+    {
+        lock (_gate)
+        {
+            End();
+            Close(null);
+        }
+    }
+
     public async ValueTask DisposeAsync()
     {
         lock (_gate)
@@ -101,27 +113,12 @@ internal sealed class HeldReadLock : IAsyncDisposable
         await _closing.ConfigureAwait(false);
     }
 
-    // For when readers stop coming: those who come look at the time themselves. Whoever makes the store has no part in it.
-    private ITimer CreateTimer()
+    private void Expire()
     {
-        if (!ExecutionContext.IsFlowSuppressed())
+        lock (_gate)
         {
-            using var alone = ExecutionContext.SuppressFlow();
-            return CreateTimer();
+            End();
         }
-
-        return _time.CreateTimer(
-            static held =>
-            {
-                var me = (HeldReadLock)held!;
-                lock (me._gate)
-                {
-                    me.End();
-                }
-            },
-            this,
-            Timeout.InfiniteTimeSpan,
-            Timeout.InfiniteTimeSpan);
     }
 
     private void Begin(Session session)
@@ -177,7 +174,7 @@ internal sealed class HeldReadLock : IAsyncDisposable
         if (_session is { } session)
         {
             _session = null;
-            _closing = Task.Run(async () =>
+            _closing = Detached.RunAsync(async () =>
             {
                 if (cause is not null)
                 {

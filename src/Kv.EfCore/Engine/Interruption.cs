@@ -13,13 +13,13 @@ internal sealed class Interruption : IDisposable
     private readonly CancellationTokenRegistration _registration;
 
     public Interruption(CancellationToken cause) =>
-        _registration = cause.UnsafeRegister(static interruption => _ = Task.Run(((Interruption)interruption!).Cancel), this);
+        _registration = cause.UnsafeRegister(static interruption => _ = Detached.RunAsync(((Interruption)interruption!).CancelAsync), this);
 
     public CancellationToken Token => _driver.Token;
 
     public void Dispose() => _registration.Dispose();
 
-    private void Cancel()
+    private Task CancelAsync()
     {
         try
         {
@@ -29,5 +29,7 @@ internal sealed class Interruption : IDisposable
         {
             // The driver failed at cancelling. What it did meanwhile fails by itself, where somebody waits for it.
         }
+
+        return Task.CompletedTask;
     }
 }

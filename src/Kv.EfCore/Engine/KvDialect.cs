@@ -47,6 +47,17 @@ internal abstract class KvDialect
     /// <summary>Refuses connections that the engine cannot work with, and sets up the others, before anything is opened.</summary>
     public abstract void CheckConnection(DbConnection connection);
 
+    /// <summary>The connection string as it is to be kept: what it names relative to something that may change is named in full.</summary>
+    public virtual string Settle(string connectionString) => connectionString;
+
+    /// <summary>Has a connection fail, when it is opened, rather than make a database that was deleted.</summary>
+    public virtual void RefuseToCreate(DbConnection connection)
+    {
+    }
+
+    /// <summary>Where an open connection keeps what it writes; null where it cannot be lost without the connection.</summary>
+    public virtual OpenPlace? PlaceOf(DbConnection connection) => null;
+
     /// <summary>Whether a database that EF Core says is not there is missing indeed.</summary>
     public virtual ValueTask<bool> IsMissingAsync(DbConnection connection, CancellationToken cancellationToken) => new(true);
 

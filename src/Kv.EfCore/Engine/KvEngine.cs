@@ -1,4 +1,3 @@
-using System.Diagnostics;
 using Microsoft.Extensions.Logging;
 
 namespace Kv.Engine;
@@ -15,6 +14,7 @@ internal sealed class KvEngine : IAsyncDisposable
     private readonly CommitPipeline _claims;
     private readonly TaskCompletionSource _answered = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private Task _sweeping = Task.CompletedTask;
+    private volatile string? _loss;
     private volatile bool _open;
     private volatile bool _disposed;
 
@@ -41,12 +41,13 @@ internal sealed class KvEngine : IAsyncDisposable
         // A server has a process for each connection: one claims from a backlog while the other ends what was handled.
         _claims = Dialect.IsRemote ? new CommitPipeline(NewRunner(), options) : Pipeline;
         Queue = new MessageQueue(Pipeline, _claims, new QueueReader(reads, Dialect, Clock), _sessions, Dialect, Clock, turn, _signals, Listener);
-        Sweeper = new ExpirySweeper(Reader, Pipeline, _signals, Clock, options, logger);
+        Sweeper = new ExpirySweeper(Reader, Pipeline, _signals, Clock, options, logger, LookForLossAsync);
 
         GroupRunner NewRunner()
         {
             var runner = new GroupRunner(_sessions, Dialect, Clock, options, _signals, Notifier, failPoints, turn, logger);
             _signals.GroupCommitted += runner.Observe;
+            runner.Lost += LoseAsync;
             return runner;
         }
     }
@@ -83,6 +84,9 @@ internal sealed class KvEngine : IAsyncDisposable
 
     /// <summary>Whether the schema is known to be as it must be.</summary>
     public bool IsOpen => _open;
+
+    /// <summary>How the store lost its file, if it did: by then something may have been written that nobody finds.</summary>
+    public string? Loss => _loss;
 
     public KvDbContext CreateContext() => _sessions.CreateContext();
 
@@ -145,7 +149,7 @@ internal sealed class KvEngine : IAsyncDisposable
                     : new ObjectDisposedException(nameof(IKvStore));
             }
 
-            _sweeping = SweepAsync();
+            _sweeping = _sweeping.IsCompleted ? SweepAsync() : _sweeping;
             _open = true;
             Listener.Opened();
         }
@@ -155,12 +159,38 @@ internal sealed class KvEngine : IAsyncDisposable
         }
     }
 
+    /// <summary>Sees whether the store's file is still the one that its connections have open, where there is a file.</summary>
+    public async ValueTask LookForLossAsync(CancellationToken cancellationToken)
+    {
+        if (!Dialect.IsRemote && IsOpen)
+        {
+            var session = await _pool.RentBesidesAsync(cancellationToken).ConfigureAwait(false);
+            var loss = session.FindLoss();
+            await _pool.ReturnBesidesAsync(session, healthy: loss is null).ConfigureAwait(false);
+            if (loss is not null)
+            {
+                await LoseAsync(loss).ConfigureAwait(false);
+            }
+        }
+    }
+
+    // No connection that leads to the lost file is used again, and the next call looks what is there by its name.
+    private async ValueTask LoseAsync(string loss)
+    {
+        KvLog.FileLost(Logger, loss);
+        _loss = loss;
+        _open = false;
+        ReadLock?.Renew();
+        await _pool.RenewAsync().ConfigureAwait(false);
+        await _sessions.DisposeAsync().ConfigureAwait(false);
+    }
+
     // Whoever opened the store waits for an answer. A look meanwhile would take a connection of its own, with a context for which EF Core
     // makes all its services once more; after the answer there is one to spare. What runs in a transaction of the user's gives none back.
     private async Task SweepAsync()
     {
-        // It outlives the call that opened the store, and is no part of its trace.
-        Activity.Current = null;
+        // It outlives the call that opened the store.
+        Detached.Enter();
         try
         {
             await _answered.Task.WaitAsync(SweepAfter, Clock.Time, _stop.Token).ConfigureAwait(false);

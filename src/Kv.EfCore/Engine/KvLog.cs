@@ -73,4 +73,10 @@ internal static partial class KvLog
 
     [LoggerMessage(340, LogLevel.Warning, "The topic '{Topic}' is paused, and has no message that waits or runs. If it should have some, look at the name: a topic is known by its messages alone.")]
     public static partial void PausedNothing(ILogger logger, string topic);
+
+    [LoggerMessage(EventId = 180, Level = LogLevel.Error, Message = "{Loss}")]
+    public static partial void FileLost(ILogger logger, string loss);
+
+    [LoggerMessage(EventId = 181, Level = LogLevel.Debug, Message = "Other processes could not be told of the last commits before the store ended; they find them by looking.")]
+    public static partial void LastNoticeFailed(ILogger logger, Exception error);
 }

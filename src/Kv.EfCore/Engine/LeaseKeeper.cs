@@ -51,6 +51,11 @@ internal sealed class LeaseKeeper(Session session, KvDialect dialect, StoreClock
 
         void ExtendEach()
         {
+            if (session.FindLoss() is { } loss)
+            {
+                throw new KvException(KvError.Unavailable, loss);
+            }
+
             Execute(dialect.Sql.BeginWrite);
             try
             {

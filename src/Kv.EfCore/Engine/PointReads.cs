@@ -57,7 +57,7 @@ internal sealed class PointReads(Func<byte[], ValueTask<Row?>> one, Func<IReadOn
         {
             if (Next() is { } batch)
             {
-                _ = Task.Run(() => DrainAsync(batch), CancellationToken.None);
+                _ = Detached.RunAsync(() => DrainAsync(batch));
             }
         }
     }

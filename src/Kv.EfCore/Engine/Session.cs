@@ -13,6 +13,7 @@ internal sealed class Session(DbContext context, KvDialect dialect, DbTransactio
     private readonly Dictionary<string, Statement> _statements = new(StringComparer.Ordinal);
     private readonly Dictionary<string, DbBatch> _batches = new(StringComparer.Ordinal);
     private readonly HashSet<DbBatch> _prepared = [];
+    private OpenPlace? _place;
 
     public DbConnection Connection { get; } = context.Database.GetDbConnection();
 
@@ -24,6 +25,13 @@ internal sealed class Session(DbContext context, KvDialect dialect, DbTransactio
 
     /// <summary>Whether the connection leads to one session of the server, which can keep what is prepared.</summary>
     public bool Prepares { get; init; } = true;
+
+    /// <summary>Which of its pool's makings it is of: what was made before a loss is kept no longer.</summary>
+    public int Making { get; set; }
+
+    /// <summary>Why what is written on it is found by nobody else any more; null if it is found.</summary>
+    /// <param name="hasWritten">Whether it has written.</param>
+    public string? FindLoss(bool hasWritten = false) => (_place ??= dialect.PlaceOf(Connection))?.FindLoss(hasWritten);
 
     /// <summary>How often it came back to the pool.</summary>
     public int Reads { get; set; }

@@ -3,23 +3,28 @@ using Microsoft.Extensions.Logging;
 
 namespace Kv.Engine;
 
-/// <summary>Opens sessions of a store.</summary>
+/// <summary>Opens sessions of a store: connections that many callers use, so each is opened with nothing of the one who happens to need it first.</summary>
 internal sealed class SessionFactory(Func<KvDbContext> contexts, KvDialect dialect, KvStoreOptions options, ILogger logger) : IAsyncDisposable
 {
     private KvDbContext? _first;
 
-    public KvDbContext CreateContext() => contexts();
+    public KvDbContext CreateContext() => Detached.Run(contexts);
 
     /// <summary>Makes sure of the schema, and has the clock learn what time it is on the server. The connection that it takes is kept for the first session: a second one costs a start 40 ms.</summary>
     /// <exception cref="KvException">The schema is behind or ahead (<see cref="KvError.Schema"/>).</exception>
-    public async ValueTask EnsureSchemaAsync(StoreClock clock, CancellationToken cancellationToken)
+    public ValueTask EnsureSchemaAsync(StoreClock clock, CancellationToken cancellationToken) => new(Detached.RunAsync(() => CheckAsync(clock, cancellationToken)));
+
+    private async Task CheckAsync(StoreClock clock, CancellationToken cancellationToken)
     {
         var context = contexts();
         try
         {
             await SchemaCheck.OpenCurrentAsync(context, dialect, cancellationToken).ConfigureAwait(false);
             await clock.ReadAsync(context.Database.GetDbConnection(), cancellationToken).ConfigureAwait(false);
-            _first = context;
+            if (Interlocked.Exchange(ref _first, context) is { } unused)
+            {
+                await unused.DisposeAsync().ConfigureAwait(false);
+            }
         }
         catch
         {
@@ -29,13 +34,16 @@ internal sealed class SessionFactory(Func<KvDbContext> contexts, KvDialect diale
     }
 
     /// <summary>Opens a session on the calling thread alone.</summary>
-    public Session Open(SessionRole role)
+    public Session Open(SessionRole role) => Detached.Run(() => OpenHere(role));
+
+    private Session OpenHere(SessionRole role)
     {
         var context = contexts();
         try
         {
             var connection = context.Database.GetDbConnection();
             dialect.CheckConnection(connection);
+            dialect.RefuseToCreate(connection);
             context.Database.OpenConnection();
             dialect.OpenedAsync(connection, role, options, logger, CancellationToken.None).AsTask().GetAwaiter().GetResult();
             return new Session(context, dialect) { CommandTimeout = dialect.CommandTimeout(role, options), Prepares = !options.TransactionPooling };
@@ -47,13 +55,16 @@ internal sealed class SessionFactory(Func<KvDbContext> contexts, KvDialect diale
         }
     }
 
-    public async ValueTask<Session> OpenAsync(SessionRole role, CancellationToken cancellationToken)
+    public ValueTask<Session> OpenAsync(SessionRole role, CancellationToken cancellationToken) => new(Detached.RunAsync(() => OpenHereAsync(role, cancellationToken)));
+
+    private async Task<Session> OpenHereAsync(SessionRole role, CancellationToken cancellationToken)
     {
         var context = Interlocked.Exchange(ref _first, null) ?? contexts();
         try
         {
             var connection = context.Database.GetDbConnection();
             dialect.CheckConnection(connection);
+            dialect.RefuseToCreate(connection);
             await context.Database.OpenConnectionAsync(cancellationToken).ConfigureAwait(false);
             await dialect.OpenedAsync(connection, role, options, logger, cancellationToken).ConfigureAwait(false);
             return new Session(context, dialect) { CommandTimeout = dialect.CommandTimeout(role, options), Prepares = !options.TransactionPooling };

@@ -8,6 +8,7 @@ internal sealed class SessionPool(SessionFactory factory, int size, TimeSpan lon
     private readonly ConcurrentBag<Session> _idle = [];
     private readonly Places _free = new(size);
     private volatile bool _disposed;
+    private volatile int _making;
 
     /// <exception cref="KvException">No session became free in time (<see cref="KvError.Unavailable"/>).</exception>
     public async ValueTask<Session> RentAsync(CancellationToken cancellationToken)
@@ -22,9 +23,7 @@ internal sealed class SessionPool(SessionFactory factory, int size, TimeSpan lon
         try
         {
             ObjectDisposedException.ThrowIf(_disposed, typeof(IKvStore));
-            return _idle.TryTake(out var session)
-                ? session
-                : await factory.OpenAsync(SessionRole.Read, cancellationToken).ConfigureAwait(false);
+            return _idle.TryTake(out var session) ? session : await OpenAsync(cancellationToken).ConfigureAwait(false);
         }
         catch
         {
@@ -38,7 +37,7 @@ internal sealed class SessionPool(SessionFactory factory, int size, TimeSpan lon
     {
         try
         {
-            if (healthy && !_disposed)
+            if (healthy && !_disposed && session.Making == _making)
             {
                 if (readLock?.Observe(session) != true)
                 {
@@ -62,13 +61,16 @@ internal sealed class SessionPool(SessionFactory factory, int size, TimeSpan lon
     public async ValueTask<Session> RentBesidesAsync(CancellationToken cancellationToken)
     {
         ObjectDisposedException.ThrowIf(_disposed, typeof(IKvStore));
-        return _idle.TryTake(out var session) ? session : await factory.OpenAsync(SessionRole.Read, cancellationToken).ConfigureAwait(false);
+        return _idle.TryTake(out var session) ? session : await OpenAsync(cancellationToken).ConfigureAwait(false);
     }
+
+    /// <summary>Takes an idle session, if there is one: for whom may open none.</summary>
+    public Session? TryRent() => _idle.TryTake(out var session) ? session : null;
 
     /// <summary>Takes back what was rented besides; there is never more than one more.</summary>
     public async ValueTask ReturnBesidesAsync(Session session, bool healthy)
     {
-        if (healthy && !_disposed && _idle.Count < size)
+        if (healthy && !_disposed && session.Making == _making && _idle.Count < size)
         {
             await KeepAsync(session).ConfigureAwait(false);
         }
@@ -87,10 +89,25 @@ internal sealed class SessionPool(SessionFactory factory, int size, TimeSpan lon
         }
     }
 
+    /// <summary>Closes all that was opened until now: what waits at once, and what is in use when it comes back.</summary>
+    public ValueTask RenewAsync()
+    {
+        Interlocked.Increment(ref _making);
+        return ClearAsync();
+    }
+
     public ValueTask DisposeAsync()
     {
         _disposed = true;
         return ClearAsync();
+    }
+
+    private async ValueTask<Session> OpenAsync(CancellationToken cancellationToken)
+    {
+        var making = _making;
+        var session = await factory.OpenAsync(SessionRole.Read, cancellationToken).ConfigureAwait(false);
+        session.Making = making;
+        return session;
     }
 
     private ValueTask KeepAsync(Session session)

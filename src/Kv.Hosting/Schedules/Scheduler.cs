@@ -85,7 +85,7 @@ internal sealed class Scheduler(KvStore store, ScheduleRegistry schedules, TimeP
     }
 
     protected override Task ExecuteAsync(CancellationToken stoppingToken) =>
-        Task.WhenAll(schedules.All.Select(schedule => Task.Run(() => RunAsync(schedule, stoppingToken), CancellationToken.None)));
+        Task.WhenAll(schedules.All.Select(schedule => Detached.RunAsync(() => RunAsync(schedule, stoppingToken))));
 
     private static TimeSpan PauseAfter(int failures)
     {

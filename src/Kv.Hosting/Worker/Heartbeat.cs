@@ -33,10 +33,10 @@ internal sealed class Heartbeat : IDisposable
         // second watchdog, for a thread that hangs in the network. An injected clock needs one to wake the thread.
         _injected = !ReferenceEquals(queue.Time, TimeProvider.System);
         var period = _injected ? _interval : lease / 20;
-        _timer = queue.Time.CreateTimer(_ => Tick(), null, period, period);
+        _timer = Detached.Run(() => queue.Time.CreateTimer(_ => Tick(), null, period, period));
     }
 
-    public void Start() => _thread.Start();
+    public void Start() => _thread.UnsafeStart();
 
     /// <summary>Does not wait for the next beat: there may be news about a message.</summary>
     public void Hurry() => Wake(stop: false);

@@ -57,12 +57,14 @@ internal sealed partial class HeldMessage
     public async ValueTask ReportAsync(double progress, string? note, CancellationToken cancellationToken)
     {
         RequireHandling();
+        AmbientTransaction.RefuseWrite();
         RequireHeld(await _queue.ReportAsync(Message.Fence, progress, note, cancellationToken).ConfigureAwait(false));
     }
 
     public async ValueTask SaveCheckpointAsync<T>(T value, CancellationToken cancellationToken)
     {
         RequireHandling();
+        AmbientTransaction.RefuseWrite();
         var stored = Store.Serializer.Serialize(value);
         if (stored.Defect is { } defect)
         {
@@ -113,6 +115,7 @@ internal sealed partial class HeldMessage
         BeginCompletion();
         try
         {
+            AmbientTransaction.RefuseWrite();
             var write = Acknowledging(build);
             IsFinishing = true;
             var result = KvStore.Result(write, await _queue.CommitAsync(write, cancellationToken).ConfigureAwait(false));

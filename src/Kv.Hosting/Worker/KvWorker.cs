@@ -119,7 +119,9 @@ internal sealed class KvWorker : BackgroundService, IAsyncDisposable
         }
     }
 
-    protected override async Task ExecuteAsync(CancellationToken stoppingToken)
+    protected override Task ExecuteAsync(CancellationToken stoppingToken) => Detached.RunAsync(() => WorkAsync(stoppingToken));
+
+    private async Task WorkAsync(CancellationToken stoppingToken)
     {
         WarnOfOptions();
         if (_topics.Count == 0)
@@ -201,7 +203,9 @@ internal sealed class KvWorker : BackgroundService, IAsyncDisposable
     {
         var held = new HeldMessage(message, _topics[message.Topic], _store, claimedAt);
         _held.Add(held);
-        held.Running = RunAsync(held);
+
+        // On the thread pool, since handlers may block, and whoever claims must not; and with nothing of whoever enqueued, whichever way the message came.
+        held.Running = Detached.RunAsync(() => RunAsync(held));
     }
 
     private void OnHandled(HeldMessage held)
@@ -212,8 +216,6 @@ internal sealed class KvWorker : BackgroundService, IAsyncDisposable
 
     private async Task RunAsync(HeldMessage held)
     {
-        // On the thread pool: handlers may block, and whoever claims must not.
-        await Task.CompletedTask.ConfigureAwait(ConfigureAwaitOptions.ForceYielding);
         if (_drained)
         {
             // A claim whose answer comes when all is over.

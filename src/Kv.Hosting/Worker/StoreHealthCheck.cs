@@ -10,6 +10,9 @@ namespace Kv.Worker;
 /// </summary>
 internal sealed class StoreHealthCheck(KvStore store, QueueWatch queue, WorkerHealth? worker = null) : IHealthCheck
 {
+    /// <summary>What is said of a store that ends.</summary>
+    public const string Stopping = "The store cannot be used: it is disposed of, or is about to be, because the application stops.";
+
     // As many are named; more make the text no better.
     private const int Named = 10;
 
@@ -18,13 +21,18 @@ internal sealed class StoreHealthCheck(KvStore store, QueueWatch queue, WorkerHe
     /// <summary>How long a transaction may be open, on PostgreSQL, before it is told of.</summary>
     public TimeSpan LongTransaction { get; init; } = TimeSpan.FromMinutes(1);
 
-    public async Task<HealthCheckResult> CheckHealthAsync(HealthCheckContext context, CancellationToken cancellationToken = default)
+    public Task<HealthCheckResult> CheckHealthAsync(HealthCheckContext context, CancellationToken cancellationToken = default) =>
+        Detached.RunAsync(() => LookAsync(context, cancellationToken));
+
+    private async Task<HealthCheckResult> LookAsync(HealthCheckContext context, CancellationToken cancellationToken)
     {
         (string Text, bool Harms)? clock;
         List<string> troubles = [];
         Dictionary<string, object> data = new(StringComparer.Ordinal);
         try
         {
+            await store.Engine.LookForLossAsync(cancellationToken).ConfigureAwait(false);
+
             // Not through the store's reader, which keeps trying for as long as its users would wait.
             var database = store.Engine.CreateContext();
             await using (database.ConfigureAwait(false))
@@ -42,9 +50,18 @@ internal sealed class StoreHealthCheck(KvStore store, QueueWatch queue, WorkerHe
                 }
             }
         }
+        catch (ObjectDisposedException error)
+        {
+            return new HealthCheckResult(context.Registration.FailureStatus, Stopping, error);
+        }
         catch (Exception error) when (error is not OperationCanceledException || !cancellationToken.IsCancellationRequested)
         {
             return new HealthCheckResult(context.Registration.FailureStatus, $"The store cannot be used: {error.Message}", error);
+        }
+
+        if (store.Engine.Loss is { } loss)
+        {
+            return new HealthCheckResult(context.Registration.FailureStatus, $"{loss} When the file is as it should be, start the application anew.");
         }
 
         AddSchedules(troubles, data);

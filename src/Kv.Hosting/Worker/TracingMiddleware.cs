@@ -12,8 +12,6 @@ internal sealed class TracingMiddleware : IKvMessageMiddleware
 {
     public async Task InvokeAsync(KvMessageContext context, KvMessageDelegate next, CancellationToken cancellationToken)
     {
-        // Else whatever was current when the worker was started would be the parent of all that it ever handles.
-        Activity.Current = null;
         using var activity = KvTracing.IsOn ? Start(context) : null;
         activity?.SetTag("messaging.system", "efkv").SetTag("messaging.operation.type", "process").SetTag("messaging.destination.name", context.Topic)
             .SetTag("messaging.message.id", context.Id).SetTag("efkv.message.type", context.Type).SetTag("efkv.message.attempt", context.Attempt);

@@ -15,6 +15,24 @@ public abstract class RegistrationSpec(KvDatabase database)
     protected KvDatabase Database { get; } = database;
 
     [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public async Task A_health_check_while_the_application_stops_reports_it_and_throws_nothing(bool wasMade)
+    {
+        var test = await Database.CreateStoreAsync(services: static services => services.AddHealthChecks().AddKvStore());
+        await test.Store.SetAsync(["k"], 1);
+        var registration = test.Services.GetRequiredService<Microsoft.Extensions.Options.IOptions<HealthCheckServiceOptions>>().Value.Registrations.Single();
+        var made = wasMade ? registration.Factory(test.Services) : null;
+        await test.DisposeAsync();
+
+        var check = made ?? registration.Factory(test.Services);
+        var result = await check.CheckHealthAsync(new HealthCheckContext { Registration = registration });
+
+        Assert.Equal(HealthStatus.Unhealthy, result.Status);
+        Assert.Contains("the application stops", result.Description, StringComparison.Ordinal);
+    }
+
+    [Theory]
     [InlineData(nameof(KvWorkerOptions.Concurrency), "run more workers")]
     [InlineData(nameof(KvWorkerOptions.Lease), "00:00:01 to 01:00:00")]
     [InlineData(nameof(KvWorkerOptions.HeartbeatInterval), "to 00:00:15")]
