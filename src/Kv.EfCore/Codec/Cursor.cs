@@ -6,7 +6,8 @@ using System.Security.Cryptography;
 namespace Kv.Codec;
 
 /// <summary>
-/// The text of a cursor: base64url with padding, in its one canonical form, as Deno has it. That of a page has the mark of its selector behind it.
+/// The text of a cursor: base64url with padding, in its one canonical form, as Deno has it. That of a page has the mark of its selector
+/// behind it.
 /// </summary>
 internal static class Cursor
 {

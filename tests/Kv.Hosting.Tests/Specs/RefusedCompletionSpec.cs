@@ -199,7 +199,8 @@ public abstract class RefusedCompletionSpec(KvDatabase database)
             {
                 write.Sum(["eff"], 1);
                 throw new FormatException("No.");
-            },
+            }
+            ,
             _ => static write => write.Sum(["eff"], 1),
         };
         try
