@@ -15,7 +15,7 @@ public static class KvServiceCollectionExtensions
     /// <remarks>
     /// The database and the migrations follow from the provider. Nothing is migrated: see <c>MigrateKvStoreAsync</c>. Options can also come
     /// from configuration: <c>services.Configure&lt;KvStoreOptions&gt;(configuration.GetSection("Kv"))</c>; they are validated when the host starts.
-    /// A <see cref="TimeProvider"/> or <see cref="IKvValueSerializer"/> in the container takes the place of the default. Calling it again changes
+    /// A <see cref="TimeProvider"/> (see <see cref="KvStoreOptions.Clock"/>) or <see cref="IKvValueSerializer"/> in the container takes the place of the default. Calling it again changes
     /// only what the last call says.
     /// </remarks>
     /// <param name="services">The services.</param>
