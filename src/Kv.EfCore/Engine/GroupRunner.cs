@@ -153,6 +153,7 @@ internal sealed class GroupRunner(
         Backoff? backoff = null;
         var (certain, locked) = (true, false);
         string? holder = null;
+        Exception? last = null;
         while (true)
         {
             Exception error;
@@ -168,7 +169,8 @@ internal sealed class GroupRunner(
             }
             catch (Exception caught)
             {
-                error = caught;
+                // What failed before says more than that the little time which was left did not do.
+                error = last = caught is TimeoutException && _writer is null && last is not null ? last : caught;
             }
             finally
             {
