@@ -89,15 +89,7 @@ internal sealed class Opening(Func<CancellationToken, Task> open, KvDialect dial
             _result.Task.Abandon();
 
             // It outlives whoever came first, and is no part of their trace or transaction.
-            if (ExecutionContext.IsFlowSuppressed())
-            {
-                Ended = Task.Run(() => RunAsync(open, dialect, before));
-            }
-            else
-            {
-                using var alone = ExecutionContext.SuppressFlow();
-                Ended = Task.Run(() => RunAsync(open, dialect, before));
-            }
+            Ended = Detached.RunAsync(() => RunAsync(open, dialect, before));
         }
 
         public Task Result => _result.Task;

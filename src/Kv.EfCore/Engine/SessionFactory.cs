@@ -95,4 +95,6 @@ internal sealed class SessionFactory(Func<KvDbContext> contexts, KvDialect diale
             throw;
         }
     }
+
+    public ValueTask DisposeAsync() => Interlocked.Exchange(ref _first, null)?.DisposeAsync() ?? ValueTask.CompletedTask;
 }
