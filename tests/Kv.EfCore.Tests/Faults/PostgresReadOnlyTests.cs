@@ -1,5 +1,4 @@
 using Kv.TestKit;
-using Kv.Tests.Specs;
 using Microsoft.EntityFrameworkCore;
 using Microsoft.Extensions.DependencyInjection;
 using Npgsql;

@@ -17,10 +17,7 @@ public abstract class RefusalSpec(KvDatabase database)
         await test.Store.SetAsync(["k"], 1);
         await using (var context = test.CreateContext())
         {
-            foreach (var table in (string[])["kv", "queue", "queue_running"])
-            {
-                await context.Database.ExecuteSqlRawAsync($"drop table {table}");
-            }
+            await context.Database.ExecuteSqlRawAsync("drop table kv; drop table queue; drop table queue_running");
         }
 
         await AssertRefusedAsync(test, KvError.Schema, "MigrateKvStoreAsync", reads: true);
