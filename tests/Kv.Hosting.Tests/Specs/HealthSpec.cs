@@ -2,6 +2,7 @@ using Kv.TestKit;
 using Kv.Worker;
 using Microsoft.Data.Sqlite;
 using Microsoft.Extensions.Diagnostics.HealthChecks;
+using Microsoft.Extensions.Options;
 
 namespace Kv.Tests.Specs;
 
@@ -55,7 +56,7 @@ public abstract class HealthSpec(KvDatabase database, Disk disk)
 
     protected static Task<HealthCheckResult> CheckAsync(KvTestStore test)
     {
-        var check = new StoreHealthCheck((KvStore)test.Store);
+        var check = new StoreHealthCheck((KvStore)test.Store, new QueueWatch((KvStore)test.Store, Options.Create(new KvWorkerOptions())));
         return check.CheckHealthAsync(new HealthCheckContext { Registration = new HealthCheckRegistration("kv", check, failureStatus: null, tags: null) });
     }
 }
