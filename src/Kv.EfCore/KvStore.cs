@@ -291,11 +291,8 @@ internal sealed class KvStore(KvEngine engine, IKvValueSerializer serializer) : 
                         outage = null;
                     }
                 }
-                catch (OperationCanceledException) when (cancellationToken.IsCancellationRequested)
-                {
-                    yield break;
-                }
-                catch (ObjectDisposedException) when (last is not null || outage is not null)
+                catch (Exception over) when (over is OperationCanceledException ? cancellationToken.IsCancellationRequested
+                    : over is ObjectDisposedException && (last is not null || outage is not null))
                 {
                     yield break;
                 }
