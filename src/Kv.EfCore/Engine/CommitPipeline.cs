@@ -255,7 +255,7 @@ internal sealed class CommitPipeline(GroupRunner runner, KvStoreOptions options)
                 _waiting.Dequeue();
                 if (work.TryTake())
                 {
-                    work.Fail(Late("the writes before it have not come to an end"));
+                    work.Fail(runner.Trouble ?? Late("the writes before it have not come to an end"));
                 }
             }
 

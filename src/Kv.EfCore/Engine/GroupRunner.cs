@@ -59,6 +59,9 @@ internal sealed class GroupRunner(
     /// <inheritdoc cref="CommitResolver.ResolveAsync" />
     public ValueTask<long?> ResolveAsync(CommitMark mark, CancellationToken cancellationToken) => _resolver.ResolveAsync(mark, cancellationToken);
 
+    /// <summary>What those are told whose time is over while they wait behind a group that fails; null if it does not.</summary>
+    public KvException? Trouble => health.Writes is { } failing ? NotTaken(failing.Error) : null;
+
     /// <summary>Finds out whether writes that failed would still do so.</summary>
     public async ValueTask ProbeAsync(CancellationToken cancellationToken)
     {
@@ -223,15 +226,18 @@ internal sealed class GroupRunner(
         return await backoff.WaitAsync(CancellationToken.None).ConfigureAwait(false) ? backoff : null;
     }
 
+    private KvException NotTaken(Exception error) => new(
+        KvError.Unavailable,
+        $"The database did not take the write within {options.CommandTimeout.TotalSeconds:0.#} seconds ({DatabaseErrors.Text(error)}). "
+        + $"Nothing was written; {(dialect.Classify(error) == Fault.Full ? "make room, then try again" : "try again when it is back")}.",
+        error);
+
     /// <summary>Answers those whose time is over. Whoever came later has theirs.</summary>
     /// <returns>Whether there are any left.</returns>
     private bool LetGo(Group group, Exception error, string? holder)
     {
         health.WriteFailed(error);
-        var told = dialect.IsLockWait(error) ? DatabaseErrors.Locked(dialect, options, error, holder) : new KvException(
-            KvError.Unavailable,
-            $"The database did not take the write within {options.CommandTimeout.TotalSeconds:0.#} seconds ({DatabaseErrors.Text(error)}). Nothing was written; {(dialect.Classify(error) == Fault.Full ? "make room, then try again" : "try again when it is back")}.",
-            error);
+        var told = dialect.IsLockWait(error) ? DatabaseErrors.Locked(dialect, options, error, holder) : NotTaken(error);
         foreach (var work in group.RemoveOlder(options.CommandTimeout - LastMoment))
         {
             work.Fail(told);
