@@ -1,9 +1,14 @@
+using System.Data;
 using System.Data.Common;
 using Kv.Engine;
 using Kv.PostgreSql.CompiledModel;
+using Microsoft.EntityFrameworkCore;
+using Microsoft.EntityFrameworkCore.Infrastructure;
 using Microsoft.EntityFrameworkCore.Metadata;
+using Microsoft.EntityFrameworkCore.Storage;
 using Microsoft.Extensions.Logging;
 using Npgsql;
+using Npgsql.EntityFrameworkCore.PostgreSQL.Storage.Internal;
 
 namespace Kv.PostgreSql;
 
@@ -63,19 +68,70 @@ internal sealed class PostgreSqlDialect : KvDialect
     /// <summary>The driver's own notion of transient errors lacks some of these, and has a full disk among them.</summary>
     public override Fault Classify(Exception exception) => exception switch
     {
+        // A plan that was prepared before the tables were changed stays with its connection, also in the driver's pool.
+        PostgresException { SqlState: PostgresErrorCodes.FeatureNotSupported, Routine: "RevalidateCachedQuery" } => Fault.Broken,
         PostgresException error => Classify(error.SqlState),
-        // EF Core's execution strategies wrap what they take for transient when a connection is opened, the default one too.
-        InvalidOperationException { InnerException: { } inner } => Classify(inner),
         NpgsqlException { InnerException: PostgresException inner } => Classify(inner),
         NpgsqlException or IOException or TimeoutException or System.Net.Sockets.SocketException => Fault.Broken,
-        _ => Fault.Permanent,
+        _ => DatabaseErrors.Wrapped(exception) is { } inner ? Classify(inner) : Fault.Permanent,
     };
 
+    // The driver knows of connections that are gone, and nothing of those that lead to a server which takes no writes any more.
+    public override void ClearPool(DbContext context)
+    {
+        try
+        {
+#pragma warning disable EF1001 // The only way to the data source that the application gave to EF Core.
+            if (context.GetService<IRelationalConnection>() is INpgsqlRelationalConnection { DataSource: NpgsqlDataSource source })
+#pragma warning restore EF1001
+            {
+                source.Clear();
+            }
+
+            NpgsqlConnection.ClearPool((NpgsqlConnection)context.Database.GetDbConnection());
+        }
+        catch (Exception error) when (error is DbException or InvalidOperationException)
+        {
+            // What is being cleared was gone already.
+        }
+    }
+
+    public override bool IsLockWait(Exception exception) => exception is PostgresException { SqlState: PostgresErrorCodes.LockNotAvailable };
+
+    public override string LockAdvice => "Look for a transaction that is left open (pg_stat_activity)";
+
+    public override bool IsOfValues(Exception exception) =>
+        exception is PostgresException { SqlState: var state } && (state.StartsWith("22", StringComparison.Ordinal) || state.StartsWith("23", StringComparison.Ordinal));
+
+    public override KvError KindOf(Exception exception) => exception is PostgresException
+    {
+        SqlState: PostgresErrorCodes.UndefinedTable or PostgresErrorCodes.UndefinedColumn or PostgresErrorCodes.InvalidSchemaName or PostgresErrorCodes.InvalidCatalogName
+    }
+        ? KvError.Schema
+        : KvError.Refused;
+
+    public override async ValueTask<string?> FindHolderAsync(Session session, int backend, CancellationToken cancellationToken)
+    {
+        var reader = await session.Statement(KvSql.LockHolder).Set("@backend", backend).ReadAsync(cancellationToken).ConfigureAwait(false);
+        await using (reader.ConfigureAwait(false))
+        {
+            return !await reader.ReadAsync(cancellationToken).ConfigureAwait(false) ? null
+                : reader.GetInt32(0) == 0 ? "a prepared transaction (see pg_prepared_xacts)"
+                : $"process {reader.GetInt32(0)} of the server ({reader.GetString(1)}, {reader.GetString(2)}), whose transaction has been open for {reader.GetInt64(3)} seconds and whose last statement is: {reader.GetString(4)}";
+        }
+    }
+
     // The server answered with an error instead of a commit. A server that is going down may have committed before it said so.
-    public override bool ProvesRollback(Exception exception) => exception is PostgresException { SqlState: var state } && !IsShutdown(state);
+    // Where the driver's own time-out cancelled the statement and the connection is still open, the server has answered that it did.
+    public override bool ProvesRollback(Exception exception, DbConnection connection) => exception switch
+    {
+        PostgresException { SqlState: var state } => !IsShutdown(state),
+        NpgsqlException { InnerException: TimeoutException } => connection.State == ConnectionState.Open,
+        _ => false,
+    };
 
     public override GroupWriter CreateWriter(Session session, StoreClock clock, KvStoreOptions options, FailPoints failPoints) =>
-        new ArrayWriter(session, this, clock, options.TransactionPooling ? KvSql.WriterSettings(IdleTime(options), local: true) : null, failPoints);
+        new ArrayWriter(session, this, clock, options.TransactionPooling ? KvSql.WriterSettings(IdleTime(options), LockWait.First(options.CommandTimeout), local: true) : null, failPoints);
 
     public override async ValueTask<ChangeFeed> OpenFeedAsync(Session session, KvStoreOptions options, CancellationToken cancellationToken)
     {
@@ -119,7 +175,7 @@ internal sealed class PostgreSqlDialect : KvDialect
         {
             // Behind a pooler of transactions the settings are those of each transaction.
             command.CommandText = $"""
-                {(options.TransactionPooling ? "" : KvSql.WriterSettings(IdleTime(options), local: false) + ";")}
+                {(options.TransactionPooling ? "" : KvSql.WriterSettings(IdleTime(options), LockWait.First(options.CommandTimeout), local: false) + ";")}
                 select current_setting('fsync'), current_setting('synchronous_commit'), current_setting('full_page_writes')
                 """;
             var reader = await command.ExecuteReaderAsync(cancellationToken).ConfigureAwait(false);
@@ -149,8 +205,9 @@ internal sealed class PostgreSqlDialect : KvDialect
     private static Fault Classify(string state) => state switch
     {
         "40001" or "40P01" or "55P03" => Fault.Busy,
+        "57014" => Fault.Busy, // Cancelled, by somebody or by the server's own time-out: another try may fare better.
         "25006" => Fault.Broken, // A standby: this connection still leads to a former primary.
-        "26000" or "25P03" => Fault.Broken, // A prepared statement or a transaction that the server no longer has.
+        "26000" or "42P05" or "25P02" or "25P03" or "25P04" => Fault.Broken, // What the server has prepared or begun is not what this session did.
         "3D000" or "28000" or "28P01" => Fault.Permanent,
         _ when IsShutdown(state) || state.StartsWith("08", StringComparison.Ordinal) => Fault.Broken,
         _ when state.StartsWith("53", StringComparison.Ordinal) => Fault.Full,

@@ -12,12 +12,23 @@ namespace Kv.Sqlite;
 /// <summary>The store on SQLite.</summary>
 internal sealed class SqliteDialect : KvDialect
 {
-    private const int NoTransaction = 1;
+    private const int NoPatience = -1;
+    private const int Error = 1;
     private const int Busy = 5;
     private const int Locked = 6;
+    private const int NoMemory = 7;
+    private const int ReadOnly = 8;
     private const int IoError = 10;
+    private const int Corrupt = 11;
     private const int Full = 13;
     private const int CannotOpen = 14;
+    private const int Protocol = 15;
+    private const int TooBig = 18;
+    private const int Constraint = 19;
+    private const int Mismatch = 20;
+    private const int Range = 25;
+    private const int NotADatabase = 26;
+    private static readonly TimeSpan LongestSwitch = TimeSpan.FromMilliseconds(500);
     private static readonly Version WithoutWalResetBug = new(3, 51, 3);
     private static int _warned;
 
@@ -40,7 +51,14 @@ internal sealed class SqliteDialect : KvDialect
     public override int Readers => Math.Max(16, 4 * Environment.ProcessorCount);
 
     // Negative: a locked database is given back at once instead of being waited for in the caller's thread. The engine waits by itself.
-    public override int? CommandTimeout(SessionRole role, KvStoreOptions options) => -1;
+    public override int? CommandTimeout(SessionRole role, KvStoreOptions options) => NoPatience;
+
+    public override DbCommand CreateCommand(DbConnection connection)
+    {
+        var command = base.CreateCommand(connection);
+        command.CommandTimeout = NoPatience;
+        return command;
+    }
 
     // In a user's transaction the user's setting counts, by which 0 means for ever.
     public override Statement CreateStatement(Session session, string text)
@@ -104,7 +122,8 @@ internal sealed class SqliteDialect : KvDialect
         }
 
         // Switching to WAL fails at once while another process recovers the file, whatever the timeout: so it is looked at first, and tried again.
-        var backoff = Backoff.ForLocks(options.CommandTimeout);
+        // Not for long: whoever wants the session tries again as well, and knows how much time there is.
+        var backoff = Backoff.ForLocks(options.CommandTimeout < LongestSwitch ? options.CommandTimeout : LongestSwitch);
         while (true)
         {
             try
@@ -141,11 +160,10 @@ internal sealed class SqliteDialect : KvDialect
 
         async ValueTask<string?> ScalarAsync(string text)
         {
-            var command = connection.CreateCommand();
+            var command = CreateCommand(connection);
             await using (command.ConfigureAwait(false))
             {
                 command.CommandText = text;
-                command.CommandTimeout = CommandTimeout(role, options)!.Value;
                 return Convert.ToString(await command.ExecuteScalarAsync(cancellationToken).ConfigureAwait(false), CultureInfo.InvariantCulture);
             }
         }
@@ -166,7 +184,7 @@ internal sealed class SqliteDialect : KvDialect
         {
             command.ExecuteNonQuery();
         }
-        catch (SqliteException error) when (error.SqliteErrorCode == NoTransaction)
+        catch (SqliteException error) when (error.SqliteErrorCode == Error)
         {
             // As it should be.
         }
@@ -178,15 +196,52 @@ internal sealed class SqliteDialect : KvDialect
 
     public override Fault Classify(Exception exception) => exception switch
     {
-        SqliteException { SqliteErrorCode: Busy or Locked } => Fault.Busy,
-        SqliteException { SqliteErrorCode: Full } => Fault.Full,
+        SqliteException { SqliteErrorCode: Busy or Locked or Protocol } => Fault.Busy,
+        SqliteException { SqliteErrorCode: Full or NoMemory } => Fault.Full,
         SqliteException { SqliteErrorCode: IoError or CannotOpen } => Fault.Broken,
+        TimeoutException => Fault.Busy,
         IOException => Fault.Broken,
-        _ => Fault.Permanent,
+        _ => DatabaseErrors.Wrapped(exception) is { } inner ? Classify(inner) : Fault.Permanent,
     };
 
+    // A file that was read-only when it was opened stays so for that connection, whatever becomes of the file.
+    public override bool IsSpent(Exception exception) => exception is SqliteException { SqliteErrorCode: ReadOnly } || base.IsSpent(exception);
+
+    public override bool IsDamage(Exception exception) => exception is SqliteException { SqliteErrorCode: Corrupt or NotADatabase };
+
+    public override bool IsLockWait(Exception exception) => exception is SqliteException { SqliteErrorCode: Busy or Locked };
+
+    public override string LockAdvice =>
+        "Look for a transaction that is left open, in this process or another one; what is to be part of a transaction of your own goes there with CommitAsync(context)";
+
+    public override bool IsOfValues(Exception exception) => exception is SqliteException { SqliteErrorCode: TooBig or Constraint or Mismatch or Range };
+
+    public override KvError KindOf(Exception exception) => exception switch
+    {
+        SqliteException { SqliteErrorCode: ReadOnly } => KvError.Unavailable,
+        SqliteException { SqliteErrorCode: Error } error when error.Message.Contains("no such", StringComparison.Ordinal) => KvError.Schema,
+        _ => KvError.Refused,
+    };
+
+    public override async ValueTask<string?> FindDamageAsync(DbConnection connection, CancellationToken cancellationToken)
+    {
+        try
+        {
+            var command = connection.CreateCommand();
+            await using (command.ConfigureAwait(false))
+            {
+                command.CommandText = KvSql.QuickCheck;
+                return await command.ExecuteScalarAsync(cancellationToken).ConfigureAwait(false) is string and not "ok" and var damage ? damage : null;
+            }
+        }
+        catch (SqliteException error) when (IsDamage(error))
+        {
+            return error.Message;
+        }
+    }
+
     // A failed COMMIT of SQLite has rolled back or can still be rolled back, except when the disk itself failed.
-    public override bool ProvesRollback(Exception exception) => exception is SqliteException { SqliteErrorCode: not IoError };
+    public override bool ProvesRollback(Exception exception, DbConnection connection) => exception is SqliteException { SqliteErrorCode: not IoError };
 
     public override GroupWriter CreateWriter(Session session, StoreClock clock, KvStoreOptions options, FailPoints failPoints) =>
         new RowWriter(session, this, clock, options.CommandTimeout, failPoints);

@@ -3,8 +3,9 @@ namespace Kv;
 /// <summary>An ordered, transactional key-value store with a durable message queue, in tables of the application's own database.</summary>
 /// <remarks>
 /// A singleton, safe for concurrent use. All writes of a process share commits; a read sees every commit that was answered before it
-/// began. Errors that a caller can act on are <see cref="KvException"/>; absent is null; a failed check is a result. Inside a
-/// <c>TransactionScope</c> reads run outside of it, and writes are refused with an <see cref="InvalidOperationException"/>: a store is never part of one.
+/// began. Errors of the database are <see cref="KvException"/>, with the database's own inside, except in a commit that is part of a caller's own
+/// transaction, where they pass through; absent is null; a failed check is a result. Inside a <c>TransactionScope</c> reads run outside of it,
+/// and writes are refused with an <see cref="InvalidOperationException"/>: a store is never part of one.
 /// </remarks>
 public interface IKvStore
 {
@@ -109,7 +110,8 @@ public interface IKvStore
     /// <summary>Follows some keys: their entries now, and again after each change, whoever committed it.</summary>
     /// <remarks>
     /// Every element is one snapshot of all the keys. States in between may be skipped, the last one never is. Setting an equal value is a
-    /// change. The sequence ends, without an exception, when the token is cancelled or the store is disposed.
+    /// change. The sequence ends, without an exception, when the token is cancelled or the store is disposed. While the database is away it
+    /// waits, however long that takes, and goes on with what is there then.
     /// </remarks>
     /// <param name="keys">One to <see cref="KvLimits.MaxWatchedKeys"/> keys.</param>
     /// <param name="cancellationToken">Ends the sequence.</param>

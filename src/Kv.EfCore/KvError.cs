@@ -32,4 +32,10 @@ public enum KvError
 
     /// <summary>What was asked for is not there any more. Nothing was written.</summary>
     NotFound = 9,
+
+    /// <summary>
+    /// The database refuses the request, and would again: rights that are missing, a damaged file, text that the database's encoding lacks.
+    /// Nothing was written; <see cref="Exception.InnerException"/> is the database's own error.
+    /// </summary>
+    Refused = 10,
 }

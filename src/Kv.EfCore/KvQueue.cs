@@ -82,8 +82,8 @@ internal sealed class KvQueue(KvStore store) : IKvQueue
         Valid(topic);
         Valid(limit);
         var messages = await ReadAsync(
-            context => context.Set<QueuedMessage>().AsNoTracking().Where(m => m.Topic == topic && m.State == MessageState.Ready)
-                .OrderBy(m => m.Priority).ThenBy(m => m.DueAt).ThenBy(m => m.Id).Take(limit).ToListAsync(cancellationToken),
+            (context, token) => context.Set<QueuedMessage>().AsNoTracking().Where(m => m.Topic == topic && m.State == MessageState.Ready)
+                .OrderBy(m => m.Priority).ThenBy(m => m.DueAt).ThenBy(m => m.Id).Take(limit).ToListAsync(token),
             cancellationToken).ConfigureAwait(false);
         var now = await NowAsync(cancellationToken).ConfigureAwait(false);
         return messages.ConvertAll(m => Info(m, now));
@@ -93,7 +93,7 @@ internal sealed class KvQueue(KvStore store) : IKvQueue
     {
         Valid(limit);
         var messages = await ReadAsync(
-            context => context.Set<RunningMessage>().AsNoTracking().OrderBy(m => m.Deadline).ThenBy(m => m.Id).Take(limit).ToListAsync(cancellationToken),
+            (context, token) => context.Set<RunningMessage>().AsNoTracking().OrderBy(m => m.Deadline).ThenBy(m => m.Id).Take(limit).ToListAsync(token),
             cancellationToken).ConfigureAwait(false);
         return messages.ConvertAll(Info);
     }
@@ -103,14 +103,14 @@ internal sealed class KvQueue(KvStore store) : IKvQueue
         var now = await NowAsync(cancellationToken).ConfigureAwait(false);
         var stats = new SortedDictionary<string, KvTopicStats>(StringComparer.Ordinal);
         var (waiting, running) = await ReadAsync(
-            async context =>
+            async (context, token) =>
             {
                 // By the index's own columns, so that it is read in its order and nothing is sorted: a quarter of the time on SQLite.
                 var queued = await context.Set<QueuedMessage>().GroupBy(m => new { m.Topic, m.State, m.Priority })
                     .Select(g => new { g.Key.Topic, g.Key.State, Count = g.LongCount(), Due = g.LongCount(m => m.DueAt <= now), First = g.Min(m => m.DueAt) })
-                    .ToListAsync(cancellationToken).ConfigureAwait(false);
+                    .ToListAsync(token).ConfigureAwait(false);
                 var held = await context.Set<RunningMessage>().GroupBy(m => m.Topic).Select(g => new { Topic = g.Key, Count = g.LongCount() })
-                    .ToListAsync(cancellationToken).ConfigureAwait(false);
+                    .ToListAsync(token).ConfigureAwait(false);
                 return (queued, held);
             },
             cancellationToken).ConfigureAwait(false);
@@ -245,23 +245,17 @@ internal sealed class KvQueue(KvStore store) : IKvQueue
 
     private ValueTask<TRow?> FirstAsync<TRow>(System.Linq.Expressions.Expression<Func<TRow, bool>> which, CancellationToken cancellationToken)
         where TRow : class =>
-        ReadAsync(context => context.Set<TRow>().AsNoTracking().FirstOrDefaultAsync(which, cancellationToken), cancellationToken);
+        ReadAsync((context, token) => context.Set<TRow>().AsNoTracking().FirstOrDefaultAsync(which, token), cancellationToken);
 
-    private async ValueTask<T> ReadAsync<T>(Func<KvDbContext, Task<T>> read, CancellationToken cancellationToken)
+    private async ValueTask<T> ReadAsync<T>(Func<KvDbContext, CancellationToken, Task<T>> read, CancellationToken cancellationToken)
     {
+        cancellationToken.ThrowIfCancellationRequested();
         await Engine.OpenAsync(cancellationToken).ConfigureAwait(false);
 
         // EF Core has a connection enlist in whatever transaction is around each query.
         return AmbientTransaction.IsCurrent ? await Detached.RunAsync(RunAsync).ConfigureAwait(false) : await RunAsync().ConfigureAwait(false);
 
-        async Task<T> RunAsync()
-        {
-            var context = Engine.CreateContext();
-            await using (context.ConfigureAwait(false))
-            {
-                return await read(context).ConfigureAwait(false);
-            }
-        }
+        async Task<T> RunAsync() => await Engine.Reads.RunApartAsync(Engine.CreateContext, read, cancellationToken).ConfigureAwait(false);
     }
 
     private async ValueTask WarnOfNothingAsync(string topic, CancellationToken cancellationToken)

@@ -116,6 +116,7 @@ internal sealed class KvStore(KvEngine engine, IKvValueSerializer serializer) : 
     {
         ArgumentNullException.ThrowIfNull(body);
         AmbientTransaction.RefuseWrite();
+        cancellationToken.ThrowIfCancellationRequested();
         var backoff = Backoff.ForLocks(Engine.Options.CommandTimeout);
         while (true)
         {
@@ -172,6 +173,7 @@ internal sealed class KvStore(KvEngine engine, IKvValueSerializer serializer) : 
 
     public async ValueTask<KvVersionstamp?> ResolveAsync(KvOperationId operationId, CancellationToken cancellationToken = default)
     {
+        cancellationToken.ThrowIfCancellationRequested();
         await Engine.OpenAsync(cancellationToken).ConfigureAwait(false);
         var version = await Engine.Runner.ResolveAsync(new CommitMark(operationId.Writer, operationId.Sequence), cancellationToken).ConfigureAwait(false);
         return version is { } last ? KvVersionstamp.FromVersion(last - operationId.Back) : null;
@@ -235,11 +237,12 @@ internal sealed class KvStore(KvEngine engine, IKvValueSerializer serializer) : 
     /// <summary>Makes sure of the schema, then does what is asked, in a span of its own while somebody traces.</summary>
     private ValueTask<TResult> CallAsync<TArgument, TResult>(
         string operation, TArgument argument, Func<KvEngine, TArgument, CancellationToken, ValueTask<TResult>> call, CancellationToken cancellationToken, int size = 1) =>
-        Engine.IsOpen && !KvTracing.IsOn ? call(Engine, argument, cancellationToken) : OpenAndCallAsync(operation, size, argument, call, cancellationToken);
+        Engine.IsOpen && !KvTracing.IsOn && !cancellationToken.IsCancellationRequested ? call(Engine, argument, cancellationToken) : OpenAndCallAsync(operation, size, argument, call, cancellationToken);
 
     private async ValueTask<TResult> OpenAndCallAsync<TArgument, TResult>(
         string operation, int size, TArgument argument, Func<KvEngine, TArgument, CancellationToken, ValueTask<TResult>> call, CancellationToken cancellationToken)
     {
+        cancellationToken.ThrowIfCancellationRequested();
         using var span = KvTracing.Start(operation, Engine.Dialect, size);
         try
         {
@@ -255,6 +258,7 @@ internal sealed class KvStore(KvEngine engine, IKvValueSerializer serializer) : 
 
     private async IAsyncEnumerable<T> ListRowsAsync<T>(Listing listing, Func<Row, T> read, [EnumeratorCancellation] CancellationToken cancellationToken)
     {
+        cancellationToken.ThrowIfCancellationRequested();
         await Engine.OpenAsync(cancellationToken).ConfigureAwait(false);
         await foreach (var batch in listing.ReadAsync(Engine.Reader, read, cancellationToken).ConfigureAwait(false))
         {
@@ -269,6 +273,7 @@ internal sealed class KvStore(KvEngine engine, IKvValueSerializer serializer) : 
         IReadOnlyList<KvKey> keys, byte[][] bytes, [EnumeratorCancellation] CancellationToken cancellationToken)
     {
         IReadOnlyList<KvEntry?>? last = null;
+        Backoff? outage = null;
         using (Engine.Listener.Listen(watches: true))
         {
             while (!cancellationToken.IsCancellationRequested)
@@ -280,13 +285,30 @@ internal sealed class KvStore(KvEngine engine, IKvValueSerializer serializer) : 
                     await Engine.OpenAsync(cancellationToken).ConfigureAwait(false);
                     (var rows, version) = await Engine.Reader.GetWithVersionAsync(bytes, cancellationToken).ConfigureAwait(false);
                     entries = Entries(keys, rows);
+                    if (outage is not null)
+                    {
+                        KvLog.WatchResumed(Engine.Logger, keys.Count);
+                        outage = null;
+                    }
                 }
-                catch (OperationCanceledException) when (cancellationToken.IsCancellationRequested)
+                catch (Exception over) when (over is OperationCanceledException ? cancellationToken.IsCancellationRequested
+                    : over is ObjectDisposedException && (last is not null || outage is not null))
                 {
                     yield break;
                 }
-                catch (ObjectDisposedException) when (last is not null)
+                catch (KvException error) when (error.Kind == KvError.Unavailable)
                 {
+                    if (outage is null)
+                    {
+                        KvLog.WatchInterrupted(Engine.Logger, error, keys.Count);
+                        outage = Backoff.WithoutEnd();
+                    }
+
+                    if (await Engine.TryWaitAsync(outage, cancellationToken).ConfigureAwait(false))
+                    {
+                        continue;
+                    }
+
                     yield break;
                 }
 

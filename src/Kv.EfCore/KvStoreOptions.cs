@@ -40,9 +40,10 @@ public sealed class KvStoreOptions
     public KvDurability Durability { get; set; }
 
     /// <summary>
-    /// How long a write tries while the database is locked by others or away, a read while the database is away or all connections for reads
-    /// are in use, and how long a command may take. Past it, a call fails with <see cref="KvError.Unavailable"/>, or
-    /// <see cref="KvError.CommitUnknown"/> if its commit was under way.
+    /// How long a call waits: for the store to open, for its turn behind other writes, for locks of others, for a connection, and while the
+    /// database is away, full or restarting. It counts from the call, whatever others wait for. Past it, a call fails with
+    /// <see cref="KvError.Unavailable"/>, or <see cref="KvError.CommitUnknown"/> if its commit was under way and could not be found out about
+    /// in as long again. Watches go on without end.
     /// </summary>
     /// <value>Default: 30 seconds.</value>
     public TimeSpan CommandTimeout { get; set; } = TimeSpan.FromSeconds(30);

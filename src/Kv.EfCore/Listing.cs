@@ -9,6 +9,7 @@ internal sealed class Listing
     private readonly ListRange _first;
     private readonly int _limit;
     private readonly bool _snapshot;
+    private readonly KvSelector _selector;
 
     public Listing(KvSelector selector, KvListOptions? options, KvStoreOptions store, bool keysOnly)
     {
@@ -31,6 +32,7 @@ internal sealed class Listing
                 nameof(options));
         }
 
+        _selector = selector;
         _limit = options.Limit ?? int.MaxValue;
         _snapshot = options.Snapshot;
         var batch = options.BatchSize ?? Math.Min(Math.Min(options.Limit ?? KvLimits.DefaultBatchSize, KvLimits.MaxDefaultBatchSize), store.MaxBatchSize);
@@ -52,15 +54,25 @@ internal sealed class Listing
     /// <param name="read">What becomes of a row, called while the database still sends the next ones.</param>
     /// <param name="cancellationToken">Gives up.</param>
     public IAsyncEnumerable<List<T>> ReadAsync<T>(SnapshotReader reader, Func<Row, T> read, CancellationToken cancellationToken) =>
-        CutAsync(_snapshot ? reader.ListSnapshotAsync(_first, read, cancellationToken) : ReadBatchesAsync(reader, read, cancellationToken));
+        CutAsync(_snapshot ? reader.ListSnapshotAsync(_first, read, CursorAt, cancellationToken) : ReadBatchesAsync(reader, read, cancellationToken));
 
     private async IAsyncEnumerable<List<T>> ReadBatchesAsync<T>(
         SnapshotReader reader, Func<Row, T> read, [EnumeratorCancellation] CancellationToken cancellationToken)
     {
         var range = _first;
+        byte[]? last = null;
         while (true)
         {
-            var (rows, last) = await reader.ListAsync(range, read, cancellationToken).ConfigureAwait(false);
+            List<T> rows;
+            try
+            {
+                (rows, last) = await reader.ListAsync(range, read, cancellationToken).ConfigureAwait(false);
+            }
+            catch (KvException error) when (last is not null)
+            {
+                throw DatabaseErrors.At(error, CursorAt(last));
+            }
+
             yield return rows;
             if (last is null)
             {
@@ -70,6 +82,8 @@ internal sealed class Listing
             range = range.After(last);
         }
     }
+
+    private string CursorAt(byte[] key) => _selector.CursorAt(KvKey.FromStored(key));
 
     private async IAsyncEnumerable<List<T>> CutAsync<T>(IAsyncEnumerable<List<T>> batches)
     {

@@ -25,10 +25,23 @@ internal sealed class ArrayWriter(Session session, KvDialect dialect, StoreClock
         CommitSent = false;
         var now = ServerClock ? 0 : clock.Now;
         _trip.Clear();
+        _trip.Timeout = Patience is { } patience && Session.CommandTimeout is { } most && patience < TimeSpan.FromSeconds(most - 1)
+            ? Math.Max((int)Math.Ceiling(patience.TotalSeconds), 1)
+            : null;
         _trip.Add("begin", IsNested ? KvSql.Savepoint : dialect.Sql.BeginWrite);
         if (settings is not null && !IsNested)
         {
             _trip.Add("settings", settings, read: Ignore);
+        }
+
+        if (Wait is { } wait)
+        {
+            AddLimit(wait);
+            if (wait.Looks)
+            {
+                // A round trip of its own: what a batch has told before it waits comes when it has waited.
+                await _trip.RunAsync(new GroupReads { Now = clock.Now }, cancellationToken).ConfigureAwait(false);
+            }
         }
 
         if (group.Writes.Count > 0)
@@ -68,6 +81,11 @@ internal sealed class ArrayWriter(Session session, KvDialect dialect, StoreClock
 
         _searches.Observe(group, effects);
         _searches.AddTo(_trip, plan.Searches, reads.Now);
+        if (IsNested && Wait is not null)
+        {
+            _trip.Add("unlimit", KvSql.UnlimitLocks, read: Ignore);
+        }
+
         _trip.Add("commit", IsNested ? KvSql.ReleaseSavepoint : KvSql.Commit);
         await FailPoints.HitAsync(FailPoints.BeforeCommit).ConfigureAwait(false);
         CommitSent = !IsNested;
@@ -77,8 +95,18 @@ internal sealed class ArrayWriter(Session session, KvDialect dialect, StoreClock
 
     public override void Observe(Group group, GroupEffects effects) => _searches.Observe(group, effects);
 
-    protected override async ValueTask BeginTransactionAsync(CancellationToken cancellationToken) =>
+    protected override async ValueTask BeginTransactionAsync(CancellationToken cancellationToken)
+    {
         await Session.ExecuteAsync(dialect.Sql.BeginWrite, cancellationToken).ConfigureAwait(false);
+        if (Wait is { } wait)
+        {
+            AddLimit(wait);
+            await _trip.RunAsync(new GroupReads { Now = clock.Now }, cancellationToken).ConfigureAwait(false);
+        }
+    }
+
+    private void AddLimit(LockWait wait) => _trip.Add(
+        "limit", KvSql.LimitLocks, p => RoundTrip.Set(p, ("@wait", wait.Text)), (reader, _) => wait.Begin(reader.GetInt32(0)));
 
     private void AddBump(int count, CommitMark mark, long now)
     {

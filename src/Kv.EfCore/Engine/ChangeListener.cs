@@ -136,28 +136,47 @@ internal sealed class ChangeListener(
         var session = await sessions.OpenAsync(SessionRole.Listen, interruption.Token).ConfigureAwait(false);
         await using (session.ConfigureAwait(false))
         {
-            var feed = await dialect.OpenFeedAsync(session, options, interruption.Token).ConfigureAwait(false);
-            var ears = new Ears(feed);
-            await using var _ = ears.ConfigureAwait(false);
-            if (!await ProbeAsync(ears, cancellationToken).ConfigureAwait(false))
+            Ears? ears = null;
+            try
             {
-                return;
+                ears = new Ears(await dialect.OpenFeedAsync(session, options, interruption.Token).ConfigureAwait(false));
+                await HearAsync(ears, cancellationToken).ConfigureAwait(false);
             }
-
-            SetHears(true);
-
-            // Whatever came before the feed was open was not heard.
-            await HandleAsync(Notice.LookAtAll, cancellationToken).ConfigureAwait(false);
-            while (true)
+            catch (Exception error)
             {
-                if (await ears.NextAsync(Silence, cancellationToken).ConfigureAwait(false) is { } notice)
+                session.Blame(error);
+                throw;
+            }
+            finally
+            {
+                if (ears is not null)
                 {
-                    await HandleAsync(notice, cancellationToken).ConfigureAwait(false);
+                    await ears.DisposeAsync().ConfigureAwait(false);
                 }
-                else if (!await ProbeAsync(ears, cancellationToken).ConfigureAwait(false))
-                {
-                    throw new TimeoutException($"A notice to itself did not come back within {ProbeTimeout.TotalSeconds:0} seconds.");
-                }
+            }
+        }
+    }
+
+    private async Task HearAsync(Ears ears, CancellationToken cancellationToken)
+    {
+        if (!await ProbeAsync(ears, cancellationToken).ConfigureAwait(false))
+        {
+            return;
+        }
+
+        SetHears(true);
+
+        // Whatever came before the feed was open was not heard.
+        await HandleAsync(Notice.LookAtAll, cancellationToken).ConfigureAwait(false);
+        while (true)
+        {
+            if (await ears.NextAsync(Silence, cancellationToken).ConfigureAwait(false) is { } notice)
+            {
+                await HandleAsync(notice, cancellationToken).ConfigureAwait(false);
+            }
+            else if (!await ProbeAsync(ears, cancellationToken).ConfigureAwait(false))
+            {
+                throw new TimeoutException($"A notice to itself did not come back within {ProbeTimeout.TotalSeconds:0} seconds.");
             }
         }
     }
@@ -221,7 +240,7 @@ internal sealed class ChangeListener(
     /// <summary>Looks at the version for as long as it does not hear of it. A look that failed, which took its time to do so, is soon repeated.</summary>
     private async Task LookAsync(CancellationToken cancellationToken)
     {
-        var failed = false;
+        var (failed, lost) = (false, false);
         while (!cancellationToken.IsCancellationRequested)
         {
             try
@@ -234,7 +253,7 @@ internal sealed class ChangeListener(
                     signals.Advance(await reader.VersionAsync(cancellationToken).ConfigureAwait(false));
                 }
 
-                failed = false;
+                (failed, lost) = (false, false);
             }
             catch (OperationCanceledException) when (cancellationToken.IsCancellationRequested)
             {
@@ -242,7 +261,9 @@ internal sealed class ChangeListener(
             }
             catch (Exception error)
             {
-                KvLog.PollFailed(logger, error);
+                // Said once for a loss and not at each try after it.
+                KvLog.PollFailed(logger, lost ? LogLevel.Debug : LogLevel.Warning, error);
+                lost = true;
             }
         }
     }

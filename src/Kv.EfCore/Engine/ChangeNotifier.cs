@@ -73,6 +73,11 @@ internal sealed class ChangeNotifier(SessionPool pool, KvDialect dialect, KvStor
             healthy = true;
             return version;
         }
+        catch (Exception error)
+        {
+            session.Blame(error);
+            throw;
+        }
         finally
         {
             await pool.ReturnBesidesAsync(session, healthy).ConfigureAwait(false);

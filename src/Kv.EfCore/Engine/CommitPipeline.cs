@@ -15,6 +15,8 @@ internal sealed class CommitPipeline(GroupRunner runner, KvStoreOptions options)
     private readonly SemaphoreSlim _room = new(options.MaxPendingWrites, options.MaxPendingWrites);
     private readonly TaskCompletionSource _idle = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private Task _drain = Task.CompletedTask;
+    private ITimer? _timer;
+    private bool _watched;
     private bool _busy;
     private bool _disposed;
 
@@ -26,7 +28,12 @@ internal sealed class CommitPipeline(GroupRunner runner, KvStoreOptions options)
     /// <param name="cancellationToken">Gives up while the work waits. What is part of a group already is carried through.</param>
     public async ValueTask<TResult> SubmitAsync<TResult>(Work<TResult> work, CancellationToken cancellationToken)
     {
-        await _room.WaitAsync(cancellationToken).ConfigureAwait(false);
+        cancellationToken.ThrowIfCancellationRequested();
+        if (!await _room.WaitAsync(options.CommandTimeout, cancellationToken).ConfigureAwait(false))
+        {
+            throw Late($"{options.MaxPendingWrites} others wait already (KvStoreOptions.MaxPendingWrites)");
+        }
+
         try
         {
             if (Enter(work))
@@ -89,6 +96,11 @@ internal sealed class CommitPipeline(GroupRunner runner, KvStoreOptions options)
         // A group may run on the task of its leader, whom nobody here awaits: the last one to leave tells.
         await _idle.Task.ConfigureAwait(false);
         await _drain.ConfigureAwait(false);
+        if (_timer is not null)
+        {
+            await _timer.DisposeAsync().ConfigureAwait(false);
+        }
+
         await runner.EndAsync().ConfigureAwait(false);
     }
 
@@ -99,6 +111,13 @@ internal sealed class CommitPipeline(GroupRunner runner, KvStoreOptions options)
         {
             ObjectDisposedException.ThrowIf(_disposed, typeof(IKvStore));
             _waiting.Enqueue(work);
+            if (_busy && !_watched)
+            {
+                // One look for all who wait, so that none of them costs a timer.
+                _watched = true;
+                Watch(options.CommandTimeout);
+            }
+
             return !_busy;
         }
     }
@@ -203,6 +222,50 @@ internal sealed class CommitPipeline(GroupRunner runner, KvStoreOptions options)
             return null;
         }
     }
+
+    // Without whoever happens to come first: the timer outlives the call.
+    private void Watch(TimeSpan after)
+    {
+        if (_timer is null && !ExecutionContext.IsFlowSuppressed())
+        {
+            using var alone = ExecutionContext.SuppressFlow();
+            Watch(after);
+            return;
+        }
+
+        _timer ??= TimeProvider.System.CreateTimer(
+            static pipeline => ((CommitPipeline)pipeline!).FailLate(), this, Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
+        _timer.Change(after, Timeout.InfiniteTimeSpan);
+    }
+
+    /// <summary>Answers those whose time is over while they wait behind a group that does not come to an end.</summary>
+    private void FailLate()
+    {
+        lock (_gate)
+        {
+            while (_waiting.TryPeek(out var work))
+            {
+                var left = options.CommandTimeout - TimeProvider.System.GetElapsedTime(work.AskedAt);
+                if (left > TimeSpan.Zero)
+                {
+                    Watch(left);
+                    return;
+                }
+
+                _waiting.Dequeue();
+                if (work.TryTake())
+                {
+                    work.Fail(runner.Trouble ?? Late("the writes before it have not come to an end"));
+                }
+            }
+
+            _watched = false;
+        }
+    }
+
+    private KvException Late(string why) => new(
+        KvError.Unavailable,
+        $"The write had no turn within {options.CommandTimeout.TotalSeconds:0.#} seconds: {why}. Nothing was written; try again later.");
 
     private void FailWaiting()
     {

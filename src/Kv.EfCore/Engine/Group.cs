@@ -38,8 +38,27 @@ internal sealed class Group
         return counts ?? None;
     }
 
+    /// <summary>When the first caller of any of them began to wait, as <see cref="TimeProvider.System"/> counts.</summary>
+    public long AskedAt { get; private set; } = long.MaxValue;
+
+    /// <summary>Lets those go whose callers have waited for so long.</summary>
+    public List<Work> RemoveOlder(TimeSpan longest)
+    {
+        var now = TimeProvider.System.GetTimestamp();
+        List<Work> old = [.. All.Where(w => TimeProvider.System.GetElapsedTime(w.AskedAt, now) >= longest)];
+        var gone = old.ToHashSet();
+        Writes.RemoveAll(gone.Contains);
+        Completions.RemoveAll(gone.Contains);
+        Requeues.RemoveAll(gone.Contains);
+        Updates.RemoveAll(gone.Contains);
+        Claims.RemoveAll(gone.Contains);
+        AskedAt = Count == 0 ? long.MaxValue : All.Min(static w => w.AskedAt);
+        return old;
+    }
+
     public void Add(Work work)
     {
+        AskedAt = Math.Min(AskedAt, work.AskedAt);
         switch (work)
         {
             case AtomicWork write:

@@ -4,10 +4,12 @@ namespace Kv.Engine;
 
 /// <summary>Runs groups one after the other on one writing session, and sees each through to one of three answers: committed, refused, unknown.</summary>
 internal sealed class GroupRunner(
-    SessionFactory sessions, KvDialect dialect, StoreClock clock, KvStoreOptions options, CommitSignals signals, ChangeNotifier notifier, FailPoints failPoints, WriteTurn? turn, ILogger logger)
+    SessionFactory sessions, KvDialect dialect, StoreClock clock, KvStoreOptions options, CommitSignals signals, ChangeNotifier notifier, FailPoints failPoints, WriteTurn? turn, StoreHealth health, ILogger logger)
     : IAsyncDisposable
 {
+    private static readonly TimeSpan LastMoment = TimeSpan.FromMilliseconds(20);
     private readonly CommitMarks _marks = new(clock);
+    private readonly CommitResolver _resolver = new(sessions, dialect, clock, options, failPoints, turn);
 
     /// <summary>Hears that what was committed is found by nobody, and why.</summary>
     public event Func<string, ValueTask>? Lost;
@@ -43,9 +45,10 @@ internal sealed class GroupRunner(
         catch (Exception error)
         {
             span?.Fail(error);
+            var told = Told(error);
             foreach (var work in group.All)
             {
-                work.Fail(error);
+                work.Fail(told);
             }
         }
     }
@@ -53,31 +56,23 @@ internal sealed class GroupRunner(
     /// <summary>Hears of a commit of this process, by this runner or another one.</summary>
     public void Observe(Group group, GroupEffects effects) => _writer?.Observe(group, effects);
 
-    /// <summary>Finds out whether the commit of a mark happened, for as long as a write would try.</summary>
-    /// <returns>Its last version, or null: then it did not happen and never will.</returns>
-    public async ValueTask<long?> ResolveAsync(CommitMark mark, CancellationToken cancellationToken)
+    /// <inheritdoc cref="CommitResolver.ResolveAsync" />
+    public ValueTask<long?> ResolveAsync(CommitMark mark, CancellationToken cancellationToken) => _resolver.ResolveAsync(mark, cancellationToken);
+
+    /// <summary>What those are told whose time is over while they wait behind a group that fails; null if it does not.</summary>
+    public KvException? Trouble => health.Writes is { } failing ? NotTaken(failing.Error) : null;
+
+    /// <summary>Finds out whether writes that failed would still do so.</summary>
+    public async ValueTask ProbeAsync(CancellationToken cancellationToken)
     {
-        var backoff = Backoff.ForConnections(options.CommandTimeout);
-        while (true)
+        try
         {
-            try
-            {
-                var writer = await OpenAsync(cancellationToken).ConfigureAwait(false);
-                await using (writer.ConfigureAwait(false))
-                {
-                    return await ResolveInTurnAsync(writer, mark, cancellationToken).ConfigureAwait(false);
-                }
-            }
-            catch (Exception error) when (dialect.Classify(error) != Fault.Permanent)
-            {
-                if (!await backoff.WaitAsync(cancellationToken).ConfigureAwait(false))
-                {
-                    throw new KvException(
-                        KvError.Unavailable,
-                        $"The database did not tell within {options.CommandTimeout.TotalSeconds:0.#} seconds whether the write was committed ({error.Message}). Ask again when it is back.",
-                        error);
-                }
-            }
+            await _resolver.ProbeAsync(cancellationToken).ConfigureAwait(false);
+            health.WriteSucceeded();
+        }
+        catch (Exception error) when (error is not OperationCanceledException)
+        {
+            health.WriteFailed(error);
         }
     }
 
@@ -87,31 +82,34 @@ internal sealed class GroupRunner(
         var group = new Group();
         group.Add(work);
         var writer = dialect.CreateWriter(session, clock, options, failPoints);
-        try
+        var backoff = Backoff.ForLocks(session.Longest is var own && own < options.CommandTimeout ? own : options.CommandTimeout);
+        string? holder = null;
+        for (var locked = false; ; locked = true)
         {
-            var reads = await writer.BeginAsync(group, default, cancellationToken).ConfigureAwait(false);
-            var attempt = new GroupAttempt(group, reads);
-            attempt.Evaluate();
-            if (attempt.IsVoid)
+            // What the user's session has for its locks is theirs to say, so each transaction is told; half of the time leaves some to look.
+            var wait = new LockWait(sessions, dialect, locked ? backoff.Left : backoff.Left / 2, looks: locked && holder is null);
+            await using var _ = wait.ConfigureAwait(false);
+            writer.Wait = wait;
+            try
             {
-                await writer.TryRollbackAsync().ConfigureAwait(false);
+                await TryNestedAsync(group, writer, session, cancellationToken).ConfigureAwait(false);
+                return await work.Task.ConfigureAwait(false);
             }
-            else
+            catch (Exception error)
             {
-                await writer.CommitAsync(group, reads, attempt.Effects).ConfigureAwait(false);
-                var what = Changes.Version | (attempt.Effects.Messages.Count > 0 || attempt.Effects.LetsGo ? Changes.Messages : Changes.None);
-                await notifier.TellWithinAsync(session, what, reads.LastVersion, cancellationToken).ConfigureAwait(false);
+                session.Blame(error);
+                holder = wait.Holder ?? holder;
+                if (!await writer.TryRollbackAsync().ConfigureAwait(false) || !dialect.IsLockWait(error))
+                {
+                    throw;
+                }
+
+                if (!await backoff.WaitAsync(cancellationToken).ConfigureAwait(false))
+                {
+                    throw DatabaseErrors.Locked(dialect, options, error, holder);
+                }
             }
-
-            attempt.Tell(certain: true);
         }
-        catch
-        {
-            await writer.TryRollbackAsync().ConfigureAwait(false);
-            throw;
-        }
-
-        return await work.Task.ConfigureAwait(false);
     }
 
     /// <summary>Ends with the store. Its session is the one that is open for sure after a commit, so what others were not told yet goes out on it.</summary>
@@ -134,26 +132,62 @@ internal sealed class GroupRunner(
         }
     }
 
+    private async Task TryNestedAsync(Group group, GroupWriter writer, Session session, CancellationToken cancellationToken)
+    {
+        var reads = await writer.BeginAsync(group, default, cancellationToken).ConfigureAwait(false);
+        var attempt = new GroupAttempt(group, reads);
+        attempt.Evaluate();
+        if (attempt.IsVoid)
+        {
+            await writer.TryRollbackAsync().ConfigureAwait(false);
+        }
+        else
+        {
+            await writer.CommitAsync(group, reads, attempt.Effects).ConfigureAwait(false);
+            var what = Changes.Version | (attempt.Effects.Messages.Count > 0 || attempt.Effects.LetsGo ? Changes.Messages : Changes.None);
+            await notifier.TellWithinAsync(session, what, reads.LastVersion, cancellationToken).ConfigureAwait(false);
+        }
+
+        attempt.Tell(certain: true);
+    }
+
     private async Task RunToTheEndAsync(Group group)
     {
         Backoff? backoff = null;
-        var certain = true;
+        var (certain, locked) = (true, false);
+        string? holder = null;
+        Exception? last = null;
         while (true)
         {
             Exception error;
+            var left = options.CommandTimeout - TimeProvider.System.GetElapsedTime(group.AskedAt);
+            var wait = dialect.IsRemote && (locked || !LockWait.IsFirst(left, options.CommandTimeout)) ? new LockWait(sessions, dialect, left, looks: holder is null) : null;
             try
             {
-                _writer ??= await OpenAsync(CancellationToken.None).ConfigureAwait(false);
+                _writer ??= await OpenAsync(left, CancellationToken.None).ConfigureAwait(false);
+                (_writer.Patience, _writer.Wait) = (left, wait);
                 await TryInTurnAsync(group, _writer, certain).ConfigureAwait(false);
+                health.WriteSucceeded();
                 return;
             }
             catch (Exception caught)
             {
-                error = caught;
+                // What failed before says more than that the little time which was left did not do.
+                error = last = caught is TimeoutException && _writer is null && last is not null ? last : caught;
+            }
+            finally
+            {
+                if (wait is not null)
+                {
+                    await wait.DisposeAsync().ConfigureAwait(false);
+                }
             }
 
-            var unsure = _writer is { CommitSent: true } && !dialect.ProvesRollback(error);
-            await EndTransactionAsync(broken: unsure || dialect.Classify(error) == Fault.Broken).ConfigureAwait(false);
+            locked = dialect.IsLockWait(error);
+            holder = wait?.Holder ?? holder;
+            var unsure = _writer is { CommitSent: true } writer && !writer.ProvesRollback(dialect, error);
+            _writer?.Blame(error);
+            await EndTransactionAsync(broken: unsure || dialect.IsSpent(error)).ConfigureAwait(false);
             if (unsure)
             {
                 // Queue work proves its fences again, so it may run again; writes may not, before it is known that they did not happen.
@@ -167,30 +201,79 @@ internal sealed class GroupRunner(
 
             // Here nothing of the group's writes is in the database.
             backoff = await WaitOrThrowAsync(backoff, error, group).ConfigureAwait(false);
+            if (backoff is null && !LetGo(group, error, holder))
+            {
+                return;
+            }
         }
     }
 
-    private async ValueTask<Backoff> WaitOrThrowAsync(Backoff? backoff, Exception error, Group group)
+    /// <returns>Null if the time of those who came first is over.</returns>
+    private async ValueTask<Backoff?> WaitOrThrowAsync(Backoff? backoff, Exception error, Group group)
     {
         var fault = dialect.Classify(error);
-        if (fault == Fault.Permanent)
+        if (fault is Fault.Broken or Fault.Full)
+        {
+            health.WriteFailed(error);
+        }
+        else if (fault == Fault.Permanent)
         {
             System.Runtime.ExceptionServices.ExceptionDispatchInfo.Throw(error);
         }
 
         KvLog.GroupRetried(logger, error, group.Count);
-        backoff ??= fault == Fault.Busy ? Backoff.ForLocks(options.CommandTimeout) : Backoff.ForConnections(options.CommandTimeout);
-        return await backoff.WaitAsync(CancellationToken.None).ConfigureAwait(false)
-            ? backoff
-            : throw new KvException(
-                KvError.Unavailable,
-                $"The database did not take the write within {options.CommandTimeout.TotalSeconds:0.#} seconds ({error.Message}). Nothing was written; {(fault == Fault.Full ? "make room, then try again" : "try again when it is back")}.",
-                error);
+        backoff ??= fault == Fault.Busy ? Backoff.ForLocks(options.CommandTimeout, group.AskedAt) : Backoff.ForConnections(options.CommandTimeout, group.AskedAt);
+        return await backoff.WaitAsync(CancellationToken.None).ConfigureAwait(false) ? backoff : null;
+    }
+
+    private KvException NotTaken(Exception error) => new(
+        KvError.Unavailable,
+        $"The database did not take the write within {options.CommandTimeout.TotalSeconds:0.#} seconds ({DatabaseErrors.Text(error)}). "
+        + $"Nothing was written; {(dialect.Classify(error) == Fault.Full ? "make room, then try again" : "try again when it is back")}.",
+        error);
+
+    /// <summary>Answers those whose time is over. Whoever came later has theirs.</summary>
+    /// <returns>Whether there are any left.</returns>
+    private bool LetGo(Group group, Exception error, string? holder)
+    {
+        health.WriteFailed(error);
+        var told = dialect.IsLockWait(error) ? DatabaseErrors.Locked(dialect, options, error, holder) : NotTaken(error);
+        foreach (var work in group.RemoveOlder(options.CommandTimeout - LastMoment))
+        {
+            work.Fail(told);
+        }
+
+        return group.Count > 0;
+    }
+
+    /// <summary>What callers are told of an error that is none of the store's.</summary>
+    private Exception Told(Exception error)
+    {
+        if (dialect.IsDamage(error))
+        {
+            health.Damaged(error);
+        }
+
+        if (error is KvException || !DatabaseErrors.IsOfDatabase(error))
+        {
+            return error;
+        }
+
+        if (!dialect.IsOfValues(error))
+        {
+            health.WriteFailed(error);
+        }
+
+        return DatabaseErrors.Refused(dialect, error, "the write, and nothing was written");
     }
 
     private async Task TryInTurnAsync(Group group, GroupWriter writer, bool certain)
     {
-        await EnterTurnAsync().ConfigureAwait(false);
+        if (turn is not null)
+        {
+            await turn.EnterAsync().ConfigureAwait(false);
+        }
+
         try
         {
             await TryAsync(group, writer, certain).ConfigureAwait(false);
@@ -200,21 +283,6 @@ internal sealed class GroupRunner(
             turn?.Leave();
         }
     }
-
-    private async ValueTask<long?> ResolveInTurnAsync(GroupWriter writer, CommitMark mark, CancellationToken cancellationToken)
-    {
-        await EnterTurnAsync().ConfigureAwait(false);
-        try
-        {
-            return await writer.ResolveAsync(mark, cancellationToken).ConfigureAwait(false);
-        }
-        finally
-        {
-            turn?.Leave();
-        }
-    }
-
-    private Task EnterTurnAsync() => turn?.EnterAsync() ?? Task.CompletedTask;
 
     private async Task TryAsync(Group group, GroupWriter writer, bool certain)
     {
@@ -261,7 +329,7 @@ internal sealed class GroupRunner(
         var (attempt, mark) = (_attempt!, _marks.Current);
         try
         {
-            var version = await ResolveAsync(mark, CancellationToken.None).ConfigureAwait(false);
+            var version = await _resolver.ResolveAsync(mark, CancellationToken.None).ConfigureAwait(false);
             KvLog.CommitResolved(logger, group.Count, version is not null);
             if (version is null)
             {
@@ -285,8 +353,8 @@ internal sealed class GroupRunner(
         return true;
     }
 
-    private async ValueTask<GroupWriter> OpenAsync(CancellationToken cancellationToken) =>
-        dialect.CreateWriter(await sessions.OpenAsync(SessionRole.Write, cancellationToken).ConfigureAwait(false), clock, options, failPoints);
+    private async ValueTask<GroupWriter> OpenAsync(TimeSpan within, CancellationToken cancellationToken) =>
+        dialect.CreateWriter(await sessions.OpenAsync(SessionRole.Write, cancellationToken, within).ConfigureAwait(false), clock, options, failPoints);
 
     private async ValueTask EndTransactionAsync(bool broken)
     {

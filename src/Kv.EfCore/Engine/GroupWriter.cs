@@ -15,6 +15,18 @@ internal abstract class GroupWriter(Session session, FailPoints failPoints) : IA
     /// <summary>Why what was just committed is found by nobody else; null if it is found.</summary>
     public string? FindLoss() => Session.FindLoss(hasWritten: true);
 
+    /// <summary>How long the next transaction may take.</summary>
+    public TimeSpan? Patience { get; set; }
+
+    /// <summary>How long the next transaction waits for locks, and who looks meanwhile; null for as long as its session may.</summary>
+    public LockWait? Wait { get; set; }
+
+    /// <summary>Whether an error proves that the commit that was sent did not happen.</summary>
+    public bool ProvesRollback(KvDialect dialect, Exception error) => dialect.ProvesRollback(error, Session.Connection);
+
+    /// <summary>Hears of an error that ended the transaction.</summary>
+    public void Blame(Exception error) => Session.Blame(error);
+
     /// <summary>In a user's transaction a savepoint stands for the transaction: beginning, committing and marking are the user's.</summary>
     protected bool IsNested => Session.Transaction is not null;
 
@@ -76,6 +88,24 @@ internal abstract class GroupWriter(Session session, FailPoints failPoints) : IA
             {
                 await TryRollbackAsync().ConfigureAwait(false);
             }
+        }
+    }
+
+    /// <summary>Writes the version row as it is.</summary>
+    /// <returns>Null, always.</returns>
+    public async ValueTask<long?> ProbeAsync(CancellationToken cancellationToken)
+    {
+        await BeginTransactionAsync(cancellationToken).ConfigureAwait(false);
+        try
+        {
+            await Session.ExecuteAsync(KvSql.LockVersion, cancellationToken).ConfigureAwait(false);
+            await Session.ExecuteAsync(KvSql.Commit, CancellationToken.None).ConfigureAwait(false);
+            return null;
+        }
+        catch
+        {
+            await TryRollbackAsync().ConfigureAwait(false);
+            throw;
         }
     }
 

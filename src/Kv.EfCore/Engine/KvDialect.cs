@@ -1,4 +1,5 @@
 using System.Data.Common;
+using Microsoft.EntityFrameworkCore;
 using Microsoft.EntityFrameworkCore.Metadata;
 using Microsoft.Extensions.Logging;
 
@@ -64,6 +65,9 @@ internal abstract class KvDialect
     /// <summary>Prepares a connection that was just opened.</summary>
     public abstract ValueTask OpenedAsync(DbConnection connection, SessionRole role, KvStoreOptions options, ILogger logger, CancellationToken cancellationToken);
 
+    /// <summary>Makes a command that gives up at a lock where the driver would otherwise block the thread: whoever wants it tries again.</summary>
+    public virtual DbCommand CreateCommand(DbConnection connection) => connection.CreateCommand();
+
     /// <summary>Makes a statement of a session's connection.</summary>
     public virtual Statement CreateStatement(Session session, string text)
     {
@@ -84,11 +88,49 @@ internal abstract class KvDialect
     {
     }
 
+    /// <summary>Has the driver's pool hand out none of the connections that it has now, once they are closed. It never throws.</summary>
+    /// <param name="context">A context on the store's database.</param>
+    public virtual void ClearPool(DbContext context)
+    {
+    }
+
     /// <summary>Says what an error of the database means for the step that met it.</summary>
     public abstract Fault Classify(Exception exception);
 
+    /// <summary>Whether a connection that met the error is of no use from then on, though it may still be open.</summary>
+    public virtual bool IsSpent(Exception exception) => Classify(exception) == Fault.Broken;
+
+    /// <summary>Whether the error says that what is stored is damaged.</summary>
+    public virtual bool IsDamage(Exception exception) => false;
+
+    /// <summary>Whether the error is about the values of a statement, so that others are not to expect it.</summary>
+    public abstract bool IsOfValues(Exception exception);
+
+    /// <summary>What a caller can do about an error that is permanent.</summary>
+    public virtual KvError KindOf(Exception exception) => KvError.Refused;
+
+    /// <summary>Looks through what is stored.</summary>
+    /// <param name="connection">An open connection.</param>
+    /// <param name="cancellationToken">Gives up.</param>
+    /// <returns>What is damaged; null if nothing is.</returns>
+    public virtual ValueTask<string?> FindDamageAsync(DbConnection connection, CancellationToken cancellationToken) => new((string?)null);
+
+    /// <summary>Who has the lock that a session waits for, and since when; null if that is not to be found out.</summary>
+    /// <param name="session">Where to ask.</param>
+    /// <param name="backend">By which number the server knows the session that waits.</param>
+    /// <param name="cancellationToken">Gives up.</param>
+    public virtual ValueTask<string?> FindHolderAsync(Session session, int backend, CancellationToken cancellationToken) => new((string?)null);
+
+    /// <summary>Whether the error says that a lock was not to be had in time.</summary>
+    public abstract bool IsLockWait(Exception exception);
+
+    /// <summary>What to look for where a lock was not to be had and it is not known who has it.</summary>
+    public abstract string LockAdvice { get; }
+
     /// <summary>Whether the error proves that a commit that was sent did not happen.</summary>
-    public abstract bool ProvesRollback(Exception exception);
+    /// <param name="exception">The error.</param>
+    /// <param name="connection">The connection that met it.</param>
+    public abstract bool ProvesRollback(Exception exception, DbConnection connection);
 
     /// <summary>A new writer of groups over a session.</summary>
     public abstract GroupWriter CreateWriter(Session session, StoreClock clock, KvStoreOptions options, FailPoints failPoints);

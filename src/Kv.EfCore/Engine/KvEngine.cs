@@ -7,7 +7,7 @@ internal sealed class KvEngine : IAsyncDisposable
 {
     private static readonly TimeSpan SweepAfter = TimeSpan.FromSeconds(1);
     private readonly CancellationTokenSource _stop = new();
-    private readonly SemaphoreSlim _opening = new(1, 1);
+    private readonly Opening _opening;
     private readonly SessionPool _pool;
     private readonly SessionFactory _sessions;
     private readonly CommitSignals _signals;
@@ -27,8 +27,10 @@ internal sealed class KvEngine : IAsyncDisposable
         _sessions = new SessionFactory(contexts, Dialect, options, logger);
         ReadLock = Dialect.IsRemote ? null : new HeldReadLock(Dialect.Sql, TimeProvider.System, logger);
         _pool = new SessionPool(_sessions, Dialect.Readers, options.CommandTimeout, ReadLock, returned: () => _answered.TrySetResult());
-        var reads = new ReadRunner(_pool, Dialect, options, logger);
-        Reader = new SnapshotReader(reads, _pool, Dialect, Clock);
+        _opening = new Opening(OpenOnceAsync, Dialect, options.CommandTimeout, _stop.Token);
+        Health = new StoreHealth(time);
+        Reads = new ReadRunner(_pool, Dialect, options, Health, logger);
+        Reader = new SnapshotReader(Reads, _pool, Dialect, Clock);
         Notifier = new ChangeNotifier(_pool, Dialect, options, logger);
         _signals.ForOthers += Notifier.Tell;
         _signals.GroupCommitted += (_, _) => _answered.TrySetResult();
@@ -40,12 +42,12 @@ internal sealed class KvEngine : IAsyncDisposable
 
         // A server has a process for each connection: one claims from a backlog while the other ends what was handled.
         _claims = Dialect.IsRemote ? new CommitPipeline(NewRunner(), options) : Pipeline;
-        Queue = new MessageQueue(Pipeline, _claims, new QueueReader(reads, Dialect, Clock), _sessions, Dialect, Clock, turn, _signals, Listener);
+        Queue = new MessageQueue(Pipeline, _claims, new QueueReader(Reads, Dialect, Clock), _sessions, Dialect, Clock, turn, _signals, Listener);
         Sweeper = new ExpirySweeper(Reader, Pipeline, _signals, Clock, options, logger, LookForLossAsync);
 
         GroupRunner NewRunner()
         {
-            var runner = new GroupRunner(_sessions, Dialect, Clock, options, _signals, Notifier, failPoints, turn, logger);
+            var runner = new GroupRunner(_sessions, Dialect, Clock, options, _signals, Notifier, failPoints, turn, Health, logger);
             _signals.GroupCommitted += runner.Observe;
             runner.Lost += LoseAsync;
             return runner;
@@ -60,6 +62,8 @@ internal sealed class KvEngine : IAsyncDisposable
     public ILogger Logger { get; }
 
     public StoreClock Clock { get; }
+
+    public ReadRunner Reads { get; }
 
     public SnapshotReader Reader { get; }
 
@@ -80,6 +84,9 @@ internal sealed class KvEngine : IAsyncDisposable
 
     public CommitSignals Signals => _signals;
 
+    /// <summary>What calls have met.</summary>
+    public StoreHealth Health { get; }
+
     public MessageId Ids { get; } = new();
 
     /// <summary>Whether the schema is known to be as it must be.</summary>
@@ -88,11 +95,28 @@ internal sealed class KvEngine : IAsyncDisposable
     /// <summary>How the store lost its file, if it did: by then something may have been written that nobody finds.</summary>
     public string? Loss => _loss;
 
+    /// <summary>Waits between two tries of something that goes on for as long as the store does.</summary>
+    /// <returns>False if that is over.</returns>
+    public async ValueTask<bool> TryWaitAsync(Backoff backoff, CancellationToken cancellationToken)
+    {
+        try
+        {
+            using var end = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken, _stop.Token);
+            return await backoff.WaitAsync(end.Token).ConfigureAwait(false);
+        }
+        catch (Exception over) when (over is OperationCanceledException or ObjectDisposedException)
+        {
+            return false;
+        }
+    }
+
     public KvDbContext CreateContext() => _sessions.CreateContext();
 
     /// <summary>Makes sure of the schema before the first statement, and begins to sweep.</summary>
-    /// <exception cref="KvException">The schema is behind or ahead (<see cref="KvError.Schema"/>).</exception>
-    public ValueTask OpenAsync(CancellationToken cancellationToken) => IsOpen ? ValueTask.CompletedTask : OpenOnceAsync(cancellationToken);
+    /// <exception cref="KvException">
+    /// The schema is behind or ahead (<see cref="KvError.Schema"/>), or the database was not to be had in time (<see cref="KvError.Unavailable"/>).
+    /// </exception>
+    public ValueTask OpenAsync(CancellationToken cancellationToken) => IsOpen ? ValueTask.CompletedTask : new(_opening.WaitAsync(cancellationToken));
 
     public async ValueTask DisposeAsync()
     {
@@ -109,8 +133,7 @@ internal sealed class KvEngine : IAsyncDisposable
         await stopping.ConfigureAwait(false);
 
         // Whoever opens the store just now ends with an error, or begins what is ended here.
-        await _opening.WaitAsync(CancellationToken.None).ConfigureAwait(false);
-        _opening.Release();
+        await _opening.Completion.ConfigureAwait(false);
         _signals.End();
         await _sweeping.ConfigureAwait(false);
         await Listener.Completion.ConfigureAwait(false);
@@ -126,37 +149,18 @@ internal sealed class KvEngine : IAsyncDisposable
         _stop.Dispose();
     }
 
-    private async ValueTask OpenOnceAsync(CancellationToken cancellationToken)
+    private async Task OpenOnceAsync(CancellationToken cancellationToken)
     {
-        await _opening.WaitAsync(cancellationToken).ConfigureAwait(false);
-        try
+        // Two rounds may follow one another: the first may have come through while its callers left.
+        if (_open)
         {
-            ObjectDisposedException.ThrowIf(_disposed, typeof(IKvStore));
-            if (_open)
-            {
-                return;
-            }
-
-            using var opening = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken, _stop.Token);
-            try
-            {
-                await EnsureSchemaAsync(opening.Token).ConfigureAwait(false);
-            }
-            catch (OperationCanceledException error)
-            {
-                throw cancellationToken.IsCancellationRequested
-                    ? new OperationCanceledException(error.Message, error, cancellationToken)
-                    : new ObjectDisposedException(nameof(IKvStore));
-            }
-
-            _sweeping = _sweeping.IsCompleted ? SweepAsync() : _sweeping;
-            _open = true;
-            Listener.Opened();
+            return;
         }
-        finally
-        {
-            _opening.Release();
-        }
+
+        await _sessions.EnsureSchemaAsync(Clock, cancellationToken).ConfigureAwait(false);
+        _sweeping = _sweeping.IsCompleted ? SweepAsync() : _sweeping;
+        _open = true;
+        Listener.Opened();
     }
 
     /// <summary>Sees whether the store's file is still the one that its connections have open, where there is a file.</summary>
@@ -205,30 +209,5 @@ internal sealed class KvEngine : IAsyncDisposable
         }
 
         await Sweeper.RunAsync(_stop.Token).ConfigureAwait(false);
-    }
-
-    // A process may start while its database restarts.
-    private async ValueTask EnsureSchemaAsync(CancellationToken cancellationToken)
-    {
-        var backoff = Backoff.ForConnections(Options.CommandTimeout);
-        using var interruption = new Interruption(cancellationToken);
-        while (true)
-        {
-            try
-            {
-                await _sessions.EnsureSchemaAsync(Clock, interruption.Token).ConfigureAwait(false);
-                return;
-            }
-            catch (Exception error) when (Dialect.Classify(error) is Fault.Busy or Fault.Broken)
-            {
-                if (!await backoff.WaitAsync(cancellationToken).ConfigureAwait(false))
-                {
-                    throw new KvException(
-                        KvError.Unavailable,
-                        $"The database could not be opened within {Options.CommandTimeout.TotalSeconds:0.#} seconds ({error.Message}). Try again when it is back.",
-                        error);
-                }
-            }
-        }
     }
 }

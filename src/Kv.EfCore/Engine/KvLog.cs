@@ -17,8 +17,8 @@ internal static partial class KvLog
     [LoggerMessage(4, LogLevel.Warning, "The commit of {Count} writes whose answer was lost: committed = {Committed}.")]
     public static partial void CommitResolved(ILogger logger, int count, bool committed);
 
-    [LoggerMessage(5, LogLevel.Warning, "A read failed and is tried again.")]
-    public static partial void ReadRetried(ILogger logger, Exception error);
+    [LoggerMessage(EventId = 5, Message = "A read failed and is tried again.")]
+    public static partial void ReadRetried(ILogger logger, LogLevel level, Exception error);
 
     [LoggerMessage(6, LogLevel.Error, "Sweeping expired entries failed; it is tried again in {Wait}.")]
     public static partial void SweepFailed(ILogger logger, Exception error, TimeSpan wait);
@@ -26,8 +26,8 @@ internal static partial class KvLog
     [LoggerMessage(7, LogLevel.Debug, "Swept {Count} expired entries.")]
     public static partial void Swept(ILogger logger, int count);
 
-    [LoggerMessage(8, LogLevel.Warning, "Looking for commits of other processes failed; it is tried again.")]
-    public static partial void PollFailed(ILogger logger, Exception error);
+    [LoggerMessage(EventId = 8, Message = "Looking for commits of other processes failed; it is tried again.")]
+    public static partial void PollFailed(ILogger logger, LogLevel level, Exception error);
 
     [LoggerMessage(9, LogLevel.Information, "Migrating the store: {Migrations}.")]
     public static partial void Migrating(ILogger logger, string migrations);
@@ -64,6 +64,12 @@ internal static partial class KvLog
 
     [LoggerMessage(18, LogLevel.Warning, "A connection that was given up could not be closed.")]
     public static partial void CloseFailed(ILogger logger, Exception error);
+
+    [LoggerMessage(200, LogLevel.Warning, "A watch of {Count} keys cannot read for now; it goes on when the database is back.")]
+    public static partial void WatchInterrupted(ILogger logger, Exception error, int count);
+
+    [LoggerMessage(201, LogLevel.Information, "A watch of {Count} keys goes on.")]
+    public static partial void WatchResumed(ILogger logger, int count);
 
     [LoggerMessage(320, LogLevel.Information, "The clock was set forward by {Step}. If that was wrong, set it right: what has expired by it is hidden, and deleted in {Doubt} at the earliest.")]
     public static partial void ClockSetForward(ILogger logger, TimeSpan step, TimeSpan doubt);

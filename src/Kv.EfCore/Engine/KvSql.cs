@@ -189,10 +189,37 @@ internal sealed partial class KvSql(bool arrays)
     /// short one, though what came and went has left it long: every statement here has its index.
     /// </remarks>
     /// <param name="idle">How long a transaction may be left alone before the server ends it.</param>
+    /// <param name="locks">How long to wait for a lock.</param>
     /// <param name="local">Whether for the transaction alone.</param>
-    public static string WriterSettings(TimeSpan idle, bool local) => string.Create(CultureInfo.InvariantCulture, $"""
-        select set_config('jit', 'off', {local}), set_config('enable_seqscan', 'off', {local}), set_config('idle_in_transaction_session_timeout', '{idle.TotalMilliseconds:0}', {local})
+    public static string WriterSettings(TimeSpan idle, TimeSpan locks, bool local) => string.Create(CultureInfo.InvariantCulture, $"""
+        select set_config('jit', 'off', {local}), set_config('enable_seqscan', 'off', {local}),
+            set_config('idle_in_transaction_session_timeout', '{idle.TotalMilliseconds:0}', {local}), set_config('lock_timeout', '{locks.TotalMilliseconds:0}', {local})
         """);
+
+    /// <summary>Bounds the transaction's waits for locks, unless they are shorter already, and tells by which number the server knows it.</summary>
+    public const string LimitLocks = """
+        select pg_backend_pid(), set_config('kv.lock_timeout', current_setting('lock_timeout'), true), set_config(
+            'lock_timeout',
+            case when current_setting('lock_timeout')::interval between interval '1 microsecond' and @wait::interval then current_setting('lock_timeout') else @wait end,
+            true)
+        """;
+
+    /// <summary>Gives the rest of a user's transaction the time that it had for its locks.</summary>
+    public const string UnlimitLocks = "select set_config('lock_timeout', current_setting('kv.lock_timeout'), true)";
+
+    /// <summary>Whoever has the lock that a session waits for: not one that waits for it as well, in line before it.</summary>
+    public const string LockHolder = """
+        with recursive chain (pid) as (
+            select unnest(pg_blocking_pids(@backend::integer))
+            union
+            select b.pid from chain c, unnest(pg_blocking_pids(c.pid)) as b (pid))
+        select c.pid, coalesce(nullif(a.application_name, ''), 'unnamed'), coalesce(a.state, 'in a state that this user may not see'),
+            coalesce(extract(epoch from clock_timestamp() - a.xact_start), 0)::bigint, coalesce(left(regexp_replace(a.query, '\s+', ' ', 'g'), 200), '')
+        from chain c left join pg_stat_activity a on a.pid = c.pid where cardinality(pg_blocking_pids(c.pid)) = 0 limit 1
+        """;
+
+    /// <summary>Looks for damage in a file of SQLite, up to the first.</summary>
+    public const string QuickCheck = "pragma quick_check(1)";
 
     /// <summary>What PostgreSQL is told for those who read, for the session: to keep one plan for a statement, and to make it with an index.</summary>
     /// <remarks>

@@ -87,6 +87,9 @@ internal sealed class LeaseKeeper(Session session, KvDialect dialect, StoreClock
     /// <summary>Whether others were in the way: the same connection may try again.</summary>
     public bool IsBusy(Exception error) => dialect.Classify(error) == Fault.Busy;
 
+    /// <summary>Hears of an error for which it is given up.</summary>
+    public void Blame(Exception error) => session.Blame(error);
+
     public void Dispose() => session.Dispose();
 
     private void Execute(string text)

@@ -7,6 +7,9 @@ internal sealed class RoundTrip(Session session)
 {
     private readonly List<Step> _steps = [];
 
+    /// <summary>How long one may take, in seconds as ADO.NET counts; null for as long as the session's statements may.</summary>
+    public int? Timeout { get; set; }
+
     /// <summary>Gives values to the parameters of a step.</summary>
     public static void Set(DbParameterCollection parameters, params ReadOnlySpan<(string Name, object? Value)> values)
     {
@@ -35,6 +38,11 @@ internal sealed class RoundTrip(Session session)
         var steps = _steps.ToArray();
         _steps.Clear();
         var batch = session.Batch(string.Join(' ', steps.Select(static s => s.Name)), () => steps.Select(static s => s.Text));
+        if ((Timeout ?? session.CommandTimeout) is { } timeout)
+        {
+            batch.Timeout = timeout;
+        }
+
         for (var i = 0; i < steps.Length; i++)
         {
             steps[i].Bind?.Invoke(batch.BatchCommands[i].Parameters);

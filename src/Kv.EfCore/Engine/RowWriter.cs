@@ -136,13 +136,10 @@ internal sealed class RowWriter(Session session, KvDialect dialect, StoreClock c
             }
             catch (Exception error) when (dialect.Classify(error) == Fault.Busy)
             {
-                backoff ??= Backoff.ForLocks(budget);
+                backoff ??= Backoff.ForLocks(Patience ?? budget);
                 if (!await backoff.WaitAsync(cancellationToken).ConfigureAwait(false))
                 {
-                    throw new KvException(
-                        KvError.Unavailable,
-                        $"Another process has held the write lock of the database for {budget.TotalSeconds:0.#} seconds. Nothing was written. Look for a transaction that is left open, or raise KvStoreOptions.CommandTimeout.",
-                        error);
+                    throw;
                 }
             }
         }

@@ -23,7 +23,7 @@ internal static class SchemaCheck
         await context.Database.OpenConnectionAsync(cancellationToken).ConfigureAwait(false);
         var (missing, unknown) = await CompareAsync(context, dialect, cancellationToken).ConfigureAwait(false);
         EnsureNotAhead(unknown);
-        if (missing.Count == 0 && await IsMissingClockAsync(context, cancellationToken).ConfigureAwait(false))
+        if (missing.Count == 0 && await IsMissingClockAsync(context, dialect, cancellationToken).ConfigureAwait(false))
         {
             throw new KvException(
                 KvError.Schema,
@@ -70,13 +70,13 @@ internal static class SchemaCheck
     private static async Task<List<string>> AppliedAsync(KvDbContext context, KvDialect dialect, CancellationToken cancellationToken)
     {
         var history = context.GetService<IDbContextOptions>().Extensions.OfType<RelationalOptionsExtension>().First().MigrationsHistoryTableName ?? HistoryTable;
-        return await ReadAsync(context, dialect.Sql.HasTable(history), cancellationToken).ConfigureAwait(false) is [true or 1L]
-            ? (await ReadAsync(context, KvSql.History(history), cancellationToken).ConfigureAwait(false)).ConvertAll(static id => (string)id)
+        return await ReadAsync(context, dialect, dialect.Sql.HasTable(history), cancellationToken).ConfigureAwait(false) is [true or 1L]
+            ? (await ReadAsync(context, dialect, KvSql.History(history), cancellationToken).ConfigureAwait(false)).ConvertAll(static id => (string)id)
             : [];
     }
 
-    private static async Task<bool> IsMissingClockAsync(KvDbContext context, CancellationToken cancellationToken) =>
-        (await ReadAsync(context, KvSql.Version, cancellationToken).ConfigureAwait(false)).Count == 0;
+    private static async Task<bool> IsMissingClockAsync(KvDbContext context, KvDialect dialect, CancellationToken cancellationToken) =>
+        (await ReadAsync(context, dialect, KvSql.Version, cancellationToken).ConfigureAwait(false)).Count == 0;
 
     // Tables that an application's own migrations made (UseKv in its own context) have no history of ours, so they are asked for each column.
     private static async Task<bool> HasTablesAsync(KvDbContext context, KvDialect dialect, CancellationToken cancellationToken)
@@ -85,22 +85,22 @@ internal static class SchemaCheck
         {
             foreach (var probe in KvSql.Probes)
             {
-                await ReadAsync(context, probe, cancellationToken).ConfigureAwait(false);
+                await ReadAsync(context, dialect, probe, cancellationToken).ConfigureAwait(false);
             }
 
             return true;
         }
-        catch (DbException error) when (dialect.Classify(error) is not (Fault.Busy or Fault.Broken))
+        catch (DbException error) when (dialect.Classify(error) == Fault.Permanent)
         {
             return false;
         }
     }
 
     /// <summary>The first column of the rows that a statement finds.</summary>
-    private static async Task<List<object>> ReadAsync(KvDbContext context, string text, CancellationToken cancellationToken)
+    private static async Task<List<object>> ReadAsync(KvDbContext context, KvDialect dialect, string text, CancellationToken cancellationToken)
     {
         List<object> found = [];
-        var command = context.Database.GetDbConnection().CreateCommand();
+        var command = dialect.CreateCommand(context.Database.GetDbConnection());
         await using (command.ConfigureAwait(false))
         {
             command.CommandText = text;

@@ -23,6 +23,16 @@ internal sealed class Session(DbContext context, KvDialect dialect, DbTransactio
     /// <summary>How long a statement may take, in seconds as ADO.NET counts; null for the connection's own setting.</summary>
     public int? CommandTimeout { get; init; }
 
+    /// <summary>How long a statement may take; the largest there is for no bound.</summary>
+    public TimeSpan Longest
+    {
+        get
+        {
+            using var command = Connection.CreateCommand();
+            return (CommandTimeout ?? command.CommandTimeout) is var seconds && seconds > 0 ? TimeSpan.FromSeconds(seconds) : TimeSpan.MaxValue;
+        }
+    }
+
     /// <summary>Whether the connection leads to one session of the server, which can keep what is prepared.</summary>
     public bool Prepares { get; init; } = true;
 
@@ -32,6 +42,15 @@ internal sealed class Session(DbContext context, KvDialect dialect, DbTransactio
     /// <summary>Why what is written on it is found by nobody else any more; null if it is found.</summary>
     /// <param name="hasWritten">Whether it has written.</param>
     public string? FindLoss(bool hasWritten = false) => (_place ??= dialect.PlaceOf(Connection))?.FindLoss(hasWritten);
+
+    /// <summary>Hears of an error that it met: of one that makes its connection useless, the driver need not know that it does.</summary>
+    public void Blame(Exception error)
+    {
+        if (dialect.IsSpent(error))
+        {
+            dialect.ClearPool(context);
+        }
+    }
 
     /// <summary>How often it came back to the pool.</summary>
     public int Reads { get; set; }

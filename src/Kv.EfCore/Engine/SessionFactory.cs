@@ -55,7 +55,26 @@ internal sealed class SessionFactory(Func<KvDbContext> contexts, KvDialect diale
         }
     }
 
-    public ValueTask<Session> OpenAsync(SessionRole role, CancellationToken cancellationToken) => new(Detached.RunAsync(() => OpenHereAsync(role, cancellationToken)));
+    /// <summary>Opens a session.</summary>
+    /// <param name="role">What it is for.</param>
+    /// <param name="cancellationToken">Gives up.</param>
+    /// <param name="within">How long that may take; null for as long as a command may.</param>
+    /// <exception cref="TimeoutException">It was not open in time.</exception>
+    public async ValueTask<Session> OpenAsync(SessionRole role, CancellationToken cancellationToken, TimeSpan? within = null)
+    {
+        var longest = within is { } left && left < options.CommandTimeout ? left : options.CommandTimeout;
+        using var end = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
+        using var interruption = new Interruption(end.Token);
+        end.CancelAfter(longest > TimeSpan.Zero ? longest : TimeSpan.Zero);
+        try
+        {
+            return await Detached.RunAsync(() => OpenHereAsync(role, interruption.Token)).ConfigureAwait(false);
+        }
+        catch (OperationCanceledException error) when (!cancellationToken.IsCancellationRequested)
+        {
+            throw new TimeoutException($"The database did not open a connection within {longest.TotalSeconds:0.#} seconds.", error);
+        }
+    }
 
     private async Task<Session> OpenHereAsync(SessionRole role, CancellationToken cancellationToken)
     {

@@ -55,18 +55,20 @@ internal sealed class SnapshotReader
         _runner.RunAsync((Reader: this, Range: range, Read: read), static (session, arg, token) => arg.Reader.ListAsync(session, arg.Range, arg.Read, arg.Reader.Now, token), cancellationToken);
 
     /// <summary>Pages through a range in one snapshot, which holds a session and, on SQLite, keeps the log from being recycled, until the end.</summary>
-    public async IAsyncEnumerable<List<T>> ListSnapshotAsync<T>(ListRange range, Func<Row, T> read, [EnumeratorCancellation] CancellationToken cancellationToken)
+    /// <param name="range">The range.</param>
+    /// <param name="read">What becomes of a row.</param>
+    /// <param name="cursorAt">Says where a listing can go on that failed after a key.</param>
+    /// <param name="cancellationToken">Gives up.</param>
+    public async IAsyncEnumerable<List<T>> ListSnapshotAsync<T>(
+        ListRange range, Func<Row, T> read, Func<byte[], string> cursorAt, [EnumeratorCancellation] CancellationToken cancellationToken)
     {
         using var interruption = new Interruption(cancellationToken);
-        var session = await _pool.RentAsync(interruption.Token).ConfigureAwait(false);
+        var (session, now, rows, last) = await BeginListAsync(range, read, cancellationToken).ConfigureAwait(false);
         var healthy = false;
         try
         {
-            await session.ExecuteAsync(_dialect.Sql.BeginSnapshot, interruption.Token).ConfigureAwait(false);
-            var now = Now;
             while (true)
             {
-                var (rows, last) = await ListAsync(session, range, read, now, interruption.Token).ConfigureAwait(false);
                 if (rows.Count > 0)
                 {
                     yield return rows;
@@ -77,7 +79,22 @@ internal sealed class SnapshotReader
                     break;
                 }
 
-                range = range.After(last);
+                var listed = last;
+                range = range.After(listed);
+                try
+                {
+                    (rows, last) = await ListAsync(session, range, read, now, interruption.Token).ConfigureAwait(false);
+                }
+                catch (OperationCanceledException error) when (cancellationToken.IsCancellationRequested)
+                {
+                    throw new OperationCanceledException(error.Message, error, cancellationToken);
+                }
+                catch (Exception error) when (_runner.Told(error) is var told && told != error)
+                {
+                    // Its snapshot is gone with its session.
+                    session.Blame(error);
+                    throw told is KvException failed ? DatabaseErrors.At(failed, cursorAt(listed)) : told;
+                }
             }
 
             await session.ExecuteAsync(KvSql.Commit, CancellationToken.None).ConfigureAwait(false);
@@ -88,6 +105,19 @@ internal sealed class SnapshotReader
             await _pool.ReturnAsync(session, healthy).ConfigureAwait(false);
         }
     }
+
+    private ValueTask<(Session Session, long Now, List<T> Rows, byte[]? Last)> BeginListAsync<T>(ListRange range, Func<Row, T> read, CancellationToken cancellationToken) =>
+        _runner.RunAsync(
+            (Reader: this, Range: range, Read: read),
+            static async (session, arg, token) =>
+            {
+                await session.ExecuteAsync(arg.Reader.BeginSnapshot, token).ConfigureAwait(false);
+                var now = arg.Reader.Now;
+                var (rows, last) = await arg.Reader.ListAsync(session, arg.Range, arg.Read, now, token).ConfigureAwait(false);
+                return (session, now, rows, last);
+            },
+            cancellationToken,
+            keep: true);
 
     public ValueTask<long> VersionAsync(CancellationToken cancellationToken) =>
         _runner.RunAsync(

@@ -128,6 +128,7 @@ internal sealed class Heartbeat : IDisposable
             }
             catch (Exception error)
             {
+                _keeper?.Blame(error);
                 Close();
                 WorkerLog.HeartbeatFailed(_logger, error);
                 return false;

@@ -5,8 +5,8 @@ using Microsoft.Extensions.Diagnostics.HealthChecks;
 namespace Kv.Worker;
 
 /// <summary>
-/// Whether the database answers and has the schema that this version wants, whether the worker and the schedules, if there are any, get on, and
-/// whether there are messages that get nowhere.
+/// Whether the database answers and has the schema that this version wants, whether what calls of this process wrote was taken, whether the
+/// worker and the schedules, if there are any, get on, and whether there are messages that get nowhere.
 /// </summary>
 internal sealed class StoreHealthCheck(KvStore store, QueueWatch queue, WorkerHealth? worker = null) : IHealthCheck
 {
@@ -18,6 +18,9 @@ internal sealed class StoreHealthCheck(KvStore store, QueueWatch queue, WorkerHe
 
     private static readonly TimeSpan Patience = TimeSpan.FromSeconds(30);
 
+    // While writes come, they tell by themselves; where none comes any more, a failure must not stay for ever.
+    private static readonly TimeSpan ProbeAfter = TimeSpan.FromSeconds(10);
+
     /// <summary>How long a transaction may be open, on PostgreSQL, before it is told of.</summary>
     public TimeSpan LongTransaction { get; init; } = TimeSpan.FromMinutes(1);
 
@@ -26,6 +29,7 @@ internal sealed class StoreHealthCheck(KvStore store, QueueWatch queue, WorkerHe
 
     private async Task<HealthCheckResult> LookAsync(HealthCheckContext context, CancellationToken cancellationToken)
     {
+        var health = store.Engine.Health;
         (string Text, bool Harms)? clock;
         List<string> troubles = [];
         Dictionary<string, object> data = new(StringComparer.Ordinal);
@@ -38,6 +42,16 @@ internal sealed class StoreHealthCheck(KvStore store, QueueWatch queue, WorkerHe
             await using (database.ConfigureAwait(false))
             {
                 await SchemaCheck.OpenCurrentAsync(database, store.Engine.Dialect, cancellationToken).ConfigureAwait(false);
+                if (health.Damage is { } damage)
+                {
+                    if (await store.Engine.Dialect.FindDamageAsync(database.Database.GetDbConnection(), cancellationToken).ConfigureAwait(false) is { } found)
+                    {
+                        return new HealthCheckResult(context.Registration.FailureStatus, $"The database is damaged: {found}", damage);
+                    }
+
+                    health.Whole();
+                }
+
                 if (await store.Engine.Dialect.FindBurdenAsync(database.Database.GetDbConnection(), LongTransaction, cancellationToken).ConfigureAwait(false) is { } burden)
                 {
                     troubles.Add(burden);
@@ -56,7 +70,12 @@ internal sealed class StoreHealthCheck(KvStore store, QueueWatch queue, WorkerHe
         }
         catch (Exception error) when (error is not OperationCanceledException || !cancellationToken.IsCancellationRequested)
         {
-            return new HealthCheckResult(context.Registration.FailureStatus, $"The store cannot be used: {error.Message}", error);
+            if (store.Engine.Dialect.IsDamage(error))
+            {
+                health.Damaged(error);
+            }
+
+            return new HealthCheckResult(context.Registration.FailureStatus, $"The store cannot be used: {DatabaseErrors.Text(error)}", error);
         }
 
         if (store.Engine.Loss is { } loss)
@@ -69,7 +88,14 @@ internal sealed class StoreHealthCheck(KvStore store, QueueWatch queue, WorkerHe
         var (failures, time, last) = worker?.Look(store.Engine.Clock.Time) ?? default;
         if (failures > 0)
         {
-            troubles.Insert(0, $"The worker failed {failures} times in a row, for {time.TotalSeconds:0} seconds: {last?.Message}");
+            troubles.Insert(0, $"The worker failed {failures} times in a row, for {time.TotalSeconds:0} seconds: {(last is null ? "" : DatabaseErrors.Text(last))}");
+        }
+
+        if (await LookAtWritesAsync(health, cancellationToken).ConfigureAwait(false) is { } failing)
+        {
+            var since = store.Engine.Clock.Time.GetElapsedTime(failing.Since);
+            troubles.Insert(0, $"Writes have failed for {since.TotalSeconds:0} seconds: {DatabaseErrors.Text(failing.Error)}");
+            (time, last) = (since > time ? since : time, last ?? failing.Error);
         }
 
         return troubles.Count == 0 ? HealthCheckResult.Healthy(clock?.Text, data)
@@ -117,5 +143,15 @@ internal sealed class StoreHealthCheck(KvStore store, QueueWatch queue, WorkerHe
             // The store answers, and a row that cannot be read is no outage of it.
             troubles.Add($"The queue could not be looked through: {error.Message}");
         }
+    }
+
+    private async ValueTask<StoreHealth.Failure?> LookAtWritesAsync(StoreHealth health, CancellationToken cancellationToken)
+    {
+        if (health.Writes is { } failing && store.Engine.Clock.Time.GetElapsedTime(failing.At) >= ProbeAfter)
+        {
+            await store.Engine.Runner.ProbeAsync(cancellationToken).ConfigureAwait(false);
+        }
+
+        return health.Writes;
     }
 }
