@@ -1,5 +1,7 @@
 using System.Diagnostics;
+using System.Diagnostics.CodeAnalysis;
 using System.Globalization;
+using System.Reflection;
 using System.Text;
 using Kv.Engine;
 
@@ -27,7 +29,7 @@ internal sealed class AtomicWriteBuilder(KvEngine engine, IKvValueSerializer ser
     public void Set<T>(MutationKind kind, KvKey key, T value, TimeSpan? expireIn)
     {
         var bytes = Key(key);
-        var stored = serializer.Serialize(value);
+        var stored = Stored(key, value);
         if (stored.Defect is { } defect)
         {
             throw new ArgumentException($"The value of {key} cannot be written. {defect}", nameof(value));
@@ -86,7 +88,8 @@ internal sealed class AtomicWriteBuilder(KvEngine engine, IKvValueSerializer ser
         ArgumentNullException.ThrowIfNull(message);
         options ??= Usual;
         Validate(options);
-        var payload = serializer.Serialize(message);
+        var name = MessageName.Of(message, serializer);
+        var payload = Payload(message, name);
         if (payload.Defect is { } defect)
         {
             throw new ArgumentException($"The message cannot be enqueued. {defect}", nameof(message));
@@ -99,14 +102,18 @@ internal sealed class AtomicWriteBuilder(KvEngine engine, IKvValueSerializer ser
                 nameof(message));
         }
 
-        var (name, topic) = MessageName.Of<T>();
+        if (!name.IsGiven && name.Type != typeof(KvValue))
+        {
+            engine.Unnamed.Enqueued(name.Type, name.Name);
+        }
+
         _totalSize += payload.Array.Length + (4 * (options.BackoffSchedule?.Count ?? KvLimits.MaxBackoffIntervals));
         _write.Messages.Add(new NewMessage(
             "",
             payload.Array,
             (int)payload.Encoding,
-            options.Topic is { Length: > 0 } chosen ? KvMessageAttribute.Valid(chosen, nameof(options)) : options.Topic ?? topic,
-            name,
+            options.Topic is { Length: > 0 } chosen ? KvMessageAttribute.Valid(chosen, nameof(options)) : options.Topic ?? name.Topic,
+            name.Name,
             (long)options.Delay.TotalMilliseconds,
             Backoff(options.BackoffSchedule),
             Undelivered(options.KeysIfUndelivered),
@@ -124,6 +131,43 @@ internal sealed class AtomicWriteBuilder(KvEngine engine, IKvValueSerializer ser
 
         static string? QueueKey(string? key, string what) => key is null ? null : KvMessageAttribute.Valid(key, nameof(options), what);
     }
+
+    private KvValue Stored<T>(KvKey key, T value)
+    {
+        try
+        {
+            return serializer.Serialize(value);
+        }
+        catch (Exception error) when (error is not OutOfMemoryException)
+        {
+            throw Unstorable($"value of {key}", error);
+        }
+    }
+
+    /// <summary>A message as the type that it goes by.</summary>
+    private KvValue Payload<T>(T message, MessageName name)
+    {
+        try
+        {
+            return name.Type == typeof(T) ? serializer.Serialize(message)
+                : serializer is KvJsonSerializer json ? json.Serialize(message!, name.Type)
+                : SerializeAs(name.Type, message!);
+        }
+        catch (Exception error) when (error is not OutOfMemoryException)
+        {
+            throw Unstorable($"message '{name.Name}'", error);
+        }
+    }
+
+    // Serializers of others may know their types by what they are asked for.
+    [UnconditionalSuppressMessage("Trimming", "IL2060", Justification = "The method asks nothing of its type parameter.")]
+    [UnconditionalSuppressMessage("AOT", "IL3050", Justification = "Messages are classes as a rule, whose code is shared.")]
+    private KvValue SerializeAs(Type type, object message) => (KvValue)typeof(IKvValueSerializer).GetMethod(nameof(IKvValueSerializer.Serialize))!
+        .MakeGenericMethod(type).Invoke(serializer, BindingFlags.DoNotWrapExceptions, null, [message], null)!;
+
+    /// <summary>One kind of error for whatever a serializer throws, with what it was about. Nothing was written yet.</summary>
+    private static KvException Unstorable(string what, Exception error) =>
+        new((error as KvException)?.Kind ?? KvError.Encoding, $"The {what} cannot be stored: {error.Message}", error);
 
     /// <summary>Refuses what cannot work together, each with what would.</summary>
     private static void Validate(KvEnqueueOptions options)

@@ -1,6 +1,8 @@
+using System.Buffers;
 using System.Text.Encodings.Web;
 using System.Text.Json;
 using System.Text.Json.Nodes;
+using Kv.Json;
 
 namespace Kv;
 
@@ -11,7 +13,7 @@ internal static class DeadLetterFormat
     private static readonly JsonDocumentOptions Payload = new() { MaxDepth = 60 };
 
     // As payloads are written: escapes would make a payload in another language unreadable, and another payload.
-    private static readonly JsonSerializerOptions Relaxed = new() { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
+    private static readonly JsonWriterOptions Relaxed = new() { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
 
     public static byte[] Write(KvDeadLetter letter)
     {
@@ -23,8 +25,8 @@ internal static class DeadLetterFormat
             ["reason"] = letter.Reason,
             ["attempts"] = letter.Attempts,
             ["crashes"] = letter.Crashes,
-            ["firstError"] = JsonSerializer.SerializeToNode(letter.FirstError),
-            ["lastError"] = JsonSerializer.SerializeToNode(letter.LastError),
+            ["firstError"] = Node(letter.FirstError),
+            ["lastError"] = Node(letter.LastError),
             ["enqueuedAt"] = letter.EnqueuedAt,
             ["diedAt"] = letter.DiedAt,
             ["priority"] = letter.Priority,
@@ -44,7 +46,7 @@ internal static class DeadLetterFormat
             json["data"] = Convert.ToBase64String(letter.Payload.Array);
         }
 
-        return JsonSerializer.SerializeToUtf8Bytes(json, Relaxed);
+        return Utf8(json);
     }
 
     /// <summary>Reads a letter; null if the entry is not one.</summary>
@@ -71,11 +73,11 @@ internal static class DeadLetterFormat
             Reason = Required("reason").GetValue<string>(),
             Payload = json.ContainsKey("data")
                 ? new KvValue(Convert.FromBase64String(Required("data").GetValue<string>()), encoding)
-                : new KvValue(JsonSerializer.SerializeToUtf8Bytes(json["payload"], Relaxed), encoding),
+                : new KvValue(Utf8(json["payload"]), encoding),
             Attempts = Required("attempts").GetValue<int>(),
             Crashes = Required("crashes").GetValue<int>(),
-            FirstError = json["firstError"].Deserialize<KvMessageError>(),
-            LastError = json["lastError"].Deserialize<KvMessageError>(),
+            FirstError = Error(json["firstError"]),
+            LastError = Error(json["lastError"]),
             EnqueuedAt = Required("enqueuedAt").GetValue<DateTimeOffset>(),
             DiedAt = Required("diedAt").GetValue<DateTimeOffset>(),
             Priority = Required("priority").GetValue<int>(),
@@ -90,6 +92,29 @@ internal static class DeadLetterFormat
         JsonNode Required(string name) => json[name] ?? throw new KeyNotFoundException(name);
     }
 
+    private static byte[] Utf8(JsonNode? node)
+    {
+        var utf8 = new ArrayBufferWriter<byte>();
+        using (var writer = new Utf8JsonWriter(utf8, Relaxed))
+        {
+            if (node is null)
+            {
+                writer.WriteNullValue();
+            }
+            else
+            {
+                node.WriteTo(writer);
+            }
+        }
+
+        return utf8.WrittenSpan.ToArray();
+    }
+
+    private static JsonNode? Node(KvMessageError? error) =>
+        error is null ? null : JsonSerializer.SerializeToNode(error, KvJsonContext.Default.KvMessageError);
+
+    private static KvMessageError? Error(JsonNode? node) => node.Deserialize(KvJsonContext.Default.KvMessageError);
+
     private static bool TryParse(byte[] utf8, out JsonNode? node)
     {
         try
@@ -97,7 +122,7 @@ internal static class DeadLetterFormat
             node = JsonNode.Parse(utf8, documentOptions: Payload);
 
             // Replayed, the payload must be what it was: numbers and texts may be written in more than one way.
-            return JsonSerializer.SerializeToUtf8Bytes(node, Relaxed).AsSpan().SequenceEqual(utf8);
+            return Utf8(node).AsSpan().SequenceEqual(utf8);
         }
         catch (Exception error) when (error is JsonException or InvalidOperationException)
         {

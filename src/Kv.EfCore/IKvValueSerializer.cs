@@ -10,7 +10,7 @@ namespace Kv;
 public interface IKvValueSerializer
 {
     /// <summary>Makes the value to store: one that a public constructor or method of <see cref="KvValue"/> gives, so with an encoding that <see cref="KvEncoding"/> names.</summary>
-    /// <typeparam name="T">The type the caller named; the object may be of a derived one.</typeparam>
+    /// <typeparam name="T">The type the caller named; the object may be of a derived one. Of a message, the type that it has.</typeparam>
     KvValue Serialize<T>(T value);
 
     /// <summary>Reads a stored value.</summary>

@@ -127,10 +127,12 @@ public sealed partial class KvAtomic
     }
 
     /// <summary>Puts a message into the queue if the write is committed.</summary>
-    /// <typeparam name="T">The message's type; its <see cref="KvMessageAttribute"/> names it.</typeparam>
+    /// <typeparam name="T">What the message is passed as; the type that it has names it, by its <see cref="KvMessageAttribute"/>.</typeparam>
     /// <param name="message">The message, serialized now.</param>
     /// <param name="options">Delay, retries, topic, where it goes if it cannot be delivered.</param>
     /// <returns>This write.</returns>
+    /// <exception cref="ArgumentException">No handler could be registered for the message's type, or something is over a limit.</exception>
+    /// <exception cref="KvException">The message cannot be stored whole (<see cref="KvError.Encoding"/>).</exception>
     public KvAtomic Enqueue<T>(T message, KvEnqueueOptions? options = null)
     {
         Building.Enqueue(message, options);

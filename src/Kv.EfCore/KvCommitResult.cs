@@ -1,6 +1,9 @@
+using System.Text.Json.Serialization;
+
 namespace Kv;
 
 /// <summary>What became of an atomic write: committed, or refused by its checks.</summary>
+[JsonConverter(typeof(KvJsonConverter))]
 public sealed class KvCommitResult
 {
     private readonly KvVersionstamp? _versionstamp;

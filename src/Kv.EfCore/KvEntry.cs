@@ -1,6 +1,11 @@
+using System.Diagnostics;
+using System.Text.Json.Serialization;
+
 namespace Kv;
 
 /// <summary>A key, its value, and when it was written, as they were at the time of reading.</summary>
+[DebuggerDisplay("{Key} = {Value.Shown,nq} ({Versionstamp})")]
+[JsonConverter(typeof(KvJsonConverter))]
 public sealed class KvEntry
 {
     private readonly IKvValueSerializer _serializer;
@@ -33,10 +38,13 @@ public sealed class KvEntry
         {
             return _serializer.Deserialize<T>(Value);
         }
-        catch (KvException exception)
+        catch (Exception exception) when (exception is not OutOfMemoryException)
         {
             // The text is told whole, so what is inside is the cause alone.
-            throw new KvException(exception.Kind, $"The entry {Key} ({Value}) cannot be read: {exception.Message}", exception.InnerException);
+            throw new KvException(
+                (exception as KvException)?.Kind ?? KvError.Encoding,
+                $"The entry {Key} ({Value}) cannot be read: {exception.Message}",
+                exception is KvException ? exception.InnerException : exception);
         }
     }
 

@@ -1,6 +1,8 @@
 using System.Collections;
+using System.ComponentModel;
 using System.Diagnostics.CodeAnalysis;
 using System.Runtime.CompilerServices;
+using System.Text.Json.Serialization;
 using Kv.Codec;
 
 namespace Kv;
@@ -15,6 +17,8 @@ namespace Kv;
 /// Where C# does not know that a key is wanted, <c>KvKey.Create(["users", 42L])</c> says so.
 /// </remarks>
 [CollectionBuilder(typeof(KvKey), nameof(Create))]
+[JsonConverter(typeof(KvJsonConverter))]
+[TypeConverter(typeof(KvKeyTypeConverter))]
 public sealed class KvKey : IReadOnlyList<KvKeyPart>, IEquatable<KvKey>, IComparable<KvKey>, IParsable<KvKey>
 {
     private KvKeyPart[]? _parts;

@@ -1,5 +1,6 @@
 using System.Numerics;
 using System.Runtime.InteropServices;
+using System.Text.Json.Serialization;
 using Kv.Codec;
 
 namespace Kv;
@@ -12,6 +13,7 @@ namespace Kv;
 /// Parts are equal when they sort alike: <c>1</c> and <c>1.0</c> differ, as do <c>0.0</c> and <c>-0.0</c>; all NaNs of one sign are
 /// one part. A string with half of a surrogate pair is refused with an <see cref="ArgumentException"/>. The default value is the empty byte array.
 /// </remarks>
+[JsonConverter(typeof(KvJsonConverter))]
 public readonly struct KvKeyPart : IEquatable<KvKeyPart>, IComparable<KvKeyPart>
 {
     // The string, the byte[], or the BigInteger that does not fit 64 bits.

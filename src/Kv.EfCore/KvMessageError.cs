@@ -1,4 +1,5 @@
 using System.Text.Json;
+using Kv.Json;
 
 namespace Kv;
 
@@ -24,14 +25,14 @@ public sealed record KvMessageError(string Type, string Message, string? Stack, 
         at);
 
     /// <summary>As it is kept with the message.</summary>
-    internal string ToJson() => JsonSerializer.Serialize(this);
+    internal string ToJson() => JsonSerializer.Serialize(this, KvJsonContext.Default.KvMessageError);
 
     /// <summary>What is kept with a message; null if it is not one of ours.</summary>
     internal static KvMessageError? FromJson(string? text)
     {
         try
         {
-            return text is null ? null : JsonSerializer.Deserialize<KvMessageError>(text);
+            return text is null ? null : JsonSerializer.Deserialize(text, KvJsonContext.Default.KvMessageError);
         }
         catch (JsonException)
         {

@@ -153,7 +153,7 @@ internal sealed class KvQueue(KvStore store) : IKvQueue
     public async IAsyncEnumerable<KvDeadLetter> DeadLettersAsync(string? topic = null, [EnumeratorCancellation] CancellationToken cancellationToken = default)
     {
         // Topics that are longer than ours can be leave no room for an id in the key: their letters are under the id alone.
-        var prefix = topic is null or { Length: > KvMessageAttribute.MaxLength } ? Engine.Options.DeadLetterPrefix : Engine.Options.DeadLetterPrefix.Append(topic);
+        var prefix = topic is null or { Length: > KvMessageAttribute.MaxLength } ? Engine.Options.DeadLetters : Engine.Options.DeadLetters.Append(topic);
         await foreach (var entry in store.ListAsync(KvSelector.Prefix(prefix), null, cancellationToken).ConfigureAwait(false))
         {
             if (DeadLetterFormat.Read(entry) is { } letter && (topic is null || letter.Topic == topic))

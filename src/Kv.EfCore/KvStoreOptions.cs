@@ -49,8 +49,14 @@ public sealed class KvStoreOptions
     public TimeSpan CommandTimeout { get; set; } = TimeSpan.FromSeconds(30);
 
     /// <summary>Where messages go that could not be delivered and name no keys themselves: under this key, their topic and their id.</summary>
-    /// <value>Default: <c>["dead_letters"]</c>. The same in all processes of a store.</value>
-    public KvKey DeadLetterPrefix { get; set; } = ["dead_letters"];
+    /// <value>Default: null, for <c>["dead_letters"]</c>. The same in all processes of a store.</value>
+    /// <remarks>In configuration it is the key's text: <c>"DeadLetterPrefix": "[\"dead_letters\"]"</c>.</remarks>
+    public KvKey? DeadLetterPrefix { get; set; }
+
+    // Null until it is set: a binder of configuration passes over what it finds there and cannot fill, and refuses to make a key of an array.
+    internal KvKey DeadLetters => DeadLetterPrefix ?? DefaultDeadLetters;
+
+    private static KvKey DefaultDeadLetters { get; } = ["dead_letters"];
 
     /// <summary>
     /// How often commits of other processes are looked for, where they are not told of: on SQLite, where it is the longest wait between two

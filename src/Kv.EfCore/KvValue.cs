@@ -1,4 +1,7 @@
 using System.Buffers.Binary;
+using System.Diagnostics;
+using System.Globalization;
+using System.Text.Json.Serialization;
 
 namespace Kv;
 
@@ -8,6 +11,8 @@ namespace Kv;
 /// read may have an encoding that <see cref="KvEncoding"/> does not name, or a counter of another size than 8 bytes: it can be looked at,
 /// and not be written again.
 /// </remarks>
+[DebuggerDisplay("{Shown,nq}")]
+[JsonConverter(typeof(KvJsonConverter))]
 public sealed class KvValue : IEquatable<KvValue>
 {
     /// <summary>Makes a value; the bytes are copied.</summary>
@@ -45,6 +50,14 @@ public sealed class KvValue : IEquatable<KvValue>
         _ => $"The value encoding {(int)Encoding} is unknown, and nothing else could read the value. Use one of {nameof(KvEncoding)}: {KvEncoding.V8}, {KvEncoding.UInt64}, {KvEncoding.Bytes} or {KvEncoding.Json}.",
     };
 
+    /// <summary>For a debugger: the content, of which a long one is shortened.</summary>
+    internal string Shown => Encoding switch
+    {
+        KvEncoding.UInt64 when Array.Length == sizeof(ulong) => ReadUInt64().ToString(CultureInfo.InvariantCulture),
+        KvEncoding.Json => Shorten(System.Text.Encoding.UTF8.GetString(Array)),
+        _ => $"{Encoding} 0x{Shorten(Convert.ToHexString(Array))}",
+    };
+
     /// <summary>Makes a value of the bytes themselves, which are copied.</summary>
     public static KvValue FromBytes(ReadOnlySpan<byte> bytes) => new(bytes, KvEncoding.Bytes);
 
@@ -64,6 +77,8 @@ public sealed class KvValue : IEquatable<KvValue>
             KvError.Encoding,
             $"A value with encoding {KvEncoding.UInt64} has 8 bytes; this one has {Array.Length}. "
             + $"Write the entry again, or read it as {nameof(KvValue)}.");
+
+    private static string Shorten(string text) => text.Length <= 400 ? text : $"{text.AsSpan(0, 400)}…";
 
     /// <inheritdoc />
     public bool Equals(KvValue? other) => other is not null && Encoding == other.Encoding && Array.AsSpan().SequenceEqual(other.Array);

@@ -2,6 +2,7 @@ using System.Buffers;
 using System.Buffers.Binary;
 using System.Diagnostics.CodeAnalysis;
 using System.Runtime.InteropServices;
+using System.Text.Json.Serialization;
 
 namespace Kv;
 
@@ -10,6 +11,7 @@ namespace Kv;
 /// </summary>
 /// <remarks>Compare versionstamps for equality and order only; how far apart those of consecutive commits are is nothing to rely on. All ten bytes count.</remarks>
 [StructLayout(LayoutKind.Auto)]
+[JsonConverter(typeof(KvJsonConverter))]
 public readonly record struct KvVersionstamp : IComparable<KvVersionstamp>, IParsable<KvVersionstamp>
 {
     private const int Size = 10;

@@ -59,8 +59,9 @@ public sealed class KvMessageContext
     /// <summary>The store that the message came from.</summary>
     public IKvStore Store { get; }
 
-    /// <summary>Reads the payloads of the store's messages.</summary>
-    internal IKvValueSerializer Serializer => _held.Store.Serializer;
+    /// <summary>The payload as the type that its handler takes.</summary>
+    internal TMessage Read<TMessage>() => Read<TMessage>(Payload, "payload")
+        ?? throw new KvException(KvError.Encoding, $"The payload of message {Id} is null, where a '{Type}' is expected. Look at who enqueued it.");
 
     /// <summary>The services of the message's scope.</summary>
     public IServiceProvider Services { get; }
@@ -170,7 +171,20 @@ public sealed class KvMessageContext
     /// <typeparam name="T">What it is read as.</typeparam>
     /// <returns>The value, or the default of the type if there is none.</returns>
     /// <exception cref="KvException">It cannot be read as that type.</exception>
-    public T? GetCheckpoint<T>() => Checkpoint is { } value ? _held.Store.Serializer.Deserialize<T>(value) : default;
+    public T? GetCheckpoint<T>() => Checkpoint is { } value ? Read<T>(value, "checkpoint") : default;
+
+    private T? Read<T>(KvValue value, string what)
+    {
+        try
+        {
+            return _held.Store.Serializer.Deserialize<T>(value);
+        }
+        catch (Exception error) when (error is not OutOfMemoryException)
+        {
+            throw new KvException(
+                (error as KvException)?.Kind ?? KvError.Encoding, $"The {what} of message {Id} ('{Type}' of '{Topic}') cannot be read: {error.Message}", error);
+        }
+    }
 
     private static TimeSpan Valid(TimeSpan delay, string parameter) => delay >= TimeSpan.Zero && delay <= KvLimits.MaxDelay
         ? delay

@@ -1,3 +1,4 @@
+using System.Diagnostics.CodeAnalysis;
 using Kv.Schedules;
 using Kv.Worker;
 using Microsoft.Extensions.DependencyInjection;
@@ -23,12 +24,14 @@ public sealed class KvWorkerBuilder
     /// <param name="topic">The topic that they come by, where <see cref="KvEnqueueOptions.Topic"/> chose another; null for that of the type.</param>
     /// <returns>This builder.</returns>
     /// <exception cref="InvalidOperationException">The message has a handler already.</exception>
-    public KvWorkerBuilder Handle<TMessage, THandler>(string? topic = null)
+    public KvWorkerBuilder Handle<TMessage, [DynamicallyAccessedMembers(DynamicallyAccessedMemberTypes.PublicConstructors)] THandler>(string? topic = null)
         where THandler : class, IKvMessageHandler<TMessage>
     {
-        Services.TryAddScoped<THandler>();
-        return Handle<TMessage>(
+        Handle<TMessage>(
             static (message, context, token) => context.Services.GetRequiredService<THandler>().HandleAsync(message, context, token), topic);
+        Services.TryAddScoped<THandler>();
+        _handlers.Needs.Add($"The handler {MessageName.Text(typeof(THandler))} of '{MessageName.Of<TMessage>().Name}'", typeof(THandler));
+        return this;
     }
 
     /// <summary>Handles messages of a type with a delegate.</summary>
@@ -40,12 +43,34 @@ public sealed class KvWorkerBuilder
     public KvWorkerBuilder Handle<TMessage>(Func<TMessage, KvMessageContext, CancellationToken, Task> handle, string? topic = null)
     {
         ArgumentNullException.ThrowIfNull(handle);
-        var (name, usual) = MessageName.Of<TMessage>();
-        _handlers.Add(Valid(topic ?? usual), name, (context, token) => handle(Read(context), context, token));
+        var name = MessageName.Handled<TMessage>();
+        _handlers.Add(Valid(topic ?? name.Topic), name, (context, token) => handle(context.Read<TMessage>(), context, token));
         return this;
+    }
 
-        static TMessage Read(KvMessageContext context) => context.Serializer.Deserialize<TMessage>(context.Payload)
-            ?? throw new KvException(KvError.Encoding, $"The payload of message {context.Id} is null, where a '{context.Type}' is expected. Look at who enqueued it.");
+    /// <summary>
+    /// Handles messages of a type with a delegate that takes what it needs: the message, the <see cref="KvMessageContext"/>, a
+    /// <see cref="CancellationToken"/>, and services of the message's scope, in any order.
+    /// </summary>
+    /// <remarks>
+    /// <c>worker.Handle&lt;OrderPlaced&gt;((OrderPlaced order, IMailer mailer, CancellationToken token) => mailer.SendAsync(order, token))</c>. Services are resolved for
+    /// each message, by <see cref="FromKeyedServicesAttribute"/> those with a key; one with a default value may be absent. A service that is not
+    /// registered keeps the host from starting.
+    /// </remarks>
+    /// <typeparam name="TMessage">The type of the messages.</typeparam>
+    /// <param name="handle">The handler, which returns a <see cref="Task"/> or <see cref="ValueTask"/>, or nothing when it does not wait.</param>
+    /// <param name="topic">The topic that they come by, where <see cref="KvEnqueueOptions.Topic"/> chose another; null for that of the type.</param>
+    /// <returns>This builder.</returns>
+    /// <exception cref="ArgumentException">The delegate returns something else, or takes something by reference.</exception>
+    /// <exception cref="InvalidOperationException">The message has a handler on the topic already.</exception>
+    public KvWorkerBuilder Handle<TMessage>(Delegate handle, string? topic = null)
+    {
+        ArgumentNullException.ThrowIfNull(handle);
+        var name = MessageName.Handled<TMessage>();
+        var (call, services) = InjectedHandler.Make<TMessage>(handle);
+        _handlers.Add(Valid(topic ?? name.Topic), name, call);
+        _handlers.Needs.Add($"The handler of '{name.Name}' on the topic '{topic ?? name.Topic}'", services);
+        return this;
     }
 
     /// <summary>Handles whatever comes by a topic and has no handler of its own: <see cref="KvMessageContext.Payload"/> has the bytes.</summary>
@@ -62,7 +87,7 @@ public sealed class KvWorkerBuilder
             throw new ArgumentException("The topic has a NUL or half of a surrogate pair, and no message comes by such a topic.", nameof(topic));
         }
 
-        _handlers.Add(topic, null, new KvMessageDelegate(handle));
+        _handlers.Add(topic, new KvMessageDelegate(handle));
         return this;
     }
 
@@ -85,15 +110,16 @@ public sealed class KvWorkerBuilder
     /// <param name="options">Changes the topic's options.</param>
     /// <returns>This builder.</returns>
     /// <exception cref="ArgumentException">An option cannot work.</exception>
-    public KvWorkerBuilder Topic<TMessage>(Action<KvTopicOptions> options) => Topic(MessageName.Of<TMessage>().Topic, options);
+    public KvWorkerBuilder Topic<TMessage>(Action<KvTopicOptions> options) => Topic(MessageName.Handled<TMessage>().Topic, options);
 
     /// <summary>Runs a class around the handlers of all messages, inside of what was added before it.</summary>
     /// <typeparam name="TMiddleware">The class; added to the services as scoped unless it is there already.</typeparam>
     /// <returns>This builder.</returns>
-    public KvWorkerBuilder Use<TMiddleware>()
+    public KvWorkerBuilder Use<[DynamicallyAccessedMembers(DynamicallyAccessedMemberTypes.PublicConstructors)] TMiddleware>()
         where TMiddleware : class, IKvMessageMiddleware
     {
         Services.TryAddScoped<TMiddleware>();
+        _handlers.Needs.Add($"The middleware {MessageName.Text(typeof(TMiddleware))}", typeof(TMiddleware));
         _handlers.Use<TMiddleware>();
         return this;
     }
@@ -128,7 +154,12 @@ public sealed class KvWorkerBuilder
         ArgumentNullException.ThrowIfNull(schedule);
         ArgumentNullException.ThrowIfNull(message);
         options ??= new KvScheduleOptions();
-        _ = MessageName.Of<TMessage>();
+        if (typeof(TMessage) is { IsInterface: false, IsAbstract: false } && typeof(TMessage) != typeof(object))
+        {
+            // Else the messages say what they are when they are made.
+            _ = MessageName.Of<TMessage>();
+        }
+
         if (options.Enqueue?.IfDuplicate == KvDuplicate.Refuse)
         {
             throw new ArgumentException($"The schedule '{name}' asks for ticks to be refused whose unique key is taken, which would stop it. Use KvDuplicate.Keep, which leaves such a tick out.", nameof(options));
@@ -154,6 +185,7 @@ public sealed class KvWorkerBuilder
     public KvWorkerBuilder Schedule<TMessage>(string name, KvSchedule schedule, TMessage message, KvScheduleOptions? options = null)
     {
         ArgumentNullException.ThrowIfNull(message);
+        _ = MessageName.Of(message.GetType());
         return Schedule(name, schedule, _ => message, options);
     }
 

@@ -1,3 +1,4 @@
+using System.Diagnostics.CodeAnalysis;
 using Kv;
 using Kv.Schedules;
 using Kv.Worker;
@@ -24,7 +25,7 @@ public static class KvWorkerServiceCollectionExtensions
         var (handlers, schedules) = (Registered<HandlerRegistry>(services), Registered<ScheduleRegistry>(services));
         if (handlers is null || schedules is null)
         {
-            services.AddSingleton(handlers = new HandlerRegistry());
+            services.AddSingleton(handlers = new HandlerRegistry(services));
             services.AddSingleton(schedules = new ScheduleRegistry());
             services.AddSingleton<WorkerHealth>();
             services.TryAddSingleton<QueueWatch>();
@@ -48,7 +49,7 @@ public static class KvWorkerServiceCollectionExtensions
         where T : class =>
         services.FirstOrDefault(static s => s.ServiceType == typeof(T))?.ImplementationInstance as T;
 
-    private static T Create<T>(IServiceProvider provider)
+    private static T Create<[DynamicallyAccessedMembers(DynamicallyAccessedMemberTypes.PublicConstructors)] T>(IServiceProvider provider)
     {
         // A container disposes of what it made last first: resolved here under both names, the store outlives the worker.
         _ = provider.GetService<IKvStore>();

@@ -11,8 +11,13 @@ internal abstract class KvDialect
     // By their names: the EF Core provider of the configured context decides which package is loaded.
     private static readonly Dictionary<string, Lazy<KvDialect>> Dialects = new(StringComparer.Ordinal)
     {
-        ["Microsoft.EntityFrameworkCore.Sqlite"] = Of("Kv.EfCore.Sqlite", "Kv.Sqlite.SqliteDialect"),
-        ["Npgsql.EntityFrameworkCore.PostgreSQL"] = Of("Kv.EfCore.PostgreSql", "Kv.PostgreSql.PostgreSqlDialect"),
+        // The names stand where they are looked up, for the trimmer keeps what it can read there.
+        ["Microsoft.EntityFrameworkCore.Sqlite"] = Of(
+            "Kv.EfCore.Sqlite",
+            static () => Activator.CreateInstance(Type.GetType("Kv.Sqlite.SqliteDialect, Kv.EfCore.Sqlite", throwOnError: true)!, nonPublic: true)),
+        ["Npgsql.EntityFrameworkCore.PostgreSQL"] = Of(
+            "Kv.EfCore.PostgreSql",
+            static () => Activator.CreateInstance(Type.GetType("Kv.PostgreSql.PostgreSqlDialect, Kv.EfCore.PostgreSql", throwOnError: true)!, nonPublic: true)),
     };
 
     /// <summary>What OpenTelemetry's conventions call the database.</summary>
@@ -157,11 +162,11 @@ internal abstract class KvDialect
         : throw new NotSupportedException(
             $"Kv stores run on SQLite and PostgreSQL; the context uses '{provider ?? "no provider"}'. Configure it with UseSqlite(...) or UseNpgsql(...).");
 
-    private static Lazy<KvDialect> Of(string package, string type) => new(() =>
+    private static Lazy<KvDialect> Of(string package, Func<object?> create) => new(() =>
     {
         try
         {
-            return (KvDialect)Activator.CreateInstance(Type.GetType($"{type}, {package}", throwOnError: true)!, nonPublic: true)!;
+            return (KvDialect)create()!;
         }
         catch (Exception missing) when (missing is FileNotFoundException or TypeLoadException)
         {

@@ -24,6 +24,7 @@ internal sealed class KvEngine : IAsyncDisposable
         Logger = logger;
         Clock = new StoreClock(time, Dialect, options.Clock);
         _signals = new CommitSignals(time);
+        Unnamed = new UnnamedMessages(logger);
         _sessions = new SessionFactory(contexts, Dialect, options, logger);
         ReadLock = Dialect.IsRemote ? null : new HeldReadLock(Dialect.Sql, TimeProvider.System, logger);
         _pool = new SessionPool(_sessions, Dialect.Readers, options.CommandTimeout, ReadLock, returned: () => _answered.TrySetResult());
@@ -88,6 +89,8 @@ internal sealed class KvEngine : IAsyncDisposable
     public StoreHealth Health { get; }
 
     public MessageId Ids { get; } = new();
+
+    public UnnamedMessages Unnamed { get; }
 
     /// <summary>Whether the schema is known to be as it must be.</summary>
     public bool IsOpen => _open;

@@ -85,4 +85,10 @@ internal static partial class KvLog
 
     [LoggerMessage(EventId = 181, Level = LogLevel.Debug, Message = "Other processes could not be told of the last commits before the store ended; they find them by looking.")]
     public static partial void LastNoticeFailed(ILogger logger, Exception error);
+
+    [LoggerMessage(
+        170,
+        LogLevel.Warning,
+        "Messages of the type {Type} are stored under its full name, since it has no [KvMessage] attribute: when the type is renamed or moved, no handler takes those that wait. Give it one: [KvMessage(\"order-placed\")].")]
+    public static partial void MessageUnnamed(ILogger logger, string type);
 }

@@ -33,7 +33,7 @@ internal sealed class KvStoreOptionsValidator : IValidateOptions<KvStoreOptions>
             failures.Add($"KvStoreOptions.Clock is {options.Clock}; use Automatic, Server or Injected.");
         }
 
-        if (options.DeadLetterPrefix is not { Count: > 0 })
+        if (options.DeadLetters is not { Count: > 0 })
         {
             failures.Add("KvStoreOptions.DeadLetterPrefix is empty; give it at least one part, such as [\"dead_letters\"].");
         }

@@ -9,7 +9,7 @@ internal static class KvTracing
     private const string Table = "kv";
 
     /// <summary>Of everything that EfKv traces, its worker's handlers too.</summary>
-    public static ActivitySource Source { get; } = new("Kv");
+    public static ActivitySource Source { get; } = new(KvDiagnostics.ActivitySourceName);
 
     /// <summary>Whether anybody listens.</summary>
     public static bool IsOn => Source.HasListeners();

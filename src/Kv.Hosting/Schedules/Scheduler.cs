@@ -203,7 +203,7 @@ internal sealed class Scheduler(KvStore store, ScheduleRegistry schedules, TimeP
         due.ForEach(runs.Add);
         var last = due.Count > 0 ? due[^1].ToUnixTimeMilliseconds() : known?.Last ?? 0;
         var state = new State(definition, next.ToUnixTimeMilliseconds(), last, runs.Noted);
-        write.Set(schedule.Key, new KvValue(JsonSerializer.SerializeToUtf8Bytes(state), KvEncoding.Json));
+        write.Set(schedule.Key, state.ToValue());
         round.IsMaking = false;
         if (!(await write.CommitAsync(cancellationToken).ConfigureAwait(false)).Succeeded)
         {
@@ -298,7 +298,8 @@ internal sealed class Scheduler(KvStore store, ScheduleRegistry schedules, TimeP
     {
         try
         {
-            return entry is not null && JsonSerializer.Deserialize<State>(entry.Value.Bytes.Span) is { Next: >= 0 } state && state.Next <= End ? state : null;
+            return entry is not null && JsonSerializer.Deserialize(entry.Value.Bytes.Span, WorkerJsonContext.Default.State) is { Next: >= 0 } state
+                && state.Next <= End ? state : null;
         }
         catch (JsonException)
         {
@@ -319,5 +320,8 @@ internal sealed class Scheduler(KvStore store, ScheduleRegistry schedules, TimeP
     /// <param name="Next">The next tick, in Unix milliseconds.</param>
     /// <param name="Last">The last tick that became a message.</param>
     /// <param name="Runs">Which ticks became messages (<see cref="TickRuns"/>).</param>
-    private sealed record State(string Definition, long Next, long Last = 0, long[][]? Runs = null);
+    internal sealed record State(string Definition, long Next, long Last = 0, long[][]? Runs = null)
+    {
+        public KvValue ToValue() => new(JsonSerializer.SerializeToUtf8Bytes(this, WorkerJsonContext.Default.State), KvEncoding.Json);
+    }
 }

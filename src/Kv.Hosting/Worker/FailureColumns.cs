@@ -14,7 +14,7 @@ internal static class FailureColumns
         try
         {
             // A JSON null stands for an empty list in files of Deno.
-            return JsonSerializer.Deserialize<List<double>?>(text)?.ConvertAll(static wait =>
+            return JsonSerializer.Deserialize(text, WorkerJsonContext.Default.ListDouble)?.ConvertAll(static wait =>
                 TimeSpan.FromMilliseconds(double.IsFinite(wait) ? Math.Clamp(wait, 0, LongestWait.TotalMilliseconds) : 0)) ?? [];
         }
         catch (JsonException)
@@ -23,14 +23,15 @@ internal static class FailureColumns
         }
     }
 
-    public static string Format(IEnumerable<TimeSpan> backoff) => JsonSerializer.Serialize(backoff.Select(static wait => (long)wait.TotalMilliseconds));
+    public static string Format(IEnumerable<TimeSpan> backoff) =>
+        JsonSerializer.Serialize([.. backoff.Select(static wait => (long)wait.TotalMilliseconds)], WorkerJsonContext.Default.ListInt64);
 
     /// <summary>The keys to write the message under; null if the column cannot be read or has a key that cannot be written.</summary>
     public static List<byte[]>? Keys(string text)
     {
         try
         {
-            var keys = JsonSerializer.Deserialize<List<List<byte>?>?>(text)?.ConvertAll(static key => key?.ToArray() ?? []) ?? [];
+            var keys = JsonSerializer.Deserialize(text, WorkerJsonContext.Default.ListListByte)?.ConvertAll(static key => key?.ToArray() ?? []) ?? [];
             return keys.TrueForAll(static key => key.Length is > 0 and <= KvLimits.MaxKeySize && KvKey.FromStored(key).IsDecodable) ? keys : null;
         }
         catch (JsonException)

@@ -7,15 +7,21 @@ namespace Kv.Worker;
 internal sealed class HandlerRegistry
 {
     private readonly Dictionary<(string Topic, string? Type), KvMessageDelegate> _handlers = [];
+    private readonly SortedSet<string> _unnamed = new(StringComparer.Ordinal);
+    private readonly Dictionary<string, Type> _types = new(StringComparer.Ordinal);
     private readonly ConcurrentDictionary<KvMessageDelegate, KvMessageDelegate> _ways = [];
     private readonly Dictionary<string, KvTopicOptions> _topics = new(StringComparer.Ordinal);
     private readonly List<Func<KvMessageContext, KvMessageDelegate, CancellationToken, Task>> _middleware = [];
 
-    public HandlerRegistry()
+    public HandlerRegistry(IServiceCollection services)
     {
+        Needs = new HandlerNeeds(services);
         Use<TracingMiddleware>();
         Use<LoggingMiddleware>();
     }
+
+    /// <summary>The services that handlers and middleware cannot do without.</summary>
+    public HandlerNeeds Needs { get; }
 
     /// <summary>What the worker claims.</summary>
     public IReadOnlyList<TopicSettings> Topics(KvWorkerOptions worker) =>
@@ -38,10 +44,35 @@ internal sealed class HandlerRegistry
         return options;
     }
 
+    /// <summary>Types of messages that have the names of their classes.</summary>
+    public IEnumerable<string> Unnamed => _unnamed;
+
     /// <param name="topic">The topic.</param>
-    /// <param name="type">The name of the message's type; null for whatever comes by the topic and has no handler of its own.</param>
+    /// <param name="message">What the message is called.</param>
     /// <param name="handle">The handler.</param>
-    public void Add(string topic, string? type, KvMessageDelegate handle)
+    public void Add(string topic, MessageName message, KvMessageDelegate handle)
+    {
+        if (_types.TryGetValue(message.Name, out var other) && other != message.Type)
+        {
+            throw new InvalidOperationException(
+                $"Messages named '{message.Name}' are handled as {other.AssemblyQualifiedName} already, and cannot be "
+                + $"{message.Type.AssemblyQualifiedName} too: one would be read as the other. Give one of the types another name: [KvMessage(\"...\")].");
+        }
+
+        Add(topic, message.Name, handle);
+        _types[message.Name] = message.Type;
+        if (!message.IsGiven)
+        {
+            _unnamed.Add(message.Name);
+        }
+    }
+
+    /// <summary>Adds the handler of whatever comes by a topic and has no handler of its own.</summary>
+    /// <param name="topic">The topic.</param>
+    /// <param name="handle">The handler.</param>
+    public void Add(string topic, KvMessageDelegate handle) => Add(topic, type: null, handle);
+
+    private void Add(string topic, string? type, KvMessageDelegate handle)
     {
         if (!_handlers.TryAdd((topic, type), handle))
         {

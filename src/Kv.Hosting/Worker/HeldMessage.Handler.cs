@@ -65,7 +65,17 @@ internal sealed partial class HeldMessage
     {
         RequireHandling();
         AmbientTransaction.RefuseWrite();
-        var stored = Store.Serializer.Serialize(value);
+        KvValue stored;
+        try
+        {
+            stored = Store.Serializer.Serialize(value);
+        }
+        catch (Exception error) when (error is not OutOfMemoryException)
+        {
+            throw new KvException(
+                (error as KvException)?.Kind ?? KvError.Encoding, $"The checkpoint of message {Message.Fence.Id} cannot be stored: {error.Message}", error);
+        }
+
         if (stored.Defect is { } defect)
         {
             throw new ArgumentException($"The checkpoint cannot be kept. {defect}", nameof(value));

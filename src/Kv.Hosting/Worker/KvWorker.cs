@@ -21,6 +21,8 @@ internal sealed class KvWorker : BackgroundService, IAsyncDisposable
     private readonly KvStore _store;
     private readonly MessageQueue _queue;
     private readonly MessageRunner _runner;
+    private readonly HandlerRegistry _handlers;
+    private readonly IServiceScopeFactory _scopes;
     private readonly KvWorkerOptions _options;
     private readonly WorkerHealth _health;
     private readonly ILogger _logger;
@@ -42,7 +44,7 @@ internal sealed class KvWorker : BackgroundService, IAsyncDisposable
         ILoggerFactory loggers)
     {
         (_watch, _hostTimeout, _idleTopics) = (watch, host.Value.ShutdownTimeout, [.. handlers.Idle]);
-        (_store, _queue, _options, _health, _logger) = (store, store.Engine.Queue, options.Value, health, new UnfailingLogger(loggers.CreateLogger("Kv.Worker")));
+        (_store, _queue, _handlers, _scopes, _options, _health, _logger) = (store, store.Engine.Queue, handlers, scopes, options.Value, health, new UnfailingLogger(loggers.CreateLogger("Kv.Worker")));
         var topics = handlers.Topics(_options).ToArray();
         _topics = topics.ToDictionary(static t => t.Topic, StringComparer.Ordinal);
         _held = new HeldMessages(topics, _options.Concurrency);
@@ -76,6 +78,13 @@ internal sealed class KvWorker : BackgroundService, IAsyncDisposable
 
     /// <summary>Waits until all messages that are held now have ended.</summary>
     public Task WhenIdleAsync() => Task.WhenAll(_held.All.Select(static h => h.Running));
+
+    /// <exception cref="InvalidOperationException">A handler needs a service that is not registered.</exception>
+    public override Task StartAsync(CancellationToken cancellationToken)
+    {
+        CheckHandlers();
+        return base.StartAsync(cancellationToken);
+    }
 
     /// <summary>Stops claiming, and lets handlers finish: for the time of the options, or less if the host has less.</summary>
     public override async Task StopAsync(CancellationToken cancellationToken)
@@ -119,6 +128,12 @@ internal sealed class KvWorker : BackgroundService, IAsyncDisposable
         }
     }
 
+    private void CheckHandlers()
+    {
+        using var scope = _scopes.CreateScope();
+        _handlers.Needs.Check(scope.ServiceProvider);
+    }
+
     protected override Task ExecuteAsync(CancellationToken stoppingToken) => Detached.RunAsync(() => WorkAsync(stoppingToken));
 
     private async Task WorkAsync(CancellationToken stoppingToken)
@@ -128,6 +143,11 @@ internal sealed class KvWorker : BackgroundService, IAsyncDisposable
         {
             WorkerLog.NoHandlers(_logger);
             return;
+        }
+
+        foreach (var unnamed in _handlers.Unnamed)
+        {
+            WorkerLog.MessageUnnamed(_logger, unnamed);
         }
 
         WorkerLog.Started(_logger, _owner, string.Join(", ", _topics.Keys), _options.Concurrency);

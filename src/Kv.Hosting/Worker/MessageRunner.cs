@@ -199,7 +199,7 @@ internal sealed partial class MessageRunner(
         reason ??= last?.Message ?? "";
         var attempts = message.Attempt + (error is null ? 0 : 1);
         var letter = keys is { Count: > 0 } && !held.Topic.KeepAllDeadLetters ? null : Letter(message, keys ?? [], last, reason, attempts);
-        var (write, name) = FailureColumns.MoveTo(message, keys ?? [], letter, store.Engine.Options.DeadLetterPrefix, held.Topic.DeadLetterExpiry);
+        var (write, name) = FailureColumns.MoveTo(message, keys ?? [], letter, store.Engine.Options.DeadLetters, held.Topic.DeadLetterExpiry);
         await _queue.CommitAsync(write, CancellationToken.None).ConfigureAwait(false);
         var places = (keys ?? []).Select(KvKey.FromStored);
         WorkerLog.Undelivered(

@@ -52,7 +52,7 @@ internal sealed class QueueWatch(KvStore store, IOptions<KvWorkerOptions> option
     /// <summary>How many dead letters there are, up to <see cref="Most"/>, and of which topics.</summary>
     public async Task<(int Count, IReadOnlyList<string> Topics)> FindDeadLettersAsync(CancellationToken cancellationToken)
     {
-        var prefix = store.Engine.Options.DeadLetterPrefix;
+        var prefix = store.Engine.Options.DeadLetters;
         var count = 0;
         SortedSet<string> topics = new(StringComparer.Ordinal);
         await foreach (var key in store.ListKeysAsync(KvSelector.Prefix(prefix), new KvListOptions { Limit = Most }, cancellationToken).ConfigureAwait(false))

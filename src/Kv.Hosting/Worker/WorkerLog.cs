@@ -115,4 +115,10 @@ internal static partial class WorkerLog
 
     [LoggerMessage(357, LogLevel.Warning, "KvWorkerOptions.ShutdownTimeout is {Timeout}, and the host stops everything after HostOptions.ShutdownTimeout, {HostTimeout}. Raise that of the host above the worker's, or lower the worker's.")]
     public static partial void ShutdownIsCutShort(ILogger logger, TimeSpan timeout, TimeSpan hostTimeout);
+
+    [LoggerMessage(
+        270,
+        LogLevel.Warning,
+        "The message type {Type} is handled under its full name, since it has no [KvMessage] attribute: when it is renamed or moved, no handler takes those that wait. Give it one: [KvMessage(\"order-placed\")].")]
+    public static partial void MessageUnnamed(ILogger logger, string type);
 }

@@ -175,7 +175,7 @@ public sealed partial class JsonSerializerTests
 
         Assert.Equal("""{"id":1,"tags":[]}""", Encoding.UTF8.GetString(value.Bytes.Span));
         Assert.Equal(1, serializer.Deserialize<Order>(value)!.Id);
-        Assert.Throws<NotSupportedException>(() => serializer.Serialize(new Version(1, 0)));
+        Assert.Equal(KvError.Encoding, Assert.Throws<KvException>(() => serializer.Serialize(new Version(1, 0))).Kind);
     }
 
     [Fact]
