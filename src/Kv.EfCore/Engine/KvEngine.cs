@@ -28,6 +28,8 @@ internal sealed class KvEngine : IAsyncDisposable
         ReadLock = Dialect.IsRemote ? null : new HeldReadLock(Dialect.Sql, TimeProvider.System, logger);
         _pool = new SessionPool(_sessions, Dialect.Readers, options.CommandTimeout, ReadLock, returned: () => _answered.TrySetResult());
         var reads = new ReadRunner(_pool, Dialect, options, logger);
+        Identity = new StoreIdentity(reads, Dialect);
+        _sessions.Opened = Identity.OpenedAsync;
         Reader = new SnapshotReader(reads, _pool, Dialect, Clock);
         Notifier = new ChangeNotifier(_pool, Dialect, options, logger);
         _signals.ForOthers += Notifier.Tell;
@@ -60,6 +62,8 @@ internal sealed class KvEngine : IAsyncDisposable
     public ILogger Logger { get; }
 
     public StoreClock Clock { get; }
+
+    public StoreIdentity Identity { get; }
 
     public SnapshotReader Reader { get; }
 

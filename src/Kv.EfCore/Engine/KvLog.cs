@@ -79,4 +79,13 @@ internal static partial class KvLog
 
     [LoggerMessage(EventId = 181, Level = LogLevel.Debug, Message = "Other processes could not be told of the last commits before the store ended; they find them by looking.")]
     public static partial void LastNoticeFailed(ILogger logger, Exception error);
+
+    [LoggerMessage(
+        190,
+        LogLevel.Warning,
+        "The encoding of {Database} is {Encoding}: what it lacks cannot be written into topics, names, groups and errors of messages. Make the database with encoding UTF8.")]
+    public static partial void NotUtf8(ILogger logger, string database, string encoding);
+
+    [LoggerMessage(191, LogLevel.Information, "Waiting for {Database} to be there, to migrate the store.")]
+    public static partial void WaitingForDatabase(ILogger logger, Exception error, string database);
 }
