@@ -1,5 +1,6 @@
 using System.Data;
 using System.Data.Common;
+using System.Globalization;
 using Kv.Engine;
 using Kv.PostgreSql.CompiledModel;
 using Microsoft.EntityFrameworkCore;
@@ -15,7 +16,10 @@ namespace Kv.PostgreSql;
 /// <summary>The store on PostgreSQL.</summary>
 internal sealed class PostgreSqlDialect : KvDialect
 {
+    // Eight that read and one besides, two that write, one that hears, one for heartbeats, one for what comes seldom.
+    private const int MostConnections = 14;
     private static int _warned;
+    private static int _warnedOfEncoding;
 
     public override string Name => "postgresql";
 
@@ -37,7 +41,51 @@ internal sealed class PostgreSqlDialect : KvDialect
 
     public override void CheckConnection(DbConnection connection)
     {
-        // Any server will do; what is wrong with the connection string, the driver says.
+        if (connection is not NpgsqlConnection { State: ConnectionState.Closed })
+        {
+            return;
+        }
+
+        var settings = new NpgsqlConnectionStringBuilder(connection.ConnectionString);
+        if (settings.Multiplexing)
+        {
+            throw new NotSupportedException(
+                "Multiplexing=true shares sessions of the server between commands; the store keeps transactions, prepared statements and notifications in sessions of its own. "
+                + "Leave it out of the store's connection string; contexts of yours that are not joined to it may have it.");
+        }
+
+        if (settings.Pooling && settings.MaxPoolSize < MostConnections)
+        {
+            throw new NotSupportedException(
+                $"Maximum Pool Size is {settings.MaxPoolSize}; a store needs up to {MostConnections} connections at a time (8 that read and one besides, 2 that write, one that listens, "
+                + "one for heartbeats, one for health and migrations), and contexts of yours with the same connection string take theirs from the same pool. "
+                + $"Set Maximum Pool Size to {MostConnections} or more, or leave it out for the driver's 100.");
+        }
+    }
+
+    public override string Describe(DbConnection connection) => $"database \"{connection.Database}\" on {Server(connection)}";
+
+    public override string DescribeMissing(DbConnection connection) =>
+        $"database \"{connection.Database}\" does not exist on {Server(connection)}. Correct the connection string, create the database, or call `await services.MigrateKvStoreAsync()`, which creates it with the store's tables.";
+
+    public override string PlaceOfItsOwn => "a schema (Search Path=efkv in its connection string, after create schema efkv) or a database";
+
+    public override async ValueTask<string?> FindElsewhereAsync(DbConnection connection, CancellationToken cancellationToken)
+    {
+        var command = connection.CreateCommand();
+        await using (command.ConfigureAwait(false))
+        {
+            command.CommandText = KvSql.Elsewhere;
+            var reader = await command.ExecuteReaderAsync(cancellationToken).ConfigureAwait(false);
+            await using (reader.ConfigureAwait(false))
+            {
+                await reader.ReadAsync(cancellationToken).ConfigureAwait(false);
+                return reader.IsDBNull(0)
+                    ? null
+                    : $"The store's tables are in schema {reader.GetString(0)} of {Describe(connection)}, where an application's own model put them (UseKv with a default schema), and the search path ({reader.GetString(1)}) does not lead there. "
+                        + $"Put Search Path={reader.GetString(0)} into the connection strings of the store and of the contexts that it is joined to. Migrating the store would make a second set of tables, so do not.";
+            }
+        }
     }
 
     // EF Core's provider takes a connection that is reset for a database that is not there. Who opens one is told which of the two it is.
@@ -55,14 +103,42 @@ internal sealed class PostgreSqlDialect : KvDialect
         }
     }
 
+    public override async ValueTask<DatabaseIdentity> IdentifyAsync(
+        DbConnection connection, DbTransaction? transaction, CancellationToken cancellationToken)
+    {
+        var command = connection.CreateCommand();
+        await using (command.ConfigureAwait(false))
+        {
+            command.CommandText = KvSql.Identify;
+            command.Transaction = transaction;
+            var reader = await command.ExecuteReaderAsync(cancellationToken).ConfigureAwait(false);
+            await using (reader.ConfigureAwait(false))
+            {
+                await reader.ReadAsync(cancellationToken).ConfigureAwait(false);
+                var (path, schemas, missing, temporary) = (reader.GetString(2), reader.GetString(3), reader.GetString(4), reader.GetString(5));
+                var tables = missing.Length > 0 ? $"where the search path ({path}) finds no table {missing}"
+                    : temporary.Length > 0 ? $"where a temporary table hides {temporary}"
+                    : $"with the tables in schema {schemas}";
+                return new DatabaseIdentity(
+                    missing.Length > 0 || temporary.Length > 0 ? null : reader.GetString(0), "", $"{Describe(connection)} ({tables})");
+            }
+        }
+    }
+
+    public override string? SessionName(DbConnection connection) =>
+        connection is NpgsqlConnection npgsql ? string.Create(CultureInfo.InvariantCulture, $"{npgsql.DataSource}/{npgsql.Database}/{npgsql.ProcessID}") : null;
+
+    public override bool IsGuard(Exception exception) => exception is PostgresException { SqlState: PostgresErrorCodes.DivisionByZero };
+
     public override ValueTask OpenedAsync(
         DbConnection connection, SessionRole role, KvStoreOptions options, ILogger logger, CancellationToken cancellationToken) => role switch
         {
             SessionRole.Write => OpenedToWriteAsync(connection, options, logger, cancellationToken),
 
             // Behind a pooler of transactions the session is anybody's.
-            SessionRole.Read when !options.TransactionPooling => OpenedToReadAsync(connection, cancellationToken),
-            _ => ValueTask.CompletedTask,
+            _ when options.TransactionPooling => ValueTask.CompletedTask,
+            SessionRole.Read => SetAsync(connection, KvSql.ReaderSettings, cancellationToken),
+            _ => SetAsync(connection, KvSql.NameSession, cancellationToken),
         };
 
     /// <summary>The driver's own notion of transient errors lacks some of these, and has a full disk among them.</summary>
@@ -158,17 +234,29 @@ internal sealed class PostgreSqlDialect : KvDialect
         }
     }
 
-    private static async ValueTask OpenedToReadAsync(DbConnection connection, CancellationToken cancellationToken)
+    // Of several servers, an open connection tells which.
+    private static string Server(DbConnection connection)
+    {
+        if (connection is NpgsqlConnection { State: ConnectionState.Open, Host: { } host, Port: var port })
+        {
+            return string.Create(CultureInfo.InvariantCulture, $"{host}:{port}");
+        }
+
+        var settings = new NpgsqlConnectionStringBuilder(connection.ConnectionString);
+        return string.Create(CultureInfo.InvariantCulture, $"{settings.Host}:{settings.Port}");
+    }
+
+    private static async ValueTask SetAsync(DbConnection connection, string settings, CancellationToken cancellationToken)
     {
         var command = connection.CreateCommand();
         await using (command.ConfigureAwait(false))
         {
-            command.CommandText = KvSql.ReaderSettings;
+            command.CommandText = settings;
             await command.ExecuteNonQueryAsync(cancellationToken).ConfigureAwait(false);
         }
     }
 
-    private static async ValueTask OpenedToWriteAsync(DbConnection connection, KvStoreOptions options, ILogger logger, CancellationToken cancellationToken)
+    private async ValueTask OpenedToWriteAsync(DbConnection connection, KvStoreOptions options, ILogger logger, CancellationToken cancellationToken)
     {
         var command = connection.CreateCommand();
         await using (command.ConfigureAwait(false))
@@ -176,7 +264,8 @@ internal sealed class PostgreSqlDialect : KvDialect
             // Behind a pooler of transactions the settings are those of each transaction.
             command.CommandText = $"""
                 {(options.TransactionPooling ? "" : KvSql.WriterSettings(IdleTime(options), LockWait.First(options.CommandTimeout), local: false) + ";")}
-                select current_setting('fsync'), current_setting('synchronous_commit'), current_setting('full_page_writes')
+                select current_setting('fsync'), current_setting('synchronous_commit'), current_setting('full_page_writes'),
+                    current_setting('server_encoding')
                 """;
             var reader = await command.ExecuteReaderAsync(cancellationToken).ConfigureAwait(false);
             await using (reader.ConfigureAwait(false))
@@ -187,6 +276,11 @@ internal sealed class PostgreSqlDialect : KvDialect
                 }
 
                 await reader.ReadAsync(cancellationToken).ConfigureAwait(false);
+                if (reader.GetString(3) is not "UTF8" and var encoding && Interlocked.Exchange(ref _warnedOfEncoding, 1) == 0)
+                {
+                    KvLog.NotUtf8(logger, Describe(connection), encoding);
+                }
+
                 for (var i = 0; i < 3; i++)
                 {
                     if (reader.GetString(i) == "off" && Interlocked.Exchange(ref _warned, 1) == 0)

@@ -6,6 +6,7 @@ using Kv.Sqlite.CompiledModel;
 using Microsoft.Data.Sqlite;
 using Microsoft.EntityFrameworkCore.Metadata;
 using Microsoft.Extensions.Logging;
+using SQLitePCL;
 
 namespace Kv.Sqlite;
 
@@ -113,12 +114,65 @@ internal sealed class SqliteDialect : KvDialect
         }
     }
 
+    public override ValueTask<DatabaseIdentity> IdentifyAsync(DbConnection connection, DbTransaction? transaction, CancellationToken cancellationToken)
+    {
+        var file = MainFile.Of((SqliteConnection)connection);
+        using var command = connection.CreateCommand();
+        command.CommandText = KvSql.TemporaryTable;
+        command.Transaction = transaction;
+        return new(command.ExecuteScalar() is string hidden
+            ? new DatabaseIdentity(null, file.Path, $"{file}, where a temporary table hides {hidden}")
+            : new DatabaseIdentity(file.Identity, file.Path, file.ToString()));
+    }
+
+    public override DatabaseIdentity? IdentifyAgain(DatabaseIdentity known)
+    {
+        var file = MainFile.At(known.Name);
+        return file.Identity is not null && string.Equals(file.Identity, known.Tables, StringComparison.Ordinal)
+            ? known
+            : known with { Tables = null, Place = (file with { Identity = null }).ToString() };
+    }
+
+    public override string Describe(DbConnection connection) => $"file '{PathOf(connection)}'";
+
+    public override string DescribeMissing(DbConnection connection)
+    {
+        var path = PathOf(connection);
+        var mode = new SqliteConnectionStringBuilder(connection.ConnectionString).Mode;
+        return Path.GetDirectoryName(path) is { Length: > 0 } folder && !Directory.Exists(folder)
+            ? $"the folder '{folder}' of the file '{path}' does not exist. Create the folder, or correct the path; then `await services.MigrateKvStoreAsync()` creates the file with the store's tables."
+            : File.Exists(path)
+            ? $"the file '{path}' is there, but this process may not open it. Change its permissions and those of its folder, or correct the path."
+            : mode == SqliteOpenMode.ReadWriteCreate
+            ? $"the file '{path}' does not exist. Correct the path, or call `await services.MigrateKvStoreAsync()`, which creates it with the store's tables."
+            : $"the file '{path}' does not exist, and Mode={mode} creates none. Correct the path, or leave Mode out and call `await services.MigrateKvStoreAsync()`, which creates it with the store's tables.";
+    }
+
+    public override void EnsureCreatable(DbConnection connection)
+    {
+        var path = PathOf(connection);
+        if (File.Exists(path)
+            || new SqliteConnectionStringBuilder(connection.ConnectionString).Mode != SqliteOpenMode.ReadWriteCreate
+            || (Path.GetDirectoryName(path) is { Length: > 0 } folder && !Directory.Exists(folder)))
+        {
+            throw new KvException(KvError.Schema, $"The store cannot be migrated: {DescribeMissing(connection)}");
+        }
+    }
+
+    public override string PlaceOfItsOwn => "a file";
+
     public override async ValueTask OpenedAsync(
         DbConnection connection, SessionRole role, KvStoreOptions options, ILogger logger, CancellationToken cancellationToken)
     {
         if (Interlocked.Exchange(ref _warned, 1) == 0 && Version.TryParse(connection.ServerVersion, out var version) && version < WithoutWalResetBug)
         {
             KvLog.OldSqlite(logger, connection.ServerVersion);
+        }
+
+        if (raw.sqlite3_db_readonly(((SqliteConnection)connection).Handle!, "main") == 1)
+        {
+            await OpenedReadOnlyAsync().ConfigureAwait(false);
+            return;
         }
 
         // Switching to WAL fails at once while another process recovers the file, whatever the timeout: so it is looked at first, and tried again.
@@ -158,6 +212,19 @@ internal sealed class SqliteDialect : KvDialect
             throw new KvException(KvError.Unavailable, $"SQLite did not take synchronous={level} (it is {set}), so commits would be less durable than asked.");
         }
 
+        // Its journal is as whoever writes it wants it.
+        async ValueTask OpenedReadOnlyAsync()
+        {
+            if (role is SessionRole.Write or SessionRole.Heartbeat)
+            {
+                throw new KvException(
+                    KvError.Unavailable,
+                    $"The {Describe(connection)} is read-only for this process, so reads work and writes do not; nothing was written. Leave Mode=ReadOnly out of the connection string, or change the permissions of the file and its folder.");
+            }
+
+            await ScalarAsync($"pragma cache_size = -{16 * 1024}").ConfigureAwait(false);
+        }
+
         async ValueTask<string?> ScalarAsync(string text)
         {
             var command = CreateCommand(connection);
@@ -167,6 +234,17 @@ internal sealed class SqliteDialect : KvDialect
                 return Convert.ToString(await command.ExecuteScalarAsync(cancellationToken).ConfigureAwait(false), CultureInfo.InvariantCulture);
             }
         }
+    }
+
+    private static string PathOf(DbConnection connection)
+    {
+        var source = new SqliteConnectionStringBuilder(connection.ConnectionString).DataSource;
+        if (Uri.TryCreate(source, UriKind.Absolute, out var uri) && source.StartsWith("file:", StringComparison.OrdinalIgnoreCase))
+        {
+            source = uri.LocalPath;
+        }
+
+        return Path.GetFullPath(source);
     }
 
     // The driver's pool takes connections back as they are. One that went back in the middle of a transaction would keep the write lock, or

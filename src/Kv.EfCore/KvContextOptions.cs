@@ -49,6 +49,16 @@ internal static class KvContextOptions
         }
     }
 
+    /// <summary>
+    /// Whether the store's context is to be kept from the tools of EF Core: they refuse to choose between it and the application's own, so it is
+    /// there for them only where their command names it.
+    /// </summary>
+    /// <param name="command">The command line of the process.</param>
+    public static bool HidesFromTools(IReadOnlyList<string> command) =>
+        EF.IsDesignTime && command.Count > 0
+            && string.Equals(Path.GetFileNameWithoutExtension(command[0]), "ef", StringComparison.OrdinalIgnoreCase)
+            && !command.Any(static argument => argument.Contains(nameof(KvDbContext), StringComparison.OrdinalIgnoreCase));
+
     /// <summary>The dialect for the database that a context is configured for.</summary>
     /// <remarks>By the options: a context would say so, too, but makes all of EF Core's services before it says anything.</remarks>
     public static KvDialect DialectOf(DbContextOptions options) =>

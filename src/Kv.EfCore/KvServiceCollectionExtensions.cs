@@ -15,8 +15,9 @@ public static class KvServiceCollectionExtensions
     /// <remarks>
     /// The database and the migrations follow from the provider. Nothing is migrated: see <c>MigrateKvStoreAsync</c>. Options can also come
     /// from configuration: <c>services.Configure&lt;KvStoreOptions&gt;(configuration.GetSection("Kv"))</c>; they are validated when the host starts.
-    /// A <see cref="TimeProvider"/> (see <see cref="KvStoreOptions.Clock"/>) or <see cref="IKvValueSerializer"/> in the container takes the place of the default. Calling it again changes
-    /// only what the last call says.
+    /// <c>dotnet ef</c> sees the context only where <c>--context KvDbContext</c> names it, so that a context of your own stays the one it takes.
+    /// A <see cref="TimeProvider"/> (see <see cref="KvStoreOptions.Clock"/>) or <see cref="IKvValueSerializer"/> in the container takes the
+    /// place of the default. Calling it again changes only what the last call says: the database as a whole, and the options that it sets.
     /// </remarks>
     /// <param name="services">The services.</param>
     /// <param name="database">Chooses the database, as for any context: <c>db => db.UseSqlite("Data Source=app.db")</c>.</param>
@@ -36,7 +37,7 @@ public static class KvServiceCollectionExtensions
         ArgumentNullException.ThrowIfNull(services);
         ArgumentNullException.ThrowIfNull(database);
         services.AddShared(Options.Options.DefaultName, options);
-        services.AddDbContextFactory<KvDbContext, KvDbContextFactory>((provider, db) => KvContextOptions.Configure(db, inner => database(provider, inner)));
+        services.AddContext(new DatabaseChoice(database));
         services.TryAddSingleton(static provider =>
         {
             var factory = provider.GetRequiredService<IDbContextFactory<KvDbContext>>();
@@ -61,16 +62,36 @@ public static class KvServiceCollectionExtensions
         ArgumentException.ThrowIfNullOrEmpty(name);
         ArgumentNullException.ThrowIfNull(database);
         services.AddShared(name, options);
-        services.TryAddKeyedSingleton(name, (provider, _) =>
+        services.AddKeyedSingleton(name, new DatabaseChoice(database));
+        services.TryAddKeyedSingleton(name, static (provider, key) =>
         {
             var builder = new DbContextOptionsBuilder<KvDbContext>();
             builder.UseApplicationServiceProvider(provider);
-            KvContextOptions.Configure(builder, inner => database(provider, inner));
-            return Create(provider, name, builder.Options, () => new KvDbContext(builder.Options));
+            KvContextOptions.Configure(builder, inner => provider.GetRequiredKeyedService<DatabaseChoice>(key).Configure(provider, inner));
+            return Create(provider, (string)key!, builder.Options, () => new KvDbContext(builder.Options));
         });
         services.TryAddKeyedSingleton<IKvStore>(name, static (provider, key) => provider.GetRequiredKeyedService<KvStore>(key));
         services.TryAddKeyedSingleton<IKvQueue>(name, static (provider, key) => new KvQueue(provider.GetRequiredKeyedService<KvStore>(key)));
         return services;
+    }
+
+    // EF Core runs the configurations of all calls one after the other; here the last one counts, and whole: another provider may be chosen.
+    private static void AddContext(this IServiceCollection services, DatabaseChoice choice)
+    {
+        var first = !services.Any(static s => s.ServiceType == typeof(DatabaseChoice) && !s.IsKeyedService);
+        services.AddSingleton(choice);
+        if (!first)
+        {
+            return;
+        }
+
+        services.AddDbContextFactory<KvDbContext, KvDbContextFactory>(
+            static (provider, db) => KvContextOptions.Configure(db, inner => provider.GetRequiredService<DatabaseChoice>().Configure(provider, inner)));
+        if (KvContextOptions.HidesFromTools(Environment.GetCommandLineArgs())
+            && services.LastOrDefault(static s => s.ServiceType == typeof(DbContextOptions)) is { } shown)
+        {
+            services.Remove(shown);
+        }
     }
 
     private static void AddShared(this IServiceCollection services, string name, Action<KvStoreOptions>? options)

@@ -206,7 +206,7 @@ internal sealed class KvStore(KvEngine engine, IKvValueSerializer serializer) : 
                 $"The context uses '{context.Database.ProviderName}' and the store another database; one commit spans one database. Use a context on the store's database.");
         }
 
-        var session = new Session(context, Engine.Dialect, transaction.GetDbTransaction()) { Prepares = !Engine.Options.TransactionPooling };
+        var session = new Session(context, Engine.Dialect, transaction.GetDbTransaction()) { Prepares = !Engine.Options.TransactionPooling, Identity = Engine.Identity };
         await using (session.ConfigureAwait(false))
         {
             return Result(

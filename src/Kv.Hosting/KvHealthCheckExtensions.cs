@@ -2,6 +2,7 @@ using Kv;
 using Kv.Worker;
 using Microsoft.Extensions.DependencyInjection.Extensions;
 using Microsoft.Extensions.Diagnostics.HealthChecks;
+using Microsoft.Extensions.Options;
 
 namespace Microsoft.Extensions.DependencyInjection;
 
@@ -19,7 +20,7 @@ public static class KvHealthCheckExtensions
     /// <c>failingSchedules</c> (names).
     /// </remarks>
     /// <param name="health">The builder that <c>services.AddHealthChecks()</c> gives.</param>
-    /// <param name="name">The check's name.</param>
+    /// <param name="name">The check's name. If a store was added under this name, it is the one that is checked, otherwise the store without a name and its worker.</param>
     /// <param name="failureStatus">What is reported instead of unhealthy; null for unhealthy.</param>
     /// <param name="tags">Tags to choose checks by.</param>
     /// <returns>The same builder.</returns>
@@ -30,17 +31,25 @@ public static class KvHealthCheckExtensions
         health.Services.AddOptions().TryAddSingleton<QueueWatch>();
         return health.Add(new HealthCheckRegistration(
             name,
-            Create,
+            provider => Create(provider, name),
             failureStatus,
             tags));
     }
 
-    private static IHealthCheck Create(IServiceProvider provider)
+    private static IHealthCheck Create(IServiceProvider provider, string name)
     {
         try
         {
+            if (Named(provider, name) is { } named)
+            {
+                // Workers take the store without a name.
+                return new StoreHealthCheck(named, new QueueWatch(named, provider.GetRequiredService<IOptions<KvWorkerOptions>>()));
+            }
+
             return new StoreHealthCheck(
-                provider.GetService<KvStore>() ?? throw new InvalidOperationException("There is no store to check. Add one: services.AddKvStore(db => db.UseSqlite(...))."),
+                provider.GetService<KvStore>() ?? throw new InvalidOperationException(
+                    $"There is no store to check: neither one without a name nor one that is named '{name}', as the check is. "
+                    + "Add one: services.AddKvStore(db => db.UseSqlite(...)); or give the check the name of the store that it is for."),
                 provider.GetRequiredService<QueueWatch>(),
                 provider.GetService<WorkerHealth>());
         }
@@ -56,4 +65,7 @@ public static class KvHealthCheckExtensions
         public Task<HealthCheckResult> CheckHealthAsync(HealthCheckContext context, CancellationToken cancellationToken = default) =>
             Task.FromResult(new HealthCheckResult(context.Registration.FailureStatus, StoreHealthCheck.Stopping));
     }
+
+    private static KvStore? Named(IServiceProvider provider, string name) =>
+        provider is IKeyedServiceProvider keyed ? keyed.GetKeyedService(typeof(KvStore), name) as KvStore : null;
 }

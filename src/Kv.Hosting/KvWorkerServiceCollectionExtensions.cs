@@ -4,6 +4,8 @@ using Kv.Schedules;
 using Kv.Worker;
 using Microsoft.Extensions.DependencyInjection.Extensions;
 using Microsoft.Extensions.Hosting;
+using Microsoft.Extensions.Logging;
+using Microsoft.Extensions.Logging.Abstractions;
 using Microsoft.Extensions.Options;
 
 namespace Microsoft.Extensions.DependencyInjection;
@@ -30,7 +32,7 @@ public static class KvWorkerServiceCollectionExtensions
             services.AddSingleton<WorkerHealth>();
             services.TryAddSingleton<QueueWatch>();
             services.AddSingleton<TracingMiddleware>();
-            services.AddSingleton<LoggingMiddleware>();
+            services.AddSingleton(static provider => new LoggingMiddleware(LoggersOf(provider), provider.GetRequiredService<TimeProvider>()));
             services.AddSingleton<IHostedService>(static provider => Create<KvWorker>(provider));
             services.AddSingleton<IHostedService>(static provider => Create<Scheduler>(provider));
         }
@@ -56,6 +58,10 @@ public static class KvWorkerServiceCollectionExtensions
         return ActivatorUtilities.CreateInstance<T>(
             provider,
             provider.GetService<KvStore>() ?? throw new InvalidOperationException(
-                "The worker has no store to take messages from. Add one: services.AddKvStore(db => db.UseSqlite(...))."));
+                "The worker has no store to take messages from. Add one: services.AddKvStore(db => db.UseSqlite(...))."),
+            LoggersOf(provider));
     }
+
+    // Whoever adds no logging wants none. Adding it here would keep out what is added later.
+    private static ILoggerFactory LoggersOf(IServiceProvider provider) => provider.GetService<ILoggerFactory>() ?? NullLoggerFactory.Instance;
 }

@@ -17,6 +17,9 @@ public abstract class KvDatabase : IAsyncLifetime
     /// <summary>A database with the store's tables, made from a template.</summary>
     public abstract Task<string> CreateMigratedAsync();
 
+    /// <summary>A copy of a database that nobody is connected to, as whoever restores a backup beside the original gets.</summary>
+    public abstract Task<string> CopyAsync(string connectionString);
+
     public abstract void Configure(DbContextOptionsBuilder db, string connectionString);
 
     /// <summary>Closes the connections that wait in the provider's pool, so that hundreds of tests do not add up theirs.</summary>

@@ -35,15 +35,10 @@ public class PostgresDatabase : KvDatabase
             {
                 var template = await CreateAsync(template: null);
                 await MigrateAsync(template);
-
-                // A database that somebody is connected to cannot be copied.
-                Release(template);
-                var name = new NpgsqlConnectionStringBuilder(template).Database!;
-                await Server.TerminateBackendsAsync(name);
-                _template = name;
+                _template = template;
             }
 
-            return await CreateAsync(_template);
+            return await CopyAsync(_template);
         }
         finally
         {
@@ -63,6 +58,15 @@ public class PostgresDatabase : KvDatabase
         await using var command = new NpgsqlCommand($"create function pg_notify(channel text, payload text) returns void language plpgsql as $$ begin {body} end $$", connection);
         await command.ExecuteNonQueryAsync();
         return new NpgsqlConnectionStringBuilder(connectionString) { SearchPath = "public,pg_catalog" }.ConnectionString;
+    }
+
+    public override async Task<string> CopyAsync(string connectionString)
+    {
+        // A database that somebody is connected to cannot be copied.
+        Release(connectionString);
+        var name = new NpgsqlConnectionStringBuilder(connectionString).Database!;
+        await Server.TerminateBackendsAsync(name);
+        return await CreateAsync(name);
     }
 
     public override void Configure(DbContextOptionsBuilder db, string connectionString) => db.UseNpgsql(connectionString);

@@ -24,10 +24,7 @@ public sealed class SqliteDatabase : KvDatabase
             {
                 var template = NextFile();
                 await MigrateAsync(ConnectionTo(template));
-
-                // The last connection that closes moves the write-ahead log into the file, which is then whole and can be copied.
-                Release(ConnectionTo(template));
-                _template = template;
+                _template = ConnectionTo(template);
             }
         }
         finally
@@ -35,9 +32,16 @@ public sealed class SqliteDatabase : KvDatabase
             _once.Release();
         }
 
+        return await CopyAsync(_template);
+    }
+
+    public override Task<string> CopyAsync(string connectionString)
+    {
+        // The last connection that closes moves the write-ahead log into the file, which is then whole and can be copied.
+        Release(connectionString);
         var file = NextFile();
-        File.Copy(_template, file);
-        return ConnectionTo(file);
+        File.Copy(new SqliteConnectionStringBuilder(connectionString).DataSource, file);
+        return Task.FromResult(ConnectionTo(file));
     }
 
     public override void Configure(DbContextOptionsBuilder db, string connectionString) => db.UseSqlite(connectionString);

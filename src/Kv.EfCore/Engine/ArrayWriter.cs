@@ -29,6 +29,12 @@ internal sealed class ArrayWriter(Session session, KvDialect dialect, StoreClock
             ? Math.Max((int)Math.Ceiling(patience.TotalSeconds), 1)
             : null;
         _trip.Add("begin", IsNested ? KvSql.Savepoint : dialect.Sql.BeginWrite);
+        if (Session.Identity is { } identity)
+        {
+            // Not known before the first look: then it is found to be another one, and looked at.
+            _trip.Add("guard", KvSql.Guard, p => RoundTrip.Set(p, ("@identity", identity.Tables ?? "")), Ignore);
+        }
+
         if (settings is not null && !IsNested)
         {
             _trip.Add("settings", settings, read: Ignore);

@@ -77,8 +77,25 @@ internal sealed class GroupRunner(
     }
 
     /// <summary>Runs a write inside a transaction of the user's, who commits it or not.</summary>
+    /// <exception cref="InvalidOperationException">The transaction is one of another database than the store's. Nothing was written, and it can go on.</exception>
     public async Task<AtomicOutcome> RunNestedAsync(AtomicWork work, Session session, CancellationToken cancellationToken)
     {
+        try
+        {
+            return await TryNestedAsync(work, session, cancellationToken).ConfigureAwait(false);
+        }
+        catch (Exception error) when (session.Identity is not null && dialect.IsGuard(error))
+        {
+            // Another database than the store knew: the context's is another, or the store's is.
+            await session.Identity.EnsureAsync(session, cancellationToken).ConfigureAwait(false);
+        }
+
+        return await TryNestedAsync(work, session, cancellationToken).ConfigureAwait(false);
+    }
+
+    private async Task<AtomicOutcome> TryNestedAsync(AtomicWork work, Session session, CancellationToken cancellationToken)
+    {
+        cancellationToken.ThrowIfCancellationRequested();
         var group = new Group();
         group.Add(work);
         var writer = dialect.CreateWriter(session, clock, options, failPoints);
@@ -145,7 +162,9 @@ internal sealed class GroupRunner(
         {
             await writer.CommitAsync(group, reads, attempt.Effects).ConfigureAwait(false);
             var what = Changes.Version | (attempt.Effects.Messages.Count > 0 || attempt.Effects.LetsGo ? Changes.Messages : Changes.None);
-            await notifier.TellWithinAsync(session, what, reads.LastVersion, cancellationToken).ConfigureAwait(false);
+
+            // The savepoint is gone: giving up here would leave the user's transaction useless.
+            await notifier.TellWithinAsync(session, what, reads.LastVersion, CancellationToken.None).ConfigureAwait(false);
         }
 
         attempt.Tell(certain: true);

@@ -46,11 +46,25 @@ internal abstract class GroupWriter(Session session, FailPoints failPoints) : IA
     }
 
     /// <summary>Takes everything back. An error here means that the connection is of no more use; it never hides the cause.</summary>
+    /// <remarks>
+    /// The savepoint goes as well: one that stayed would be what the next write, failing before it has one of its own, goes back to, past all
+    /// that the user did between.
+    /// </remarks>
     public async ValueTask<bool> TryRollbackAsync()
     {
         try
         {
-            await Session.ExecuteAsync(IsNested ? KvSql.RollbackToSavepoint : KvSql.Rollback, CancellationToken.None).ConfigureAwait(false);
+            if (!IsNested)
+            {
+                await Session.ExecuteAsync(KvSql.Rollback, CancellationToken.None).ConfigureAwait(false);
+            }
+            else if (Session.HasBegun)
+            {
+                await Session.ExecuteAsync(KvSql.RollbackToSavepoint, CancellationToken.None).ConfigureAwait(false);
+                await Session.ExecuteAsync(KvSql.ReleaseSavepoint, CancellationToken.None).ConfigureAwait(false);
+                Session.HasBegun = false;
+            }
+
             return true;
         }
         catch (Exception error) when (error is DbException or InvalidOperationException or IOException or TimeoutException)

@@ -73,6 +73,37 @@ internal abstract class KvDialect
     /// <summary>Makes a command that gives up at a lock where the driver would otherwise block the thread: whoever wants it tries again.</summary>
     public virtual DbCommand CreateCommand(DbConnection connection) => connection.CreateCommand();
 
+    /// <summary>What an error calls the database of a connection, open or not: with its server, or its path. Never a password.</summary>
+    public abstract string Describe(DbConnection connection);
+
+    /// <summary>What is missing where there is no database, and what to do about it.</summary>
+    public abstract string DescribeMissing(DbConnection connection);
+
+    /// <summary>Makes sure that a database which is missing can be created.</summary>
+    /// <exception cref="KvException">It cannot (<see cref="KvError.Schema"/>).</exception>
+    public virtual void EnsureCreatable(DbConnection connection)
+    {
+    }
+
+    /// <summary>Where the tables of the application's own model are, if the connection does not find them there, and what to do about it.</summary>
+    /// <returns>Null if they are nowhere, or the connection says where it wants its own.</returns>
+    public virtual ValueTask<string?> FindElsewhereAsync(DbConnection connection, CancellationToken cancellationToken) => new((string?)null);
+
+    /// <summary>Where a store's tables can go that do not fit beside the application's.</summary>
+    public abstract string PlaceOfItsOwn { get; }
+
+    /// <summary>Which tables a connection works on. It looks in a way that fails for no table that is missing.</summary>
+    public abstract ValueTask<DatabaseIdentity> IdentifyAsync(DbConnection connection, DbTransaction? transaction, CancellationToken cancellationToken);
+
+    /// <summary>What is there of a database that was identified before, where that can be told without a connection; otherwise null.</summary>
+    public virtual DatabaseIdentity? IdentifyAgain(DatabaseIdentity known) => null;
+
+    /// <summary>Names the session of the server that a connection has, which keeps what is prepared; null where that cannot be told.</summary>
+    public virtual string? SessionName(DbConnection connection) => null;
+
+    /// <summary>Whether an error is that of <see cref="KvSql.Guard"/>.</summary>
+    public virtual bool IsGuard(Exception exception) => false;
+
     /// <summary>Makes a statement of a session's connection.</summary>
     public virtual Statement CreateStatement(Session session, string text)
     {

@@ -31,6 +31,8 @@ internal sealed class KvEngine : IAsyncDisposable
         _opening = new Opening(OpenOnceAsync, Dialect, options.CommandTimeout, _stop.Token);
         Health = new StoreHealth(time);
         Reads = new ReadRunner(_pool, Dialect, options, Health, logger);
+        Identity = new StoreIdentity(Reads, Dialect);
+        _sessions.Opened = Identity.OpenedAsync;
         Reader = new SnapshotReader(Reads, _pool, Dialect, Clock);
         Notifier = new ChangeNotifier(_pool, Dialect, options, logger);
         _signals.ForOthers += Notifier.Tell;
@@ -65,6 +67,8 @@ internal sealed class KvEngine : IAsyncDisposable
     public StoreClock Clock { get; }
 
     public ReadRunner Reads { get; }
+
+    public StoreIdentity Identity { get; }
 
     public SnapshotReader Reader { get; }
 

@@ -91,4 +91,13 @@ internal static partial class KvLog
         LogLevel.Warning,
         "Messages of the type {Type} are stored under its full name, since it has no [KvMessage] attribute: when the type is renamed or moved, no handler takes those that wait. Give it one: [KvMessage(\"order-placed\")].")]
     public static partial void MessageUnnamed(ILogger logger, string type);
+
+    [LoggerMessage(
+        190,
+        LogLevel.Warning,
+        "The encoding of {Database} is {Encoding}: what it lacks cannot be written into topics, names, groups and errors of messages. Make the database with encoding UTF8.")]
+    public static partial void NotUtf8(ILogger logger, string database, string encoding);
+
+    [LoggerMessage(191, LogLevel.Information, "Waiting for {Database} to be there, to migrate the store.")]
+    public static partial void WaitingForDatabase(ILogger logger, Exception error, string database);
 }

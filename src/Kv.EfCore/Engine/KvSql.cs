@@ -193,7 +193,7 @@ internal sealed partial class KvSql(bool arrays)
     /// <param name="local">Whether for the transaction alone.</param>
     public static string WriterSettings(TimeSpan idle, TimeSpan locks, bool local) => string.Create(CultureInfo.InvariantCulture, $"""
         select set_config('jit', 'off', {local}), set_config('enable_seqscan', 'off', {local}),
-            set_config('idle_in_transaction_session_timeout', '{idle.TotalMilliseconds:0}', {local}), set_config('lock_timeout', '{locks.TotalMilliseconds:0}', {local})
+            set_config('idle_in_transaction_session_timeout', '{idle.TotalMilliseconds:0}', {local}), set_config('lock_timeout', '{locks.TotalMilliseconds:0}', {local}){(local ? "" : $", {SetName}")}
         """);
 
     /// <summary>Bounds the transaction's waits for locks, unless they are shorter already, and tells by which number the server knows it.</summary>
@@ -227,7 +227,7 @@ internal sealed partial class KvSql(bool arrays)
     /// the table: in a large one, or one whose rows lie in disorder, that looks so dear that it makes a plan for every call, which takes longer
     /// than reading a hundred rows.
     /// </remarks>
-    public const string ReaderSettings = "select set_config('plan_cache_mode', 'force_generic_plan', false), set_config('enable_seqscan', 'off', false), set_config('jit', 'off', false)";
+    public const string ReaderSettings = "select set_config('plan_cache_mode', 'force_generic_plan', false), set_config('enable_seqscan', 'off', false), set_config('jit', 'off', false), " + SetName;
 
     /// <summary>Locks that end with their holder. The number is the advisory lock's name: "efkv" in ASCII.</summary>
     public string BeginMigration { get; } = arrays ? "begin; select pg_advisory_xact_lock(1701210998)" : "begin immediate";

@@ -12,16 +12,62 @@ namespace Kv.Engine;
 /// EF Core's own lock on SQLite is a row: a process that is killed while it holds it makes every later start wait for ever. Here the lock is
 /// the database's, which ends with its holder, and the script is EF Core's, run with its history in one transaction.
 /// </remarks>
-internal sealed class Migrator(KvDbContext context, KvDialect dialect, ILogger logger)
+/// <param name="context">A context on the database.</param>
+/// <param name="dialect">The database.</param>
+/// <param name="patience">How long a database is waited for that is starting.</param>
+/// <param name="logger">Where it says what it does.</param>
+internal sealed class Migrator(KvDbContext context, KvDialect dialect, TimeSpan patience, ILogger logger)
 {
     private static readonly TimeSpan Budget = TimeSpan.FromSeconds(60);
 
     /// <returns>The migrations that were applied here; none if the schema was current, or another process was quicker.</returns>
+    /// <exception cref="KvException">The database is not there in time (<see cref="KvError.Unavailable"/>), or cannot be migrated (<see cref="KvError.Schema"/>).</exception>
     public async Task<IReadOnlyList<string>> MigrateAsync(CancellationToken cancellationToken)
     {
         dialect.CheckConnection(context.Database.GetDbConnection());
-        await CreateDatabaseAsync(cancellationToken).ConfigureAwait(false);
-        await context.Database.OpenConnectionAsync(cancellationToken).ConfigureAwait(false);
+        var backoff = Backoff.ForConnections(patience);
+        for (var told = false; ; told = true)
+        {
+            Exception failure;
+            try
+            {
+                return await MigrateOnceAsync(cancellationToken).ConfigureAwait(false);
+            }
+            catch (Exception error) when (dialect.IsRemote && error is not KvException && dialect.Classify(error) is Fault.Broken or Fault.Full)
+            {
+                failure = error;
+            }
+            catch (Exception error) when (error is not KvException && DatabaseErrors.IsOfDatabase(error))
+            {
+                throw new KvException(
+                    KvError.Schema,
+                    $"The store cannot be migrated on {Database}: {DatabaseErrors.Text(error).TrimEnd('.')}. Nothing was changed. Give the store's user what the database asks for, or migrate with a user who has it.",
+                    error);
+            }
+
+            // It is starting, or as good as: whoever starts beside it waits.
+            if (!told)
+            {
+                KvLog.WaitingForDatabase(logger, failure, Database);
+            }
+
+            if (!await backoff.WaitAsync(cancellationToken).ConfigureAwait(false))
+            {
+                throw new KvException(
+                    KvError.Unavailable,
+                    $"The store could not be migrated within {patience.TotalSeconds:0.#} seconds: {Database} is not to be reached ({DatabaseErrors.Text(failure).TrimEnd('.')}). Nothing was changed; try again when it is back.",
+                    failure);
+            }
+
+            await context.Database.CloseConnectionAsync().ConfigureAwait(false);
+        }
+    }
+
+    private string Database => dialect.Describe(context.Database.GetDbConnection());
+
+    private async Task<IReadOnlyList<string>> MigrateOnceAsync(CancellationToken cancellationToken)
+    {
+        await ConnectAsync(cancellationToken).ConfigureAwait(false);
         if (await IsCurrentAsync(cancellationToken).ConfigureAwait(false))
         {
             return [];
@@ -40,7 +86,7 @@ internal sealed class Migrator(KvDbContext context, KvDialect dialect, ILogger l
             {
                 await ExecuteAsync(KvSql.Rollback, CancellationToken.None).ConfigureAwait(false);
             }
-            catch (DbException)
+            catch (Exception end) when (DatabaseErrors.IsOfDatabase(end))
             {
                 // The cause says more than the rollback that it made impossible.
                 throw error;
@@ -62,6 +108,11 @@ internal sealed class Migrator(KvDbContext context, KvDialect dialect, ILogger l
             applied = await AdoptAsync(history, known, cancellationToken).ConfigureAwait(false);
         }
 
+        if (applied.Count == 0)
+        {
+            await EnsureFreeAsync(cancellationToken).ConfigureAwait(false);
+        }
+
         var missing = known.Skip(applied.Count).ToList();
         if (missing.Count > 0)
         {
@@ -71,6 +122,30 @@ internal sealed class Migrator(KvDbContext context, KvDialect dialect, ILogger l
         }
 
         return missing;
+    }
+
+    /// <summary>Makes sure that the names of the tables are free, and that there are no tables of the application's own model instead.</summary>
+    private async Task EnsureFreeAsync(CancellationToken cancellationToken)
+    {
+        if (await dialect.FindElsewhereAsync(context.Database.GetDbConnection(), cancellationToken).ConfigureAwait(false) is { } elsewhere)
+        {
+            throw new KvException(KvError.Schema, $"{elsewhere} Nothing was changed.");
+        }
+
+        var there = await SchemaCheck.ReadAsync(context, dialect, dialect.Sql.InTheWay, cancellationToken).ConfigureAwait(false);
+        if (there.Count == 0)
+        {
+            return;
+        }
+
+        var names = string.Join(", ", there.Select(static name => $"{name}".Insert($"{name}".IndexOf(' ', StringComparison.Ordinal) + 1, "'") + "'"));
+        throw new KvException(
+            KvError.Schema,
+            await SchemaCheck.HasTablesAsync(context, dialect, cancellationToken).ConfigureAwait(false)
+                ? $"The store's tables in {Database} were not made by the store's migrations: they are of your own model's migrations (UseKv in a context of yours), or EnsureCreated made them. "
+                    + "Nothing was changed, and the store can use them as they are. Leave MigrateKvStoreAsync out; your own migrations bring them up to date."
+                : $"{Database} has {names} already, not as the store makes it, and the store's tables need the names kv, data_version, queue and queue_running. Nothing was changed. "
+                    + $"Rename what is in the way, or give the store {dialect.PlaceOfItsOwn} of its own.");
     }
 
     private async Task<List<string>> AdoptAsync(IHistoryRepository history, List<string> known, CancellationToken cancellationToken)
@@ -134,16 +209,33 @@ internal sealed class Migrator(KvDbContext context, KvDialect dialect, ILogger l
         }
     }
 
+    private async Task ConnectAsync(CancellationToken cancellationToken)
+    {
+        using var end = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
+        using var interruption = new Interruption(end.Token);
+        end.CancelAfter(patience);
+        try
+        {
+            await CreateDatabaseAsync(interruption.Token).ConfigureAwait(false);
+            await context.Database.OpenConnectionAsync(interruption.Token).ConfigureAwait(false);
+        }
+        catch (OperationCanceledException error) when (!cancellationToken.IsCancellationRequested)
+        {
+            throw new TimeoutException($"No answer within {patience.TotalSeconds:0.#} seconds.", error);
+        }
+    }
+
     private async Task CreateDatabaseAsync(CancellationToken cancellationToken)
     {
         var creator = context.GetService<IRelationalDatabaseCreator>();
         if (!await creator.ExistsAsync(cancellationToken).ConfigureAwait(false))
         {
+            dialect.EnsureCreatable(context.Database.GetDbConnection());
             try
             {
                 await creator.CreateAsync(cancellationToken).ConfigureAwait(false);
             }
-            catch (DbException error)
+            catch (Exception error) when (DatabaseErrors.IsOfDatabase(error))
             {
                 // Another starter may have been quicker.
                 if (!await creator.ExistsAsync(cancellationToken).ConfigureAwait(false))

@@ -37,7 +37,8 @@ internal sealed class RoundTrip(Session session)
     {
         var steps = _steps.ToArray();
         _steps.Clear();
-        var batch = session.Batch(string.Join(' ', steps.Select(static s => s.Name)), () => steps.Select(static s => s.Text));
+        var name = string.Join(' ', steps.Select(static s => s.Name));
+        var batch = session.Batch(name, () => steps.Select(static s => s.Text));
         if ((Timeout ?? session.CommandTimeout) is { } timeout)
         {
             batch.Timeout = timeout;
@@ -48,7 +49,8 @@ internal sealed class RoundTrip(Session session)
             steps[i].Bind?.Invoke(batch.BatchCommands[i].Parameters);
         }
 
-        await session.PrepareAsync(batch, cancellationToken).ConfigureAwait(false);
+        await session.PrepareAsync(batch, name, cancellationToken).ConfigureAwait(false);
+        session.HasBegun = true;
         var reader = await batch.ExecuteReaderAsync(cancellationToken).ConfigureAwait(false);
         await using (reader.ConfigureAwait(false))
         {

@@ -11,6 +11,11 @@ internal sealed class RowWriter(Session session, KvDialect dialect, StoreClock c
     public override async ValueTask<GroupReads> BeginAsync(Group group, CommitMark mark, CancellationToken cancellationToken)
     {
         CommitSent = false;
+        if (Session.Identity is { } identity)
+        {
+            await identity.EnsureAsync(Session, cancellationToken).ConfigureAwait(false);
+        }
+
         await BeginTransactionAsync(cancellationToken).ConfigureAwait(false);
 
         // After the wait for the lock: a lease must not be half over when it begins.
@@ -120,8 +125,11 @@ internal sealed class RowWriter(Session session, KvDialect dialect, StoreClock c
         await FailPoints.HitAsync(FailPoints.AfterCommit).ConfigureAwait(false);
     }
 
-    protected override ValueTask BeginTransactionAsync(CancellationToken cancellationToken) =>
-        RetryBusyAsync(IsNested ? KvSql.Savepoint : dialect.Sql.BeginWrite, cancellationToken);
+    protected override async ValueTask BeginTransactionAsync(CancellationToken cancellationToken)
+    {
+        await RetryBusyAsync(IsNested ? KvSql.Savepoint : dialect.Sql.BeginWrite, cancellationToken).ConfigureAwait(false);
+        Session.HasBegun = true;
+    }
 
     // Another process may hold the lock: we wait for it in turns of our own, without a thread and in steps far shorter than the driver's.
     private async ValueTask RetryBusyAsync(string statement, CancellationToken cancellationToken)

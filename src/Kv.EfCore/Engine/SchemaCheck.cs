@@ -17,7 +17,7 @@ internal static class SchemaCheck
         dialect.CheckConnection(context.Database.GetDbConnection());
         if (!await ExistsAsync(context, dialect, cancellationToken).ConfigureAwait(false))
         {
-            throw Behind(context, context.Database.GetMigrations().ToList());
+            throw new KvException(KvError.Schema, $"The store cannot be opened: {dialect.DescribeMissing(context.Database.GetDbConnection())}");
         }
 
         await context.Database.OpenConnectionAsync(cancellationToken).ConfigureAwait(false);
@@ -30,18 +30,20 @@ internal static class SchemaCheck
                 "The table data_version has lost its row with k = 0, the store's clock. Put it back above all versions: insert into data_version (k, version, seq) select 0, coalesce(max(version), 0), 0 from kv.");
         }
 
-        if (missing.Count == 0 || (missing.Count == context.Database.GetMigrations().Count() && await HasTablesAsync(context, dialect, cancellationToken).ConfigureAwait(false)))
+        var none = missing.Count == context.Database.GetMigrations().Count();
+        if (missing.Count == 0 || (none && await HasTablesAsync(context, dialect, cancellationToken).ConfigureAwait(false)))
         {
             return;
         }
 
-        throw Behind(context, missing);
+        var connection = context.Database.GetDbConnection();
+        throw new KvException(
+            KvError.Schema,
+            (none ? await dialect.FindElsewhereAsync(connection, cancellationToken).ConfigureAwait(false) : null)
+                ?? $"The store's schema is behind: {string.Join(", ", missing)} {(missing.Count == 1 ? "is" : "are")} not applied to {dialect.Describe(connection)}. "
+                + $"Run `dotnet ef database update --context {nameof(KvDbContext)}`, or call `await services.MigrateKvStoreAsync()` when the application starts. "
+                + "If the tables are to be of your own model (UseKv), neither is for you: add a migration of your own.");
     }
-
-    private static KvException Behind(KvDbContext context, List<string> missing) => new(
-        KvError.Schema,
-        $"The store's schema is behind: {string.Join(", ", missing)} {(missing.Count == 1 ? "is" : "are")} not applied to the database '{context.Database.GetDbConnection().DataSource}'. "
-        + $"Run `dotnet ef database update --context {nameof(KvDbContext)}`, or call `await services.MigrateKvStoreAsync()` when the application starts.");
 
     /// <summary>The migrations that the database lacks, and those that it has and this version does not know. The connection is open.</summary>
     public static async Task<(List<string> Missing, List<string> Unknown)> CompareAsync(KvDbContext context, KvDialect dialect, CancellationToken cancellationToken)
@@ -78,8 +80,9 @@ internal static class SchemaCheck
     private static async Task<bool> IsMissingClockAsync(KvDbContext context, KvDialect dialect, CancellationToken cancellationToken) =>
         (await ReadAsync(context, dialect, KvSql.Version, cancellationToken).ConfigureAwait(false)).Count == 0;
 
-    // Tables that an application's own migrations made (UseKv in its own context) have no history of ours, so they are asked for each column.
-    private static async Task<bool> HasTablesAsync(KvDbContext context, KvDialect dialect, CancellationToken cancellationToken)
+    /// <summary>Whether the tables are there with every column.</summary>
+    /// <remarks>Those that an application's own migrations made (UseKv in its own context) have no history of ours, so they are asked for each column.</remarks>
+    public static async Task<bool> HasTablesAsync(KvDbContext context, KvDialect dialect, CancellationToken cancellationToken)
     {
         try
         {
@@ -97,7 +100,7 @@ internal static class SchemaCheck
     }
 
     /// <summary>The first column of the rows that a statement finds.</summary>
-    private static async Task<List<object>> ReadAsync(KvDbContext context, KvDialect dialect, string text, CancellationToken cancellationToken)
+    public static async Task<List<object>> ReadAsync(KvDbContext context, KvDialect dialect, string text, CancellationToken cancellationToken)
     {
         List<object> found = [];
         var command = dialect.CreateCommand(context.Database.GetDbConnection());

@@ -20,6 +20,9 @@ internal sealed class Session(DbContext context, KvDialect dialect, DbTransactio
     /// <summary>The user's transaction, when the session is lent from a context of theirs.</summary>
     public DbTransaction? Transaction { get; } = transaction;
 
+    /// <summary>The store's database, which a lent session must be on.</summary>
+    public StoreIdentity? Identity { get; init; }
+
     /// <summary>How long a statement may take, in seconds as ADO.NET counts; null for the connection's own setting.</summary>
     public int? CommandTimeout { get; init; }
 
@@ -51,6 +54,9 @@ internal sealed class Session(DbContext context, KvDialect dialect, DbTransactio
             dialect.ClearPool(context);
         }
     }
+
+    /// <summary>Whether something that is to be taken back may have been done in the user's transaction.</summary>
+    public bool HasBegun { get; set; }
 
     /// <summary>How often it came back to the pool.</summary>
     public int Reads { get; set; }
@@ -93,10 +99,15 @@ internal sealed class Session(DbContext context, KvDialect dialect, DbTransactio
         return batch;
     }
 
-    public async ValueTask PrepareAsync(DbBatch batch, CancellationToken cancellationToken)
+    public async ValueTask PrepareAsync(DbBatch batch, string name, CancellationToken cancellationToken)
     {
         if (Prepares && _prepared.Add(batch))
         {
+            if (Identity is not null)
+            {
+                await Identity.EnsurePreparableAsync(this, name, cancellationToken).ConfigureAwait(false);
+            }
+
             await CommandStatement.PrepareAsync(batch.PrepareAsync, batch.Timeout, cancellationToken).ConfigureAwait(false);
         }
     }

@@ -1,3 +1,4 @@
+using System.Data.Common;
 using Microsoft.EntityFrameworkCore;
 using Microsoft.Extensions.Logging;
 
@@ -7,6 +8,9 @@ namespace Kv.Engine;
 internal sealed class SessionFactory(Func<KvDbContext> contexts, KvDialect dialect, KvStoreOptions options, ILogger logger) : IAsyncDisposable
 {
     private KvDbContext? _first;
+
+    /// <summary>Looks at connections that were opened, and hears whether they are to write.</summary>
+    public Func<DbConnection, bool, CancellationToken, ValueTask>? Opened { get; set; }
 
     public KvDbContext CreateContext() => Detached.Run(contexts);
 
@@ -21,6 +25,7 @@ internal sealed class SessionFactory(Func<KvDbContext> contexts, KvDialect diale
         {
             await SchemaCheck.OpenCurrentAsync(context, dialect, cancellationToken).ConfigureAwait(false);
             await clock.ReadAsync(context.Database.GetDbConnection(), cancellationToken).ConfigureAwait(false);
+            await LookAsync(context.Database.GetDbConnection(), writes: false, cancellationToken).ConfigureAwait(false);
             if (Interlocked.Exchange(ref _first, context) is { } unused)
             {
                 await unused.DisposeAsync().ConfigureAwait(false);
@@ -46,7 +51,7 @@ internal sealed class SessionFactory(Func<KvDbContext> contexts, KvDialect diale
             dialect.RefuseToCreate(connection);
             context.Database.OpenConnection();
             dialect.OpenedAsync(connection, role, options, logger, CancellationToken.None).AsTask().GetAwaiter().GetResult();
-            return new Session(context, dialect) { CommandTimeout = dialect.CommandTimeout(role, options), Prepares = !options.TransactionPooling };
+            return SessionOf(context, role);
         }
         catch
         {
@@ -86,7 +91,8 @@ internal sealed class SessionFactory(Func<KvDbContext> contexts, KvDialect diale
             dialect.RefuseToCreate(connection);
             await context.Database.OpenConnectionAsync(cancellationToken).ConfigureAwait(false);
             await dialect.OpenedAsync(connection, role, options, logger, cancellationToken).ConfigureAwait(false);
-            return new Session(context, dialect) { CommandTimeout = dialect.CommandTimeout(role, options), Prepares = !options.TransactionPooling };
+            await LookAsync(connection, role == SessionRole.Write, cancellationToken).ConfigureAwait(false);
+            return SessionOf(context, role);
         }
         catch
         {
@@ -95,6 +101,12 @@ internal sealed class SessionFactory(Func<KvDbContext> contexts, KvDialect diale
             throw;
         }
     }
+
+    private ValueTask LookAsync(DbConnection connection, bool writes, CancellationToken cancellationToken) =>
+        Opened?.Invoke(connection, writes, cancellationToken) ?? ValueTask.CompletedTask;
+
+    private Session SessionOf(KvDbContext context, SessionRole role) =>
+        new(context, dialect) { CommandTimeout = dialect.CommandTimeout(role, options), Prepares = !options.TransactionPooling };
 
     public ValueTask DisposeAsync() => Interlocked.Exchange(ref _first, null)?.DisposeAsync() ?? ValueTask.CompletedTask;
 }

@@ -69,6 +69,7 @@ public sealed class ArchitectureTests
                 "migrations/Kv.EfCore.Sqlite/DenoFile.cs",
                 "migrations/Kv.EfCore.Sqlite/SqliteDialect.cs",
                 "src/Kv.EfCore/Engine/KvSql.Arrays.cs",
+                "src/Kv.EfCore/Engine/KvSql.Identity.cs",
                 "src/Kv.EfCore/Engine/KvSql.Messages.cs",
                 "src/Kv.EfCore/Engine/KvSql.Rows.cs",
                 "src/Kv.EfCore/Engine/KvSql.cs",
