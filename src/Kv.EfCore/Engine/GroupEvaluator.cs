@@ -52,6 +52,11 @@ internal sealed class GroupEvaluator(GroupReads reads)
                     KvError.NotFound, $"The message {waiting} does not wait in the queue any more: it is being handled, or it is done. Nothing was written.");
             }
 
+            if (write.Clears is { } stray && !reads.Strays.Remove(stray))
+            {
+                throw new KvException(KvError.NotFound, $"The row of the message {stray.Id} is not in the queue any more. Nothing was written.");
+            }
+
             if (FailedChecks(write) is { } failed)
             {
                 Restore(write);
@@ -65,7 +70,7 @@ internal sealed class GroupEvaluator(GroupReads reads)
 
             if (write.Ends is { Unique: { } unique } ends)
             {
-                LetGo(unique, write.Acknowledges?.Id ?? write.Removes!, ends.UniqueUntil, version, back);
+                LetGo(unique, write.Acknowledges?.Id ?? write.Removes ?? (string)write.Clears!.Value.Id, ends.UniqueUntil, version, back);
             }
 
             outcome = outcome with { Wait = TakeTurns(write.Rates, version, back) };
@@ -89,6 +94,11 @@ internal sealed class GroupEvaluator(GroupReads reads)
         if (write.Removes is { } removed)
         {
             _effects.Removed.Add(removed);
+        }
+
+        if (write.Clears is { } cleared)
+        {
+            _effects.Cleared.Add(cleared);
         }
 
         _effects.Unblocked.AddRange(write.Unblocks);
@@ -139,6 +149,11 @@ internal sealed class GroupEvaluator(GroupReads reads)
         if (write.Removes is { } waiting)
         {
             reads.Waiting.Add(waiting);
+        }
+
+        if (write.Clears is { } stray)
+        {
+            reads.Strays.Add(stray);
         }
     }
 

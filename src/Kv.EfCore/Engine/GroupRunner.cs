@@ -40,6 +40,12 @@ internal sealed class GroupRunner(
                 await RunAsync(alone).ConfigureAwait(false);
             }
         }
+        catch (System.Data.Common.DbException error) when (dialect.Classify(error) == Fault.Permanent && TryGiveWay(group))
+        {
+            KvLog.GivesWay(logger, error);
+            span?.Fail(error);
+            await RunAsync(group).ConfigureAwait(false);
+        }
         catch (Exception error)
         {
             span?.Fail(error);
@@ -48,6 +54,23 @@ internal sealed class GroupRunner(
                 work.Fail(error);
             }
         }
+    }
+
+    /// <summary>Has the only member of a group run in a form that lives with rows which other programs put in; once.</summary>
+    private static bool TryGiveWay(Group group)
+    {
+        if (group is { Count: 1, Claims: [{ IsCareful: false } claim] })
+        {
+            return claim.IsCareful = claim.FoundStrays = true;
+        }
+
+        if (group is { Count: 1, Requeues: [{ GaveWay: false } requeue] })
+        {
+            requeue.GiveWay();
+            return true;
+        }
+
+        return false;
     }
 
     /// <summary>Hears of a commit of this process, by this runner or another one.</summary>

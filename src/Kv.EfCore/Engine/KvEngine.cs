@@ -40,7 +40,9 @@ internal sealed class KvEngine : IAsyncDisposable
 
         // A server has a process for each connection: one claims from a backlog while the other ends what was handled.
         _claims = Dialect.IsRemote ? new CommitPipeline(NewRunner(), options) : Pipeline;
-        Queue = new MessageQueue(Pipeline, _claims, new QueueReader(reads, Dialect, Clock), _sessions, Dialect, Clock, turn, _signals, Listener);
+        Queue = new MessageQueue(
+            Pipeline, _claims, new QueueReader(reads, Dialect, Clock), new StrayFinder(reads, Pipeline, Dialect, Clock), _sessions, Dialect, Clock, turn, _signals, Listener);
+        Views = new QueueViews(reads);
         Sweeper = new ExpirySweeper(Reader, Pipeline, _signals, Clock, options, logger, LookForLossAsync);
 
         GroupRunner NewRunner()
@@ -68,6 +70,8 @@ internal sealed class KvEngine : IAsyncDisposable
     public CommitPipeline Pipeline { get; }
 
     public MessageQueue Queue { get; }
+
+    public QueueViews Views { get; }
 
     public ExpirySweeper Sweeper { get; }
 

@@ -79,4 +79,7 @@ internal static partial class KvLog
 
     [LoggerMessage(EventId = 181, Level = LogLevel.Debug, Message = "Other processes could not be told of the last commits before the store ended; they find them by looking.")]
     public static partial void LastNoticeFailed(ILogger logger, Exception error);
+
+    [LoggerMessage(160, LogLevel.Debug, "The database refused to move messages: it has rows that have an id in common. The statement runs in another form.")]
+    public static partial void GivesWay(ILogger logger, Exception error);
 }
