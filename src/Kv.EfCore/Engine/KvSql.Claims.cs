@@ -135,11 +135,15 @@ internal sealed partial class KvSql
         $"select id, owner, claim, deadline from queue_running where deadline <= {Now(serverClock)} + @ahead order by deadline, id limit @limit");
 
     /// <summary>A lease that no worker has asked for: nothing would ever end it.</summary>
-    public static Func<bool, string> HasEndless { get; } = Once(static serverClock => $"select 1 from queue_running where deadline > {Now(serverClock)} + @longest limit 1");
+    public static Func<bool, string> HasEndless { get; } = Once(static serverClock =>
+        $"select 1 from queue_running where deadline > {Now(serverClock)} + @longest order by deadline desc limit 1");
 
     /// <summary>Ends such leases.</summary>
     public static Func<bool, string> EndEndless { get; } = Once(static serverClock =>
-        $"update queue_running set deadline = {Now(serverClock)} where deadline > {Now(serverClock)} + @longest returning id");
+        $"""
+        update queue_running set deadline = {Now(serverClock)}
+        where id in (select id from queue_running where deadline > {Now(serverClock)} + @longest order by deadline desc limit @limit) returning id
+        """);
 
     // Rows that no claim takes.
 

@@ -31,7 +31,7 @@ internal sealed class StrayFinder(ReadRunner runner, CommitPipeline pipeline, Kv
             }
         }
 
-        (string, object?)[] limits = [("@now", clock.Now), ("@longest", Longest)];
+        (string, object?)[] limits = [("@now", clock.Now), ("@longest", Longest), ("@limit", ManyAtOnce)];
         if (endless && await ExistsAsync(KvSql.HasEndless(clock.ServerDecides), limits, cancellationToken).ConfigureAwait(false))
         {
             mended += await UpdateAsync(KvSql.EndEndless(clock.ServerDecides), limits, cancellationToken).ConfigureAwait(false);
