@@ -53,6 +53,9 @@ internal sealed class KvWorker : BackgroundService, IAsyncDisposable
         Heartbeat = new Heartbeat(_held, _queue, _owner, _claimer.ShortestLease, _options.HeartbeatInterval, _logger);
     }
 
+    /// <summary>The name by which it holds messages.</summary>
+    public string Owner => _owner;
+
     /// <summary>The messages that this worker holds.</summary>
     public IReadOnlyCollection<HeldMessage> Held => [.. _held.All];
 

@@ -62,7 +62,7 @@ internal sealed class OwnerName : IDisposable
         // The machine has begun anew since, and nothing of before lives.
         if (!owner.AsSpan(6, 6).SequenceEqual(Start))
         {
-            return Start.Length > 0;
+            return true;
         }
 
         // Another container's number names another process here.
