@@ -18,6 +18,38 @@ internal static class DenoFile
         return state is null ? 0 : Convert.ToInt64(state, CultureInfo.InvariantCulture);
     }
 
+    /// <summary>Brings a file to a step from which our migrations go on, in the transaction that is open.</summary>
+    public static async ValueTask PrepareAsync(DbConnection connection, long step, CancellationToken cancellationToken)
+    {
+        if (step <= 0)
+        {
+            // A Deno of 2023 made this table before its first step, and was killed in between.
+            await ScalarAsync(connection, "drop table migration_state", cancellationToken).ConfigureAwait(false);
+        }
+        else if (step == 1)
+        {
+            // Its second step, word for word.
+            await ScalarAsync(
+                connection,
+                """
+                create table queue (ts integer not null, id text not null, data blob not null, backoff_schedule text not null,
+                    keys_if_undelivered blob not null, primary key (ts, id));
+                create table queue_running (deadline integer not null, id text not null, data blob not null, backoff_schedule text not null,
+                    keys_if_undelivered blob not null, primary key (deadline, id));
+                update migration_state set version = 2 where k = 0
+                """,
+                cancellationToken).ConfigureAwait(false);
+        }
+        else
+        {
+            // Its key allows what ours does not: a message has one holder. Each is a message of its own then.
+            await ScalarAsync(
+                connection,
+                "update queue_running set id = lower(hex(randomblob(16))) where rowid not in (select min(rowid) from queue_running group by id)",
+                cancellationToken).ConfigureAwait(false);
+        }
+    }
+
     private static async ValueTask<object?> ScalarAsync(DbConnection connection, string text, CancellationToken cancellationToken)
     {
         var command = connection.CreateCommand();

@@ -214,13 +214,15 @@ internal sealed class SqliteDialect : KvDialect
     public override async ValueTask<IReadOnlyList<string>> AdoptAsync(DbConnection connection, CancellationToken cancellationToken)
     {
         var state = await DenoFile.StateAsync(connection, cancellationToken).ConfigureAwait(false);
+        if (state is { } step)
+        {
+            await DenoFile.PrepareAsync(connection, step, cancellationToken).ConfigureAwait(false);
+        }
+
         return state switch
         {
-            null or 0 => [],
-            1 => throw new KvException(
-                KvError.Schema,
-                "The file was made by a Deno of 2023 that had no queue (migration state 1). Open it once with a present Deno, which brings it up to date, then here."),
-            2 => ["Initial"],
+            null or <= 0 => [],
+            1 or 2 => ["Initial"],
             _ => ["Initial", "Expiry"],
         };
     }
