@@ -6,6 +6,28 @@ namespace Kv.Sqlite;
 /// <summary>A file that Deno KV made: it keeps the number of its last schema step in a table of its own.</summary>
 internal static class DenoFile
 {
+    // As Deno makes them.
+    private const string FirstStep = """
+        create table data_version (k integer primary key, version integer not null);
+        insert into data_version (k, version) values (0, 0);
+        create table kv (k blob primary key, v blob not null, v_encoding integer not null, version integer not null) without rowid
+        """;
+
+    private const string SecondStep = """
+        create table queue (ts integer not null, id text not null, data blob not null, backoff_schedule text not null,
+            keys_if_undelivered blob not null, primary key (ts, id));
+        create table queue_running (deadline integer not null, id text not null, data blob not null, backoff_schedule text not null,
+            keys_if_undelivered blob not null, primary key (deadline, id));
+        insert or replace into migration_state (k, version) values (0, 2)
+        """;
+
+    /// <summary>Whether Deno made the file, and not we, who made it for Deno to open: the table says it in its own words.</summary>
+    public static async ValueTask<bool> IsAsync(DbConnection connection, CancellationToken cancellationToken) =>
+        await ScalarAsync(
+            connection,
+            "select count(*) from sqlite_master where type = 'table' and name = 'migration_state' and sql not like '%k INTEGER PRIMARY KEY NOT NULL%'",
+            cancellationToken).ConfigureAwait(false) is not 0L;
+
     /// <summary>The file's schema step (specification 8.2), or null if Deno did not make it.</summary>
     public static async ValueTask<long?> StateAsync(DbConnection connection, CancellationToken cancellationToken)
     {
@@ -23,22 +45,12 @@ internal static class DenoFile
     {
         if (step <= 0)
         {
-            // A Deno of 2023 made this table before its first step, and was killed in between.
-            await ScalarAsync(connection, "drop table migration_state", cancellationToken).ConfigureAwait(false);
+            // Killed after it had made the table of its steps, and before the first of them.
+            await ScalarAsync(connection, $"{FirstStep}; {SecondStep}", cancellationToken).ConfigureAwait(false);
         }
         else if (step == 1)
         {
-            // Its second step, word for word.
-            await ScalarAsync(
-                connection,
-                """
-                create table queue (ts integer not null, id text not null, data blob not null, backoff_schedule text not null,
-                    keys_if_undelivered blob not null, primary key (ts, id));
-                create table queue_running (deadline integer not null, id text not null, data blob not null, backoff_schedule text not null,
-                    keys_if_undelivered blob not null, primary key (deadline, id));
-                update migration_state set version = 2 where k = 0
-                """,
-                cancellationToken).ConfigureAwait(false);
+            await ScalarAsync(connection, SecondStep, cancellationToken).ConfigureAwait(false);
         }
         else
         {

@@ -211,6 +211,8 @@ internal sealed class SqliteDialect : KvDialect
         ("select 1 from queue_running where id >= x'' limit 1", "update or ignore queue_running set id = lower(hex(id)) where id >= x'' returning id"),
     ];
 
+    public override ValueTask<bool> IsAdoptedAsync(DbConnection connection, CancellationToken cancellationToken) => DenoFile.IsAsync(connection, cancellationToken);
+
     public override async ValueTask<IReadOnlyList<string>> AdoptAsync(DbConnection connection, CancellationToken cancellationToken)
     {
         var state = await DenoFile.StateAsync(connection, cancellationToken).ConfigureAwait(false);
@@ -221,8 +223,8 @@ internal sealed class SqliteDialect : KvDialect
 
         return state switch
         {
-            null or <= 0 => [],
-            1 or 2 => ["Initial"],
+            null => [],
+            <= 2 => ["Initial"],
             _ => ["Initial", "Expiry"],
         };
     }

@@ -56,15 +56,6 @@ public sealed class ManualTime : TimeProvider
         }
     }
 
-    /// <summary>Sets the wall clock alone, as an administrator would: no time passes.</summary>
-    public void Step(TimeSpan by)
-    {
-        lock (_gate)
-        {
-            _now += by;
-        }
-    }
-
     /// <summary>Moves the clock to a time. Back in time, only the wall clock is set, as an administrator would.</summary>
     public void SetUtcNow(DateTimeOffset now)
     {

@@ -113,7 +113,7 @@ internal sealed class GroupRunner(
         try
         {
             var reads = await writer.BeginAsync(group, default, cancellationToken).ConfigureAwait(false);
-            var attempt = new GroupAttempt(group, reads);
+            var attempt = new GroupAttempt(group, reads, sessions.IsAdopted);
             attempt.Evaluate();
             if (attempt.IsVoid)
             {
@@ -242,7 +242,7 @@ internal sealed class GroupRunner(
     private async Task TryAsync(Group group, GroupWriter writer, bool certain)
     {
         var reads = await writer.BeginAsync(group, _marks.Current, CancellationToken.None).ConfigureAwait(false);
-        var attempt = _attempt = new GroupAttempt(group, reads);
+        var attempt = _attempt = new GroupAttempt(group, reads, sessions.IsAdopted);
         attempt.Evaluate();
         if (attempt.IsVoid)
         {

@@ -109,6 +109,9 @@ internal abstract class KvDialect
     /// </summary>
     public virtual IReadOnlyList<(string Find, string Mend)> Mends => [];
 
+    /// <summary>Whether another program made the tables that were taken over.</summary>
+    public virtual ValueTask<bool> IsAdoptedAsync(DbConnection connection, CancellationToken cancellationToken) => new(false);
+
     /// <summary>Takes over tables that another program made, so that migrations continue from there.</summary>
     /// <returns>The names of the migrations that the tables already equal.</returns>
     public virtual ValueTask<IReadOnlyList<string>> AdoptAsync(DbConnection connection, CancellationToken cancellationToken) =>

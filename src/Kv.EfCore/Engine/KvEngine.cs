@@ -92,6 +92,9 @@ internal sealed class KvEngine : IAsyncDisposable
     /// <summary>How the store lost its file, if it did: by then something may have been written that nobody finds.</summary>
     public string? Loss => _loss;
 
+    /// <inheritdoc cref="SessionFactory.IsAdopted" />
+    public bool IsAdopted => _sessions.IsAdopted;
+
     public KvDbContext CreateContext() => _sessions.CreateContext();
 
     /// <summary>Makes sure of the schema before the first statement, and begins to sweep.</summary>

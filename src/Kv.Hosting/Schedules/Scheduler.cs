@@ -203,7 +203,7 @@ internal sealed class Scheduler(KvStore store, ScheduleRegistry schedules, TimeP
         due.ForEach(runs.Add);
         var last = due.Count > 0 ? due[^1].ToUnixTimeMilliseconds() : known?.Last ?? 0;
         var state = new State(definition, next.ToUnixTimeMilliseconds(), last, runs.Noted);
-        write.Set(schedule.Key, new KvValue(JsonSerializer.SerializeToUtf8Bytes(state), KvEncoding.Json));
+        write.Set(schedule.Key, new KvValue(JsonSerializer.SerializeToUtf8Bytes(state), store.Engine.IsAdopted ? KvEncoding.Bytes : KvEncoding.Json));
         round.IsMaking = false;
         if (!(await write.CommitAsync(cancellationToken).ConfigureAwait(false)).Succeeded)
         {

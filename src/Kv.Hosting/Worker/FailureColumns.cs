@@ -50,10 +50,10 @@ internal static class FailureColumns
     /// <param name="message">The message.</param>
     /// <param name="keys">The keys that it names.</param>
     /// <param name="letter">The dead letter; null if there is to be none.</param>
-    /// <param name="prefix">Where dead letters are.</param>
+    /// <param name="engine">Says where dead letters are, and in what form.</param>
     /// <param name="expiry">How long they are kept.</param>
     /// <returns>The write, and where the letter is, if there is one.</returns>
-    public static (AtomicWrite Write, KvKey? Letter) MoveTo(ClaimedMessage message, UndeliveredKeys keys, KvDeadLetter? letter, KvKey prefix, TimeSpan? expiry)
+    public static (AtomicWrite Write, KvKey? Letter) MoveTo(ClaimedMessage message, UndeliveredKeys keys, KvDeadLetter? letter, KvEngine engine, TimeSpan? expiry)
     {
         var write = new AtomicWrite { Acknowledges = message.Fence, Ends = message.Keys };
         write.Mutations.AddRange(keys.Good.Select(key => new Mutation(MutationKind.Set, key) { Value = message.Data, Encoding = message.Encoding }));
@@ -63,12 +63,13 @@ internal static class FailureColumns
         }
 
         // The id alone, where a topic makes the key too long.
+        var prefix = engine.Options.DeadLetterPrefix;
         var name = prefix.Append(message.Topic, message.Fence.Id);
         name = name.Bytes.Length <= KvLimits.MaxKeySize ? name : prefix.Append(message.Fence.Id);
         write.Mutations.Add(new Mutation(MutationKind.Set, name.Bytes)
         {
             Value = DeadLetterFormat.Write(letter),
-            Encoding = (int)KvEncoding.Json,
+            Encoding = (int)DeadLetterFormat.Encoding(engine),
             ExpireIn = (long?)expiry?.TotalMilliseconds ?? -1,
         });
         return (write, name);

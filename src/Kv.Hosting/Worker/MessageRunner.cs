@@ -189,7 +189,7 @@ internal sealed partial class MessageRunner(
             return await DropAsync(message).ConfigureAwait(false);
         }
 
-        var keys = UndeliveredKeys.Of(message);
+        var keys = UndeliveredKeys.Of(message, store.Engine.IsAdopted);
         if (keys.Bad.Count > 0)
         {
             WorkerLog.BadColumn(logger, message.Fence.Id, message.Topic, "keys_if_undelivered", string.Join("; ", keys.Bad));
@@ -201,7 +201,7 @@ internal sealed partial class MessageRunner(
         var letter = keys is { Good.Count: > 0, Bad.Count: 0 } && !held.Topic.KeepAllDeadLetters
             ? null
             : FailureColumns.Letter(message, keys, last, reason, attempts, _queue.UtcNow);
-        var (write, name) = FailureColumns.MoveTo(message, keys, letter, store.Engine.Options.DeadLetterPrefix, held.Topic.DeadLetterExpiry);
+        var (write, name) = FailureColumns.MoveTo(message, keys, letter, store.Engine, held.Topic.DeadLetterExpiry);
         await _queue.CommitAsync(write, CancellationToken.None).ConfigureAwait(false);
         var places = keys.Good.Select(KvKey.FromStored);
         WorkerLog.Undelivered(

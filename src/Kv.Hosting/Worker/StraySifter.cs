@@ -53,11 +53,11 @@ internal sealed class StraySifter(KvStore store, IReadOnlyList<TopicSettings> to
         var reason = stray.IsTwin
             ? $"Another message in the queue had the same id, {stray.Message.Fence.Id}, and only one of them can be held. This one has a new id."
             : $"The message was in the state {stray.State}, which there is not, so that no worker would ever have taken it.";
-        var named = UndeliveredKeys.Of(message);
+        var named = UndeliveredKeys.Of(message, store.Engine.IsAdopted);
         var keys = stray.IsTwin ? UndeliveredKeys.None with { Named = named.Named } : named;
         var settings = topics.FirstOrDefault(t => t.Topic == message.Topic);
         var letter = FailureColumns.Letter(message, keys, KvMessageError.FromJson(message.LastError), reason, message.Attempt, Queue.UtcNow);
-        var (write, name) = FailureColumns.MoveTo(message, keys, letter, store.Engine.Options.DeadLetterPrefix, settings?.DeadLetterExpiry);
+        var (write, name) = FailureColumns.MoveTo(message, keys, letter, store.Engine, settings?.DeadLetterExpiry);
         (write.Acknowledges, write.Clears) = (null, stray.Row);
         write.Ends = stray.IsTwin ? null : write.Ends;
         if (message.GroupKey is { } group)

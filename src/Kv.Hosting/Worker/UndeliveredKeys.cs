@@ -15,8 +15,11 @@ internal sealed record UndeliveredKeys(IReadOnlyList<byte[]> Good, IReadOnlyList
     public static UndeliveredKeys None { get; } = new([], [], []);
 
     /// <summary>Reads the column of a message.</summary>
-    public static UndeliveredKeys Of(ClaimedMessage message)
+    /// <param name="message">The message.</param>
+    /// <param name="adopted">Whether it is in a file that Deno made, where nothing of JSON is written.</param>
+    public static UndeliveredKeys Of(ClaimedMessage message, bool adopted)
     {
+        var isJson = adopted && message.Encoding == (int)KvEncoding.Json;
         List<byte[]> good = [];
         List<KvKey> named = [];
         List<string> bad = [];
@@ -52,6 +55,7 @@ internal sealed record UndeliveredKeys(IReadOnlyList<byte[]> Good, IReadOnlyList
             var rule = key.Length switch
             {
                 0 => "an empty key",
+                _ when isJson => $"{named[^1]}, since the payload is JSON, which Deno cannot read",
                 > KvLimits.MaxKeySize => $"{Short(element.GetRawText())} of {key.Length} bytes, where {KvLimits.MaxKeySize} are allowed",
                 _ when !named[^1].IsDecodable => $"{Short(element.GetRawText())}, which is no key",
                 _ => null,

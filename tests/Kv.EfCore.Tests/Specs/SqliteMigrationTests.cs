@@ -26,7 +26,7 @@ public sealed class SqliteMigrationTests(SqliteDatabase database) : MigrationSpe
         Assert.Equal(keys.Order(), listed.Select(static e => e.Key));
         Assert.All(listed, static e => Assert.Equal(KvEncoding.UInt64, e.Value.Encoding));
         Assert.Equal([1, 2, 3, 4, 5], keys.Select(key => (int)listed.Single(e => e.Key == key).As<ulong>()));
-        Assert.Equal("00000000000000060000", (await test.Store.SetAsync(["c"], 1)).ToString());
+        Assert.Equal("00000000000000060000", (await test.Store.SetAsync(["c"], 1UL)).ToString());
         var claimed = await test.Engine.Queue.ClaimAsync(new ClaimWork([new TopicClaim("", 10, TimeSpan.FromMinutes(1))], 10, "me") { Recover = true }, default);
         Assert.Equal(["running", "waiting"], claimed.Select(static m => m.Fence.Id).Order(StringComparer.Ordinal));
         Assert.Equal("[[2,97,0]]", claimed.Single(static m => m.Fence.Id == "waiting").Undelivered);
@@ -59,7 +59,7 @@ public sealed class SqliteMigrationTests(SqliteDatabase database) : MigrationSpe
         await using var test = await _database.CreateStoreAsync(connectionString: await _database.CreateEmptyAsync());
         await ExecuteAsync(test.ConnectionString, $"create table migration_state (k integer not null primary key, version integer not null); {row}");
 
-        Assert.Equal(["Initial", "Expiry", "Messages", "Delivery", "Place"], (await test.Services.MigrateKvStoreAsync()).Select(NameOf));
+        Assert.Equal(["Expiry", "Messages", "Delivery", "Place"], (await test.Services.MigrateKvStoreAsync()).Select(NameOf));
 
         await AssertTakenOverAsync(test);
     }
@@ -79,6 +79,44 @@ public sealed class SqliteMigrationTests(SqliteDatabase database) : MigrationSpe
         Assert.Equal(["02", "02", "04", "06"], claimed.Select(static m => Convert.ToHexString(m.Data)[6..]).Order(StringComparer.Ordinal));
         Assert.Equal(4, claimed.Select(static m => m.Fence.Id).Distinct().Count());
         await AssertTakenOverAsync(test);
+    }
+
+    [Fact]
+    public async Task What_Deno_could_not_read_is_refused_in_a_file_that_it_made_before_anything_is_written()
+    {
+        await using var test = await _database.CreateStoreAsync(connectionString: await _database.CreateEmptyAsync());
+        await MakeDenoFileAsync(test.ConnectionString, 3, [["a"]]);
+        await test.Services.MigrateKvStoreAsync();
+
+        var value = await Assert.ThrowsAsync<KvException>(() => test.Store.Atomic().Sum(["n"], 1).Set(["orders", 42], new { Number = 1 }).CommitAsync().AsTask());
+        var suffix = await Assert.ThrowsAsync<KvException>(() => test.Store.Atomic().SetVersionstamped(["log"], "text").CommitAsync().AsTask());
+        var message = await Assert.ThrowsAsync<KvException>(() => test.Store.Atomic().Sum(["n"], 1).Enqueue(new Order(1)).CommitAsync().AsTask());
+        await using (var context = test.CreateContext())
+        {
+            await using var transaction = await context.Database.BeginTransactionAsync();
+            await Assert.ThrowsAsync<KvException>(() => test.Store.Atomic().Set(["joined"], "text").CommitAsync(context).AsTask());
+            await transaction.CommitAsync();
+        }
+
+        Assert.All([value, suffix, message], static error => Assert.Equal(KvError.Encoding, error.Kind));
+        Assert.All(["[\"orders\", 42]", "JSON", "Deno", "byte[]", "V8"], part => Assert.Contains(part, value.Message, StringComparison.Ordinal));
+        Assert.All(["'order'", "JSON", "Deno", "byte[]", "V8"], part => Assert.Contains(part, message.Message, StringComparison.Ordinal));
+        Assert.False(await test.Store.ExistsAsync(["n"]));
+        await test.Store.Atomic().Set(["bytes"], new byte[] { 1 }).Set(["v8"], new KvValue(new byte[] { 0xFF, 0x0F, 0x49, 2 }, KvEncoding.V8)).Sum(["n"], 1)
+            .Enqueue(new KvValue(new byte[] { 0xFF, 0x0F, 0x49, 2 }, KvEncoding.V8)).CommitAsync();
+        await using var read = test.CreateContext();
+        Assert.Empty(await read.Set<Model.StoredEntry>().Where(static e => e.Encoding == KvEncoding.Json).ToListAsync());
+        Assert.Equal(2, await read.Set<Model.QueuedMessage>().CountAsync());
+    }
+
+    [Fact]
+    public async Task A_file_that_EfKv_made_takes_JSON()
+    {
+        await using var test = await _database.CreateStoreAsync();
+
+        await test.Store.SetAsync(["a"], new { Number = 1 });
+
+        Assert.Equal(KvEncoding.Json, (await test.Store.GetAsync(["a"]))!.Value.Encoding);
     }
 
     [Fact]
@@ -180,4 +218,7 @@ public sealed class SqliteMigrationTests(SqliteDatabase database) : MigrationSpe
         await connection.OpenAsync();
         return connection;
     }
+
+    [KvMessage("order")]
+    private sealed record Order(int Number);
 }
