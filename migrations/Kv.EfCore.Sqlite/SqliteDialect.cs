@@ -331,16 +331,33 @@ internal sealed class SqliteDialect : KvDialect
         return feed;
     }
 
+    // A column of SQLite holds what is put in, with a type that is but a wish. Texts sort above all numbers, and blobs above all texts, so the
+    // indexes find them. A due time that is no number is past, and each has one of its own, since it is half of the key.
+    public override IReadOnlyList<(string Find, string Mend)> Mends { get; } =
+    [
+        ("select 1 from queue where ts >= '' limit 1", "update or ignore queue set ts = -rowid where ts >= '' returning id"),
+        ("select 1 from queue where id >= x'' limit 1", "update or ignore queue set id = lower(hex(id)) where id >= x'' returning id"),
+        ("select 1 from queue where topic >= x'' limit 1", "update queue set topic = cast(topic as text) where topic >= x'' returning id"),
+        ("select 1 from queue where topic = @topic and group_key >= x'' limit 1",
+            "update queue set group_key = cast(group_key as text) where topic = @topic and group_key >= x'' returning id"),
+        ("select 1 from queue_running where deadline >= '' limit 1", "update or ignore queue_running set deadline = @now where deadline >= '' returning id"),
+        ("select 1 from queue_running where id >= x'' limit 1", "update or ignore queue_running set id = lower(hex(id)) where id >= x'' returning id"),
+    ];
+
+    public override ValueTask<bool> IsAdoptedAsync(DbConnection connection, CancellationToken cancellationToken) => DenoFile.IsAsync(connection, cancellationToken);
+
     public override async ValueTask<IReadOnlyList<string>> AdoptAsync(DbConnection connection, CancellationToken cancellationToken)
     {
         var state = await DenoFile.StateAsync(connection, cancellationToken).ConfigureAwait(false);
+        if (state is { } step)
+        {
+            await DenoFile.PrepareAsync(connection, step, cancellationToken).ConfigureAwait(false);
+        }
+
         return state switch
         {
-            null or 0 => [],
-            1 => throw new KvException(
-                KvError.Schema,
-                "The file was made by a Deno of 2023 that had no queue (migration state 1). Open it once with a present Deno, which brings it up to date, then here."),
-            2 => ["Initial"],
+            null => [],
+            <= 2 => ["Initial"],
             _ => ["Initial", "Expiry"],
         };
     }

@@ -288,10 +288,15 @@ internal sealed class AtomicWriteBuilder(KvEngine engine, IKvValueSerializer ser
             throw new ArgumentException($"A message can have {MaxUndeliveredKeys} keys if undelivered; received {keys.Count}.", nameof(keys));
         }
 
+        foreach (var key in keys)
+        {
+            Key(key);
+        }
+
         return Format(keys);
     }
 
-    /// <summary>Keys as the column has them, however many.</summary>
+    /// <summary>Keys as the column has them, however many, and those of a letter that could not be written too.</summary>
     internal static string Format(IReadOnlyList<KvKey> keys)
     {
         if (keys.Count == 0)
@@ -302,7 +307,7 @@ internal sealed class AtomicWriteBuilder(KvEngine engine, IKvValueSerializer ser
         var text = new StringBuilder("[");
         foreach (var key in keys)
         {
-            text.Append(text.Length > 1 ? ",[" : "[").AppendJoin(',', Key(key)).Append(']');
+            text.Append(text.Length > 1 ? ",[" : "[").AppendJoin(',', key.Bytes).Append(']');
         }
 
         return text.Append(']').ToString();

@@ -49,12 +49,15 @@ internal static class DeadLetterFormat
         return Utf8(json);
     }
 
+    /// <summary>What a letter is stored as: in a file that Deno made, which does not know JSON, as bytes.</summary>
+    public static KvEncoding Encoding(Engine.KvEngine engine) => engine.IsAdopted ? KvEncoding.Bytes : KvEncoding.Json;
+
     /// <summary>Reads a letter; null if the entry is not one.</summary>
     public static KvDeadLetter? Read(KvEntry entry)
     {
         try
         {
-            return entry.Value.Encoding == KvEncoding.Json && JsonNode.Parse(entry.Value.Array) is JsonObject json ? Read(json, entry) : null;
+            return entry.Value.Encoding is KvEncoding.Json or KvEncoding.Bytes && JsonNode.Parse(entry.Value.Array) is JsonObject json ? Read(json, entry) : null;
         }
         catch (Exception error) when (error is JsonException or FormatException or InvalidOperationException or KeyNotFoundException or ArgumentException)
         {

@@ -55,7 +55,7 @@ public sealed record KvMessageInfo
     /// <summary>What its handler says it is doing.</summary>
     public string? Note { get; init; }
 
-    /// <summary>The worker that holds it: a random name for each start of a worker.</summary>
+    /// <summary>The worker that holds it: a name of its own for each start of a worker. Null or empty if another program holds it.</summary>
     public string? Owner { get; init; }
 
     // Other programs have put in times that no date can hold.

@@ -1,11 +1,10 @@
 using System.Runtime.CompilerServices;
 using Kv.Engine;
 using Kv.Model;
-using Microsoft.EntityFrameworkCore;
 
 namespace Kv;
 
-/// <summary>Implements <see cref="IKvQueue"/> over the store. What it only looks at, it reads with LINQ, as users can.</summary>
+/// <summary>Implements <see cref="IKvQueue"/> over the store. What it looks at it reads as claims do: a row of another program hides no other.</summary>
 internal sealed class KvQueue(KvStore store) : IKvQueue
 {
     private const int MostAtOnce = 1000;
@@ -49,12 +48,13 @@ internal sealed class KvQueue(KvStore store) : IKvQueue
     {
         ValidId(id);
         AmbientTransaction.RefuseWrite();
+        await Engine.OpenAsync(cancellationToken).ConfigureAwait(false);
 
         // A message that is just being claimed or put back is in neither table's snapshot for a moment.
         for (var tries = 0; tries < 3; tries++)
         {
-            var waiting = await FirstAsync<QueuedMessage>(m => m.Id == id, cancellationToken).ConfigureAwait(false);
-            if (waiting is not null && await TryRemoveAsync(waiting, cancellationToken).ConfigureAwait(false))
+            if (await Engine.Views.FindAsync(id, cancellationToken).ConfigureAwait(false) is { State: not null } waiting
+                && await TryRemoveAsync(waiting.Message, cancellationToken).ConfigureAwait(false))
             {
                 return KvCancellation.Removed;
             }
@@ -72,19 +72,18 @@ internal sealed class KvQueue(KvStore store) : IKvQueue
     public async ValueTask<KvMessageInfo?> GetAsync(string id, CancellationToken cancellationToken = default)
     {
         ValidId(id);
-        return await FirstAsync<QueuedMessage>(m => m.Id == id, cancellationToken).ConfigureAwait(false) is { } waiting
-            ? Info(waiting, await NowAsync(cancellationToken).ConfigureAwait(false))
-            : await FirstAsync<RunningMessage>(m => m.Id == id, cancellationToken).ConfigureAwait(false) is { } running ? Info(running) : null;
+        await Engine.OpenAsync(cancellationToken).ConfigureAwait(false);
+        return await Engine.Views.FindAsync(id, cancellationToken).ConfigureAwait(false) is { } found
+            ? Info(found, await NowAsync(cancellationToken).ConfigureAwait(false))
+            : null;
     }
 
     public async ValueTask<IReadOnlyList<KvMessageInfo>> PeekAsync(string topic, int limit = 10, CancellationToken cancellationToken = default)
     {
         Valid(topic);
         Valid(limit);
-        var messages = await ReadAsync(
-            (context, token) => context.Set<QueuedMessage>().AsNoTracking().Where(m => m.Topic == topic && m.State == MessageState.Ready)
-                .OrderBy(m => m.Priority).ThenBy(m => m.DueAt).ThenBy(m => m.Id).Take(limit).ToListAsync(token),
-            cancellationToken).ConfigureAwait(false);
+        await Engine.OpenAsync(cancellationToken).ConfigureAwait(false);
+        var messages = await Engine.Views.PeekAsync(topic, limit, cancellationToken).ConfigureAwait(false);
         var now = await NowAsync(cancellationToken).ConfigureAwait(false);
         return messages.ConvertAll(m => Info(m, now));
     }
@@ -92,38 +91,26 @@ internal sealed class KvQueue(KvStore store) : IKvQueue
     public async ValueTask<IReadOnlyList<KvMessageInfo>> RunningAsync(int limit = 100, CancellationToken cancellationToken = default)
     {
         Valid(limit);
-        var messages = await ReadAsync(
-            (context, token) => context.Set<RunningMessage>().AsNoTracking().OrderBy(m => m.Deadline).ThenBy(m => m.Id).Take(limit).ToListAsync(token),
-            cancellationToken).ConfigureAwait(false);
-        return messages.ConvertAll(Info);
+        await Engine.OpenAsync(cancellationToken).ConfigureAwait(false);
+        return (await Engine.Views.RunningAsync(limit, cancellationToken).ConfigureAwait(false)).ConvertAll(static m => Info(m, now: 0));
     }
 
     public async ValueTask<IReadOnlyList<KvTopicStats>> StatsAsync(CancellationToken cancellationToken = default)
     {
+        await Engine.OpenAsync(cancellationToken).ConfigureAwait(false);
         var now = await NowAsync(cancellationToken).ConfigureAwait(false);
         var stats = new SortedDictionary<string, KvTopicStats>(StringComparer.Ordinal);
-        var (waiting, running) = await ReadAsync(
-            async (context, token) =>
-            {
-                // By the index's own columns, so that it is read in its order and nothing is sorted: a quarter of the time on SQLite.
-                var queued = await context.Set<QueuedMessage>().GroupBy(m => new { m.Topic, m.State, m.Priority })
-                    .Select(g => new { g.Key.Topic, g.Key.State, Count = g.LongCount(), Due = g.LongCount(m => m.DueAt <= now), First = g.Min(m => m.DueAt) })
-                    .ToListAsync(token).ConfigureAwait(false);
-                var held = await context.Set<RunningMessage>().GroupBy(m => m.Topic).Select(g => new { Topic = g.Key, Count = g.LongCount() })
-                    .ToListAsync(token).ConfigureAwait(false);
-                return (queued, held);
-            },
-            cancellationToken).ConfigureAwait(false);
+        var (waiting, running) = await Engine.Views.CountAsync(now, cancellationToken).ConfigureAwait(false);
         foreach (var part in waiting)
         {
             var topic = Of(part.Topic);
-            if (part.State == MessageState.Blocked)
+            if (part.State is not ((long)MessageState.Ready or (long)MessageState.Deferred))
             {
                 stats[part.Topic] = topic with { Blocked = topic.Blocked + part.Count };
                 continue;
             }
 
-            TimeSpan? oldest = part.Due > 0 && part.State == MessageState.Ready ? TimeSpan.FromMilliseconds(now - Math.Max(part.First, 0)) : null;
+            TimeSpan? oldest = part.Due > 0 && part.State == (long)MessageState.Ready ? TimeSpan.FromMilliseconds(now - Math.Clamp(part.First, 0, now)) : null;
             stats[part.Topic] = topic with
             {
                 Due = topic.Due + part.Due,
@@ -132,9 +119,9 @@ internal sealed class KvQueue(KvStore store) : IKvQueue
             };
         }
 
-        foreach (var part in running)
+        foreach (var (topic, count) in running)
         {
-            stats[part.Topic] = Of(part.Topic) with { Running = part.Count };
+            stats[topic] = Of(topic) with { Running = Of(topic).Running + count };
         }
 
         await foreach (var key in store.ListKeysAsync(KvSelector.Prefix([QueueKeys.Prefix, "paused"]), null, cancellationToken).ConfigureAwait(false))
@@ -221,12 +208,12 @@ internal sealed class KvQueue(KvStore store) : IKvQueue
         return done;
     }
 
-    private async ValueTask<bool> TryRemoveAsync(QueuedMessage message, CancellationToken cancellationToken)
+    private async ValueTask<bool> TryRemoveAsync(ClaimedMessage message, CancellationToken cancellationToken)
     {
         try
         {
             var unique = message.UniqueKey is { } key ? QueueKeys.Unique(message.Topic, key) : null;
-            var write = new AtomicWrite { Removes = message.Id, Ends = new MessageKeys(message.Topic, message.GroupKey, unique, message.UniqueUntil) };
+            var write = new AtomicWrite { Removes = message.Fence.Id, Ends = new MessageKeys(message.Topic, message.GroupKey, unique, message.UniqueUntil) };
             await store.CommitAsync(write, cancellationToken).ConfigureAwait(false);
             return true;
         }
@@ -243,27 +230,11 @@ internal sealed class KvQueue(KvStore store) : IKvQueue
         await store.CommitAsync(write, cancellationToken).ConfigureAwait(false);
     }
 
-    private ValueTask<TRow?> FirstAsync<TRow>(System.Linq.Expressions.Expression<Func<TRow, bool>> which, CancellationToken cancellationToken)
-        where TRow : class =>
-        ReadAsync((context, token) => context.Set<TRow>().AsNoTracking().FirstOrDefaultAsync(which, token), cancellationToken);
-
-    private async ValueTask<T> ReadAsync<T>(Func<KvDbContext, CancellationToken, Task<T>> read, CancellationToken cancellationToken)
-    {
-        cancellationToken.ThrowIfCancellationRequested();
-        await Engine.OpenAsync(cancellationToken).ConfigureAwait(false);
-
-        // EF Core has a connection enlist in whatever transaction is around each query.
-        return AmbientTransaction.IsCurrent ? await Detached.RunAsync(RunAsync).ConfigureAwait(false) : await RunAsync().ConfigureAwait(false);
-
-        async Task<T> RunAsync() => await Engine.Reads.RunApartAsync(Engine.CreateContext, read, cancellationToken).ConfigureAwait(false);
-    }
-
     private async ValueTask WarnOfNothingAsync(string topic, CancellationToken cancellationToken)
     {
         try
         {
-            if (await FirstAsync<QueuedMessage>(m => m.Topic == topic, cancellationToken).ConfigureAwait(false) is null
-                && await FirstAsync<RunningMessage>(m => m.Topic == topic, cancellationToken).ConfigureAwait(false) is null)
+            if (!await Engine.Views.IsUsedAsync(topic, cancellationToken).ConfigureAwait(false))
             {
                 KvLog.PausedNothing(Engine.Logger, topic);
             }
@@ -277,34 +248,30 @@ internal sealed class KvQueue(KvStore store) : IKvQueue
     // Asked of the server, if its clock decides: a message that came this moment is due.
     private async ValueTask<long> NowAsync(CancellationToken cancellationToken) => (await store.UtcNowAsync(cancellationToken).ConfigureAwait(false)).ToUnixTimeMilliseconds();
 
-    private static KvMessageInfo Info(QueuedMessage message, long now) => Info(
-        message,
-        message.State == MessageState.Blocked ? KvMessageState.Blocked : message.DueAt > now ? KvMessageState.Delayed : KvMessageState.Due,
-        message.DueAt);
-
-    private static KvMessageInfo Info(RunningMessage message) => Info(message, KvMessageState.Running, message.Deadline) with
+    private static KvMessageInfo Info(MessageView view, long now) => new()
     {
-        Progress = message.Progress,
-        Note = message.Note,
-        Owner = message.Owner,
-    };
-
-    private static KvMessageInfo Info(MessageRow message, KvMessageState state, long until) => new()
-    {
-        Id = message.Id,
-        Topic = message.Topic,
-        Type = message.Type,
-        State = state,
-        Payload = new KvValue(message.Data, message.Encoding),
-        Until = KvMessageInfo.Time(until),
-        EnqueuedAt = KvMessageInfo.Time(message.EnqueuedAt),
-        FailedAttempts = message.Attempt,
-        Crashes = message.Crashes,
-        Priority = message.Priority,
-        GroupKey = message.GroupKey,
-        UniqueKey = message.UniqueKey,
-        FirstError = KvMessageError.FromJson(message.FirstError),
-        LastError = KvMessageError.FromJson(message.LastError),
+        Id = view.Message.Fence.Id,
+        Topic = view.Message.Topic,
+        Type = view.Message.Type,
+        State = view.State switch
+        {
+            null => KvMessageState.Running,
+            not ((long)MessageState.Ready or (long)MessageState.Deferred) => KvMessageState.Blocked,
+            _ => view.Until > now ? KvMessageState.Delayed : KvMessageState.Due,
+        },
+        Payload = new KvValue(view.Message.Data, (KvEncoding)view.Message.Encoding),
+        Until = KvMessageInfo.Time(view.Until),
+        EnqueuedAt = KvMessageInfo.Time(view.Message.EnqueuedAt),
+        FailedAttempts = view.Message.Attempt,
+        Crashes = view.Message.Crashes,
+        Priority = view.Message.Priority,
+        GroupKey = view.Message.GroupKey,
+        UniqueKey = view.Message.UniqueKey,
+        FirstError = KvMessageError.FromJson(view.Message.FirstError),
+        LastError = KvMessageError.FromJson(view.Message.LastError),
+        Progress = view.Progress,
+        Note = view.Note,
+        Owner = view.Owner,
     };
 
     private static void ValidId(string id)

@@ -154,6 +154,11 @@ internal sealed class ArrayWriter(Session session, KvDialect dialect, StoreClock
         {
             _trip.Add("waiting", KvSql.WaitingAll, p => RoundTrip.Set(p, ("@ids", waiting.ToArray())), static (reader, reads) => reads.Waiting.Add(reader.GetString(0)));
         }
+
+        foreach (var stray in StraysToCheck(group))
+        {
+            _trip.Add("stray", dialect.Sql.StrayAt, p => RoundTrip.Set(p, ("@place", stray.Place), ("@id", stray.Id)), (_, reads) => reads.Strays.Add(stray));
+        }
     }
 
     private void AddQueueWork(Group group, long now)
@@ -235,6 +240,11 @@ internal sealed class ArrayWriter(Session session, KvDialect dialect, StoreClock
         if (effects.Removed.Count > 0)
         {
             _trip.Add("remove", KvSql.RemoveAll, p => RoundTrip.Set(p, ("@ids", effects.Removed.ToArray())), Ignore);
+        }
+
+        foreach (var stray in effects.Cleared)
+        {
+            _trip.Add("clear", KvSql.DeleteAt, p => RoundTrip.Set(p, ("@place", stray.Place), ("@id", stray.Id)));
         }
 
         if (effects.Unblocked.Count > 0)

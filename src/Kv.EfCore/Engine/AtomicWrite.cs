@@ -18,17 +18,20 @@ internal sealed class AtomicWrite
     /// <summary>The waiting message that this write takes out of the queue: if it does not wait any more, nothing is written.</summary>
     public string? Removes { get; set; }
 
-    /// <summary>What the end of the message concerns, of one that is acknowledged or removed.</summary>
+    /// <summary>The row that this write takes out of the queue, since no claim takes it: if it is not there any more, nothing is written.</summary>
+    public StrayRow? Clears { get; set; }
+
+    /// <summary>What the end of the message concerns, of one that is acknowledged, removed or cleared.</summary>
     public MessageKeys? Ends { get; set; }
 
     /// <summary>Turns that a message asks for: it gets one of each rate, or none.</summary>
     public IReadOnlyList<RateRequest> Rates { get; init; } = [];
 
     /// <summary>Groups whose next message is let go if there is a place for it.</summary>
-    public IReadOnlyList<MessageGroup> Unblocks { get; init; } = [];
+    public IReadOnlyList<MessageGroup> Unblocks { get; set; } = [];
 
     /// <summary>Whether the outcome depends on what is stored, so that rows must be read under the lock first.</summary>
-    public bool Reads => Acknowledges is not null || Removes is not null || Rates.Count > 0 || Checks.Count > 0 || Messages.Exists(static m => m.UniqueKey is not null)
+    public bool Reads => Acknowledges is not null || Removes is not null || Clears is not null || Rates.Count > 0 || Checks.Count > 0 || Messages.Exists(static m => m.UniqueKey is not null)
         || Mutations.Exists(static m => m.Kind is not (MutationKind.Set or MutationKind.Delete or MutationKind.DeleteRange));
 
     public int Size => Mutations.Sum(static m => m.Value.Length + m.Key.Length) + Messages.Sum(static m => m.Data.Length);
@@ -112,6 +115,11 @@ internal sealed record NewMessage(string Id, byte[] Data, int Encoding, string T
 /// <param name="Unique">The key that notes its unique key.</param>
 /// <param name="UniqueUntil">Until when that stays taken, in Unix milliseconds.</param>
 internal sealed record MessageKeys(string Topic, string? Group, byte[]? Unique, long UniqueUntil);
+
+/// <summary>A row of the queue by its primary key, in the values that the database has there.</summary>
+/// <param name="Place">When it is due.</param>
+/// <param name="Id">Its id, which other rows may have as well.</param>
+internal readonly record struct StrayRow(object Place, object Id);
 
 /// <summary>Messages of a topic that have places in common.</summary>
 internal readonly record struct MessageGroup(string Topic, string Key);

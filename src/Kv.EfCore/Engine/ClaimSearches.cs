@@ -17,7 +17,18 @@ internal sealed class ClaimSearches(StoreClock clock)
         _floors.Begin();
         if (searches.Exists(static s => s.Claim.Recover))
         {
-            trip.Add("recover", KvSql.RecoverAll(ServerClock), p => RoundTrip.Set(p, ("@now", now), ("@limit", ManyAtOnce)), static (_, reads) => reads.Recovered++);
+            var recovering = searches.FindAll(static s => s.Claim.Recover);
+            var every = recovering.Exists(static s => s.Claim.Recovers is null);
+            trip.Add(
+                "recover",
+                KvSql.RecoverAll(ServerClock),
+                p => RoundTrip.Set(
+                    p,
+                    ("@now", now),
+                    ("@limit", ManyAtOnce),
+                    ("@every", every ? 1 : 0),
+                    ("@ids", every ? [] : recovering.SelectMany(static s => s.Claim.Recovers!).ToArray())),
+                static (_, reads) => reads.Recovered++);
         }
 
         foreach (var topic in searches.Where(static s => s.Claim.Admit).SelectMany(static s => s.Topics).Select(static t => t.Topic).Distinct(StringComparer.Ordinal))
@@ -34,8 +45,8 @@ internal sealed class ClaimSearches(StoreClock clock)
         var from = search.Topics.ToDictionary(static t => t.Topic, t => _floors.Of(t.Topic), StringComparer.Ordinal);
         List<(ClaimFloor Place, ClaimedMessage Message)> found = [];
         trip.Add(
-            "claim",
-            KvSql.ClaimAll(ServerClock),
+            search.Claim.IsCareful ? "claim each" : "claim",
+            search.Claim.IsCareful ? KvSql.ClaimEachAll(ServerClock) : KvSql.ClaimAll(ServerClock),
             p => RoundTrip.Set(
                 p,
                 ("@now", now),

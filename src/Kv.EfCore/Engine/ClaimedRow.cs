@@ -9,7 +9,7 @@ internal static class ClaimedRow
     public static ClaimedMessage Read(DbDataReader reader, string owner)
     {
         var message = new ClaimedMessage(
-            new Fence(reader.GetString(0), owner, reader.GetInt64(21) + 1), reader.GetFieldValue<byte[]>(1), ReadInt32(reader, 5), reader.GetString(3), reader.GetString(4))
+            new Fence(reader.GetString(0), owner, NextClaim(reader.GetInt64(21))), reader.GetFieldValue<byte[]>(1), ReadInt32(reader, 5), reader.GetString(3), reader.GetString(4))
         {
             Undelivered = ReadText(reader, 2),
             EnqueuedAt = reader.GetInt64(6),
@@ -27,11 +27,11 @@ internal static class ClaimedRow
                 RateKey = ReadNullable(reader, 11),
                 UniqueKey = ReadNullable(reader, 12),
                 UniqueUntil = reader.GetInt64(13),
-                IsCancelled = ReadInt32(reader, 15) != 0,
+                IsCancelled = reader.GetInt64(15) == 1,
                 Checkpoint = reader.IsDBNull(16) ? null : reader.GetFieldValue<byte[]>(16),
                 CheckpointEncoding = ReadInt32(reader, 17),
-                Attempt = ReadInt32(reader, 19),
-                Crashes = ReadInt32(reader, 20),
+                Attempt = ReadCount(reader, 19),
+                Crashes = ReadCount(reader, 20),
                 RateTurn = reader.GetInt64(22),
                 FirstError = ReadNullable(reader, 23),
                 LastError = ReadNullable(reader, 24),
@@ -43,6 +43,12 @@ internal static class ClaimedRow
 
     // SQLite's columns hold any number, and a claim that cannot read one of its rows would stop the whole queue.
     private static int ReadInt32(DbDataReader reader, int column) => (int)Math.Clamp(reader.GetInt64(column), int.MinValue, int.MaxValue);
+
+    // With a next one.
+    private static int ReadCount(DbDataReader reader, int column) => (int)Math.Clamp(reader.GetInt64(column), 0, int.MaxValue - 1);
+
+    /// <summary>The number of a claim, as <see cref="KvSql"/> has it.</summary>
+    private static long NextClaim(long last) => last < 1L << 62 ? last + 1 : 1;
 
     private static string? ReadNullable(DbDataReader reader, int column) => reader.IsDBNull(column) ? null : reader.GetString(column);
 

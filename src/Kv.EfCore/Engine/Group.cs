@@ -105,6 +105,9 @@ internal sealed class GroupReads
     /// <summary>Those of the waiting messages asked for that still wait.</summary>
     public HashSet<string> Waiting { get; } = new(StringComparer.Ordinal);
 
+    /// <summary>Those of the rows that are to be cleared that are still there.</summary>
+    public HashSet<StrayRow> Strays { get; } = [];
+
     /// <summary>The completed and requeued messages that were still held.</summary>
     public HashSet<Fence> Released { get; } = [];
 
@@ -153,6 +156,9 @@ internal sealed class GroupEffects
 
     /// <summary>Waiting messages that go, if they still wait.</summary>
     public List<string> Removed { get; } = [];
+
+    /// <summary>Rows that no claim takes, which go.</summary>
+    public List<StrayRow> Cleared { get; } = [];
 
     /// <summary>Groups whose next message is let go if there is a place for it.</summary>
     public List<MessageGroup> Unblocked { get; } = [];

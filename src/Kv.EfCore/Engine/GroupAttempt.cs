@@ -1,7 +1,7 @@
 namespace Kv.Engine;
 
 /// <summary>One run of a group's transaction: what it read, what it decided, and whom to tell.</summary>
-internal sealed class GroupAttempt(Group group, GroupReads reads)
+internal sealed class GroupAttempt(Group group, GroupReads reads, bool adopted = false)
 {
     private readonly List<Answer> _answers = new(group.Writes.Count);
 
@@ -14,7 +14,7 @@ internal sealed class GroupAttempt(Group group, GroupReads reads)
 
     public void Evaluate()
     {
-        var evaluator = new GroupEvaluator(Reads);
+        var evaluator = new GroupEvaluator(Reads, adopted);
         for (var i = 0; i < group.Writes.Count; i++)
         {
             try

@@ -8,7 +8,7 @@ namespace Kv.Engine;
 /// Decides what each write of a group does, over rows that were read under the lock. The meaning of checks and mutations is here alone,
 /// once for both databases; a write that is refused or fails leaves no effect, since its effects are merged only when all of it is well.
 /// </summary>
-internal sealed class GroupEvaluator(GroupReads reads)
+internal sealed class GroupEvaluator(GroupReads reads, bool adopted = false)
 {
     /// <summary>How much longer a key gets by a versionstamp: a string part of 20 digits.</summary>
     public const int VersionstampSize = 22;
@@ -33,9 +33,14 @@ internal sealed class GroupEvaluator(GroupReads reads)
     /// <param name="version">Its version, or 0 if the group reads nothing and so does not need it.</param>
     /// <param name="back">How many versions of the group come after it.</param>
     /// <returns>The outcome, whose version is the caller's to say; if checks refuse it, those.</returns>
-    /// <exception cref="KvException">A mutation cannot be done, or the message that it ends is not there any more.</exception>
+    /// <exception cref="KvException">A mutation cannot be done, it would be unreadable for the program that made the file, or the message that it ends is not there any more.</exception>
     public AtomicOutcome Evaluate(AtomicWrite write, long version, long back)
     {
+        if (adopted)
+        {
+            RefuseJson(write);
+        }
+
         if (write.Acknowledges is { } fence && !reads.Held.Remove(fence))
         {
             throw new KvException(
@@ -52,6 +57,11 @@ internal sealed class GroupEvaluator(GroupReads reads)
                     KvError.NotFound, $"The message {waiting} does not wait in the queue any more: it is being handled, or it is done. Nothing was written.");
             }
 
+            if (write.Clears is { } stray && !reads.Strays.Remove(stray))
+            {
+                throw new KvException(KvError.NotFound, $"The row of the message {stray.Id} is not in the queue any more. Nothing was written.");
+            }
+
             if (FailedChecks(write) is { } failed)
             {
                 Restore(write);
@@ -65,7 +75,7 @@ internal sealed class GroupEvaluator(GroupReads reads)
 
             if (write.Ends is { Unique: { } unique } ends)
             {
-                LetGo(unique, write.Acknowledges?.Id ?? write.Removes!, ends.UniqueUntil, version, back);
+                LetGo(unique, write.Acknowledges?.Id ?? write.Removes ?? (string)write.Clears!.Value.Id, ends.UniqueUntil, version, back);
             }
 
             outcome = outcome with { Wait = TakeTurns(write.Rates, version, back) };
@@ -89,6 +99,11 @@ internal sealed class GroupEvaluator(GroupReads reads)
         if (write.Removes is { } removed)
         {
             _effects.Removed.Add(removed);
+        }
+
+        if (write.Clears is { } cleared)
+        {
+            _effects.Cleared.Add(cleared);
         }
 
         _effects.Unblocked.AddRange(write.Unblocks);
@@ -124,6 +139,31 @@ internal sealed class GroupEvaluator(GroupReads reads)
         return _effects;
     }
 
+    /// <summary>A Deno that meets JSON fails: with the key, with each listing that holds it, and with each message.</summary>
+    private static void RefuseJson(AtomicWrite write)
+    {
+        const string Rule = "Deno made this file, and has no way to read JSON in it";
+        foreach (var mutation in write.Mutations)
+        {
+            if (mutation is { Encoding: (int)KvEncoding.Json, Kind: MutationKind.Set or MutationKind.SetVersionstamped })
+            {
+                throw new KvException(
+                    KvError.Encoding,
+                    $"The value of {KvKey.FromStored(mutation.Key)} is JSON. {Rule}: it could neither get it nor list what is beside it. Nothing was written. Store a ulong, a byte[], or a KvValue of the encoding V8, or keep it in a file of its own.");
+            }
+        }
+
+        foreach (var message in write.Messages)
+        {
+            if (message.Encoding == (int)KvEncoding.Json)
+            {
+                throw new KvException(
+                    KvError.Encoding,
+                    $"The message '{message.Type}' on the topic '{message.Topic}' is JSON. {Rule}: whatever listens there would end with it. Nothing was written. Enqueue a byte[] or a KvValue of the encoding V8, or use a file of its own.");
+            }
+        }
+    }
+
     // What a refused write had begun is forgotten, and the message that it would have acknowledged stays held.
     private void Restore(AtomicWrite write)
     {
@@ -139,6 +179,11 @@ internal sealed class GroupEvaluator(GroupReads reads)
         if (write.Removes is { } waiting)
         {
             reads.Waiting.Add(waiting);
+        }
+
+        if (write.Clears is { } stray)
+        {
+            reads.Strays.Add(stray);
         }
     }
 

@@ -42,6 +42,12 @@ internal sealed class GroupRunner(
                 await RunAsync(alone).ConfigureAwait(false);
             }
         }
+        catch (System.Data.Common.DbException error) when (dialect.Classify(error) == Fault.Permanent && TryGiveWay(group))
+        {
+            KvLog.GivesWay(logger, error);
+            span?.Fail(error);
+            await RunAsync(group).ConfigureAwait(false);
+        }
         catch (Exception error)
         {
             span?.Fail(error);
@@ -51,6 +57,23 @@ internal sealed class GroupRunner(
                 work.Fail(told);
             }
         }
+    }
+
+    /// <summary>Has the only member of a group run in a form that lives with rows which other programs put in; once.</summary>
+    private static bool TryGiveWay(Group group)
+    {
+        if (group is { Count: 1, Claims: [{ IsCareful: false } claim] })
+        {
+            return claim.IsCareful = claim.FoundStrays = true;
+        }
+
+        if (group is { Count: 1, Requeues: [{ GaveWay: false } requeue] })
+        {
+            requeue.GiveWay();
+            return true;
+        }
+
+        return false;
     }
 
     /// <summary>Hears of a commit of this process, by this runner or another one.</summary>
@@ -152,7 +175,7 @@ internal sealed class GroupRunner(
     private async Task TryNestedAsync(Group group, GroupWriter writer, Session session, CancellationToken cancellationToken)
     {
         var reads = await writer.BeginAsync(group, default, cancellationToken).ConfigureAwait(false);
-        var attempt = new GroupAttempt(group, reads);
+        var attempt = new GroupAttempt(group, reads, sessions.IsAdopted);
         attempt.Evaluate();
         if (attempt.IsVoid)
         {
@@ -306,7 +329,7 @@ internal sealed class GroupRunner(
     private async Task TryAsync(Group group, GroupWriter writer, bool certain)
     {
         var reads = await writer.BeginAsync(group, _marks.Current, CancellationToken.None).ConfigureAwait(false);
-        var attempt = _attempt = new GroupAttempt(group, reads);
+        var attempt = _attempt = new GroupAttempt(group, reads, sessions.IsAdopted);
         attempt.Evaluate();
         if (attempt.IsVoid)
         {

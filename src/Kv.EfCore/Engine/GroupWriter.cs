@@ -191,6 +191,8 @@ internal abstract class GroupWriter(Session session, FailPoints failPoints) : IA
         return fences as IReadOnlyCollection<Fence> ?? [];
     }
 
+    protected static IEnumerable<StrayRow> StraysToCheck(Group group) => group.Writes.Where(static w => w.Write.Clears is not null).Select(static w => w.Write.Clears!.Value);
+
     protected static IReadOnlyCollection<string> WaitingToCheck(Group group)
     {
         HashSet<string>? ids = null;

@@ -181,6 +181,15 @@ internal abstract class KvDialect
     /// <returns>What it is and what to do about it; null for nothing.</returns>
     public virtual ValueTask<string?> FindBurdenAsync(DbConnection connection, TimeSpan longest, CancellationToken cancellationToken) => new((string?)null);
 
+    /// <summary>
+    /// Statements that tell whether a column of the queue has a value of a class that is not the column's, and others that make it one that is.
+    /// Where the database lets none in, there are none. The parameters are the topic, and the present.
+    /// </summary>
+    public virtual IReadOnlyList<(string Find, string Mend)> Mends => [];
+
+    /// <summary>Whether another program made the tables that were taken over.</summary>
+    public virtual ValueTask<bool> IsAdoptedAsync(DbConnection connection, CancellationToken cancellationToken) => new(false);
+
     /// <summary>Takes over tables that another program made, so that migrations continue from there.</summary>
     /// <returns>The names of the migrations that the tables already equal.</returns>
     public virtual ValueTask<IReadOnlyList<string>> AdoptAsync(DbConnection connection, CancellationToken cancellationToken) =>

@@ -45,7 +45,9 @@ internal sealed class KvEngine : IAsyncDisposable
 
         // A server has a process for each connection: one claims from a backlog while the other ends what was handled.
         _claims = Dialect.IsRemote ? new CommitPipeline(NewRunner(), options) : Pipeline;
-        Queue = new MessageQueue(Pipeline, _claims, new QueueReader(Reads, Dialect, Clock), _sessions, Dialect, Clock, turn, _signals, Listener);
+        Queue = new MessageQueue(
+            Pipeline, _claims, new QueueReader(Reads, Dialect, Clock), new StrayFinder(Reads, Pipeline, Dialect, Clock), _sessions, Dialect, Clock, turn, _signals, Listener);
+        Views = new QueueViews(Reads);
         Sweeper = new ExpirySweeper(Reader, Pipeline, _signals, Clock, options, logger, LookForLossAsync);
 
         GroupRunner NewRunner()
@@ -77,6 +79,8 @@ internal sealed class KvEngine : IAsyncDisposable
     public CommitPipeline Pipeline { get; }
 
     public MessageQueue Queue { get; }
+
+    public QueueViews Views { get; }
 
     public ExpirySweeper Sweeper { get; }
 
@@ -116,6 +120,9 @@ internal sealed class KvEngine : IAsyncDisposable
             return false;
         }
     }
+
+    /// <inheritdoc cref="SessionFactory.IsAdopted" />
+    public bool IsAdopted => _sessions.IsAdopted;
 
     public KvDbContext CreateContext() => _sessions.CreateContext();
 

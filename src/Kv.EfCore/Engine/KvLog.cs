@@ -100,4 +100,7 @@ internal static partial class KvLog
 
     [LoggerMessage(191, LogLevel.Information, "Waiting for {Database} to be there, to migrate the store.")]
     public static partial void WaitingForDatabase(ILogger logger, Exception error, string database);
+
+    [LoggerMessage(160, LogLevel.Debug, "The database refused to move messages: it has rows that have an id in common. The statement runs in another form.")]
+    public static partial void GivesWay(ILogger logger, Exception error);
 }

@@ -142,52 +142,7 @@ internal sealed partial class KvSql
             where q.id = r.id and q.owner = r.owner and q.claim = r.claim
             returning q.*, r.delay as r_delay, r.backoff as r_backoff, r.attempt as r_attempt, r.turn as r_turn, r.error as r_error)
         insert into queue (ts, {Kept}, {Unkept})
-        select case when r_delay is null then {Place(serverClock)} when cancelled = 0 then {Now(serverClock)} + r_delay else {Now(serverClock)} end, {Kept}, r_backoff, r_attempt, crashes, claim, r_turn, coalesce(first_error, r_error), coalesce(r_error, last_error)
+        select case when r_delay is null then {Place(serverClock)} when cancelled <> 1 then {Now(serverClock)} + r_delay else {Now(serverClock)} end, {Kept}, r_backoff, r_attempt, crashes, claim, r_turn, coalesce(first_error, r_error), coalesce(r_error, last_error)
         from gone returning id, claim
-        """);
-
-    /// <summary>
-    /// A topic and a priority at a time, so that the index gives the oldest of each without reading what waits for others, for its time or for
-    /// its group. Topics come in the order in which they were named: neither age nor urgency in one may starve another. MATERIALIZED, since
-    /// the planner may otherwise run a limited subquery again and take more rows than asked. What is returned has no order.
-    /// </summary>
-    /// <remarks>
-    /// A search that goes on where another one ended begins above its last message (<see cref="ClaimFloors"/>).
-    /// What is locked is deleted by where it lies, which is read at once and cannot change under the lock. Joined by its key instead, the planner
-    /// reads the whole table as soon as it thinks that cheaper (measured: 12.5 ms for 250 of 50,000, where this takes 3.6).
-    /// </remarks>
-    public static Func<bool, string> ClaimAll { get; } = Once(static serverClock => $"""
-        with due as materialized (
-            select q.place from unnest(@topics, @pauses, @rooms, @floorpriorities, @floortimes, @floorids) with ordinality
-                as t (topic, pause, room, floor_priority, floor_ts, floor_id, turn)
-            cross join lateral (
-                with recursive p (priority) as (
-                    (select priority from queue where topic = t.topic and state = 0 and (priority, ts, id) > (t.floor_priority, t.floor_ts, t.floor_id) order by priority, ts, id limit 1)
-                    union all
-                    select (select min(priority) from queue where topic = t.topic and state = 0 and priority > p.priority) from p where p.priority is not null)
-                select d.place, d.ts, d.id, p.priority from p cross join lateral (
-                    select ctid as place, ts, id from queue
-                    where topic = t.topic and state = 0 and priority = p.priority and ts <= {Now(serverClock)}
-                        and (ts, id) > (case when p.priority = t.floor_priority then t.floor_ts else '{long.MinValue}'::bigint end, case when p.priority = t.floor_priority then t.floor_id else '' end)
-                    order by ts, id limit t.room for update skip locked) d
-                where p.priority is not null order by p.priority, d.ts, d.id limit t.room) q
-            {PlannedAnew}
-            where not exists (select 1 from kv where k = t.pause and {LiveAt(Now(serverClock))})
-            order by t.turn, q.priority, q.ts, q.id limit @limit),
-        gone as (delete from queue where ctid = any(array(select place from due)) returning *),
-        held as (
-            insert into queue_running (deadline, ts, owner, {Kept}, {Unkept})
-            select {Now(serverClock)} + lease, ts, @owner, {Kept}, backoff_schedule, attempt, crashes, claim + 1, rate_turn, first_error, last_error
-            from gone join unnest(@topics, @leases) as t (name, lease) on t.name = gone.topic)
-        select {MessageColumns}, ts from gone
-        """);
-
-    public static Func<bool, string> RecoverAll { get; } = Once(static serverClock => $"""
-        with lapsed as materialized (
-            select ctid as place from queue_running where deadline <= {Now(serverClock)} order by deadline limit @limit for update skip locked),
-        gone as (delete from queue_running where ctid = any(array(select place from lapsed)) returning *)
-        insert into queue (ts, {Kept}, {Unkept})
-        select {Place(serverClock)}, {Kept}, backoff_schedule, attempt, crashes + 1, claim, rate_turn, first_error, last_error
-        from gone returning id
         """);
 }

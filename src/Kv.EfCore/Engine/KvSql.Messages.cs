@@ -8,7 +8,7 @@ internal sealed partial class KvSql
     /// the way of claims. The version row is locked then.
     /// </summary>
     public static Func<bool, string> Admit { get; } = Once(static serverClock => $"""
-        update queue set state = case when r.n <= {Places} - r.taken then 0 else 1 end
+        update queue set state = case when group_key is null or r.n <= {Places} - r.taken then 0 else 1 end
         from (
             select d.ts, d.id, row_number() over (partition by d.group_key order by d.ts, d.id) as n, {TakenOf("d.topic", "d.group_key")} as taken
             from (select ts, id, topic, group_key from queue where topic = @topic and state = 2 and ts <= {Now(serverClock)} order by ts, id limit @limit) d) r
@@ -93,6 +93,9 @@ internal sealed partial class KvSql
     private string ClearOf(string topic, string pause, string now) =>
         $"coalesce({Earliest(topic, 0)}, {long.MaxValue}) > {now} and not exists (select 1 from kv where k = {pause} and {LiveAt(now)})";
 
+    /// <summary>A time from which the present can be taken away: the column may hold the least number there is.</summary>
+    private static string NotBefore(string time) => $"case when {time} < 0 then 0 else {time} end";
+
     // What handlers and operators say about a message.
 
     public const string Report = """
@@ -135,8 +138,8 @@ internal sealed partial class KvSql
     /// <remarks>The end of a pause counts as the time of a message: nobody tells of it, and what waited may be due then.</remarks>
     public Func<bool, string> NextDue => field ??= Once(serverClock => arrays
         ? $"""
-            select least(min(q.ready) - {Now(serverClock)}, (select min(expiration_ms) - {Now(serverClock)} from kv where k = any(@pauses) and expiration_ms > {Now(serverClock)})),
-                min(q.deferred) - {Now(serverClock)}, (select min(deadline) from queue_running) - {Now(serverClock)}
+            select least({NotBefore("min(q.ready)")} - {Now(serverClock)}, (select min(expiration_ms) - {Now(serverClock)} from kv where k = any(@pauses) and expiration_ms > {Now(serverClock)})),
+                {NotBefore("min(q.deferred)")} - {Now(serverClock)}, (select {NotBefore("min(deadline)")} from queue_running) - {Now(serverClock)}
             from unnest(@topics, @pauses) as t (topic, pause)
             cross join lateral (select {Earliest("t.topic", 0)} as ready, {Earliest("t.topic", 2)} as deferred) q
             where not exists (select 1 from kv where k = t.pause and {LiveAt(Now(serverClock))})

@@ -74,40 +74,9 @@ internal sealed partial class KvSql
     /// <summary>A message that somebody cancelled meanwhile is due at once: whoever claims it drops it.</summary>
     public static string CopyToQueue { get; } = $"""
         insert into queue (ts, {Kept}, {Unkept})
-        select case when @delay is null then {Place(serverClock: false)} when cancelled = 0 then @now + @delay else @now end, {Kept}, @backoff, @attempt, crashes, claim, @turn, coalesce(first_error, @error), coalesce(@error, last_error)
+        select case when @delay is null then {Place(serverClock: false)} when cancelled <> 1 then @now + @delay else @now end, {Kept}, @backoff, @attempt, crashes, claim, @turn, coalesce(first_error, @error), coalesce(@error, last_error)
         from queue_running where id = @id and owner = @owner and claim = @claim
         """;
-
-    // A claim: what is due is read in its order, copied with its lease, and deleted; in one transaction the three see the same rows.
-
-    public const string NextPriority = $"""
-        select min(priority) from queue where topic = @topic and state = 0 and priority > @above
-            and not exists (select 1 from kv where k = @pause and {Live})
-        """;
-
-    public const string Due = $"select {MessageColumns} from queue where {IsDue}";
-
-    public const string HoldDue = $"""
-        insert into queue_running (deadline, ts, owner, {Kept}, {Unkept})
-        select @now + @lease, ts, @owner, {Kept}, backoff_schedule, attempt, crashes, claim + 1, rate_turn, first_error, last_error from queue where {IsDue}
-        """;
-
-    /// <summary>The first of a topic and a priority, up to the last that is claimed: a range of the index.</summary>
-    public const string DeleteDue = $"""
-        delete from queue where topic = @topic and state = 0 and priority = @priority
-            and (ts, id) <= (select ts, id from (select ts, id from queue where {IsDue}) order by ts desc, id desc limit 1)
-        """;
-
-    public static string PutLapsedBack { get; } = $"""
-        insert into queue (ts, {Kept}, {Unkept})
-        select {Place(serverClock: false)}, {Kept}, backoff_schedule, attempt, crashes + 1, claim, rate_turn, first_error, last_error from queue_running where {IsLapsed}
-        """;
-
-    public const string DeleteLapsed = $"delete from queue_running where (deadline, id) in (select deadline, id from queue_running where {IsLapsed})";
-
-    private const string IsDue = "topic = @topic and state = 0 and priority = @priority and ts <= @now order by ts, id limit @limit";
-
-    private const string IsLapsed = "deadline <= @now order by deadline, id limit @limit";
 
     /// <summary>The columns of a message that is put in.</summary>
     private const string NewColumns =

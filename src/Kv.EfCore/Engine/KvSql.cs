@@ -31,6 +31,12 @@ internal sealed partial class KvSql(bool arrays)
 
     private const string Unkept = "backoff_schedule, attempt, crashes, claim, rate_turn, first_error, last_error";
 
+    /// <summary>The number of the next claim. The column may hold any number, and the last one has no next: the count begins anew.</summary>
+    private const string NextClaim = "case when cast(claim as bigint) < 4611686018427387904 then cast(claim as bigint) + 1 else 1 end";
+
+    /// <summary>One lease more that lapsed, up to a number that is enough for every limit.</summary>
+    private const string NextCrashes = "case when cast(crashes as bigint) < 0 then 1 when cast(crashes as bigint) < 1000000000 then cast(crashes as bigint) + 1 else 1000000000 end";
+
     /// <summary>How many messages of a group may have a place.</summary>
     private const string Places = "case when group_limit > 1 then group_limit else 1 end";
 

@@ -79,7 +79,7 @@ internal sealed class LeaseKeeper(Session session, KvDialect dialect, StoreClock
             using var reader = statement.Read();
             while (reader.Read())
             {
-                held.Add(new Fence(reader.GetString(0), owner, reader.GetInt64(1)), reader.GetInt32(2) != 0);
+                held.Add(new Fence(reader.GetString(0), owner, reader.GetInt64(1)), reader.GetInt64(2) == 1);
             }
         }
     }

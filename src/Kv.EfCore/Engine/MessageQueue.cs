@@ -2,7 +2,7 @@ namespace Kv.Engine;
 
 /// <summary>What happens to messages: claim, extend, complete, requeue. Every change of a held message proves that it is still held.</summary>
 internal sealed class MessageQueue(
-    CommitPipeline pipeline, CommitPipeline claims, QueueReader reader, SessionFactory sessions, KvDialect dialect, StoreClock clock, WriteTurn? turn, CommitSignals signals, ChangeListener listener)
+    CommitPipeline pipeline, CommitPipeline claims, QueueReader reader, StrayFinder strays, SessionFactory sessions, KvDialect dialect, StoreClock clock, WriteTurn? turn, CommitSignals signals, ChangeListener listener)
 {
     /// <summary>Asked before a commit of this process that brings messages which are due at once, with their number by topic: for a claim that shares it, or null.</summary>
     public event Func<IReadOnlyDictionary<string, int>, ClaimWork?> MessagesComing
@@ -49,6 +49,9 @@ internal sealed class MessageQueue(
 
     /// <summary>Whether due times and leases are judged by the database server's clock.</summary>
     public bool ServerJudges => clock.ServerDecides;
+
+    /// <summary>Whether all who use the database are on one machine, and judge by its clock: there is no other.</summary>
+    public bool IsLocal => !dialect.HasServerClock;
 
     /// <summary>Hears of commits of other processes until the result is disposed of.</summary>
     public IDisposable Listen() => listener.Listen(watches: false);
@@ -119,6 +122,13 @@ internal sealed class MessageQueue(
                 new UpdateWork(KvSql.Lapse, [("@topic", topic), ("@now", now), ("@latest", now + (long)longest.TotalMilliseconds)]), cancellationToken).ConfigureAwait(false);
         }
     }
+
+    /// <summary>What lapsed, or is to lapse within a time, up to a number of messages, with what tells whether its worker lives.</summary>
+    public ValueTask<List<LapsedLease>> LapsedAsync(TimeSpan ahead, int limit, CancellationToken cancellationToken) => reader.LapsedAsync(ahead, limit, cancellationToken);
+
+    /// <inheritdoc cref="StrayFinder.FindAsync" />
+    public ValueTask<(int Mended, IReadOnlyList<StrayMessage> Strays)> FindStraysAsync(
+        IReadOnlyList<string> topics, bool endless, CancellationToken cancellationToken) => strays.FindAsync(topics, endless, cancellationToken);
 
     /// <summary>Lets groups go on that wait for nobody, since the message that had their place was deleted by hand.</summary>
     /// <param name="after">For each topic the group after which to look.</param>

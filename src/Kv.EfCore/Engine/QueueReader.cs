@@ -40,6 +40,26 @@ internal sealed class QueueReader(ReadRunner runner, KvDialect dialect, StoreClo
         },
         cancellationToken);
 
+    /// <summary>What lapsed, or is to lapse within a time; the first of it.</summary>
+    public ValueTask<List<LapsedLease>> LapsedAsync(TimeSpan ahead, int limit, CancellationToken cancellationToken) => runner.RunAsync(
+        (Clock: clock, Ahead: (long)ahead.TotalMilliseconds, Limit: limit),
+        static async (session, arg, token) =>
+        {
+            List<LapsedLease> lapsed = [];
+            var statement = session.Statement(KvSql.Lapsed(arg.Clock.ServerDecides)).Set("@now", arg.Clock.Now).Set("@ahead", arg.Ahead).Set("@limit", arg.Limit);
+            var reader = await statement.ReadAsync(token).ConfigureAwait(false);
+            await using (reader.ConfigureAwait(false))
+            {
+                while (await reader.ReadAsync(token).ConfigureAwait(false))
+                {
+                    lapsed.Add(new LapsedLease(reader.GetString(0), reader.GetString(1), reader.GetInt64(2), reader.GetInt64(3)));
+                }
+            }
+
+            return lapsed;
+        },
+        cancellationToken);
+
     private async ValueTask<(long? Due, long? Deferred, long? Lapse)> NextDueAsync(
         Session session, IReadOnlyList<TopicClaim> topics, CancellationToken cancellationToken)
     {
@@ -112,3 +132,10 @@ internal sealed class QueueReader(ReadRunner runner, KvDialect dialect, StoreClo
         }
     }
 }
+
+/// <summary>A lease that lapsed.</summary>
+/// <param name="Id">The id of the message.</param>
+/// <param name="Owner">Who held it; empty if a program that does not say does.</param>
+/// <param name="Claim">The number of its claim.</param>
+/// <param name="Deadline">When it ended, in Unix milliseconds.</param>
+internal readonly record struct LapsedLease(string Id, string Owner, long Claim, long Deadline);

@@ -1,3 +1,4 @@
+using System.Data.Common;
 using System.Globalization;
 
 namespace Kv.Engine;
@@ -5,7 +6,7 @@ namespace Kv.Engine;
 /// <summary>Runs groups with a statement a row, for a database that lives in the process.</summary>
 internal sealed class RowWriter(Session session, KvDialect dialect, StoreClock clock, TimeSpan budget, FailPoints failPoints) : GroupWriter(session, failPoints)
 {
-    private const int ManyAtOnce = 1000;
+    private readonly RowClaims _claims = new(session, dialect);
     private long _now;
 
     public override async ValueTask<GroupReads> BeginAsync(Group group, CommitMark mark, CancellationToken cancellationToken)
@@ -98,6 +99,11 @@ internal sealed class RowWriter(Session session, KvDialect dialect, StoreClock c
             await RemoveAsync(id).ConfigureAwait(false);
         }
 
+        foreach (var stray in effects.Cleared)
+        {
+            await At(KvSql.DeleteAt, stray).ExecuteAsync(default).ConfigureAwait(false);
+        }
+
         foreach (var (topic, key) in effects.Unblocked)
         {
             await UnblockAsync(topic, key).ConfigureAwait(false);
@@ -109,7 +115,7 @@ internal sealed class RowWriter(Session session, KvDialect dialect, StoreClock c
             await EnqueueAsync(effects.Messages, plan, reads).ConfigureAwait(false);
             foreach (var search in plan.Searches)
             {
-                await ClaimAsync(search, reads).ConfigureAwait(false);
+                await _claims.RunAsync(search, reads, _now).ConfigureAwait(false);
             }
         }
 
@@ -194,6 +200,14 @@ internal sealed class RowWriter(Session session, KvDialect dialect, StoreClock c
                 reads.Waiting.Add(id);
             }
         }
+
+        foreach (var stray in StraysToCheck(group))
+        {
+            if (await At(dialect.Sql.StrayAt, stray).ScalarAsync(cancellationToken).ConfigureAwait(false) is not null)
+            {
+                reads.Strays.Add(stray);
+            }
+        }
     }
 
     private async ValueTask EnqueueAsync(List<(NewMessage Message, long Back)> messages, ClaimPlan plan, GroupReads reads)
@@ -209,15 +223,28 @@ internal sealed class RowWriter(Session session, KvDialect dialect, StoreClock c
 
         foreach (var (message, back) in messages)
         {
-            if (plan.TakerOf(message) is { } taker && clear.Contains(taker.Topic))
+            if (plan.TakerOf(message) is { } taker && clear.Contains(taker.Topic) && await TryHoldAsync(message, taker).ConfigureAwait(false))
             {
-                await Filled(KvSql.EnqueueHeld, message).Set("@lease", taker.Topic.LeaseMilliseconds).Set("@owner", taker.Claim.Owner).ExecuteAsync(default).ConfigureAwait(false);
                 reads.Hold(taker.Claim, ClaimedMessage.Of(message, taker.Claim.Owner, _now, UniqueUntil(message)));
             }
             else
             {
                 await Filled(KvSql.Enqueue, message).Set("@delay", message.Delay).Set("@group", message.GroupKey).Set("@grouplimit", message.GroupLimit)
                     .Set("@version", reads.LastVersion - back).ExecuteAsync(default).ConfigureAwait(false);
+            }
+        }
+
+        // Refused where a message of its id is held: then it waits like others, and whoever claims it finds out.
+        async ValueTask<bool> TryHoldAsync(NewMessage message, (ClaimWork Claim, TopicClaim Topic) taker)
+        {
+            try
+            {
+                await Filled(KvSql.EnqueueHeld, message).Set("@lease", taker.Topic.LeaseMilliseconds).Set("@owner", taker.Claim.Owner).ExecuteAsync(default).ConfigureAwait(false);
+                return true;
+            }
+            catch (DbException error) when (dialect.Classify(error) == Fault.Permanent)
+            {
+                return false;
             }
         }
 
@@ -261,66 +288,7 @@ internal sealed class RowWriter(Session session, KvDialect dialect, StoreClock c
         }
     }
 
-    private async ValueTask ClaimAsync(ClaimPlan.Search search, GroupReads reads)
-    {
-        var claim = search.Claim;
-        if (claim.Recover)
-        {
-            reads.Recovered += await Lapsed(KvSql.PutLapsedBack).ExecuteAsync(default).ConfigureAwait(false);
-            await Lapsed(KvSql.DeleteLapsed).ExecuteAsync(default).ConfigureAwait(false);
-        }
-
-        if (claim.Admit)
-        {
-            foreach (var topic in search.Topics)
-            {
-                await Session.Statement(KvSql.Admit(false)).Set("@topic", topic.Topic).Set("@now", _now).Set("@limit", ManyAtOnce)
-                    .ExecuteAsync(default).ConfigureAwait(false);
-            }
-        }
-
-        var claimed = new List<ClaimedMessage>();
-        foreach (var topic in search.Topics)
-        {
-            await ClaimAsync(topic, Math.Min(topic.Room, search.Limit - claimed.Count), claim.Owner, claimed).ConfigureAwait(false);
-        }
-
-        claimed.ForEach(message => reads.Hold(claim, message));
-
-        Statement Lapsed(string text) => Session.Statement(text).Set("@now", _now).Set("@limit", ManyAtOnce);
-    }
-
-    private async ValueTask ClaimAsync(TopicClaim topic, int room, string owner, List<ClaimedMessage> claimed)
-    {
-        long above = int.MinValue;
-        while (room > 0 && await NextPriorityAsync().ConfigureAwait(false) is { } priority)
-        {
-            var before = claimed.Count;
-            var reader = await OfDue(KvSql.Due).ReadAsync(default).ConfigureAwait(false);
-            await using (reader.ConfigureAwait(false))
-            {
-                while (await reader.ReadAsync(default).ConfigureAwait(false))
-                {
-                    claimed.Add(ClaimedRow.Read(reader, owner));
-                }
-            }
-
-            if (claimed.Count > before)
-            {
-                await OfDue(KvSql.HoldDue).Set("@lease", topic.LeaseMilliseconds).Set("@owner", owner).ExecuteAsync(default).ConfigureAwait(false);
-                await OfDue(KvSql.DeleteDue).ExecuteAsync(default).ConfigureAwait(false);
-            }
-
-            room -= claimed.Count - before;
-            above = priority;
-
-            Statement OfDue(string text) =>
-                Session.Statement(text).Set("@topic", topic.Topic).Set("@priority", priority).Set("@now", _now).Set("@limit", room);
-        }
-
-        async ValueTask<long?> NextPriorityAsync() => await Session.Statement(KvSql.NextPriority)
-            .Set("@topic", topic.Topic).Set("@above", above).Set("@pause", topic.Pause).Set("@now", _now).ScalarAsync(default).ConfigureAwait(false) as long?;
-    }
+    private Statement At(string text, StrayRow stray) => Session.Statement(text).Set("@place", stray.Place).Set("@id", stray.Id);
 
     private static Statement Fill(Statement statement, UpdateWork update)
     {

@@ -26,6 +26,7 @@ internal sealed class SessionFactory(Func<KvDbContext> contexts, KvDialect diale
             await SchemaCheck.OpenCurrentAsync(context, dialect, cancellationToken).ConfigureAwait(false);
             await clock.ReadAsync(context.Database.GetDbConnection(), cancellationToken).ConfigureAwait(false);
             await LookAsync(context.Database.GetDbConnection(), writes: false, cancellationToken).ConfigureAwait(false);
+            IsAdopted = await dialect.IsAdoptedAsync(context.Database.GetDbConnection(), cancellationToken).ConfigureAwait(false);
             if (Interlocked.Exchange(ref _first, context) is { } unused)
             {
                 await unused.DisposeAsync().ConfigureAwait(false);
@@ -37,6 +38,9 @@ internal sealed class SessionFactory(Func<KvDbContext> contexts, KvDialect diale
             throw;
         }
     }
+
+    /// <summary>Whether another program made the tables, and reads them still: it is to find nothing there that it cannot read.</summary>
+    public bool IsAdopted { get; private set; }
 
     /// <summary>Opens a session on the calling thread alone.</summary>
     public Session Open(SessionRole role) => Detached.Run(() => OpenHere(role));

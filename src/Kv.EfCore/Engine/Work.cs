@@ -70,6 +70,15 @@ internal sealed class ClaimWork(IReadOnlyList<TopicClaim> topics, int limit, str
     /// <summary>Whether messages whose lease has lapsed are put back into the queue first.</summary>
     public bool Recover { get; init; }
 
+    /// <summary>The ids of those that are put back; null for all that lapsed.</summary>
+    public IReadOnlySet<string>? Recovers { get; init; }
+
+    /// <summary>Whether it failed, and runs once more in the form that sets aside the rows that are to blame.</summary>
+    public bool IsCareful { get; set; }
+
+    /// <summary>Whether it set rows aside, which are waiting to become dead letters.</summary>
+    public bool FoundStrays { get; set; }
+
     /// <summary>Whether it shares the commit of messages that it is to take: those that nothing waits before never are in the queue.</summary>
     public bool Accompanies { get; init; }
 
@@ -115,7 +124,13 @@ internal sealed class RequeueWork(Fence fence, TimeSpan? delay, string backoff, 
 {
     public Fence Fence { get; } = fence;
 
-    public long? Delay { get; } = (long?)delay?.TotalMilliseconds;
+    public long? Delay { get; private set; } = (long?)delay?.TotalMilliseconds;
+
+    /// <summary>Gives up the place in the queue for the next one: the database has another message of the id there.</summary>
+    public void GiveWay() => (Delay, GaveWay) = ((Delay ?? 0) + 1, true);
+
+    /// <summary>Whether it gave way already.</summary>
+    public bool GaveWay { get; private set; }
 
     public string Backoff { get; } = backoff;
 

@@ -25,4 +25,7 @@ public enum MessageState
 
     /// <summary>Its due time; then a place in its group is looked for.</summary>
     Deferred = 2,
+
+    /// <summary>A worker that makes it a dead letter: it could not be claimed, since another message has the same id.</summary>
+    Aside = 3,
 }

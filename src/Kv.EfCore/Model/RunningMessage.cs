@@ -10,7 +10,7 @@ public sealed class RunningMessage : MessageRow
     /// <summary>When the message was due, in Unix milliseconds: its place in the queue, if it goes back as it was. Null if a program that does not say holds it.</summary>
     public long? DueAt { get; private set; }
 
-    /// <summary>The worker that holds the message: a random name for each start of a worker.</summary>
+    /// <summary>The worker that holds the message: a name of its own for each start of a worker, by which others on its machine can tell whether it lives.</summary>
     public string Owner { get; private set; } = "";
 
     /// <summary>How far the handler says it is, from 0 to 1.</summary>

@@ -203,7 +203,7 @@ internal sealed class Scheduler(KvStore store, ScheduleRegistry schedules, TimeP
         due.ForEach(runs.Add);
         var last = due.Count > 0 ? due[^1].ToUnixTimeMilliseconds() : known?.Last ?? 0;
         var state = new State(definition, next.ToUnixTimeMilliseconds(), last, runs.Noted);
-        write.Set(schedule.Key, state.ToValue());
+        write.Set(schedule.Key, state.ToValue(store.Engine.IsAdopted ? KvEncoding.Bytes : KvEncoding.Json));
         round.IsMaking = false;
         if (!(await write.CommitAsync(cancellationToken).ConfigureAwait(false)).Succeeded)
         {
@@ -322,6 +322,6 @@ internal sealed class Scheduler(KvStore store, ScheduleRegistry schedules, TimeP
     /// <param name="Runs">Which ticks became messages (<see cref="TickRuns"/>).</param>
     internal sealed record State(string Definition, long Next, long Last = 0, long[][]? Runs = null)
     {
-        public KvValue ToValue() => new(JsonSerializer.SerializeToUtf8Bytes(this, WorkerJsonContext.Default.State), KvEncoding.Json);
+        public KvValue ToValue(KvEncoding encoding) => new(JsonSerializer.SerializeToUtf8Bytes(this, WorkerJsonContext.Default.State), encoding);
     }
 }

@@ -28,10 +28,12 @@ internal sealed class Claimer(
 
     // A probe or two for each; where there are more groups, the next look goes on from there.
     private const int GroupsOfALook = 10_000;
+    private const int ManyLeases = 1000;
 
     private readonly Lock _gate = new();
     private readonly TaskCompletionSource _closed = new(TaskCreationOptions.RunContinuationsAsynchronously);
-    private readonly SteadyClock _clock = new(queue.Time, topics.Select(static t => t.Lease).Append(options.Lease).Max());
+    private readonly SteadyClock _clock = new(queue.Time, LongestLease(topics, options), begins: queue.IsLocal);
+    private readonly LeaseWatch _watch = new(queue.Time, topics.Select(static t => t.Term).DefaultIfEmpty(options.Lease).Max(), OwnerName.IsDead);
     private int _underWay;
     private bool _closing;
     private volatile bool _isShort;
@@ -42,8 +44,13 @@ internal sealed class Claimer(
     private TimeSpan _trusted;
     private int _due;
     private long? _repairedAt;
+    private long? _siftedAt;
+    private volatile bool _mayHaveStrays;
     private IReadOnlyList<MessageGroup> _repairAfter = [.. topics.Select(static t => new MessageGroup(t.Topic, ""))];
     private volatile int _firstTopic;
+
+    /// <summary>Makes dead letters of what no claim takes.</summary>
+    public required StraySifter Sifter { get; init; }
 
     /// <summary>The shortest lease of a message.</summary>
     public TimeSpan ShortestLease { get; } = topics.Select(static t => t.Lease).Append(options.Lease).Min();
@@ -87,6 +94,7 @@ internal sealed class Claimer(
         }
 
         await RepairAsync(cancellationToken).ConfigureAwait(false);
+        await SiftAsync(cancellationToken).ConfigureAwait(false);
 
         // Set before it is known, so that nobody who frees a place meanwhile goes unheard.
         _isShort = true;
@@ -101,11 +109,12 @@ internal sealed class Claimer(
         // lease lapses or something else is due that only a look sees. A look at a backlog is dear: it walks past all that was claimed of it.
         var isKnown = Interlocked.Exchange(ref _due, 0) == 1 && _lookedAt is { } at && Time.GetElapsedTime(at) < _trusted;
         var (recover, admit) = (false, false);
+        IReadOnlySet<string>? free = null;
         if (!isKnown)
         {
             _lookedAt = Time.GetTimestamp();
             var (due, deferred, lapse) = await queue.NextDueAsync(open, cancellationToken).ConfigureAwait(false);
-            var untilRecovery = UntilRecovery(lapse);
+            (var untilRecovery, free) = await UntilRecoveryAsync(lapse, cancellationToken).ConfigureAwait(false);
             _trusted = Earliest(untilRecovery, Milliseconds(deferred), options.RecoverInterval);
             (recover, admit) = (untilRecovery <= TimeSpan.Zero, deferred is <= 0);
             if (due is not <= 0 && !recover && !admit)
@@ -114,7 +123,7 @@ internal sealed class Claimer(
             }
         }
 
-        var mayGoOn = await ClaimAsync(recover, admit, cancellationToken).ConfigureAwait(false);
+        var mayGoOn = await ClaimAsync(recover ? free : null, admit, cancellationToken).ConfigureAwait(false);
 
         // Nothing: others are taking what is due, or hold it locked.
         return mayGoOn || recover || admit || isKnown ? TimeSpan.Zero : Earliest(FirstPause);
@@ -150,16 +159,16 @@ internal sealed class Claimer(
     }
 
     /// <returns>Whether it took something, or as much as there was room for.</returns>
-    private async Task<bool> ClaimAsync(bool recover, bool admit, CancellationToken cancellationToken)
+    private async Task<bool> ClaimAsync(IReadOnlySet<string>? recovers, bool admit, CancellationToken cancellationToken)
     {
         // The lease counts from before the claim is sent, and so ends here no later than in the database.
         var sentAt = Time.GetTimestamp();
-        if (Begin(coming: null, recover, admit) is not { } claim)
+        if (Begin(coming: null, recovers, admit) is not { } claim)
         {
             return false;
         }
 
-        _recoveredAt = recover ? sentAt : _recoveredAt;
+        _recoveredAt = recovers is not null ? sentAt : _recoveredAt;
         IReadOnlyList<ClaimedMessage> claimed = [];
         var isFull = false;
         try
@@ -207,17 +216,25 @@ internal sealed class Claimer(
     }
 
     /// <summary>A claim of what there will be room for when its group begins: several may be under way.</summary>
-    private ClaimWork? Begin(IReadOnlyDictionary<string, int>? coming, bool recover = false, bool admit = false)
+    private ClaimWork? Begin(IReadOnlyDictionary<string, int>? coming, IReadOnlySet<string>? recovers = null, bool admit = false)
     {
         lock (_gate)
         {
-            if (_closing || (!recover && TopicsWithRoom(coming).Count == 0))
+            if (_closing || (recovers is null && TopicsWithRoom(coming).Count == 0))
             {
                 return null;
             }
 
             _underWay++;
-            return new ClaimWork([], 0, owner) { Recover = recover, Admit = admit, Accompanies = coming is not null, IsOfBacklog = _isBacklog, Room = () => Reserve(coming) };
+            return new ClaimWork([], 0, owner)
+            {
+                Recover = recovers is not null,
+                Recovers = recovers,
+                Admit = admit,
+                Accompanies = coming is not null,
+                IsOfBacklog = _isBacklog,
+                Room = () => Reserve(coming),
+            };
         }
     }
 
@@ -249,6 +266,7 @@ internal sealed class Claimer(
     private void End(ClaimWork claim, IReadOnlyList<ClaimedMessage> claimed, long sentAt)
     {
         held.Settle(claim, claimed);
+        _mayHaveStrays |= claim.FoundStrays;
         OnRoom();
         foreach (var message in claimed)
         {
@@ -280,6 +298,21 @@ internal sealed class Claimer(
         }
     }
 
+    private async ValueTask SiftAsync(CancellationToken cancellationToken)
+    {
+        if (!_mayHaveStrays && _siftedAt is { } at && Time.GetElapsedTime(at) < options.RecoverInterval)
+        {
+            return;
+        }
+
+        (_siftedAt, _mayHaveStrays) = (Time.GetTimestamp(), false);
+        if (await Sifter.SiftAsync(endless: queue.ServerJudges || _clock.IsSteady, cancellationToken).ConfigureAwait(false))
+        {
+            // What was mended is due, and what was set aside may have kept others from their place.
+            _lookedAt = null;
+        }
+    }
+
     private List<TopicClaim> TopicsWithRoom(IReadOnlyDictionary<string, int>? coming = null)
     {
         var room = held.Room;
@@ -303,25 +336,33 @@ internal sealed class Claimer(
         return open;
     }
 
-    /// <summary>How long until lapsed messages are to be put back; null if none is held.</summary>
-    private TimeSpan? UntilRecovery(long? lapse)
+    /// <summary>How long until lapsed messages are to be put back, and which; null if none is held.</summary>
+    private async ValueTask<(TimeSpan? Wait, IReadOnlySet<string>? Free)> UntilRecoveryAsync(long? lapse, CancellationToken cancellationToken)
     {
         if (lapse is null)
         {
-            return null;
-        }
-
-        if (!queue.ServerJudges && !_clock.IsSteady)
-        {
-            return PollInterval;
+            return (null, null);
         }
 
         var untilLapse = Milliseconds(lapse)!.Value;
+        var believes = queue.ServerJudges || _clock.IsSteady;
+
         // What lapsed one after the other is put back together; a row that somebody has locked is not tried again at once.
         var pause = options.RecoverInterval < RecoverPause ? options.RecoverInterval : RecoverPause;
         var untilTurn = _recoveredAt is { } at ? pause - Time.GetElapsedTime(at) : TimeSpan.Zero;
-        return untilLapse > untilTurn ? untilLapse : untilTurn;
+        var until = untilLapse > untilTurn ? untilLapse : untilTurn;
+        if (until > TimeSpan.Zero && (believes || _watch.HasLooked))
+        {
+            return (until, null);
+        }
+
+        // Who begins to watch a lease before it lapses need not watch it afterwards.
+        var leases = await queue.LapsedAsync(believes ? TimeSpan.Zero : TimeSpan.FromMilliseconds(Day), ManyLeases, cancellationToken).ConfigureAwait(false);
+        var (free, wait) = _watch.Judge(leases, believes, believes ? long.MaxValue : Time.GetUtcNow().ToUnixTimeMilliseconds());
+        return until > TimeSpan.Zero ? (until, null) : free.Count > 0 ? (TimeSpan.Zero, free) : (wait ?? PollInterval, null);
     }
+
+    private static TimeSpan LongestLease(TopicSettings[] topics, KvWorkerOptions options) => topics.Select(static t => t.Lease).Append(options.Lease).Max();
 
     // Other programs have put in times that no TimeSpan can hold.
     private static TimeSpan? Milliseconds(long? milliseconds) => milliseconds is { } known ? TimeSpan.FromMilliseconds(Math.Clamp(known, -Day, Day)) : null;

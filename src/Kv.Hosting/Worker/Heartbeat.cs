@@ -17,6 +17,7 @@ internal sealed class Heartbeat : IDisposable
     private readonly Lock _beating = new();
     private readonly object _wake = new();
     private readonly ITimer _timer;
+    private readonly ITimer? _steps;
     private readonly Thread _thread;
     private readonly bool _injected;
     private LeaseKeeper? _keeper;
@@ -34,6 +35,13 @@ internal sealed class Heartbeat : IDisposable
         _injected = !ReferenceEquals(queue.Time, TimeProvider.System);
         var period = _injected ? _interval : lease / 20;
         _timer = Detached.Run(() => queue.Time.CreateTimer(_ => Tick(), null, period, period));
+
+        // Deadlines that were written by a clock before it was set mean something else to those who read them after that.
+        if (!queue.ServerJudges)
+        {
+            var clock = new ClockSteps(queue.Time);
+            _steps = Detached.Run(() => queue.Time.CreateTimer(_ => HurryAfterStep(clock), null, lease / 20, lease / 20));
+        }
     }
 
     public void Start() => _thread.UnsafeStart();
@@ -57,6 +65,7 @@ internal sealed class Heartbeat : IDisposable
     public void Dispose()
     {
         _timer.Dispose();
+        _steps?.Dispose();
         Wake(stop: true);
 
         // A thread that hangs in the network closes its connection by itself when it comes back.
@@ -96,6 +105,20 @@ internal sealed class Heartbeat : IDisposable
         {
             GiveUpOutdated();
         }
+    }
+
+    private void HurryAfterStep(ClockSteps clock)
+    {
+        // Timers of the system may come beside one another.
+        lock (clock)
+        {
+            if (clock.Look() == TimeSpan.Zero)
+            {
+                return;
+            }
+        }
+
+        Hurry();
     }
 
     private void GiveUpOutdated()

@@ -17,7 +17,8 @@ internal sealed class KvWorker : BackgroundService, IAsyncDisposable
     private readonly Signal _wake = new();
     private readonly TaskCompletionSource _hurry = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private readonly TaskCompletionSource _begun = new(TaskCreationOptions.RunContinuationsAsynchronously);
-    private readonly string _owner = Guid.NewGuid().ToString("N");
+    private readonly OwnerName _name = new();
+    private readonly string _owner;
     private readonly KvStore _store;
     private readonly MessageQueue _queue;
     private readonly MessageRunner _runner;
@@ -45,13 +46,17 @@ internal sealed class KvWorker : BackgroundService, IAsyncDisposable
     {
         (_watch, _hostTimeout, _idleTopics) = (watch, host.Value.ShutdownTimeout, [.. handlers.Idle]);
         (_store, _queue, _handlers, _scopes, _options, _health, _logger) = (store, store.Engine.Queue, handlers, scopes, options.Value, health, new UnfailingLogger(loggers.CreateLogger("Kv.Worker")));
+        _owner = _name.Text;
         var topics = handlers.Topics(_options).ToArray();
         _topics = topics.ToDictionary(static t => t.Topic, StringComparer.Ordinal);
         _held = new HeldMessages(topics, _options.Concurrency);
-        _claimer = new Claimer(_queue, topics, _held, _owner, _options, Start, _wake.Set, _logger);
+        _claimer = new Claimer(_queue, topics, _held, _owner, _options, Start, _wake.Set, _logger) { Sifter = new StraySifter(store, topics, _logger) };
         _runner = new MessageRunner(store, handlers, scopes, _options, OnHandled, _logger);
         Heartbeat = new Heartbeat(_held, _queue, _owner, _claimer.ShortestLease, _options.HeartbeatInterval, _logger);
     }
+
+    /// <summary>The name by which it holds messages.</summary>
+    public string Owner => _owner;
 
     /// <summary>The messages that this worker holds.</summary>
     public IReadOnlyCollection<HeldMessage> Held => [.. _held.All];
@@ -125,6 +130,7 @@ internal sealed class KvWorker : BackgroundService, IAsyncDisposable
         if (ExecuteTask is null or { IsCompleted: true })
         {
             Heartbeat.Dispose();
+            _name.Dispose();
         }
     }
 

@@ -189,45 +189,25 @@ internal sealed partial class MessageRunner(
             return await DropAsync(message).ConfigureAwait(false);
         }
 
-        var keys = FailureColumns.Keys(message.Undelivered);
-        if (keys is null)
+        var keys = UndeliveredKeys.Of(message, store.Engine.IsAdopted);
+        if (keys.Bad.Count > 0)
         {
-            WorkerLog.BadColumn(logger, message.Fence.Id, message.Topic, "keys_if_undelivered", message.Undelivered);
+            WorkerLog.BadColumn(logger, message.Fence.Id, message.Topic, "keys_if_undelivered", string.Join("; ", keys.Bad));
         }
 
         var last = error is null ? KvMessageError.FromJson(message.LastError) : ErrorOf(message, error);
         reason ??= last?.Message ?? "";
         var attempts = message.Attempt + (error is null ? 0 : 1);
-        var letter = keys is { Count: > 0 } && !held.Topic.KeepAllDeadLetters ? null : Letter(message, keys ?? [], last, reason, attempts);
-        var (write, name) = FailureColumns.MoveTo(message, keys ?? [], letter, store.Engine.Options.DeadLetters, held.Topic.DeadLetterExpiry);
+        var letter = keys is { Good.Count: > 0, Bad.Count: 0 } && !held.Topic.KeepAllDeadLetters
+            ? null
+            : FailureColumns.Letter(message, keys, last, reason, attempts, _queue.UtcNow);
+        var (write, name) = FailureColumns.MoveTo(message, keys, letter, store.Engine, held.Topic.DeadLetterExpiry);
         await _queue.CommitAsync(write, CancellationToken.None).ConfigureAwait(false);
-        var places = (keys ?? []).Select(KvKey.FromStored);
+        var places = keys.Good.Select(KvKey.FromStored);
         WorkerLog.Undelivered(
             logger, error, message.Fence.Id, message.Topic, attempts, reason, string.Join(", ", name is null ? places : places.Append(name)));
         return true;
     }
-
-    private KvDeadLetter Letter(ClaimedMessage message, List<byte[]> keys, KvMessageError? last, string reason, int attempts) =>
-        new()
-        {
-            Id = message.Fence.Id,
-            Topic = message.Topic,
-            Type = message.Type,
-            Payload = new KvValue(message.Data, (KvEncoding)message.Encoding),
-            Reason = reason,
-            Attempts = attempts,
-            Crashes = message.Crashes,
-            FirstError = KvMessageError.FromJson(message.FirstError) ?? last,
-            LastError = last,
-            EnqueuedAt = KvMessageInfo.Time(message.EnqueuedAt),
-            DiedAt = _queue.UtcNow,
-            Priority = message.Priority,
-            GroupKey = message.GroupKey,
-            GroupLimit = message.GroupLimit,
-            RateKey = message.RateKey,
-            KeysIfUndelivered = keys.ConvertAll(KvKey.FromStored),
-            Trace = message.Trace,
-        };
 
     private KvMessageError ErrorOf(ClaimedMessage message, Exception error) => KvMessageError.Of(error, message.Attempt + 1, _queue.UtcNow);
 

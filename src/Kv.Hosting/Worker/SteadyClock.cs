@@ -5,12 +5,15 @@ namespace Kv.Worker;
 /// <summary>Notices when somebody sets the system's clock: deadlines that were written before do not mean then what they say.</summary>
 /// <remarks>
 /// Within one lease of the step every living worker extends what it holds, by the clock as it is set. So who waits that long takes nothing
-/// from the living. A step that happened while no worker ran here stays unnoticed.
+/// from the living. A step that happened before the worker began stays unnoticed, so its beginning may count as one.
 /// </remarks>
-internal sealed class SteadyClock(TimeProvider time, TimeSpan lease)
+/// <param name="time">The clock.</param>
+/// <param name="lease">The longest lease.</param>
+/// <param name="begins">Whether a step may have come just before.</param>
+internal sealed class SteadyClock(TimeProvider time, TimeSpan lease, bool begins = false)
 {
     private readonly ClockSteps _steps = new(time);
-    private long? _steppedAt;
+    private long? _steppedAt = begins ? time.GetTimestamp() : null;
     private bool _wasSetBack;
 
     /// <summary>The longest lease.</summary>

@@ -29,7 +29,7 @@ internal static partial class WorkerLog
     [LoggerMessage(108, LogLevel.Warning, "The handler of message {Id} of '{Topic}' threw after the message was completed.")]
     public static partial void ThrewAfterCompletion(ILogger logger, Exception error, string id, string topic);
 
-    [LoggerMessage(109, LogLevel.Warning, "Message {Id} of '{Topic}' has a column that cannot be read ({Column}: {Text}); it is taken as empty.")]
+    [LoggerMessage(109, LogLevel.Warning, "Message {Id} of '{Topic}' has something in a column that cannot be used ({Column}: {Text}); it goes without that.")]
     public static partial void BadColumn(ILogger logger, string id, string topic, string column, string text);
 
     [LoggerMessage(110, LogLevel.Warning, "The worker has no handlers, so it takes no messages. Register some: AddKvWorker().Handle<TMessage, THandler>().")]
@@ -121,4 +121,13 @@ internal static partial class WorkerLog
         LogLevel.Warning,
         "The message type {Type} is handled under its full name, since it has no [KvMessage] attribute: when it is renamed or moved, no handler takes those that wait. Give it one: [KvMessage(\"order-placed\")].")]
     public static partial void MessageUnnamed(ILogger logger, string type);
+
+    [LoggerMessage(260, LogLevel.Error, "The row of message {Id} of '{Topic}' could not be taken ({Reason}); it is kept under {Key}.")]
+    public static partial void SetAside(ILogger logger, string id, string topic, string reason, string key);
+
+    [LoggerMessage(261, LogLevel.Warning, "The queue had rows with values that its columns must not have, so that no worker would ever have taken them; they are handled. Put messages in with IKvStore, not by SQL.")]
+    public static partial void Mended(ILogger logger);
+
+    [LoggerMessage(262, LogLevel.Error, "Setting aside rows that no worker can take failed; it is tried again.")]
+    public static partial void SiftFailed(ILogger logger, Exception error);
 }

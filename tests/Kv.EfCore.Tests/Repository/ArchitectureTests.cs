@@ -69,9 +69,11 @@ public sealed class ArchitectureTests
                 "migrations/Kv.EfCore.Sqlite/DenoFile.cs",
                 "migrations/Kv.EfCore.Sqlite/SqliteDialect.cs",
                 "src/Kv.EfCore/Engine/KvSql.Arrays.cs",
+                "src/Kv.EfCore/Engine/KvSql.Claims.cs",
                 "src/Kv.EfCore/Engine/KvSql.Identity.cs",
                 "src/Kv.EfCore/Engine/KvSql.Messages.cs",
                 "src/Kv.EfCore/Engine/KvSql.Rows.cs",
+                "src/Kv.EfCore/Engine/KvSql.Views.cs",
                 "src/Kv.EfCore/Engine/KvSql.cs",
             ],
             found.Order(StringComparer.Ordinal));

@@ -110,7 +110,7 @@ public abstract partial class QueryPlanSpec(KvDatabase database)
         "@ids" or "@owners" or "@holders" or "@claimed" or "@backoffs" or "@undelivereds" or "@topics" or "@types" or "@traces" or "@groups" or "@rates" or "@uniques" or "@errors" or "@afters" or "@floorids" => new[] { "1" },
         "@encoding" or "@attempt" or "@crashes" or "@limit" or "@count" => 10,
         "@id" or "@owner" or "@backoff" or "@undelivered" or "@topic" or "@type" or "@trace" or "@group" or "@rate" or "@unique" or "@error" or "@note" or "@after" => "1",
-        "@one" => 1,
+        "@one" or "@every" => 1,
         "@progress" => 0.5,
         "@priority" or "@above" or "@grouplimit" or "@topicretries" => 0,
         _ => 10L,
@@ -158,7 +158,8 @@ public sealed partial class PostgresQueryPlanTests(PostgresDatabase database) : 
     {
         nameof(KvSql.GetMany), nameof(KvSql.ReadRow), nameof(KvSql.Put), nameof(KvSql.Touch), nameof(KvSql.Delete), nameof(KvSql.DeleteRange), nameof(KvSql.Enqueue), nameof(KvSql.Fence),
         nameof(KvSql.Complete), nameof(KvSql.CopyToQueue), nameof(KvSql.Waiting), nameof(KvSql.Remove), nameof(KvSql.Unblock), nameof(KvSql.NextPriority), nameof(KvSql.Due), nameof(KvSql.HoldDue), nameof(KvSql.DeleteDue),
-        nameof(KvSql.PutLapsedBack), nameof(KvSql.DeleteLapsed), nameof(KvSql.Lapse),
+        nameof(KvSql.DuePlaces), nameof(KvSql.HoldAt), nameof(KvSql.SetAsideAt), nameof(KvSql.LapsedPlaces), nameof(KvSql.SetTwinAside), nameof(KvSql.PutLapsedBack), nameof(KvSql.DeleteLapsed),
+        nameof(KvSql.Lapse),
     };
 
     [Fact]

@@ -26,7 +26,7 @@ public sealed class SqliteMigrationTests(SqliteDatabase database) : MigrationSpe
         Assert.Equal(keys.Order(), listed.Select(static e => e.Key));
         Assert.All(listed, static e => Assert.Equal(KvEncoding.UInt64, e.Value.Encoding));
         Assert.Equal([1, 2, 3, 4, 5], keys.Select(key => (int)listed.Single(e => e.Key == key).As<ulong>()));
-        Assert.Equal("00000000000000060000", (await test.Store.SetAsync(["c"], 1)).ToString());
+        Assert.Equal("00000000000000060000", (await test.Store.SetAsync(["c"], 1UL)).ToString());
         var claimed = await test.Engine.Queue.ClaimAsync(new ClaimWork([new TopicClaim("", 10, TimeSpan.FromMinutes(1))], 10, "me") { Recover = true }, default);
         Assert.Equal(["running", "waiting"], claimed.Select(static m => m.Fence.Id).Order(StringComparer.Ordinal));
         Assert.Equal("[[2,97,0]]", claimed.Single(static m => m.Fence.Id == "waiting").Undelivered);
@@ -38,15 +38,85 @@ public sealed class SqliteMigrationTests(SqliteDatabase database) : MigrationSpe
     }
 
     [Fact]
-    public async Task A_file_of_a_Deno_without_queues_is_refused_with_the_remedy()
+    public async Task A_file_of_a_Deno_without_queues_is_taken_over_with_its_data()
     {
         await using var test = await _database.CreateStoreAsync(connectionString: await _database.CreateEmptyAsync());
-        await ExecuteAsync(test.ConnectionString, "create table migration_state (k integer not null primary key, version integer not null); insert into migration_state values (0, 1)");
+        KvKey[] keys = [["a"], ["b", 1]];
+        await MakeDenoFileAsync(test.ConnectionString, 1, keys);
 
-        var error = await Assert.ThrowsAsync<KvException>(() => test.Services.MigrateKvStoreAsync());
+        Assert.Equal(["Expiry", "Messages", "Delivery", "Place"], (await test.Services.MigrateKvStoreAsync()).Select(NameOf));
 
-        Assert.Equal(KvError.Schema, error.Kind);
-        Assert.Contains("Open it once with a present Deno", error.Message, StringComparison.Ordinal);
+        Assert.Equal(keys.Order(), await test.Store.ListKeysAsync(KvSelector.Prefix(KvKey.Empty)).ToListAsync());
+        Assert.Equal("00000000000000060000", (await test.Store.SetAsync(["c"], new KvValue(new byte[] { 1 }, KvEncoding.Bytes))).ToString());
+        await AssertTakenOverAsync(test);
+    }
+
+    [Theory]
+    [InlineData("")]
+    [InlineData("insert into migration_state values (0, 0)")]
+    public async Task A_file_of_which_a_Deno_of_2023_had_only_begun_to_make_the_tables_is_taken_over(string row)
+    {
+        await using var test = await _database.CreateStoreAsync(connectionString: await _database.CreateEmptyAsync());
+        await ExecuteAsync(test.ConnectionString, $"create table migration_state (k integer not null primary key, version integer not null); {row}");
+
+        Assert.Equal(["Expiry", "Messages", "Delivery", "Place"], (await test.Services.MigrateKvStoreAsync()).Select(NameOf));
+
+        await AssertTakenOverAsync(test);
+    }
+
+    [Theory]
+    [InlineData(2)]
+    [InlineData(3)]
+    public async Task A_file_in_which_messages_that_run_have_an_id_in_common_is_taken_over_with_all_of_them(int state)
+    {
+        await using var test = await _database.CreateStoreAsync(connectionString: await _database.CreateEmptyAsync());
+        await MakeDenoFileAsync(test.ConnectionString, state, []);
+        await ExecuteAsync(test.ConnectionString, "insert into queue_running values (7, 'running', x'ff0f4904', '[]', '[]'), (8, 'running', x'ff0f4906', '[]', '[]')");
+
+        await test.Services.MigrateKvStoreAsync();
+
+        var claimed = await test.Engine.Queue.ClaimAsync(new ClaimWork([new TopicClaim("", 10, TimeSpan.FromMinutes(1))], 10, "me") { Recover = true }, default);
+        Assert.Equal(["02", "02", "04", "06"], claimed.Select(static m => Convert.ToHexString(m.Data)[6..]).Order(StringComparer.Ordinal));
+        Assert.Equal(4, claimed.Select(static m => m.Fence.Id).Distinct().Count());
+        await AssertTakenOverAsync(test);
+    }
+
+    [Fact]
+    public async Task What_Deno_could_not_read_is_refused_in_a_file_that_it_made_before_anything_is_written()
+    {
+        await using var test = await _database.CreateStoreAsync(connectionString: await _database.CreateEmptyAsync());
+        await MakeDenoFileAsync(test.ConnectionString, 3, [["a"]]);
+        await test.Services.MigrateKvStoreAsync();
+
+        var value = await Assert.ThrowsAsync<KvException>(() => test.Store.Atomic().Sum(["n"], 1).Set(["orders", 42], new { Number = 1 }).CommitAsync().AsTask());
+        var suffix = await Assert.ThrowsAsync<KvException>(() => test.Store.Atomic().SetVersionstamped(["log"], "text").CommitAsync().AsTask());
+        var message = await Assert.ThrowsAsync<KvException>(() => test.Store.Atomic().Sum(["n"], 1).Enqueue(new Order(1)).CommitAsync().AsTask());
+        await using (var context = test.CreateContext())
+        {
+            await using var transaction = await context.Database.BeginTransactionAsync();
+            await Assert.ThrowsAsync<KvException>(() => test.Store.Atomic().Set(["joined"], "text").CommitAsync(context).AsTask());
+            await transaction.CommitAsync();
+        }
+
+        Assert.All([value, suffix, message], static error => Assert.Equal(KvError.Encoding, error.Kind));
+        Assert.All(["[\"orders\", 42]", "JSON", "Deno", "byte[]", "V8"], part => Assert.Contains(part, value.Message, StringComparison.Ordinal));
+        Assert.All(["'order'", "JSON", "Deno", "byte[]", "V8"], part => Assert.Contains(part, message.Message, StringComparison.Ordinal));
+        Assert.False(await test.Store.ExistsAsync(["n"]));
+        await test.Store.Atomic().Set(["bytes"], new byte[] { 1 }).Set(["v8"], new KvValue(new byte[] { 0xFF, 0x0F, 0x49, 2 }, KvEncoding.V8)).Sum(["n"], 1)
+            .Enqueue(new KvValue(new byte[] { 0xFF, 0x0F, 0x49, 2 }, KvEncoding.V8)).CommitAsync();
+        await using var read = test.CreateContext();
+        Assert.Empty(await read.Set<Model.StoredEntry>().Where(static e => e.Encoding == KvEncoding.Json).ToListAsync());
+        Assert.Equal(2, await read.Set<Model.QueuedMessage>().CountAsync());
+    }
+
+    [Fact]
+    public async Task A_file_that_EfKv_made_takes_JSON()
+    {
+        await using var test = await _database.CreateStoreAsync();
+
+        await test.Store.SetAsync(["a"], new { Number = 1 });
+
+        Assert.Equal(KvEncoding.Json, (await test.Store.GetAsync(["a"]))!.Value.Encoding);
     }
 
     [Fact]
@@ -69,6 +139,16 @@ public sealed class SqliteMigrationTests(SqliteDatabase database) : MigrationSpe
         return (connection, () => connection.DisposeAsync().AsTask());
     }
 
+    /// <summary>It works, and Deno opens it: it goes by its own number.</summary>
+    private static async Task AssertTakenOverAsync(KvTestStore test)
+    {
+        await using var context = test.CreateContext();
+        Assert.Equal(3, (await context.Database.SqlQuery<int>($"select version as Value from migration_state where k = 0").ToListAsync()).Single());
+        await test.Store.Atomic().Sum(["n"], 1).CommitAsync();
+        Assert.Equal(1UL, await test.Store.GetAsync<ulong>(["n"]));
+        Assert.Empty(await test.Services.MigrateKvStoreAsync());
+    }
+
     private static async Task MakeDenoFileAsync(string connectionString, int state, KvKey[] keys)
     {
         await using var connection = await OpenAsync(connectionString);
@@ -78,11 +158,17 @@ public sealed class SqliteMigrationTests(SqliteDatabase database) : MigrationSpe
             create table data_version (k integer primary key, version integer not null);
             insert into data_version (k, version) values (0, 0);
             create table kv (k blob primary key, v blob not null, v_encoding integer not null, version integer not null) without rowid;
-            create table queue (ts integer not null, id text not null, data blob not null, backoff_schedule text not null,
-                keys_if_undelivered blob not null, primary key (ts, id));
-            create table queue_running (deadline integer not null, id text not null, data blob not null, backoff_schedule text not null,
-                keys_if_undelivered blob not null, primary key (deadline, id));
             """);
+        if (state > 1)
+        {
+            await ExecuteAsync(connection, """
+                create table queue (ts integer not null, id text not null, data blob not null, backoff_schedule text not null,
+                    keys_if_undelivered blob not null, primary key (ts, id));
+                create table queue_running (deadline integer not null, id text not null, data blob not null, backoff_schedule text not null,
+                    keys_if_undelivered blob not null, primary key (deadline, id));
+                """);
+        }
+
         if (state > 2)
         {
             await ExecuteAsync(connection, """
@@ -94,10 +180,14 @@ public sealed class SqliteMigrationTests(SqliteDatabase database) : MigrationSpe
         }
 
         await ExecuteAsync(connection, $"insert into migration_state values (0, {state}); update data_version set version = 5");
-        await ExecuteAsync(connection, """
-            insert into queue values (5, 'waiting', x'ff0f4902', '[100]', '[[2,97,0]]');
-            insert into queue_running values (6, 'running', x'ff0f4902', '[]', x'5b5d')
-            """);
+        if (state > 1)
+        {
+            await ExecuteAsync(connection, """
+                insert into queue values (5, 'waiting', x'ff0f4902', '[100]', '[[2,97,0]]');
+                insert into queue_running values (6, 'running', x'ff0f4902', '[]', x'5b5d')
+                """);
+        }
+
         for (var i = 0; i < keys.Length; i++)
         {
             await using var command = connection.CreateCommand();
@@ -128,4 +218,7 @@ public sealed class SqliteMigrationTests(SqliteDatabase database) : MigrationSpe
         await connection.OpenAsync();
         return connection;
     }
+
+    [KvMessage("order")]
+    private sealed record Order(int Number);
 }

@@ -253,6 +253,7 @@ public abstract class ControlSpec(KvDatabase database)
         await crashed.Queue().CancelAsync((await _gate.Begun).Id);
         var runs = 0;
         await using var other = await database.CreateWorkerAsync(worker => worker.Handle<Job>((_, _, _) => Task.FromResult(runs++)), _time, beside: crashed, logs: _logs);
+        await other.SettleAsync();
 
         _time.Advance(TimeSpan.FromSeconds(30));
         await other.SettleAsync();

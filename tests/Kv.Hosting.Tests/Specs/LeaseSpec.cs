@@ -164,6 +164,7 @@ public abstract class LeaseSpec(KvDatabase database)
         var runs = 0;
         await using var test = await database.CreateWorkerAsync(
             worker => worker.Handle<Job>((_, _, _) => Task.FromResult(runs++)), _time, options => options.MaxCrashes = 3, logs: _logs);
+        await test.SettleAsync();
         await test.Store.EnqueueAsync(new Job(1), new() { KeysIfUndelivered = [["dead"]] });
         for (var crash = 0; crash < 3; crash++)
         {
@@ -200,9 +201,10 @@ public abstract class LeaseSpec(KvDatabase database)
         await test.Store.EnqueueAsync(new Job(1));
         await test.ClaimAsync();
         await _gate.Begun;
-        _time.Advance(Lease);
         var next = new Gate();
         await using var other = await database.CreateWorkerAsync(worker => worker.Handle<Job>((_, context, token) => next.PassAsync(context, token)), _time, beside: test);
+        await other.ClaimAsync();
+        _time.Advance(Lease);
         await other.ClaimAsync();
         await next.Begun;
         var taken = await test.RunningAsync();

@@ -59,6 +59,7 @@ public abstract class PlaceSpec(KvDatabase database)
             }),
             _time,
             options => options.Concurrency = 1);
+        await test.SettleAsync();
         await HoldAsync(test, waited: true);
         await FillAsync(test);
         _time.Advance(Lease - TimeSpan.FromSeconds(1));

@@ -1,0 +1,85 @@
+using System.Data.Common;
+using Kv.Engine;
+using Microsoft.Extensions.Logging;
+
+namespace Kv.Worker;
+
+/// <summary>Makes dead letters of messages that no claim takes, so that they are seen and can be replayed.</summary>
+/// <param name="store">Where they are.</param>
+/// <param name="topics">The topics that are handled.</param>
+/// <param name="logger">Where to say what became of them.</param>
+internal sealed class StraySifter(KvStore store, IReadOnlyList<TopicSettings> topics, ILogger logger)
+{
+    private readonly string[] _names = [.. topics.Select(static t => t.Topic)];
+
+    private MessageQueue Queue => store.Engine.Queue;
+
+    /// <summary>Looks for them once.</summary>
+    /// <param name="endless">Whether deadlines can be believed.</param>
+    /// <param name="cancellationToken">Gives up.</param>
+    /// <returns>Whether there may be more.</returns>
+    public async ValueTask<bool> SiftAsync(bool endless, CancellationToken cancellationToken)
+    {
+        var done = false;
+        try
+        {
+            var (mended, strays) = await Queue.FindStraysAsync(_names, endless, cancellationToken).ConfigureAwait(false);
+            if (mended > 0)
+            {
+                WorkerLog.Mended(logger);
+            }
+
+            done = mended > 0;
+            foreach (var stray in strays)
+            {
+                done |= await SetAsideAsync(stray, cancellationToken).ConfigureAwait(false);
+            }
+        }
+        catch (DbException error)
+        {
+            // Whatever is wrong with these rows, the others are not to wait for it.
+            WorkerLog.SiftFailed(logger, error);
+        }
+
+        return done;
+    }
+
+    private async ValueTask<bool> SetAsideAsync(StrayMessage stray, CancellationToken cancellationToken)
+    {
+        // Its twin has the id, and may become a letter too.
+        var message = stray.IsTwin
+            ? stray.Message with { Fence = stray.Message.Fence with { Id = store.Engine.Ids.Next(store.Engine.Clock.Now) } }
+            : stray.Message;
+        var reason = stray.IsTwin
+            ? $"Another message in the queue had the same id, {stray.Message.Fence.Id}, and only one of them can be held. This one has a new id."
+            : $"The message was in the state {stray.State}, which there is not, so that no worker would ever have taken it.";
+        var named = UndeliveredKeys.Of(message, store.Engine.IsAdopted);
+        var keys = stray.IsTwin ? UndeliveredKeys.None with { Named = named.Named } : named;
+        var settings = topics.FirstOrDefault(t => t.Topic == message.Topic);
+        var letter = FailureColumns.Letter(message, keys, KvMessageError.FromJson(message.LastError), reason, message.Attempt, Queue.UtcNow);
+        var (write, name) = FailureColumns.MoveTo(message, keys, letter, store.Engine, settings?.DeadLetterExpiry);
+        (write.Acknowledges, write.Clears) = (null, stray.Row);
+        write.Ends = stray.IsTwin ? null : write.Ends;
+        if (message.GroupKey is { } group)
+        {
+            write.Unblocks = [new MessageGroup(message.Topic, group)];
+        }
+
+        try
+        {
+            await Queue.CommitAsync(write, cancellationToken).ConfigureAwait(false);
+            WorkerLog.SetAside(logger, stray.Message.Fence.Id, message.Topic, reason, name!.ToString());
+            return true;
+        }
+        catch (KvException error) when (error.Kind == KvError.NotFound)
+        {
+            // Another worker was quicker.
+            return false;
+        }
+        catch (Exception error) when (error is not OperationCanceledException)
+        {
+            WorkerLog.SiftFailed(logger, error);
+            return false;
+        }
+    }
+}
