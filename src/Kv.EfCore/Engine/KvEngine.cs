@@ -30,10 +30,10 @@ internal sealed class KvEngine : IAsyncDisposable
         _pool = new SessionPool(_sessions, Dialect.Readers, options.CommandTimeout, ReadLock, returned: () => _answered.TrySetResult());
         _opening = new Opening(OpenOnceAsync, Dialect, options.CommandTimeout, _stop.Token);
         Health = new StoreHealth(time);
-        Reads = new ReadRunner(_pool, Dialect, options, Health, logger);
-        Identity = new StoreIdentity(Reads, Dialect);
+        var reads = new ReadRunner(_pool, Dialect, options, Health, logger);
+        Identity = new StoreIdentity(reads, Dialect);
         _sessions.Opened = Identity.OpenedAsync;
-        Reader = new SnapshotReader(Reads, _pool, Dialect, Clock);
+        Reader = new SnapshotReader(reads, _pool, Dialect, Clock);
         Notifier = new ChangeNotifier(_pool, Dialect, options, logger);
         _signals.ForOthers += Notifier.Tell;
         _signals.GroupCommitted += (_, _) => _answered.TrySetResult();
@@ -46,8 +46,8 @@ internal sealed class KvEngine : IAsyncDisposable
         // A server has a process for each connection: one claims from a backlog while the other ends what was handled.
         _claims = Dialect.IsRemote ? new CommitPipeline(NewRunner(), options) : Pipeline;
         Queue = new MessageQueue(
-            Pipeline, _claims, new QueueReader(Reads, Dialect, Clock), new StrayFinder(Reads, Pipeline, Dialect, Clock), _sessions, Dialect, Clock, turn, _signals, Listener);
-        Views = new QueueViews(Reads);
+            Pipeline, _claims, new QueueReader(reads, Dialect, Clock), new StrayFinder(reads, Pipeline, Dialect, Clock), _sessions, Dialect, Clock, turn, _signals, Listener);
+        Views = new QueueViews(reads);
         Sweeper = new ExpirySweeper(Reader, Pipeline, _signals, Clock, options, logger, LookForLossAsync);
 
         GroupRunner NewRunner()
@@ -67,8 +67,6 @@ internal sealed class KvEngine : IAsyncDisposable
     public ILogger Logger { get; }
 
     public StoreClock Clock { get; }
-
-    public ReadRunner Reads { get; }
 
     public StoreIdentity Identity { get; }
 

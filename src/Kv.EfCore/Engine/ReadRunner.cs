@@ -67,42 +67,6 @@ internal sealed class ReadRunner(SessionPool pool, KvDialect dialect, KvStoreOpt
         }
     }
 
-    /// <summary>Runs a read with a context and a connection of its own.</summary>
-    /// <inheritdoc cref="RunAsync" path="/exception" />
-    public async ValueTask<TResult> RunApartAsync<TResult>(
-        Func<KvDbContext> contexts, Func<KvDbContext, CancellationToken, Task<TResult>> read, CancellationToken cancellationToken)
-    {
-        cancellationToken.ThrowIfCancellationRequested();
-        var startedAt = Environment.TickCount64;
-        using var interruption = new Interruption(cancellationToken);
-        Tries? tries = null;
-        while (true)
-        {
-            Exception failure;
-            var context = contexts();
-            await using (context.ConfigureAwait(false))
-            {
-                try
-                {
-                    var result = await read(context, tries?.Token ?? interruption.Token).ConfigureAwait(false);
-                    tries?.Dispose();
-                    return result;
-                }
-                catch (Exception error)
-                {
-                    failure = Passing(error, tries, cancellationToken);
-                    if (dialect.IsSpent(failure))
-                    {
-                        dialect.ClearPool(context);
-                    }
-                }
-            }
-
-            tries ??= new Tries(options.CommandTimeout, startedAt, dialect.Classify(failure) == Fault.Busy, interruption.Token);
-            await WaitAsync(tries, failure, cancellationToken).ConfigureAwait(false);
-        }
-    }
-
     /// <summary>The error for a caller whose read the database refuses, or could not go on with.</summary>
     public Exception Told(Exception error) => dialect.Classify(error) != Fault.Permanent
         ? new KvException(KvError.Unavailable, $"The database ceased to answer a read ({DatabaseErrors.Text(error)}). Try again when it is back.", error)
