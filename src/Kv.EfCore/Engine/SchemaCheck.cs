@@ -17,7 +17,10 @@ internal static class SchemaCheck
         dialect.CheckConnection(context.Database.GetDbConnection());
         if (!await ExistsAsync(context, dialect, cancellationToken).ConfigureAwait(false))
         {
-            throw new KvException(KvError.Schema, $"The store cannot be opened: {dialect.DescribeMissing(context.Database.GetDbConnection())}");
+            throw new KvException(
+                KvError.Schema,
+                $"The store cannot be opened: {dialect.DescribeMissing(context.Database.GetDbConnection())} "
+                + $"What makes the tables is {string.Join(", ", context.Database.GetMigrations())}: MigrateKvStoreAsync() applies it, and so does `dotnet ef database update --context {nameof(KvDbContext)}`.");
         }
 
         await context.Database.OpenConnectionAsync(cancellationToken).ConfigureAwait(false);
