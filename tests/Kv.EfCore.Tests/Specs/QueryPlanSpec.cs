@@ -54,7 +54,7 @@ public abstract partial class QueryPlanSpec(KvDatabase database)
 
     protected abstract bool IsScan(string line);
 
-    protected static IEnumerable<(string Name, string Text)> Statements(KvSql sql)
+    private protected static IEnumerable<(string Name, string Text)> Statements(KvSql sql)
     {
         foreach (var member in typeof(KvSql).GetMembers(BindingFlags.Public | BindingFlags.Static | BindingFlags.Instance | BindingFlags.DeclaredOnly))
         {
