@@ -166,9 +166,11 @@ internal sealed partial class KvSql
     public string StrayAt => "select 1 from queue where ts = @place and id = @id" + (arrays ? " for update" : "");
 
     // In ranges of the index. Between the numbers there is something on SQLite only.
+    private static readonly string[] NoStates = ["state < 0", "state > 0 and state < 1", "state > 1 and state < 2", "state > 2"];
+
     private static string StraysOf(string topic) => string.Join(
         " union all ",
-        new[] { "state < 0", "state > 0 and state < 1", "state > 1 and state < 2", "state > 2" }.Select(range =>
+        NoStates.Select(range =>
             $"select place, stray from (select ts as place, id as stray from queue where topic = {topic} and {range} limit @limit) of_range"));
 
     private static string BlockedOf(string topic) =>

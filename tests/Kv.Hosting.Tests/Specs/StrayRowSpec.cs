@@ -296,7 +296,7 @@ public abstract class StrayRowSpec(KvDatabase database)
     }
 
     /// <summary>A waiting message with values that no store gives it.</summary>
-    protected async Task PutAsync(KvTestStore test, int number, string values)
+    protected static async Task PutAsync(KvTestStore test, int number, string values)
     {
         await test.Store.EnqueueAsync(new Job(number), new() { Topic = "putting", BackoffSchedule = [] });
         await test.ExecuteAsync($"update queue set topic = 'job', {values} where topic = 'putting'");
