@@ -1,4 +1,3 @@
-using System.Reflection;
 using System.Text;
 using System.Text.Json;
 using System.Text.Json.Serialization;
@@ -26,7 +25,14 @@ public sealed partial class JsonFormTests
 
     private static KvDeadLetter Letter => new()
     {
-        Id = "i", Topic = "t", Type = "n", Reason = "r", Payload = KvValue.FromUInt64(1), KeysIfUndelivered = [Key], Entry = Entry, FirstError = Error,
+        Id = "i",
+        Topic = "t",
+        Type = "n",
+        Reason = "r",
+        Payload = KvValue.FromUInt64(1),
+        KeysIfUndelivered = [Key],
+        Entry = Entry,
+        FirstError = Error,
     };
 
     private static KvMessageInfo Info => new() { Id = "i", Topic = "t", Type = "n", State = KvMessageState.Due, Payload = Json("[1]") };

@@ -4,7 +4,6 @@ using System.Collections.Frozen;
 using System.Collections.Immutable;
 using System.Collections.ObjectModel;
 using System.Collections.Specialized;
-using System.ComponentModel;
 using System.Drawing;
 using System.Net;
 using System.Numerics;
@@ -107,8 +106,8 @@ public sealed partial class WholeValueTests
         (new NameValueCollection { ["a"] = "b" }, "System.Collections.Specialized.NameValueCollection"),
         (new PriorityQueue<string, int>(), "System.Collections.Generic.PriorityQueue<System.String,System.Int32>"),
         (new ReadOnlyCollection<int>([1]), "cannot be read again"),
-        (new[] { 1 }.ToLookup(static n => n), "cannot be read again"),
-        (new[] { 1, 2 }.AsQueryable(), "cannot be read again"),
+        (Enumerable.Range(1, 1).ToLookup(static n => n), "cannot be read again"),
+        (Enumerable.Range(1, 2).AsQueryable(), "cannot be read again"),
         (new Dictionary<object, int> { [1] = 1 }, "the keys"),
         (new Dictionary<Animal, int> { [new("Tom")] = 1 }, "Dictionary"),
         (new NamedList { Name = "x" }, "'Name'"),
@@ -229,10 +228,10 @@ public sealed partial class WholeValueTests
     [Fact]
     public void A_collection_that_cannot_be_read_again_is_refused_by_its_declared_type()
     {
-        Refused<FrozenSet<int>>(new[] { 1 }.ToFrozenSet());
+        Refused<FrozenSet<int>>(Enumerable.Range(1, 1).ToFrozenSet());
         Refused<IReadOnlySet<int>>(new HashSet<int> { 1 });
-        Refused<ILookup<int, int>>(new[] { 1 }.ToLookup(static n => n));
-        Refused<IEnumerable<IGrouping<int, int>>>(new[] { 1 }.GroupBy(static n => n));
+        Refused<ILookup<int, int>>(Enumerable.Range(1, 1).ToLookup(static n => n));
+        Refused<IEnumerable<IGrouping<int, int>>>(Enumerable.Range(1, 1).GroupBy(static n => n));
         Assert.Equal("[1]", Text(_serializer.Serialize<IReadOnlyList<int>>(new ReadOnlyCollection<int>([1]))));
 
         void Refused<T>(T value) => Assert.Contains("cannot be read again", Assert.Throws<KvException>(() => _serializer.Serialize(value)).Message, StringComparison.Ordinal);

@@ -1,7 +1,6 @@
 using Kv.TestKit;
 using Microsoft.Data.Sqlite;
 using Microsoft.EntityFrameworkCore;
-using Microsoft.Extensions.DependencyInjection;
 using Npgsql;
 
 namespace Kv.Tests.Specs;
@@ -282,7 +281,7 @@ public sealed class PostgresDatabaseIdentityTests(PostgresDatabase database) : D
             Assert.True((await test.Store.Atomic().Set(["right"], 1).CommitAsync(context)).Succeeded);
             foreach (var path in new[] { "tenant, public", "bare", "tenant", "bare" })
             {
-                await context.Database.ExecuteSqlRawAsync($"set search_path to {path}");
+                await context.Database.ExecuteSqlAsync($"select set_config('search_path', {path}, false)");
                 await AssertRefusedAsync(test, context);
                 await AssertRefusedAsync(test, context, static write => write.Set(["wrong"], 1));
                 await AssertRefusedAsync(test, context, static write => write.Check(["right"], null).Min(["n"], 1).Enqueue("m"));
