@@ -38,11 +38,30 @@ internal static class DataSource
         return Path.GetFullPath(source);
     }
 
+    /// <summary>The path of the file that a data source names.</summary>
+    public static string PathOf(string source)
+    {
+        if (!source.StartsWith(Uri, StringComparison.OrdinalIgnoreCase))
+        {
+            return Path.GetFullPath(source);
+        }
+
+        // SQLite takes what is behind the scheme as it is, but for escapes, and an authority only after two slashes.
+        var path = source[Uri.Length..];
+        path = System.Uri.UnescapeDataString(path.IndexOfAny(['?', '#']) is >= 0 and var end ? path[..end] : path);
+        if (path.StartsWith("//", StringComparison.Ordinal))
+        {
+            path = path.IndexOf('/', 2) is > 0 and var slash ? path[slash..] : path;
+        }
+
+        return Path.GetFullPath(OperatingSystem.IsWindows() ? path.TrimStart('/') : path);
+    }
+
     // The working directory is the one part of it that is no text of the caller's, and so not escaped yet.
     private static string? FullUri(string uri)
     {
         var path = uri.AsSpan(0, uri.AsSpan().IndexOfAny('?', '#') is >= 0 and var end ? end : uri.Length);
-        if (path.IsEmpty || path[0] == '/' || path.StartsWith(":memory:") || Path.IsPathRooted(path.ToString()))
+        if (path.IsEmpty || path[0] == '/' || path.StartsWith(":memory:") || uri.Contains("mode=memory", StringComparison.OrdinalIgnoreCase) || Path.IsPathRooted(path.ToString()))
         {
             return null;
         }

@@ -236,16 +236,7 @@ internal sealed class SqliteDialect : KvDialect
         }
     }
 
-    private static string PathOf(DbConnection connection)
-    {
-        var source = new SqliteConnectionStringBuilder(connection.ConnectionString).DataSource;
-        if (Uri.TryCreate(source, UriKind.Absolute, out var uri) && source.StartsWith("file:", StringComparison.OrdinalIgnoreCase))
-        {
-            source = uri.LocalPath;
-        }
-
-        return Path.GetFullPath(source);
-    }
+    private static string PathOf(DbConnection connection) => DataSource.PathOf(new SqliteConnectionStringBuilder(connection.ConnectionString).DataSource);
 
     // The driver's pool takes connections back as they are. One that went back in the middle of a transaction would keep the write lock, or
     // its old snapshot, and whoever opened it next would be in that transaction.

@@ -67,7 +67,7 @@ public static class KvServiceCollectionExtensions
         {
             var builder = new DbContextOptionsBuilder<KvDbContext>();
             builder.UseApplicationServiceProvider(provider);
-            KvContextOptions.Configure(builder, inner => provider.GetRequiredKeyedService<DatabaseChoice>(key).Configure(provider, inner));
+            KvContextOptions.Configure(builder, inner => DatabaseChoice.Apply([.. provider.GetKeyedServices<DatabaseChoice>(key)], provider, inner));
             return Create(provider, (string)key!, builder.Options, () => new KvDbContext(builder.Options));
         });
         services.TryAddKeyedSingleton<IKvStore>(name, static (provider, key) => provider.GetRequiredKeyedService<KvStore>(key));
@@ -75,7 +75,7 @@ public static class KvServiceCollectionExtensions
         return services;
     }
 
-    // EF Core runs the configurations of all calls one after the other; here the last one counts, and whole: another provider may be chosen.
+    // EF Core runs the configurations of all calls one after the other; here the last one that names a database counts, and whole: it may choose another provider.
     private static void AddContext(this IServiceCollection services, DatabaseChoice choice)
     {
         var first = !services.Any(static s => s.ServiceType == typeof(DatabaseChoice) && !s.IsKeyedService);
@@ -86,7 +86,7 @@ public static class KvServiceCollectionExtensions
         }
 
         services.AddDbContextFactory<KvDbContext, KvDbContextFactory>(
-            static (provider, db) => KvContextOptions.Configure(db, inner => provider.GetRequiredService<DatabaseChoice>().Configure(provider, inner)));
+            static (provider, db) => KvContextOptions.Configure(db, inner => DatabaseChoice.Apply([.. provider.GetServices<DatabaseChoice>()], provider, inner)));
         if (KvContextOptions.HidesFromTools(Environment.GetCommandLineArgs())
             && services.LastOrDefault(static s => s.ServiceType == typeof(DbContextOptions)) is { } shown)
         {

@@ -215,7 +215,7 @@ internal sealed class GroupRunner(
             catch (Exception caught)
             {
                 // What failed before says more than that the little time which was left did not do.
-                error = last = caught is TimeoutException && _writer is null && last is not null ? last : caught;
+                error = last = caught is TimeoutException && _writer is null ? last ?? health.Writes?.Error ?? caught : caught;
             }
             finally
             {

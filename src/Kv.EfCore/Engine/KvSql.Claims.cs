@@ -132,7 +132,7 @@ internal sealed partial class KvSql
 
     /// <summary>What lapsed, or is to lapse within a time, with what tells whether its worker lives.</summary>
     public static Func<bool, string> Lapsed { get; } = Once(static serverClock =>
-        $"select id, owner, claim, deadline from queue_running where deadline <= {Now(serverClock)} + @ahead order by deadline, id limit @limit");
+        $"select id, owner, claim, deadline, topic from queue_running where deadline <= {Now(serverClock)} + @ahead order by deadline, id limit @limit");
 
     /// <summary>A lease that no worker has asked for: nothing would ever end it.</summary>
     public static Func<bool, string> HasEndless { get; } = Once(static serverClock =>

@@ -134,12 +134,15 @@ internal sealed partial class KvSql
         returning q.id, q.claim, q.cancelled
         """);
 
+    private const string AnyRow = "(select min(id) from queue where id >= '')";
+
     /// <summary>How long until the next message of these topics is due, until one is due that looks for a place then, and until the next lease lapses; null where there is none.</summary>
     /// <remarks>The end of a pause counts as the time of a message: nobody tells of it, and what waited may be due then.</remarks>
     public Func<bool, string> NextDue => field ??= Once(serverClock => arrays
         ? $"""
             select least({NotBefore("min(q.ready)")} - {Now(serverClock)}, (select min(expiration_ms) - {Now(serverClock)} from kv where k = any(@pauses) and expiration_ms > {Now(serverClock)})),
-                {NotBefore("min(q.deferred)")} - {Now(serverClock)}, (select {NotBefore("min(deadline)")} from queue_running) - {Now(serverClock)}
+                {NotBefore("min(q.deferred)")} - {Now(serverClock)}, (select {NotBefore("min(deadline)")} from queue_running) - {Now(serverClock)},
+                {AnyRow}
             from unnest(@topics, @pauses) as t (topic, pause)
             cross join lateral (select {Earliest("t.topic", 0)} as ready, {Earliest("t.topic", 2)} as deferred) q
             where not exists (select 1 from kv where k = t.pause and {LiveAt(Now(serverClock))})
@@ -147,7 +150,8 @@ internal sealed partial class KvSql
         : $"""
             select case when paused then (select expiration_ms from kv where k = @pause and expiration_ms > @now) else {Earliest("@topic", 0)} end - @now,
                 case when paused then null else {Earliest("@topic", 2)} end - @now,
-                (select min(deadline) from queue_running) - @now
+                (select min(deadline) from queue_running) - @now,
+                {AnyRow}
             from (select exists (select 1 from kv where k = @pause and {Live}) as paused)
             """);
 }

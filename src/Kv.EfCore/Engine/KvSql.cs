@@ -204,14 +204,14 @@ internal sealed partial class KvSql(bool arrays)
 
     /// <summary>Bounds the transaction's waits for locks, unless they are shorter already, and tells by which number the server knows it.</summary>
     public const string LimitLocks = """
-        select pg_backend_pid(), set_config('kv.lock_timeout', current_setting('lock_timeout'), true), set_config(
+        select pg_backend_pid(), set_config('efkv.lock_timeout', current_setting('lock_timeout'), true), set_config(
             'lock_timeout',
             case when current_setting('lock_timeout')::interval between interval '1 microsecond' and @wait::interval then current_setting('lock_timeout') else @wait end,
             true)
         """;
 
     /// <summary>Gives the rest of a user's transaction the time that it had for its locks.</summary>
-    public const string UnlimitLocks = "select set_config('lock_timeout', current_setting('kv.lock_timeout'), true)";
+    public const string UnlimitLocks = "select set_config('lock_timeout', current_setting('efkv.lock_timeout'), true)";
 
     /// <summary>Whoever has the lock that a session waits for: not one that waits for it as well, in line before it.</summary>
     public const string LockHolder = """

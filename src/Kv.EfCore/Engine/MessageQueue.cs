@@ -103,7 +103,7 @@ internal sealed class MessageQueue(
         new UpdateWork(KvSql.SaveCheckpoint, [("@id", fence.Id), ("@owner", fence.Owner), ("@claim", fence.Claim), ("@data", data), ("@encoding", encoding)]), cancellationToken);
 
     /// <summary>Milliseconds until the next message of some topics is due, until one is due that looks for a place then, and until the next lease lapses.</summary>
-    public ValueTask<(long? Due, long? Deferred, long? Lapse)> NextDueAsync(IReadOnlyList<TopicClaim> topics, CancellationToken cancellationToken) =>
+    public ValueTask<NextDue> NextDueAsync(IReadOnlyList<TopicClaim> topics, CancellationToken cancellationToken) =>
         reader.NextDueAsync(topics, cancellationToken);
 
     /// <summary>The first topics that have messages which wait.</summary>

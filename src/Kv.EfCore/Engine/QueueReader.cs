@@ -13,7 +13,7 @@ internal sealed class QueueReader(ReadRunner runner, KvDialect dialect, StoreClo
             cancellationToken);
 
     /// <summary>Milliseconds until the next message of some topics is due, and until the next lease lapses.</summary>
-    public ValueTask<(long? Due, long? Deferred, long? Lapse)> NextDueAsync(IReadOnlyList<TopicClaim> topics, CancellationToken cancellationToken) =>
+    public ValueTask<NextDue> NextDueAsync(IReadOnlyList<TopicClaim> topics, CancellationToken cancellationToken) =>
         runner.RunAsync((Reader: this, Topics: topics), static (session, arg, token) => arg.Reader.NextDueAsync(session, arg.Topics, token), cancellationToken);
 
     /// <summary>Groups of topics that wait for nobody, and for each topic the group after which to look next: an empty one for the first.</summary>
@@ -52,7 +52,7 @@ internal sealed class QueueReader(ReadRunner runner, KvDialect dialect, StoreClo
             {
                 while (await reader.ReadAsync(token).ConfigureAwait(false))
                 {
-                    lapsed.Add(new LapsedLease(reader.GetString(0), reader.GetString(1), reader.GetInt64(2), reader.GetInt64(3)));
+                    lapsed.Add(new LapsedLease(reader.GetString(0), reader.GetString(1), reader.GetInt64(2), reader.GetInt64(3), reader.GetString(4)));
                 }
             }
 
@@ -60,7 +60,7 @@ internal sealed class QueueReader(ReadRunner runner, KvDialect dialect, StoreClo
         },
         cancellationToken);
 
-    private async ValueTask<(long? Due, long? Deferred, long? Lapse)> NextDueAsync(
+    private async ValueTask<NextDue> NextDueAsync(
         Session session, IReadOnlyList<TopicClaim> topics, CancellationToken cancellationToken)
     {
         var statement = session.Statement(dialect.Sql.NextDue(clock.ServerDecides)).Set("@now", clock.Now);
@@ -70,22 +70,22 @@ internal sealed class QueueReader(ReadRunner runner, KvDialect dialect, StoreClo
                 .ConfigureAwait(false);
         }
 
-        (long? Due, long? Deferred, long? Lapse) next = default;
+        NextDue next = default;
         foreach (var topic in topics)
         {
-            var (due, deferred, lapse) = await ReadAsync(statement.Set("@topic", topic.Topic).Set("@pause", topic.Pause)).ConfigureAwait(false);
-            next = (Earlier(next.Due, due), Earlier(next.Deferred, deferred), lapse);
+            var one = await ReadAsync(statement.Set("@topic", topic.Topic).Set("@pause", topic.Pause)).ConfigureAwait(false);
+            next = one with { Due = Earlier(next.Due, one.Due), Deferred = Earlier(next.Deferred, one.Deferred) };
         }
 
         return next;
 
-        async ValueTask<(long? Due, long? Deferred, long? Lapse)> ReadAsync(Statement of)
+        async ValueTask<NextDue> ReadAsync(Statement of)
         {
             var reader = await of.ReadAsync(cancellationToken).ConfigureAwait(false);
             await using (reader.ConfigureAwait(false))
             {
                 await reader.ReadAsync(cancellationToken).ConfigureAwait(false);
-                return (At(0), At(1), At(2));
+                return new NextDue(At(0), At(1), At(2), !reader.IsDBNull(2) || !reader.IsDBNull(3));
             }
 
             long? At(int column) => reader.IsDBNull(column) ? null : reader.GetInt64(column);
@@ -138,4 +138,12 @@ internal sealed class QueueReader(ReadRunner runner, KvDialect dialect, StoreClo
 /// <param name="Owner">Who held it; empty if a program that does not say does.</param>
 /// <param name="Claim">The number of its claim.</param>
 /// <param name="Deadline">When it ended, in Unix milliseconds.</param>
-internal readonly record struct LapsedLease(string Id, string Owner, long Claim, long Deadline);
+/// <param name="Topic">The message's topic.</param>
+internal readonly record struct LapsedLease(string Id, string Owner, long Claim, long Deadline, string Topic);
+
+/// <summary>What a look at the queue finds, in milliseconds from now; null where there is none.</summary>
+/// <param name="Due">Until the next message is due.</param>
+/// <param name="Deferred">Until one is due that looks for a slot then.</param>
+/// <param name="Lapse">Until the next lease lapses.</param>
+/// <param name="HasRows">Whether any message waits or runs, of whatever topic and in whatever state.</param>
+internal readonly record struct NextDue(long? Due, long? Deferred, long? Lapse, bool HasRows);

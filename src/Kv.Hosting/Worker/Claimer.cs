@@ -33,7 +33,10 @@ internal sealed class Claimer(
     private readonly Lock _gate = new();
     private readonly TaskCompletionSource _closed = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private readonly SteadyClock _clock = new(queue.Time, LongestLease(topics, options), begins: queue.IsLocal);
-    private readonly LeaseWatch _watch = new(queue.Time, topics.Select(static t => t.Term).DefaultIfEmpty(options.Lease).Max(), OwnerName.IsDead);
+    private readonly LeaseWatch _watch = new(
+        queue.Time,
+        topic => topics.Where(t => t.Topic == topic).Select(static t => t.Term).DefaultIfEmpty(topics.Select(static t => t.Term).DefaultIfEmpty(options.Lease).Max()).First(),
+        OwnerName.IsDead);
     private int _underWay;
     private bool _closing;
     private volatile bool _isShort;
@@ -51,6 +54,9 @@ internal sealed class Claimer(
 
     /// <summary>Makes dead letters of what no claim takes.</summary>
     public required StraySifter Sifter { get; init; }
+
+    /// <summary>Whether the last look found any message, of whatever topic and in whatever state.</summary>
+    public bool HasRows { get; private set; } = true;
 
     /// <summary>The shortest lease of a message.</summary>
     public TimeSpan ShortestLease { get; } = topics.Select(static t => t.Lease).Append(options.Lease).Min();
@@ -94,7 +100,10 @@ internal sealed class Claimer(
         }
 
         await RepairAsync(cancellationToken).ConfigureAwait(false);
-        await SiftAsync(cancellationToken).ConfigureAwait(false);
+        if (HasRows)
+        {
+            await SiftAsync(cancellationToken).ConfigureAwait(false);
+        }
 
         // Set before it is known, so that nobody who frees a place meanwhile goes unheard.
         _isShort = true;
@@ -112,8 +121,15 @@ internal sealed class Claimer(
         IReadOnlySet<string>? free = null;
         if (!isKnown)
         {
+            var hadRows = HasRows;
             _lookedAt = Time.GetTimestamp();
-            var (due, deferred, lapse) = await queue.NextDueAsync(open, cancellationToken).ConfigureAwait(false);
+            (var due, var deferred, var lapse, HasRows) = await queue.NextDueAsync(open, cancellationToken).ConfigureAwait(false);
+            if (HasRows && !hadRows)
+            {
+                // What no claim takes is looked for where there is anything at all: an idle worker asks nothing more than this.
+                await SiftAsync(cancellationToken).ConfigureAwait(false);
+            }
+
             (var untilRecovery, free) = await UntilRecoveryAsync(lapse, cancellationToken).ConfigureAwait(false);
             _trusted = Earliest(untilRecovery, Milliseconds(deferred), options.RecoverInterval);
             (recover, admit) = (untilRecovery <= TimeSpan.Zero, deferred is <= 0);

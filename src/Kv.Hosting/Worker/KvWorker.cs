@@ -30,6 +30,7 @@ internal sealed class KvWorker : BackgroundService, IAsyncDisposable
     private readonly Dictionary<string, TopicSettings> _topics;
     private readonly Claimer _claimer;
     private readonly QueueWatch _watch;
+    private bool _hadRows;
     private readonly TimeSpan _hostTimeout;
     private readonly IReadOnlyList<string> _idleTopics;
     private volatile bool _drained;
@@ -77,7 +78,12 @@ internal sealed class KvWorker : BackgroundService, IAsyncDisposable
     {
         await _store.Engine.OpenAsync(cancellationToken).ConfigureAwait(false);
         var wait = await _claimer.RunRoundAsync(cancellationToken).ConfigureAwait(false);
-        await _watch.WarnAsync(_logger, cancellationToken).ConfigureAwait(false);
+        if (_claimer.HasRows || _hadRows)
+        {
+            await _watch.WarnAsync(_logger, cancellationToken).ConfigureAwait(false);
+        }
+
+        _hadRows = _claimer.HasRows;
         return wait;
     }
 

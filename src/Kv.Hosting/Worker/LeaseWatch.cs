@@ -7,9 +7,9 @@ namespace Kv.Worker;
 /// clock may have been set, a lease is watched, on the clock that nobody sets: a worker that lives extends what it holds.
 /// </summary>
 /// <param name="time">The clock.</param>
-/// <param name="term">How long a lease is watched.</param>
+/// <param name="term">How long a lease of a topic is watched.</param>
 /// <param name="isDead">Whether an owner is known not to live any more.</param>
-internal sealed class LeaseWatch(TimeProvider time, TimeSpan term, Func<string, bool> isDead)
+internal sealed class LeaseWatch(TimeProvider time, Func<string, TimeSpan> term, Func<string, bool> isDead)
 {
     private Dictionary<string, (LapsedLease Lease, long Since)> _watched = new(StringComparer.Ordinal);
 
@@ -37,7 +37,7 @@ internal sealed class LeaseWatch(TimeProvider time, TimeSpan term, Func<string, 
 
             var since = _watched.TryGetValue(lease.Id, out var known) && known.Lease == lease ? known.Since : now;
             watched[lease.Id] = (lease, since);
-            var left = term - time.GetElapsedTime(since, now);
+            var left = term(lease.Topic) - time.GetElapsedTime(since, now);
             if (lease.Deadline > lapsed)
             {
                 continue;

@@ -32,7 +32,7 @@ internal sealed class QueueWatch(KvStore store, IOptions<KvWorkerOptions> option
         List<(string Topic, TimeSpan Waiting)> found = [];
         foreach (var topic in (await Queue.TopicsAsync(Most, cancellationToken).ConfigureAwait(false)).Where(topic => !handled.Contains(topic)))
         {
-            var (due, deferred, _) = await Queue.NextDueAsync([new TopicClaim(topic, 1, options.Value.Lease)], cancellationToken).ConfigureAwait(false);
+            var (due, deferred, _, _) = await Queue.NextDueAsync([new TopicClaim(topic, 1, options.Value.Lease)], cancellationToken).ConfigureAwait(false);
             var since = due is null || deferred < due ? deferred : due;
             if (since <= -options.Value.UnhandledAfter.TotalMilliseconds)
             {

@@ -240,7 +240,7 @@ public abstract class CommitOnceSpec(KvDatabase database)
         var write = test.Store.Atomic().Sum(["n"], 1).Enqueue("m");
         await using (var transaction = await context.Database.BeginTransactionAsync())
         {
-            await context.Database.ExecuteSqlRawAsync("alter table queue rename to elsewhere");
+            await context.Database.ExecuteSqlRawAsync("alter table queue rename column data to elsewhere");
             await Assert.ThrowsAnyAsync<System.Data.Common.DbException>(() => write.CommitAsync(context).AsTask());
             await transaction.RollbackAsync();
         }

@@ -35,7 +35,7 @@ public sealed class PostgresLastNoticeTests(PostgresDatabase database) : IClassF
             }
 
             await provider.GetRequiredKeyedService<IKvStore>("second").SetAsync(["k"], i);
-            var last = await provider.GetRequiredService<IKvStore>().EnqueueAsync($"job {i}");
+            var last = await provider.GetRequiredService<IKvStore>().EnqueueAsync(new Job(i));
             if (synchronously)
             {
                 provider.Dispose();
@@ -55,6 +55,9 @@ public sealed class PostgresLastNoticeTests(PostgresDatabase database) : IClassF
 
         Assert.Empty(log.Lines);
     }
+
+    [KvMessage("job")]
+    private sealed record Job(int Number);
 
     /// <summary>Keeps what would alarm somebody.</summary>
     private sealed class Frightening : ILoggerProvider, ILogger
