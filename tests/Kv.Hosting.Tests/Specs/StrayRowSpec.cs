@@ -289,7 +289,9 @@ public abstract class StrayRowSpec(KvDatabase database)
     {
         for (var i = 0; i < 4; i++)
         {
+            // A round that finds nothing more does not wait for what the one before has begun.
             await test.SettleAsync();
+            await test.IdleAsync();
             test.Worker().Heartbeat.Beat();
             _time.Advance(TimeSpan.FromSeconds(1));
         }
