@@ -6,6 +6,8 @@ cd "$(dirname "$0")/.."
 dotnet tool restore >/dev/null
 for provider in Sqlite PostgreSql; do
     project=migrations/Kv.EfCore.$provider
-    dotnet ef migrations add "$name" --project "$project" --startup-project samples/WorkerApp --output-dir Migrations
+    application=(--provider sqlite --connection "Data Source=design.db")
+    if [ "$provider" = PostgreSql ]; then application=(--provider postgres --connection "Host=localhost;Database=design"); fi
+    dotnet ef migrations add "$name" --project "$project" --startup-project samples/WorkerApp --output-dir Migrations -- "${application[@]}"
 done
 migrations/optimize.sh
