@@ -69,7 +69,7 @@ public sealed class Measuring(Settings settings)
 
     private KeyValueSystem KeyValue(Case @case) => _system switch
     {
-        "efkv" => new EfKvSystem(Database(@case)),
+        "efkv" or Plan.Before => new EfKvSystem(Database(@case)),
         "raw" => new RawSystem(Database(@case)),
         "raw-per-core" => new RawSystem(Database(@case), Environment.ProcessorCount),
         "ef" => new PlainEfSystem(Database(@case)),
@@ -78,7 +78,7 @@ public sealed class Measuring(Settings settings)
 
     private QueueSystem Queue() => _system == "raw" ? new RawQueue(Queues()) : new EfKvQueue(Queues());
 
-    private ProcessLoad Processes() => new(Queues(), settings);
+    private ProcessLoad Processes() => new(Queues(), settings, _system);
 
     private Target Database(Case @case) => new(settings.Databases[0], settings.Folder, Target.NameOf(_system, @case));
 

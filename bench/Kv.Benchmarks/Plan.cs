@@ -5,6 +5,9 @@ namespace Kv.Benchmarks;
 /// <summary>Which questions are asked, and to whom.</summary>
 public static class Plan
 {
+    /// <summary>The store of another build of this program, whose path is in EFKV_BENCH_BEFORE: what a change did, measured beside what it changed.</summary>
+    public const string Before = "before";
+
     private static readonly string[] Large = ["get", "set", "set10"];
     private static readonly string[] Growing = ["get", "getmany10", "list100", "set", "check+set", "sum"];
 
@@ -12,6 +15,7 @@ public static class Plan
     public static IReadOnlyDictionary<string, string[]> Systems { get; } = new Dictionary<string, string[]>(StringComparer.Ordinal)
     {
         ["efkv"] = ["sqlite", "postgres"],
+        [Before] = ["sqlite", "postgres"],
         ["raw"] = ["sqlite", "postgres"],
         ["raw-per-core"] = ["sqlite"],
         ["ef"] = ["sqlite", "postgres"],
@@ -23,7 +27,7 @@ public static class Plan
     };
 
     /// <summary>Whether a system is measured by this program, and not by one of its own.</summary>
-    public static bool IsOurs(string system) => system is "efkv" or "raw" or "raw-per-core" or "ef";
+    public static bool IsOurs(string system) => system is "efkv" or Before or "raw" or "raw-per-core" or "ef";
 
     /// <summary>Whether it can be told to go on and to wait. pgbench counts in whole seconds.</summary>
     public static bool TakesTurns(string system) => system != "pgbench";
@@ -31,6 +35,7 @@ public static class Plan
     public static bool Answers(string system, Case @case) => Systems[system].Contains(@case.In.Database) && system switch
     {
         "efkv" => @case.Operation != "insert",
+        Before => @case.Operation is not ("insert" or "startup"),
         "raw" => @case.IsKeyValue || @case.Operation is "startup" or "enqueue" or "steady" || IsPlainDrain(@case),
         "raw-per-core" => @case is { Operation: "get", In: { Callers: > 1, Value: KeyValueSystem.SmallValue } },
         "ef" => @case.IsKeyValue || @case.Operation == "startup",

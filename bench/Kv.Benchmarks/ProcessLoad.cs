@@ -5,7 +5,7 @@ using Kv.Benchmarks.Systems;
 namespace Kv.Benchmarks;
 
 /// <summary>The questions to a queue that take a second process, or a clock on the wall.</summary>
-public sealed class ProcessLoad(Target target, Settings settings)
+public sealed class ProcessLoad(Target target, Settings settings, string system)
 {
     private const int Held = 10;
     private const int Kills = 5;
@@ -179,5 +179,5 @@ public sealed class ProcessLoad(Target target, Settings settings)
         }
     }
 
-    private Process Start(string verb) => Programs.Start(Programs.Dotnet([verb, .. settings.ForProcess("efkv", settings.Folder, [new Case(verb, new(settings.Databases[0]))])]));
+    private Process Start(string verb) => Programs.Start(Programs.Dotnet([verb, .. settings.ForProcess(system, settings.Folder, [new Case(verb, new(settings.Databases[0]))])]));
 }

@@ -13,6 +13,9 @@ public static class Programs
 
     private static string Deno => Path.Combine(Peers, "node_modules", ".bin", "deno");
 
+    /// <summary>The program of <see cref="Plan.Before"/>.</summary>
+    private static string? OtherBuild => Environment.GetEnvironmentVariable("EFKV_BENCH_BEFORE");
+
     public static ProcessStartInfo Dotnet(IEnumerable<string> arguments) => new("dotnet", [typeof(Programs).Assembly.Location, .. arguments]);
 
     public static ProcessStartInfo Measuring(string system, string[] arguments) => system switch
@@ -20,6 +23,7 @@ public static class Programs
         "deno" => new ProcessStartInfo(Deno, ["run", "-A", "--unstable-kv", Path.Combine(Peers, "deno-kv.mjs"), .. arguments]),
         "denokv-node" => new ProcessStartInfo("node", [Path.Combine(Peers, "deno-kv.mjs"), .. arguments]),
         "graphile-worker" or "pg-boss" => new ProcessStartInfo("node", [Path.Combine(Peers, $"{system}.mjs"), .. arguments, "--connection", ServerAddress()]),
+        Plan.Before => new ProcessStartInfo("dotnet", [OtherBuild!, "measure", .. arguments]),
         _ => Dotnet(["measure", .. arguments]),
     };
 
@@ -70,6 +74,7 @@ public static class Programs
         {
             return system switch
             {
+                Plan.Before => File.Exists(OtherBuild) ? null : "EFKV_BENCH_BEFORE is not the path of another build's Kv.Benchmarks.dll",
                 _ when Plan.IsOurs(system) => null,
                 "pgbench" => Pgbench.Find() is null ? "there is no pgbench on the PATH nor beside the PostgreSQL programs" : null,
                 _ => await InstallAsync(),

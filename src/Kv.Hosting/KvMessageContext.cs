@@ -60,8 +60,19 @@ public sealed class KvMessageContext
     public IKvStore Store { get; }
 
     /// <summary>The payload as the type that its handler takes.</summary>
-    internal TMessage Read<TMessage>() => Read<TMessage>(Payload, "payload")
-        ?? throw new KvException(KvError.Encoding, $"The payload of message {Id} is null, where a '{Type}' is expected. Look at who enqueued it.");
+    /// <exception cref="KvUnreadableMessageException">It cannot be read as that type.</exception>
+    internal TMessage Read<TMessage>()
+    {
+        try
+        {
+            return Read<TMessage>(Payload, "payload")
+                ?? throw new KvUnreadableMessageException($"The payload of message {Id} is null, where a '{Type}' is expected. Look at what enqueued it.");
+        }
+        catch (KvException error) when (error is not KvUnreadableMessageException)
+        {
+            throw new KvUnreadableMessageException(error.Message, error.InnerException);
+        }
+    }
 
     /// <summary>The services of the message's scope.</summary>
     public IServiceProvider Services { get; }

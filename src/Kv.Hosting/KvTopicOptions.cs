@@ -18,6 +18,16 @@ public sealed class KvTopicOptions
     /// <value>Default: null, for 100 ms, 1 s, 5 s, 30 s and 60 s.</value>
     public KvRetryPolicy? Retry { get; set; }
 
+    /// <summary>
+    /// When messages are tried again that cannot be handed to a handler: those with a name that has no handler here, and those whose payload cannot
+    /// be read as the type of theirs (<see cref="KvUnreadableMessageException"/>). <see cref="KvRetryPolicy.Never"/> makes dead letters of them at once.
+    /// </summary>
+    /// <value>
+    /// Default: null, for as other failures: by the message's own schedule, or <see cref="Retry"/>. While a new version is rolled out, processes
+    /// of the old one claim messages that only the new one knows; give them time here.
+    /// </value>
+    public KvRetryPolicy? UnreadableRetry { get; set; }
+
     /// <summary>Whether messages that could not be delivered are kept as dead letters even if they name keys to be written under.</summary>
     /// <value>Default: false: only those that name none.</value>
     public bool KeepAllDeadLetters { get; set; }

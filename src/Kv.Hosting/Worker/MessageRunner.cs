@@ -42,9 +42,9 @@ internal sealed partial class MessageRunner(
 
         if (handlers.Find(message.Topic, message.Type) is not { } handle)
         {
-            var missing = new InvalidOperationException(
+            var missing = new KvUnreadableMessageException(
                 $"No handler is registered for messages named '{message.Type}', and they come by the topic '{message.Topic}', which this worker handles.");
-            await FinishAsync(held, () => UndeliveredAsync(held, missing)).ConfigureAwait(false);
+            await FinishAsync(held, () => FailAsync(held, missing)).ConfigureAwait(false);
             return;
         }
 
@@ -150,7 +150,7 @@ internal sealed partial class MessageRunner(
     private ValueTask<bool> FailAsync(HeldMessage held, Exception error)
     {
         var message = held.Message;
-        if (held.Topic.Retry is { } policy && message.TopicRetries)
+        if (PolicyOf(held, error) is { } policy)
         {
             return policy.Next(error, message.Attempt + 1, Random.Shared.NextDouble()) is { } delay
                 ? RetryAsync(held, error, delay, message.Backoff)
@@ -165,6 +165,14 @@ internal sealed partial class MessageRunner(
 
         return waits.Count > 0 ? RetryAsync(held, error, waits[0], FailureColumns.Format(waits.Skip(1))) : UndeliveredAsync(held, error);
     }
+
+    /// <summary>The policy that decides after a failure; null for the message's own schedule.</summary>
+    private static KvRetryPolicy? PolicyOf(HeldMessage held, Exception error) => error switch
+    {
+        KvUnreadableMessageException when held.Topic.UnreadableRetry is { } unreadable => unreadable,
+        _ when held.Message.TopicRetries => held.Topic.Retry,
+        _ => null,
+    };
 
     private async ValueTask<bool> RetryAsync(HeldMessage held, Exception error, TimeSpan delay, string backoff)
     {

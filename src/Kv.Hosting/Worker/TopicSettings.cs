@@ -19,6 +19,8 @@ internal sealed class TopicSettings(string topic, KvTopicOptions options, KvWork
 
     public KvRetryPolicy? Retry { get; } = options.Retry;
 
+    public KvRetryPolicy? UnreadableRetry { get; } = options.UnreadableRetry;
+
     public bool KeepAllDeadLetters { get; } = options.KeepAllDeadLetters;
 
     public TimeSpan? DeadLetterExpiry { get; } = options.DeadLetterExpiry;

@@ -152,20 +152,58 @@ public abstract class FailureSpec(KvDatabase database)
     }
 
     [Fact]
-    public async Task An_unknown_type_on_a_handled_topic_is_put_aside_at_once_and_blocks_nothing()
+    public async Task A_message_that_has_no_handler_or_cannot_be_read_blocks_nothing_and_is_a_dead_letter_after_its_last_attempt()
     {
         var handled = 0;
         await using var test = await database.CreateWorkerAsync(
             worker => worker.Handle<Job>((_, _, _) => Task.FromResult(handled++)), _time, logs: _logs);
-        await test.Store.EnqueueAsync("who am I", new() { Topic = "job" });
+        await EnqueueUnreadableAsync(test, new() { Topic = "job", BackoffSchedule = [TimeSpan.FromSeconds(1)] });
         await test.Store.EnqueueAsync(new Job(1));
 
         await test.SettleAsync();
 
         Assert.Equal(1, handled);
-        Assert.Equal("who am I", Assert.Single(await test.DeadLettersAsync()).As<string>());
-        Assert.Contains(_logs.Entries, static e => e.Event == 105);
+        Assert.All(await test.QueuedAsync(), static message => Assert.Equal(1, message.Attempt));
+        Assert.Empty(await test.DeadLettersAsync());
+        Assert.Equal(2, _logs.Entries.Count(static e => e.Event == 104));
+
+        _time.Advance(TimeSpan.FromSeconds(1));
+        await test.SettleAsync();
+
+        Assert.Equal(2, (await test.DeadLettersAsync()).Count);
+        Assert.Equal(2, _logs.Entries.Count(static e => e.Event == 105));
         await test.AssertEmptyAsync();
+    }
+
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public async Task A_topic_says_when_what_has_no_handler_and_what_cannot_be_read_is_tried_again(bool byMessage)
+    {
+        var never = await UnreadableAsync(static topic => topic.UnreadableRetry = KvRetryPolicy.Never, byMessage);
+        var twice = await UnreadableAsync(static topic => topic.UnreadableRetry = KvRetryPolicy.Schedule(TimeSpan.FromSeconds(3), TimeSpan.FromSeconds(3)), byMessage);
+        var asOthers = await UnreadableAsync(
+            static topic => topic.Retry = KvRetryPolicy.Schedule(TimeSpan.FromSeconds(3)).On<KvUnreadableMessageException>(KvRetryPolicy.Never), byMessage);
+
+        Assert.Equal((0, 2), never);
+        Assert.Equal((2, 0), twice);
+        Assert.Equal(byMessage ? (2, 0) : (0, 2), asOthers);
+    }
+
+    [Fact]
+    public async Task A_failure_of_the_handler_is_not_a_message_that_cannot_be_read()
+    {
+        await using var test = await database.CreateWorkerAsync(
+            worker => worker
+                .Handle<Job>((_, context, _) => Task.FromResult(context.GetCheckpoint<Job>() ?? throw new KvException(KvError.Encoding, "A value cannot be read.")))
+                .Topic<Job>(static topic => topic.UnreadableRetry = KvRetryPolicy.Never),
+            _time);
+        await test.Store.EnqueueAsync(new Job(1));
+
+        await test.SettleAsync();
+
+        Assert.Equal(1, Assert.Single(await test.QueuedAsync()).Attempt);
+        Assert.Empty(await test.DeadLettersAsync());
     }
 
     [Theory]
@@ -245,6 +283,22 @@ public abstract class FailureSpec(KvDatabase database)
         }),
         _time,
         logs: _logs);
+
+    // One with a name that has no handler, and one whose payload is none of its handler's type.
+    private static async Task EnqueueUnreadableAsync(KvTestStore test, KvEnqueueOptions options)
+    {
+        await test.Store.EnqueueAsync("not a job", options);
+        await test.Store.EnqueueAsync(new Job(2), options);
+        await test.ExecuteAsync("update queue set data = {0} where type = 'job'", Encoding.UTF8.GetBytes("[]"));
+    }
+
+    private async Task<(int Waiting, int DeadLetters)> UnreadableAsync(Action<KvTopicOptions> topic, bool byMessage)
+    {
+        await using var test = await database.CreateWorkerAsync(worker => worker.Handle<Job>(static (_, _, _) => Task.CompletedTask).Topic<Job>(topic), _time);
+        await EnqueueUnreadableAsync(test, new() { Topic = "job", BackoffSchedule = byMessage ? [TimeSpan.FromSeconds(3)] : null });
+        await test.SettleAsync();
+        return ((await test.QueuedAsync()).Count, (await test.DeadLettersAsync()).Count);
+    }
 
     protected async Task Number_beyond_its_column_blocks_nothing(string column)
     {
