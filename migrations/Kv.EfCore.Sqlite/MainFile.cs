@@ -12,7 +12,9 @@ internal sealed partial record MainFile(string Path, string? Identity)
 {
     private const int HasMoved = 20;
     private const int CurrentDirectory = -100;
-    private const int AllBasicFields = 0x7ff;
+    
+    // Not its times: a kernel that has finer times for files whose times were asked for writes them anew at the next change.
+    private const int FileNumber = 0x100;
 
     // Of macOS and of Linux (statx), where they have the numbers of the device and the file in it.
     private const int BufferSize = 256;
@@ -61,7 +63,7 @@ internal sealed partial record MainFile(string Path, string? Identity)
                 return found == 0 ? $"{*(int*)buffer}:{*(ulong*)(buffer + 8)}" : null;
             }
 
-            return Statx(CurrentDirectory, path, 0, AllBasicFields, buffer) == 0
+            return Statx(CurrentDirectory, path, 0, FileNumber, buffer) == 0
                 ? $"{*(uint*)(buffer + 136)}:{*(uint*)(buffer + 140)}:{*(ulong*)(buffer + 32)}"
                 : null;
         }
