@@ -1,4 +1,5 @@
-using Kv.Engine;
+using Kv.Changes;
+using Kv.Connections;
 using Npgsql;
 
 namespace Kv.PostgreSql;

@@ -1,8 +1,12 @@
 using System.Data;
 using System.Data.Common;
 using System.Globalization;
-using Kv.Engine;
+using Kv.Changes;
+using Kv.Commits;
+using Kv.Connections;
+using Kv.Diagnostics;
 using Kv.PostgreSql.CompiledModel;
+using Kv.Sql;
 using Microsoft.EntityFrameworkCore;
 using Microsoft.EntityFrameworkCore.Infrastructure;
 using Microsoft.EntityFrameworkCore.Metadata;

@@ -1,3 +1,4 @@
+using Kv.Setup;
 using Microsoft.EntityFrameworkCore;
 using Microsoft.EntityFrameworkCore.Design;
 

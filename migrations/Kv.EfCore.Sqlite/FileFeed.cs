@@ -1,5 +1,7 @@
 using System.Globalization;
-using Kv.Engine;
+using Kv.Changes;
+using Kv.Connections;
+using Kv.Sql;
 
 namespace Kv.Sqlite;
 
@@ -37,7 +39,7 @@ internal sealed class FileFeed(Session session, KvDialect dialect, TimeSpan long
 
                 // What to look for it does not say. Heartbeats commit, so if each commit asked for one, they would never end: who holds a
                 // message that is to be cancelled learns of it at his next regular one.
-                return new Notice(0, Changes.Version | Changes.Messages, 0);
+                return new Notice(0, ChangeKinds.Version | ChangeKinds.Messages, 0);
             }
 
             _wait = Shorter(_wait * 2, longest);

@@ -1,5 +1,5 @@
 using System.Runtime.InteropServices;
-using Kv.Engine;
+using Kv.Connections;
 using Microsoft.Data.Sqlite;
 using SQLitePCL;
 

@@ -2,7 +2,8 @@ using System.Buffers;
 using System.Data.Common;
 using System.Globalization;
 using System.Text;
-using Kv.Engine;
+using Kv.Connections;
+using Kv.Messages;
 using Microsoft.Data.Sqlite;
 using SQLitePCL;
 

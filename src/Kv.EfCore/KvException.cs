@@ -1,3 +1,5 @@
+using Kv.Keys;
+
 namespace Kv;
 
 /// <summary>

@@ -1,3 +1,7 @@
+using Kv.Diagnostics;
+using Kv.Engine;
+using Kv.Model;
+using Kv.Store;
 using Kv.TestKit;
 using Kv.Worker;
 using Microsoft.EntityFrameworkCore;
@@ -41,7 +45,7 @@ internal static class WorkerTesting
 
     public static Engine.KvEngine Engine(this KvTestStore test) => test.Services.GetRequiredService<KvStore>().Engine;
 
-    public static Engine.FailPoints FailPoints(this KvTestStore test) => test.Services.GetRequiredService<Engine.FailPoints>();
+    public static FailPoints FailPoints(this KvTestStore test) => test.Services.GetRequiredService<FailPoints>();
 
     /// <summary>Runs rounds until nothing is due, and lets every handler end.</summary>
     public static async Task SettleAsync(this KvTestStore test)

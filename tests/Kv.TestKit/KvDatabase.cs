@@ -1,4 +1,4 @@
-using Kv.Engine;
+using Kv.Diagnostics;
 using Microsoft.EntityFrameworkCore;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Logging;

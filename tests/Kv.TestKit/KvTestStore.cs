@@ -1,4 +1,6 @@
+using Kv.Diagnostics;
 using Kv.Engine;
+using Kv.Store;
 using Microsoft.EntityFrameworkCore;
 using Microsoft.Extensions.DependencyInjection;
 

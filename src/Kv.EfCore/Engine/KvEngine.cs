@@ -1,3 +1,10 @@
+using Kv.Changes;
+using Kv.Commits;
+using Kv.Connections;
+using Kv.Diagnostics;
+using Kv.Messages;
+using Kv.Queue;
+using Kv.Reads;
 using Microsoft.Extensions.Logging;
 
 namespace Kv.Engine;

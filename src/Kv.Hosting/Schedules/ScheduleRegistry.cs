@@ -1,3 +1,5 @@
+using Kv.Messages;
+
 namespace Kv.Schedules;
 
 /// <summary>The schedules of this process.</summary>
@@ -25,5 +27,5 @@ internal sealed class ScheduleRegistry
 internal sealed record ScheduledMessage(string Name, KvSchedule Schedule, KvMissedTicks Missed, Action<KvAtomic, DateTimeOffset> Enqueue)
 {
     /// <summary>The entry that knows the next tick.</summary>
-    public KvKey Key { get; } = [Engine.QueueKeys.Prefix, "schedules", Name];
+    public KvKey Key { get; } = [QueueKeys.Prefix, "schedules", Name];
 }

@@ -1,7 +1,10 @@
 using System.Collections.Concurrent;
 using System.Text.Json;
-using Kv.Engine;
-using Kv.Worker;
+using Kv.Connections;
+using Kv.Diagnostics;
+using Kv.Health;
+using Kv.Messages;
+using Kv.Store;
 using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
 

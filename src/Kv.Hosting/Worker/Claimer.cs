@@ -1,4 +1,6 @@
-using Kv.Engine;
+using Kv.Messages;
+using Kv.Queue;
+using Kv.Topics;
 using Microsoft.Extensions.Logging;
 
 namespace Kv.Worker;

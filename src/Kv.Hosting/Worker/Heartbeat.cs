@@ -1,4 +1,7 @@
-using Kv.Engine;
+using Kv.Connections;
+using Kv.Handling;
+using Kv.Messages;
+using Kv.Queue;
 using Microsoft.Extensions.Logging;
 
 namespace Kv.Worker;

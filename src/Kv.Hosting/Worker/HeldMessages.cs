@@ -1,5 +1,8 @@
 using System.Collections.Concurrent;
-using Kv.Engine;
+using Kv.Connections;
+using Kv.Handling;
+using Kv.Messages;
+using Kv.Topics;
 
 namespace Kv.Worker;
 

@@ -1,5 +1,13 @@
 using System.Runtime.InteropServices;
-using Kv.Engine;
+using Kv.Changes;
+using Kv.Connections;
+using Kv.Diagnostics;
+using Kv.Handling;
+using Kv.Health;
+using Kv.Messages;
+using Kv.Queue;
+using Kv.Store;
+using Kv.Topics;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;

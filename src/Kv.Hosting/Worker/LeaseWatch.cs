@@ -1,4 +1,4 @@
-using Kv.Engine;
+using Kv.Queue;
 
 namespace Kv.Worker;
 

@@ -1,5 +1,8 @@
-using Kv.Engine;
+using Kv.Handling;
+using Kv.Messages;
 using Kv.Model;
+using Kv.Queue;
+using Kv.Store;
 using Microsoft.EntityFrameworkCore;
 using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Options;

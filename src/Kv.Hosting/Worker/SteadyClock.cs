@@ -1,4 +1,4 @@
-using Kv.Engine;
+using Kv.Connections;
 
 namespace Kv.Worker;
 

@@ -1,5 +1,10 @@
 using System.Data.Common;
-using Kv.Engine;
+using Kv.Handling;
+using Kv.Messages;
+using Kv.Queue;
+using Kv.Reads;
+using Kv.Store;
+using Kv.Topics;
 using Microsoft.Extensions.Logging;
 
 namespace Kv.Worker;

@@ -1,5 +1,6 @@
 using FsCheck;
 using FsCheck.Fluent;
+using Kv.Keys;
 
 namespace Kv.Tests.Codec;
 
@@ -140,10 +141,10 @@ public sealed class CursorTests
     [Fact]
     public void No_cursor_leads_out_of_the_selector() =>
         Check.One(KeyGenerators.Config, Prop.ForAll(KeyGenerators.Encoded, bytes =>
-            StaysInside(KvSelector.Prefix(["a"]), Kv.Codec.Cursor.Encode(bytes), reverse: false)
-            && StaysInside(KvSelector.Prefix(["a"]), Kv.Codec.Cursor.Encode(bytes), reverse: true)
-            && StaysInside(KvSelector.Range(["a"], ["b"]), Kv.Codec.Cursor.Encode(bytes), reverse: false)
-            && StaysInside(KvSelector.Range(["a"], ["b"]), Kv.Codec.Cursor.Encode(bytes), reverse: true)));
+            StaysInside(KvSelector.Prefix(["a"]), Cursor.Encode(bytes), reverse: false)
+            && StaysInside(KvSelector.Prefix(["a"]), Cursor.Encode(bytes), reverse: true)
+            && StaysInside(KvSelector.Range(["a"], ["b"]), Cursor.Encode(bytes), reverse: false)
+            && StaysInside(KvSelector.Range(["a"], ["b"]), Cursor.Encode(bytes), reverse: true)));
 
     [Fact]
     public void Pages_that_follow_the_cursor_show_every_entry_once() =>

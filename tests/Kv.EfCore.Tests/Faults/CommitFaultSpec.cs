@@ -1,4 +1,7 @@
-using Kv.Engine;
+using Kv.Commits;
+using Kv.Connections;
+using Kv.Diagnostics;
+using Kv.Messages;
 using Kv.TestKit;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Logging;

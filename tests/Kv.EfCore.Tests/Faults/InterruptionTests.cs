@@ -1,4 +1,4 @@
-using Kv.Engine;
+using Kv.Connections;
 using Kv.Tests.Specs;
 
 namespace Kv.Tests.Faults;

@@ -1,4 +1,4 @@
-using Kv.Engine;
+using Kv.Reads;
 
 namespace Kv.Tests.Faults;
 

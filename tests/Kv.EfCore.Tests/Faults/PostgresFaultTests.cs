@@ -1,4 +1,4 @@
-using Kv.Engine;
+using Kv.Diagnostics;
 using Kv.TestKit;
 using Kv.Tests.Specs;
 using Microsoft.EntityFrameworkCore;

@@ -1,3 +1,4 @@
+using Kv.Commits;
 using Kv.TestKit;
 using Kv.Tests.Specs;
 using Microsoft.EntityFrameworkCore;
@@ -136,7 +137,7 @@ public sealed class PostgresLockTests(PostgresDatabase database) : IClassFixture
         await using var holder = await HoldAsync(test, "update data_version set version = version where k = 0");
 
         var started = TimeProvider.System.GetTimestamp();
-        var refused = await Assert.ThrowsAsync<KvException>(() => test.Engine.Runner.ResolveAsync(new Engine.CommitMark(1L << 40, 5), default).AsTask().WaitAsync(Rows.Patience));
+        var refused = await Assert.ThrowsAsync<KvException>(() => test.Engine.Runner.ResolveAsync(new CommitMark(1L << 40, 5), default).AsTask().WaitAsync(Rows.Patience));
 
         Assert.InRange(TimeProvider.System.GetElapsedTime(started), Budget / 2, Bound);
         Assert.Contains($"process {holder.ProcessID} ", refused.Message, StringComparison.Ordinal);

@@ -1,4 +1,5 @@
 using System.Collections.Concurrent;
+using Kv.Keys;
 using Kv.TestKit;
 using Kv.Tests.Specs;
 using Microsoft.Extensions.DependencyInjection;

@@ -1,3 +1,4 @@
+using Kv.Commits;
 using Kv.TestKit;
 using Microsoft.EntityFrameworkCore;
 using Microsoft.Extensions.DependencyInjection;
@@ -36,7 +37,7 @@ public sealed class PostgresReadOnlyTests(PostgresDatabase database) : IClassFix
         await database.ExecuteAsync($"alter database {name} reset default_transaction_read_only");
 
         await test.Store.SetAsync(["k"], 10);
-        await test.Engine.Runner.ResolveAsync(new Engine.CommitMark(1L << 40, 1), default);
+        await test.Engine.Runner.ResolveAsync(new CommitMark(1L << 40, 1), default);
         Assert.Equal(10, await test.Store.GetAsync<int>(["k"]));
         await using var context = test.CreateContext();
         await using var transaction = await context.Database.BeginTransactionAsync();

@@ -1,4 +1,5 @@
-using Kv.Engine;
+using Kv.Connections;
+using Kv.Sql;
 using Kv.TestKit;
 using Kv.Tests.Specs;
 using Microsoft.Extensions.Logging;

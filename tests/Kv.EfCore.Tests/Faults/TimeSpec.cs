@@ -1,6 +1,6 @@
 using System.Net;
 using System.Net.Sockets;
-using Kv.Engine;
+using Kv.Diagnostics;
 using Kv.TestKit;
 using Kv.Tests.Specs;
 using Microsoft.Data.Sqlite;

@@ -1,3 +1,4 @@
+using Kv.Diagnostics;
 using Kv.TestKit;
 
 namespace Kv.Tests.Specs;
@@ -190,7 +191,7 @@ public abstract class AtomicSpec(KvDatabase database)
         var commits = 0;
         test.FailPoints.OnHit = async point =>
         {
-            if (point == Engine.FailPoints.BeforeCommit && Interlocked.Increment(ref commits) == 1)
+            if (point == FailPoints.BeforeCommit && Interlocked.Increment(ref commits) == 1)
             {
                 await held.Task.WaitAsync(Rows.Patience, TimeProvider.System);
             }
@@ -226,7 +227,7 @@ public abstract class AtomicSpec(KvDatabase database)
         var (reached, held) = (new TaskCompletionSource(), new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously));
         test.FailPoints.OnHit = async point =>
         {
-            if (point == Engine.FailPoints.BeforeCommit)
+            if (point == FailPoints.BeforeCommit)
             {
                 reached.TrySetResult();
                 await held.Task.WaitAsync(Rows.Patience, TimeProvider.System);
@@ -254,7 +255,7 @@ public abstract class AtomicSpec(KvDatabase database)
         var (reached, held) = (new TaskCompletionSource(), new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously));
         test.FailPoints.OnHit = async point =>
         {
-            if (point == Engine.FailPoints.BeforeCommit)
+            if (point == FailPoints.BeforeCommit)
             {
                 reached.TrySetResult();
                 await held.Task.WaitAsync(Rows.Patience, TimeProvider.System);

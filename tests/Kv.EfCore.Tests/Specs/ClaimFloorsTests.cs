@@ -1,4 +1,5 @@
-using Kv.Engine;
+using Kv.Commits;
+using Kv.Messages;
 using Kv.TestKit;
 
 namespace Kv.Tests.Specs;

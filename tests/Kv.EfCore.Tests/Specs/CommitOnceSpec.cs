@@ -1,4 +1,5 @@
-using Kv.Engine;
+using Kv.Diagnostics;
+using Kv.Messages;
 using Kv.TestKit;
 using Microsoft.EntityFrameworkCore;
 

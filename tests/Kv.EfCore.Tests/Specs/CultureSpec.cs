@@ -1,5 +1,5 @@
 using System.Globalization;
-using Kv.Engine;
+using Kv.Changes;
 using Kv.TestKit;
 
 namespace Kv.Tests.Specs;
@@ -30,7 +30,7 @@ public abstract class CultureSpec(KvDatabase database)
     public void Texts_that_are_read_again_are_the_same_under_every_culture(string name)
     {
         KvKey key = ["İıiI", -42L, long.MinValue, -1.5e-7, double.NegativeInfinity, true, (byte[])[1, 255]];
-        var (stamp, id, notice) = (KvVersionstamp.FromVersion(1234567890123), new KvOperationId(-1234567, 99, 3), new Notice(77, Changes.All, 1234567));
+        var (stamp, id, notice) = (KvVersionstamp.FromVersion(1234567890123), new KvOperationId(-1234567, 99, 3), new Notice(77, ChangeKinds.All, 1234567));
         var expected = (key.ToString(), stamp.ToString(), id.ToString(), notice.ToString());
         var before = CultureInfo.CurrentCulture;
         CultureInfo.CurrentCulture = Culture(name);

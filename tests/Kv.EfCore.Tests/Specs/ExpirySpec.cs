@@ -1,5 +1,6 @@
 using System.Collections.Concurrent;
 using System.Data.Common;
+using Kv.Diagnostics;
 using Kv.TestKit;
 using Microsoft.EntityFrameworkCore;
 using Microsoft.EntityFrameworkCore.Diagnostics;
@@ -90,7 +91,7 @@ public abstract class ExpirySpec(KvDatabase database)
         var (reached, held) = (new TaskCompletionSource(), new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously));
         test.FailPoints.OnHit = async point =>
         {
-            if (point == Engine.FailPoints.BeforeCommit && reached.TrySetResult())
+            if (point == FailPoints.BeforeCommit && reached.TrySetResult())
             {
                 await held.Task.WaitAsync(Rows.Patience, TimeProvider.System);
             }

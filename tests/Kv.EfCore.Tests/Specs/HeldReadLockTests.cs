@@ -1,5 +1,6 @@
 using System.Data;
-using Kv.Engine;
+using Kv.Connections;
+using Kv.Sql;
 using Kv.TestKit;
 using Microsoft.Data.Sqlite;
 using Microsoft.Extensions.DependencyInjection;

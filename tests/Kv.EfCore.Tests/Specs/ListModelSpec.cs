@@ -1,5 +1,6 @@
 using FsCheck;
 using FsCheck.Fluent;
+using Kv.Keys;
 using Kv.TestKit;
 
 namespace Kv.Tests.Specs;

@@ -1,3 +1,4 @@
+using Kv.Keys;
 using Kv.TestKit;
 
 namespace Kv.Tests.Specs;

@@ -1,6 +1,8 @@
 using System.Data.Common;
-using Kv.Engine;
+using Kv.Messages;
+using Kv.Sql;
 using Kv.TestKit;
+using Kv.Values;
 using Microsoft.EntityFrameworkCore;
 using Microsoft.EntityFrameworkCore.Infrastructure;
 using Microsoft.EntityFrameworkCore.Metadata;

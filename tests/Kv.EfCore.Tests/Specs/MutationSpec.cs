@@ -1,4 +1,5 @@
 using System.Text;
+using Kv.Keys;
 using Kv.TestKit;
 
 namespace Kv.Tests.Specs;

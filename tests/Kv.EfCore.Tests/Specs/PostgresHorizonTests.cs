@@ -1,5 +1,7 @@
 using System.Text.Json;
-using Kv.Engine;
+using Kv.Commits;
+using Kv.Messages;
+using Kv.Sql;
 using Kv.TestKit;
 using Npgsql;
 

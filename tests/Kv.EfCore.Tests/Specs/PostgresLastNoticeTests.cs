@@ -1,4 +1,5 @@
-using Kv.Engine;
+using Kv.Changes;
+using Kv.Sql;
 using Kv.TestKit;
 using Microsoft.EntityFrameworkCore;
 using Microsoft.Extensions.DependencyInjection;
@@ -47,7 +48,7 @@ public sealed class PostgresLastNoticeTests(PostgresDatabase database) : IClassF
 
             // Told before the end, so it is here already or on its way.
             using var patience = new CancellationTokenSource(Rows.Patience);
-            while (!heard.Exists(notice => notice.What.HasFlag(Changes.Messages) && notice.Version >= last.Version))
+            while (!heard.Exists(notice => notice.What.HasFlag(ChangeKinds.Messages) && notice.Version >= last.Version))
             {
                 await ears.WaitAsync(patience.Token);
             }

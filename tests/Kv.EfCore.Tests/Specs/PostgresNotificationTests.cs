@@ -1,5 +1,7 @@
 using System.Diagnostics;
-using Kv.Engine;
+using Kv.Changes;
+using Kv.Messages;
+using Kv.Sql;
 using Kv.TestKit;
 using Kv.Tests.Faults;
 using Npgsql;
@@ -71,11 +73,11 @@ public sealed class PostgresNotificationTests(PostgresDatabase database) : IClas
         await using var ears = await Ears.OpenAsync(test.ConnectionString);
 
         await test.Store.SetAsync(["a"], 1);
-        Assert.Equal(Changes.Version, (await ears.NextAsync()).What);
+        Assert.Equal(ChangeKinds.Version, (await ears.NextAsync()).What);
         await test.Store.EnqueueAsync("hello");
-        Assert.Equal(Changes.Version | Changes.Messages, (await ears.NextAsync()).What);
-        test.Engine.Signals.Wake(Changes.Cancel);
-        Assert.Equal(Changes.Cancel, (await ears.NextAsync()).What);
+        Assert.Equal(ChangeKinds.Version | ChangeKinds.Messages, (await ears.NextAsync()).What);
+        test.Engine.Signals.Wake(ChangeKinds.Cancel);
+        Assert.Equal(ChangeKinds.Cancel, (await ears.NextAsync()).What);
     }
 
     [Fact]
@@ -93,7 +95,7 @@ public sealed class PostgresNotificationTests(PostgresDatabase database) : IClas
         }
 
         var versionstamp = await test.Store.SetAsync(["a"], 2);
-        Assert.Equal(new Notice(test.Engine.Notifier.Id, Changes.Version, versionstamp.Version), await ears.NextAsync());
+        Assert.Equal(new Notice(test.Engine.Notifier.Id, ChangeKinds.Version, versionstamp.Version), await ears.NextAsync());
     }
 
     [Fact]
@@ -176,7 +178,7 @@ public sealed class PostgresNotificationTests(PostgresDatabase database) : IClas
         Assert.False(test.Engine.Listener.Hears);
         await other.DisposeAsync();
         await ears.ExecuteAsync($"select pg_notify('{ears.Channel}', '7 7 v')");
-        Assert.Equal(new Notice(7, Changes.Version, 7), await ears.NextAsync());
+        Assert.Equal(new Notice(7, ChangeKinds.Version, 7), await ears.NextAsync());
     }
 
     [Fact]

@@ -1,6 +1,8 @@
 using System.Reflection;
 using System.Text.RegularExpressions;
-using Kv.Engine;
+using Kv.Connections;
+using Kv.Messages;
+using Kv.Sql;
 using Kv.TestKit;
 using Microsoft.EntityFrameworkCore;
 using Microsoft.Extensions.Logging.Abstractions;

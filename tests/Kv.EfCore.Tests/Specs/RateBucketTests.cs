@@ -1,6 +1,6 @@
 using FsCheck;
 using FsCheck.Fluent;
-using Kv.Engine;
+using Kv.Messages;
 
 namespace Kv.Tests.Specs;
 

@@ -1,3 +1,4 @@
+using Kv.Store;
 using Kv.TestKit;
 using Microsoft.Data.Sqlite;
 using Microsoft.EntityFrameworkCore;

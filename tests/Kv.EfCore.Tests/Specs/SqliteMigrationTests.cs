@@ -1,5 +1,7 @@
 using System.Data.Common;
-using Kv.Engine;
+using Kv.Messages;
+using Kv.Model;
+using Kv.Sql;
 using Kv.TestKit;
 using Microsoft.Data.Sqlite;
 using Microsoft.EntityFrameworkCore;

@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using Kv.Diagnostics;
 using Kv.TestKit;
 
 namespace Kv.Tests.Specs;
@@ -58,7 +59,7 @@ public abstract class TracingSpec(KvDatabase database)
         var (reached, held) = (new TaskCompletionSource(), new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously));
         test.FailPoints.OnHit = async point =>
         {
-            if (point == Engine.FailPoints.BeforeCommit && reached.TrySetResult())
+            if (point == FailPoints.BeforeCommit && reached.TrySetResult())
             {
                 await held.Task.WaitAsync(Rows.Patience, TimeProvider.System);
             }

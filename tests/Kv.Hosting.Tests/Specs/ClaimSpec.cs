@@ -1,4 +1,6 @@
 using System.Threading.Channels;
+using Kv.Diagnostics;
+using Kv.Messages;
 using Kv.TestKit;
 
 namespace Kv.Tests.Specs;
@@ -17,7 +19,7 @@ public abstract class ClaimSpec(KvDatabase database)
         var commits = 0;
         test.FailPoints().OnHit = point =>
         {
-            commits += point == Engine.FailPoints.BeforeCommit ? 1 : 0;
+            commits += point == FailPoints.BeforeCommit ? 1 : 0;
             return ValueTask.CompletedTask;
         };
         await test.Store.EnqueueAsync(new Job(1));
@@ -215,7 +217,7 @@ public abstract class ClaimSpec(KvDatabase database)
         await test.StopAsync();
         await test.AssertEmptyAsync();
 
-        static Engine.ClaimedMessage Plain(Engine.ClaimedMessage message) =>
+        static ClaimedMessage Plain(ClaimedMessage message) =>
             message with { Fence = message.Fence with { Id = "" }, Data = [], EnqueuedAt = 0, UniqueKey = "", UniqueUntil = 0 };
 
         static IEnumerable<object?> Columns(Model.RunningMessage row) =>
@@ -233,7 +235,7 @@ public abstract class ClaimSpec(KvDatabase database)
         await busy;
         var room = 1;
         var claim = queue.ClaimAsync(
-            new Engine.ClaimWork([], 0, "me") { Room = () => ([new Engine.TopicClaim("job", room, TimeSpan.FromMinutes(1))], room) }, CancellationToken.None);
+            new ClaimWork([], 0, "me") { Room = () => ([new TopicClaim("job", room, TimeSpan.FromMinutes(1))], room) }, CancellationToken.None);
 
         room = 3;
         go();
@@ -309,7 +311,7 @@ public abstract class ClaimSpec(KvDatabase database)
         await busy;
 
         var claim = queue.ClaimAsync(
-            new Engine.ClaimWork([new Engine.TopicClaim("job", 3, TimeSpan.FromMinutes(1))], 3, "me") { IsOfBacklog = true }, CancellationToken.None).AsTask();
+            new ClaimWork([new TopicClaim("job", 3, TimeSpan.FromMinutes(1))], 3, "me") { IsOfBacklog = true }, CancellationToken.None).AsTask();
         if (queue.ClaimsApart)
         {
             await claim.WaitAsync(WorkerTesting.Patience);

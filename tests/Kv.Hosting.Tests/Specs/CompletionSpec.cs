@@ -1,3 +1,5 @@
+using Kv.Diagnostics;
+using Kv.Messages;
 using Kv.TestKit;
 using Microsoft.EntityFrameworkCore;
 using Microsoft.EntityFrameworkCore.Storage;
@@ -42,7 +44,7 @@ public abstract class CompletionSpec(KvDatabase database)
         test.FailPoints().OnHit = point =>
         {
             begun.TrySetResult();
-            return point == Engine.FailPoints.BeforeCommit ? new ValueTask(released.Task) : ValueTask.CompletedTask;
+            return point == FailPoints.BeforeCommit ? new ValueTask(released.Task) : ValueTask.CompletedTask;
         };
 
         // While one commit is held up, the next ones wait for each other and become one.
@@ -50,7 +52,7 @@ public abstract class CompletionSpec(KvDatabase database)
         await begun.Task.WaitAsync(WorkerTesting.Patience);
         var completing = test.Worker().Held.Single().CompleteAsync(static write => write.Sum(["count"], 1), CancellationToken.None).AsTask();
         var claiming = test.Engine().Queue.ClaimAsync(
-            new Engine.ClaimWork([new Engine.TopicClaim("job", 10, TimeSpan.FromSeconds(30))], 10, "another") { Recover = true }, CancellationToken.None).AsTask();
+            new ClaimWork([new TopicClaim("job", 10, TimeSpan.FromSeconds(30))], 10, "another") { Recover = true }, CancellationToken.None).AsTask();
         released.SetResult();
         await before;
 
@@ -130,11 +132,11 @@ public abstract class CompletionSpec(KvDatabase database)
     public async Task A_message_that_is_completed_and_put_back_at_one_moment_has_its_effect_once(string back, bool completedFirst)
     {
         var lease = TimeSpan.FromSeconds(30);
-        var topics = new[] { new Engine.TopicClaim("job", 1, lease) };
+        var topics = new[] { new TopicClaim("job", 1, lease) };
         await using var test = await HandlingAsync(static async context => await context.CompleteAsync(static write => write.Sum(["count"], 1)));
         await test.Store.EnqueueAsync(new Job(1));
         var queue = test.Engine().Queue;
-        var message = Assert.Single(await queue.ClaimAsync(new Engine.ClaimWork(topics, 1, "slow"), CancellationToken.None));
+        var message = Assert.Single(await queue.ClaimAsync(new ClaimWork(topics, 1, "slow"), CancellationToken.None));
         _time.Advance(lease);
 
         // What waits while a commit is under way shares the next one.
@@ -171,8 +173,8 @@ public abstract class CompletionSpec(KvDatabase database)
         }
 
         async Task PutBackAsync() => _ = back == "recovered"
-            ? (await queue.ClaimAsync(new Engine.ClaimWork(topics, 1, "other") { Recover = true }, CancellationToken.None)).Count > 0
-            : await queue.RequeueAsync(new Engine.RequeueWork(message.Fence, TimeSpan.Zero, message.Backoff, message.Attempt), CancellationToken.None);
+            ? (await queue.ClaimAsync(new ClaimWork(topics, 1, "other") { Recover = true }, CancellationToken.None)).Count > 0
+            : await queue.RequeueAsync(new RequeueWork(message.Fence, TimeSpan.Zero, message.Backoff, message.Attempt), CancellationToken.None);
     }
 
     [Fact]
@@ -429,7 +431,7 @@ public abstract class CompletionSpec(KvDatabase database)
         await test.ExecuteAsync("create table saved as select * from queue_running");
         test.FailPoints().OnHit = async point =>
         {
-            if (point == Engine.FailPoints.AfterCommit)
+            if (point == FailPoints.AfterCommit)
             {
                 test.FailPoints().OnHit = null;
                 await rival.Database.BeginTransactionAsync();

@@ -1,5 +1,6 @@
 using System.Text;
 using System.Text.Json;
+using Kv.Diagnostics;
 using Kv.TestKit;
 
 namespace Kv.Tests.Specs;
@@ -126,8 +127,8 @@ public abstract class DeadLetterSpec(KvDatabase database)
     }
 
     [Theory]
-    [InlineData(Engine.FailPoints.BeforeCommit)]
-    [InlineData(Engine.FailPoints.AfterCommit)]
+    [InlineData(FailPoints.BeforeCommit)]
+    [InlineData(FailPoints.AfterCommit)]
     public async Task A_replay_that_is_interrupted_and_done_again_is_one_enqueue_for_each_letter(string point)
     {
         await using var test = await FailingAsync();

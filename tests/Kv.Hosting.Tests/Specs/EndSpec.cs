@@ -1,5 +1,6 @@
 using System.Collections.Concurrent;
-using Kv.Engine;
+using Kv.Diagnostics;
+using Kv.Messages;
 using Kv.TestKit;
 
 namespace Kv.Tests.Specs;

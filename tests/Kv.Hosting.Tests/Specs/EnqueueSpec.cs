@@ -1,5 +1,6 @@
 using System.Globalization;
 using System.Text;
+using Kv.Messages;
 using Kv.TestKit;
 using Microsoft.EntityFrameworkCore;
 
@@ -117,10 +118,10 @@ public abstract class EnqueueSpec(KvDatabase database)
         await test.Store.EnqueueAsync(new Job(-1));
         await test.ExecuteAsync("update queue set ts = ts - 1 where id = (select max(id) from queue)");
 
-        var claimed = await test.Engine().Queue.ClaimAsync(new Engine.ClaimWork([new Engine.TopicClaim("job", 1000, TimeSpan.FromSeconds(30))], 1000, "me"), CancellationToken.None);
+        var claimed = await test.Engine().Queue.ClaimAsync(new ClaimWork([new TopicClaim("job", 1000, TimeSpan.FromSeconds(30))], 1000, "me"), CancellationToken.None);
 
         Assert.Equal(Enumerable.Range(-1, 301), claimed.Select(Number));
-        static int Number(Engine.ClaimedMessage message) =>
+        static int Number(ClaimedMessage message) =>
             int.Parse(Encoding.UTF8.GetString(message.Data).Split(':', '}')[1], CultureInfo.InvariantCulture);
     }
 

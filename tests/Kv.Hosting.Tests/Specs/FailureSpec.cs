@@ -1,4 +1,5 @@
 using System.Text;
+using Kv.Diagnostics;
 using Kv.TestKit;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Logging;
@@ -90,10 +91,10 @@ public abstract class FailureSpec(KvDatabase database)
     }
 
     [Theory]
-    [InlineData(Engine.FailPoints.BeforeCommit, 1)]
-    [InlineData(Engine.FailPoints.AfterCommit, 1)]
-    [InlineData(Engine.FailPoints.BeforeCommit, 2)]
-    [InlineData(Engine.FailPoints.AfterCommit, 2)]
+    [InlineData(FailPoints.BeforeCommit, 1)]
+    [InlineData(FailPoints.AfterCommit, 1)]
+    [InlineData(FailPoints.BeforeCommit, 2)]
+    [InlineData(FailPoints.AfterCommit, 2)]
     public async Task Whichever_commit_is_interrupted_on_its_way_a_message_ends_under_its_keys(string point, int interrupted)
     {
         await using var test = await FailingAsync();

@@ -1,4 +1,5 @@
 using System.Data.Common;
+using Kv.Health;
 using Kv.TestKit;
 using Kv.Worker;
 using Microsoft.Data.Sqlite;

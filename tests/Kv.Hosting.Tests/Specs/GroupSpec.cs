@@ -1,4 +1,5 @@
 using System.Collections.Concurrent;
+using Kv.Messages;
 using Kv.Model;
 using Kv.TestKit;
 
@@ -366,8 +367,8 @@ public abstract class GroupSpec(KvDatabase database)
 
         await write.CommitAsync();
         await test.ExecuteAsync("delete from queue where state = 0 and (group_key = 'g1' or group_key = 'g8')");
-        IReadOnlyList<Engine.MessageGroup> after = [new("job", ""), new("other", "")];
-        List<Engine.MessageGroup> found = [];
+        IReadOnlyList<MessageGroup> after = [new("job", ""), new("other", "")];
+        List<MessageGroup> found = [];
         List<string> ends = [];
         for (var look = 0; look < 3; look++)
         {
@@ -425,8 +426,8 @@ public abstract class GroupSpec(KvDatabase database)
 
     private static KvEnqueueOptions InOnce(string group) => In(group) with { BackoffSchedule = [] };
 
-    private static async Task<IReadOnlyList<Engine.ClaimedMessage>> ClaimAsync(KvTestStore test, string owner) =>
-        await test.Engine().Queue.ClaimAsync(new Engine.ClaimWork([new Engine.TopicClaim("job", 100, Lease)], 100, owner), CancellationToken.None);
+    private static async Task<IReadOnlyList<ClaimedMessage>> ClaimAsync(KvTestStore test, string owner) =>
+        await test.Engine().Queue.ClaimAsync(new ClaimWork([new TopicClaim("job", 100, Lease)], 100, owner), CancellationToken.None);
 
     private Task<KvTestStore> WorkingAsync(Func<Job, KvMessageContext, Task>? handle = null, KvTestStore? beside = null) => database.CreateWorkerAsync(
         worker => worker.Handle<Job>((job, context, _) =>

@@ -1,3 +1,5 @@
+using Kv.Health;
+using Kv.Store;
 using Kv.TestKit;
 using Kv.Worker;
 using Microsoft.Data.Sqlite;

@@ -1,3 +1,4 @@
+using Kv.Messages;
 using Kv.TestKit;
 using Kv.Worker;
 
@@ -168,7 +169,7 @@ public abstract class LeaseSpec(KvDatabase database)
         await test.Store.EnqueueAsync(new Job(1), new() { KeysIfUndelivered = [["dead"]] });
         for (var crash = 0; crash < 3; crash++)
         {
-            var claimed = await test.Engine().Queue.ClaimAsync(new Engine.ClaimWork([new Engine.TopicClaim("job", 1, Lease)], 1, "doomed") { Recover = true }, CancellationToken.None);
+            var claimed = await test.Engine().Queue.ClaimAsync(new ClaimWork([new TopicClaim("job", 1, Lease)], 1, "doomed") { Recover = true }, CancellationToken.None);
             Assert.Equal(crash, Assert.Single(claimed).Crashes);
             _time.Advance(Lease);
         }

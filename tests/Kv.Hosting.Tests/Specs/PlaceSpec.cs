@@ -1,3 +1,4 @@
+using Kv.Messages;
 using Kv.TestKit;
 
 namespace Kv.Tests.Specs;
@@ -7,7 +8,7 @@ public abstract class PlaceSpec(KvDatabase database)
 {
     private const int Backlog = 50;
     private static readonly TimeSpan Lease = TimeSpan.FromSeconds(30);
-    private static readonly Engine.TopicClaim[] Topics = [new("job", Backlog, Lease)];
+    private static readonly TopicClaim[] Topics = [new("job", Backlog, Lease)];
     private readonly ManualTime _time = new();
 
     [Theory]
@@ -26,7 +27,7 @@ public abstract class PlaceSpec(KvDatabase database)
 
         if (back == "given back")
         {
-            Assert.True(await test.Engine().Queue.RequeueAsync(new Engine.RequeueWork(message.Fence, null, message.Backoff, message.Attempt), CancellationToken.None));
+            Assert.True(await test.Engine().Queue.RequeueAsync(new RequeueWork(message.Fence, null, message.Backoff, message.Attempt), CancellationToken.None));
             Assert.Equal(due, (await test.QueuedAsync())[0].DueAt);
         }
 
@@ -94,7 +95,7 @@ public abstract class PlaceSpec(KvDatabase database)
         var message = await HoldAsync(test, waited: true);
         _time.SetUtcNow(_time.GetUtcNow() - TimeSpan.FromHours(2));
 
-        Assert.True(await test.Engine().Queue.RequeueAsync(new Engine.RequeueWork(message.Fence, null, message.Backoff, message.Attempt), CancellationToken.None));
+        Assert.True(await test.Engine().Queue.RequeueAsync(new RequeueWork(message.Fence, null, message.Backoff, message.Attempt), CancellationToken.None));
 
         Assert.Equal(_time.Milliseconds(), Assert.Single(await test.QueuedAsync()).DueAt);
         Assert.Single(await ClaimAsync(test, 1));
@@ -118,7 +119,7 @@ public abstract class PlaceSpec(KvDatabase database)
     private Task<KvTestStore> CreateAsync() => database.CreateWorkerAsync(static worker => worker.Handle<Job>(static (_, _, _) => Task.CompletedTask), _time);
 
     /// <summary>A message that somebody holds, either out of the queue or from the first.</summary>
-    private static async Task<Engine.ClaimedMessage> HoldAsync(KvTestStore test, bool waited)
+    private static async Task<ClaimedMessage> HoldAsync(KvTestStore test, bool waited)
     {
         if (waited)
         {
@@ -127,14 +128,14 @@ public abstract class PlaceSpec(KvDatabase database)
         }
 
         var queue = test.Engine().Queue;
-        Engine.ClaimWork? claim = null;
+        ClaimWork? claim = null;
         queue.MessagesComing += Accompany;
         await test.Store.EnqueueAsync(new Job(1));
         queue.MessagesComing -= Accompany;
         Assert.Empty(await test.QueuedAsync());
         return Assert.Single(await claim!.Task);
 
-        Engine.ClaimWork Accompany(IReadOnlyDictionary<string, int> coming) => claim = new Engine.ClaimWork(Topics, 1, "doomed") { Accompanies = true };
+        ClaimWork Accompany(IReadOnlyDictionary<string, int> coming) => claim = new ClaimWork(Topics, 1, "doomed") { Accompanies = true };
     }
 
     private static async Task FillAsync(KvTestStore test)
@@ -148,8 +149,8 @@ public abstract class PlaceSpec(KvDatabase database)
         await write.CommitAsync();
     }
 
-    private static async Task<IReadOnlyList<Engine.ClaimedMessage>> ClaimAsync(KvTestStore test, int limit, bool recover = false, string owner = "other") =>
-        await test.Engine().Queue.ClaimAsync(new Engine.ClaimWork([new Engine.TopicClaim("job", limit, Lease)], limit, owner) { Recover = recover }, CancellationToken.None);
+    private static async Task<IReadOnlyList<ClaimedMessage>> ClaimAsync(KvTestStore test, int limit, bool recover = false, string owner = "other") =>
+        await test.Engine().Queue.ClaimAsync(new ClaimWork([new TopicClaim("job", limit, Lease)], limit, owner) { Recover = recover }, CancellationToken.None);
 }
 
 public sealed class SqlitePlaceTests(SqliteDatabase database) : PlaceSpec(database), IClassFixture<SqliteDatabase>;

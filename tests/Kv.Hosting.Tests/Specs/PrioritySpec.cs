@@ -1,3 +1,4 @@
+using Kv.Messages;
 using Kv.TestKit;
 
 namespace Kv.Tests.Specs;
@@ -56,7 +57,7 @@ public abstract class PrioritySpec(KvDatabase database)
         await write.CommitAsync();
 
         var claimed = await test.Engine().Queue.ClaimAsync(
-            new Engine.ClaimWork([new Engine.TopicClaim("job", 25, TimeSpan.FromSeconds(30))], 25, "me"), CancellationToken.None);
+            new ClaimWork([new TopicClaim("job", 25, TimeSpan.FromSeconds(30))], 25, "me"), CancellationToken.None);
 
         Assert.Equal(Enumerable.Range(-30, 25), claimed.Select(static m => m.Priority));
         Assert.Equal(35, (await test.QueuedAsync()).Count);

@@ -1,3 +1,5 @@
+using Kv.Health;
+using Kv.Store;
 using Kv.TestKit;
 using Microsoft.EntityFrameworkCore;
 using Microsoft.Extensions.DependencyInjection;
@@ -134,7 +136,7 @@ public abstract class RegistrationSpec(KvDatabase database)
     {
         var time = new ManualTime();
         await using var test = await CheckedAsync(await Database.CreateMigratedAsync(), time);
-        var health = test.Services.GetRequiredService<Worker.WorkerHealth>();
+        var health = test.Services.GetRequiredService<WorkerHealth>();
         Assert.Equal(HealthStatus.Healthy, (await CheckAsync(test)).Status);
 
         health.Failed("loop", new InvalidOperationException("No such table."), time);
@@ -217,7 +219,7 @@ public sealed class PostgresRegistrationTests(PostgresDatabase database) : Regis
         await using var test = await Database.CreateStoreAsync();
         await using var context = test.CreateContext();
         var watch = new Worker.QueueWatch((KvStore)test.Store, Options.Create(new KvWorkerOptions()));
-        var check = new Worker.StoreHealthCheck((KvStore)test.Store, watch) { LongTransaction = TimeSpan.Zero };
+        var check = new StoreHealthCheck((KvStore)test.Store, watch) { LongTransaction = TimeSpan.Zero };
         var registration = new HealthCheckContext { Registration = new HealthCheckRegistration("kv", check, failureStatus: null, tags: null) };
         Assert.Equal(HealthStatus.Healthy, (await check.CheckHealthAsync(registration)).Status);
 
@@ -228,7 +230,7 @@ public sealed class PostgresRegistrationTests(PostgresDatabase database) : Regis
         Assert.Equal(HealthStatus.Degraded, result.Status);
         Assert.Contains($"process {process}", result.Description, StringComparison.Ordinal);
         Assert.Contains("idle_in_transaction_session_timeout", result.Description, StringComparison.Ordinal);
-        Assert.Equal(HealthStatus.Healthy, (await new Worker.StoreHealthCheck((KvStore)test.Store, watch).CheckHealthAsync(registration)).Status);
+        Assert.Equal(HealthStatus.Healthy, (await new StoreHealthCheck((KvStore)test.Store, watch).CheckHealthAsync(registration)).Status);
 
         await transaction.RollbackAsync();
         Assert.Equal(HealthStatus.Healthy, (await check.CheckHealthAsync(registration)).Status);

@@ -1,6 +1,6 @@
+using Kv.Health;
 using Kv.Schedules;
 using Kv.TestKit;
-using Kv.Worker;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Diagnostics.HealthChecks;
 using Microsoft.Extensions.Hosting;

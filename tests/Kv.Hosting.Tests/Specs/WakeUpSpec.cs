@@ -1,6 +1,6 @@
 using System.Diagnostics;
 using System.Threading.Channels;
-using Kv.Engine;
+using Kv.Changes;
 using Kv.TestKit;
 using Npgsql;
 
@@ -217,7 +217,7 @@ public sealed class PostgresWakeUpTests(PostgresDatabase database) : WakeUpSpec(
         other.Engine().Queue.CancelRequested += () => here.TrySetResult();
         test.Engine().Queue.CancelRequested += () => there.TrySetResult();
 
-        other.Engine().Signals.Wake(Changes.Cancel);
+        other.Engine().Signals.Wake(ChangeKinds.Cancel);
 
         await here.Task.WaitAsync(WorkerTesting.Patience);
         await there.Task.WaitAsync(WorkerTesting.Patience);

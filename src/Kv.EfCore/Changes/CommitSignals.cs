@@ -1,0 +1,166 @@
+using Kv.Commits;
+using Kv.Messages;
+
+namespace Kv.Changes;
+
+/// <summary>Tells those who wait in this process what a commit brought: never before the commit.</summary>
+internal sealed class CommitSignals(TimeProvider time)
+{
+    private readonly Lock _gate = new();
+    private TaskCompletionSource _changed = New();
+    private long _version;
+    private long _sweepAt = long.MaxValue;
+    private bool _ended;
+
+    /// <summary>Something expires earlier than before.</summary>
+    public Signal Expiry { get; } = new();
+
+    /// <summary>When the sweeper looks next, as a timestamp of the store's time: only what expires before wakes it.</summary>
+    public long SweepAt
+    {
+        get => Interlocked.Read(ref _sweepAt);
+        set => Interlocked.Exchange(ref _sweepAt, value);
+    }
+
+    /// <summary>The sweeper looks again after a time.</summary>
+    public void SweepsIn(TimeSpan wait) => SweepAt = time.GetTimestamp() + (long)(wait.TotalSeconds * time.TimestampFrequency);
+
+    /// <summary>Messages came into the queue, or may have: whoever works looks.</summary>
+    public event Action? MessagesQueued;
+
+    /// <summary>A commit of this process left messages that are due at once: whoever works may claim without a look. Raised before <see cref="MessagesQueued"/>.</summary>
+    public event Action? MessagesDue;
+
+    /// <summary>Somebody asked for a message that is held to be cancelled, or may have.</summary>
+    public event Action? CancelRequested;
+
+    /// <summary>A group of this process was committed. Raised before anybody is told of what it brought.</summary>
+    public event Action<Group, GroupEffects>? GroupCommitted;
+
+    /// <summary>Something was committed here that other processes wait for, too: what it is, and the version that it took, or 0.</summary>
+    public event Action<ChangeKinds, long>? ForOthers;
+
+    /// <summary>The highest version that this process knows to be committed.</summary>
+    public long Version => Interlocked.Read(ref _version);
+
+    public void Committed(Group group, GroupReads reads, GroupEffects effects)
+    {
+        GroupCommitted?.Invoke(group, effects);
+        if (reads.LastVersion > 0)
+        {
+            Advance(reads.LastVersion);
+        }
+
+        if (effects.SoonestExpiry < UntilSweep())
+        {
+            Expiry.Set();
+        }
+
+        var left = Left(reads, effects.Messages);
+        if (effects.Unblocked.Count > 0 || left.Exists(static m => m.Message.Delay == 0))
+        {
+            MessagesDue?.Invoke();
+        }
+
+        var queued = left.Count > 0 || effects.LetsGo || reads.Recovered > 0 || group.Requeues.Count > 0;
+        Tell((reads.LastVersion > 0 ? ChangeKinds.Version : ChangeKinds.None) | (queued ? ChangeKinds.Messages : ChangeKinds.None), reads.LastVersion);
+    }
+
+    /// <summary>Has everybody look, in this process and the others, for what a commit brought that is no group's.</summary>
+    public void Wake(ChangeKinds what) => Tell(what, version: 0);
+
+    /// <summary>Has those look who wait in this process.</summary>
+    public void Raise(ChangeKinds what)
+    {
+        if (what.HasFlag(ChangeKinds.Messages))
+        {
+            MessagesQueued?.Invoke();
+        }
+
+        if (what.HasFlag(ChangeKinds.Cancel))
+        {
+            CancelRequested?.Invoke();
+        }
+    }
+
+    /// <summary>A version was seen in the database, written by this process or another.</summary>
+    public void Advance(long version)
+    {
+        TaskCompletionSource changed;
+        lock (_gate)
+        {
+            if (version <= _version)
+            {
+                return;
+            }
+
+            Interlocked.Exchange(ref _version, version);
+            changed = _changed;
+            _changed = New();
+        }
+
+        changed.TrySetResult();
+    }
+
+    /// <summary>No more will come: lets those go who wait for a version.</summary>
+    public void End()
+    {
+        lock (_gate)
+        {
+            _ended = true;
+            _changed.TrySetResult();
+        }
+    }
+
+    /// <summary>Waits until a version above this one is known.</summary>
+    /// <returns>False if the wait was cancelled, or there is nothing more to wait for.</returns>
+    public async ValueTask<bool> TryWaitAboveAsync(long version, CancellationToken cancellationToken)
+    {
+        Task changed;
+        lock (_gate)
+        {
+            if (_ended)
+            {
+                return false;
+            }
+
+            if (_version > version)
+            {
+                return !cancellationToken.IsCancellationRequested;
+            }
+
+            changed = _changed.Task;
+        }
+
+        await changed.WaitAsync(cancellationToken).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+        lock (_gate)
+        {
+            return !_ended && !cancellationToken.IsCancellationRequested;
+        }
+    }
+
+    /// <summary>The messages of which somebody has to know: not those that claims of the same commit took.</summary>
+    private static List<(NewMessage Message, long Back)> Left(GroupReads reads, List<(NewMessage Message, long Back)> messages)
+    {
+        if (messages.Count == 0 || reads.Claimed.Count == 0)
+        {
+            return messages;
+        }
+
+        var taken = reads.Claimed.Values.SelectMany(static claimed => claimed).Select(static m => m.Fence.Id).ToHashSet(StringComparer.Ordinal);
+        return messages.FindAll(m => !taken.Contains(m.Message.Id));
+    }
+
+    private double UntilSweep() => SweepAt is < long.MaxValue and var at ? time.GetElapsedTime(time.GetTimestamp(), at).TotalMilliseconds : long.MaxValue;
+
+    private void Tell(ChangeKinds what, long version)
+    {
+        if (what != ChangeKinds.None)
+        {
+            ForOthers?.Invoke(what, version);
+            Raise(what);
+        }
+    }
+
+    private static TaskCompletionSource New() => new(TaskCreationOptions.RunContinuationsAsynchronously);
+}

@@ -1,0 +1,361 @@
+using System.Data.Common;
+using Kv.Connections;
+using Kv.Diagnostics;
+using Kv.Messages;
+using Kv.Sql;
+
+namespace Kv.Commits;
+
+/// <summary>
+/// Runs groups with array parameters, for a database that is a round trip away: two round trips for a group of any size, and one when no
+/// write of the group depends on what is stored.
+/// </summary>
+/// <param name="session">Where it runs them.</param>
+/// <param name="dialect">The database.</param>
+/// <param name="clock">The store's clock.</param>
+/// <param name="settings">What makes the writer's settings in each transaction; null where its session has them.</param>
+/// <param name="failPoints">Where tests make it fail.</param>
+internal sealed class ArrayWriter(Session session, KvDialect dialect, StoreClock clock, string? settings, FailPoints failPoints) : GroupWriter(session, failPoints)
+{
+    // More than these get a plan of their own, which takes 0.1 ms: a probe by a bad one takes 0.02 or so.
+    private const int Few = 16;
+    private readonly RoundTrip _trip = new(session);
+    private readonly ClaimSearches _searches = new(clock);
+
+    private bool ServerClock => clock.ServerDecides;
+
+    public override async ValueTask<GroupReads> BeginAsync(Group group, CommitMark mark, CancellationToken cancellationToken)
+    {
+        CommitSent = false;
+        var now = ServerClock ? 0 : clock.Now;
+        _trip.Clear();
+        _trip.Timeout = Patience is { } patience && Session.CommandTimeout is { } most && patience < TimeSpan.FromSeconds(most - 1)
+            ? Math.Max((int)Math.Ceiling(patience.TotalSeconds), 1)
+            : null;
+        _trip.Add("begin", IsNested ? KvSql.Savepoint : dialect.Sql.BeginWrite);
+        if (Session.Identity is { } identity)
+        {
+            // Not known before the first look: then it is found to be another one, and looked at.
+            _trip.Add("guard", KvSql.Guard, p => RoundTrip.Set(p, ("@identity", identity.Tables ?? "")), Ignore);
+        }
+
+        if (settings is not null && !IsNested)
+        {
+            _trip.Add("settings", settings, read: Ignore);
+        }
+
+        if (Wait is { } wait)
+        {
+            AddLimit(wait);
+            if (wait.Looks)
+            {
+                // A round trip of its own: what a batch has told before it waits comes when it has waited.
+                await _trip.RunAsync(new GroupReads { Now = clock.Now }, cancellationToken).ConfigureAwait(false);
+            }
+        }
+
+        if (group.Writes.Count > 0)
+        {
+            AddBump(group.Writes.Count, mark, now);
+        }
+        else if (group.Claims.Exists(static c => c.Admit))
+        {
+            // Whoever counts the places of a group holds the version row, as all do who put messages in or end those of a group.
+            _trip.Add("lock", KvSql.LockVersion);
+        }
+
+        var reads = new GroupReads { Now = now };
+        var dependent = group.Writes.Exists(static w => w.Write.Reads);
+        if (dependent)
+        {
+            AddReads(group);
+        }
+
+        AddQueueWork(group, now);
+        if (dependent)
+        {
+            await _trip.RunAsync(reads, cancellationToken).ConfigureAwait(false);
+        }
+
+        return reads;
+    }
+
+    public override async ValueTask CommitAsync(Group group, GroupReads reads, GroupEffects effects)
+    {
+        var plan = new ClaimPlan(group.Claims, effects.Messages);
+        AddEffects(effects, reads.Now);
+        if (effects.Messages.Count > 0)
+        {
+            AddMessages(effects.Messages, plan, reads.Now);
+        }
+
+        _searches.Observe(group, effects);
+        _searches.AddTo(_trip, plan.Searches, reads.Now);
+        if (IsNested && Wait is not null)
+        {
+            _trip.Add("unlimit", KvSql.UnlimitLocks, read: Ignore);
+        }
+
+        _trip.Add("commit", IsNested ? KvSql.ReleaseSavepoint : KvSql.Commit);
+        await FailPoints.HitAsync(FailPoints.BeforeCommit).ConfigureAwait(false);
+        CommitSent = !IsNested;
+        await _trip.RunAsync(reads, CancellationToken.None).ConfigureAwait(false);
+        await FailPoints.HitAsync(FailPoints.AfterCommit).ConfigureAwait(false);
+    }
+
+    public override void Observe(Group group, GroupEffects effects) => _searches.Observe(group, effects);
+
+    protected override async ValueTask BeginTransactionAsync(CancellationToken cancellationToken)
+    {
+        await Session.ExecuteAsync(dialect.Sql.BeginWrite, cancellationToken).ConfigureAwait(false);
+        if (Wait is { } wait)
+        {
+            AddLimit(wait);
+            await _trip.RunAsync(new GroupReads { Now = clock.Now }, cancellationToken).ConfigureAwait(false);
+        }
+    }
+
+    private void AddLimit(LockWait wait) => _trip.Add(
+        "limit", KvSql.LimitLocks, p => RoundTrip.Set(p, ("@wait", wait.Text)), (reader, _) => wait.Begin(reader.GetInt32(0)));
+
+    private void AddBump(int count, CommitMark mark, long now)
+    {
+        if (IsNested)
+        {
+            _trip.Add("bump", KvSql.Bump(ServerClock), p => RoundTrip.Set(p, ("@count", count)), ReadVersion);
+        }
+        else
+        {
+            if (mark.Sequence == 1)
+            {
+                _trip.Add("prune", KvSql.DeleteOldMarks(ServerClock), p => RoundTrip.Set(p, ("@now", now), ("@lifetime", (long)CommitMarks.Lifetime.TotalMilliseconds)));
+            }
+
+            _trip.Add("bump+mark", KvSql.BumpAndMark(ServerClock), p => RoundTrip.Set(p, ("@count", count), ("@writer", mark.Writer), ("@sequence", mark.Sequence)), ReadVersion);
+        }
+
+        void ReadVersion(DbDataReader reader, GroupReads reads)
+        {
+            reads.LastVersion = reader.GetInt64(0);
+            if (ServerClock)
+            {
+                reads.Now = reader.GetInt64(1);
+            }
+        }
+    }
+
+    private void AddReads(Group group)
+    {
+        var keys = KeysToRead(group);
+        if (keys.Count > 0)
+        {
+            _trip.Add("read", KvSql.ReadRows, p => RoundTrip.Set(p, ("@keys", keys.ToArray())), static (reader, reads) => reads.Rows.Add(
+                reader.GetFieldValue<byte[]>(0),
+                new StoredRow(reader.GetInt64(1), reader.GetInt32(2), reader.GetInt64(3), reader.IsDBNull(4) ? null : reader.GetFieldValue<byte[]>(4))));
+        }
+
+        if (WaitingToCheck(group) is { Count: > 0 } waiting)
+        {
+            _trip.Add("waiting", KvSql.WaitingAll, p => RoundTrip.Set(p, ("@ids", waiting.ToArray())), static (reader, reads) => reads.Waiting.Add(reader.GetString(0)));
+        }
+
+        foreach (var stray in StraysToCheck(group))
+        {
+            _trip.Add("stray", dialect.Sql.StrayAt, p => RoundTrip.Set(p, ("@place", stray.Place), ("@id", stray.Id)), (_, reads) => reads.Strays.Add(stray));
+        }
+    }
+
+    private void AddQueueWork(Group group, long now)
+    {
+        if (group.Completions.Count > 0)
+        {
+            AddFenced("complete", KvSql.CompleteAll, group.Completions.ConvertAll(static c => c.Fence), static reads => reads.Released);
+        }
+
+        if (group.Requeues.Count > 0)
+        {
+            var requeues = group.Requeues;
+            AddFenced("requeue", _ => KvSql.RequeueAll(ServerClock), requeues.ConvertAll(static r => r.Fence), static reads => reads.Released, p => RoundTrip.Set(
+                p,
+                ("@now", now),
+                ("@delays", requeues.Select(static r => r.Delay).ToArray()),
+                ("@backoffs", requeues.Select(static r => r.Backoff).ToArray()),
+                ("@attempts", requeues.Select(static r => r.Attempt).ToArray()),
+                ("@turns", requeues.Select(static r => r.Turn).ToArray()),
+                ("@errors", requeues.Select(static r => r.Error).ToArray())));
+        }
+
+        foreach (var update in group.Updates)
+        {
+            _trip.Add("row: " + update.Text, update.Text, p => RoundTrip.Set(p, [.. update.Values]), (_, reads) => reads.Updated.Add(update));
+        }
+
+        // What was given back just now is held by nobody, and its write must be refused.
+        if (FencesToCheck(group) is { Count: > 0 } fences)
+        {
+            AddFenced("fence", KvSql.FenceAll, fences, static reads => reads.Held);
+        }
+    }
+
+    private void AddEffects(GroupEffects effects, long now)
+    {
+        if (effects.Ranges.Count > 0)
+        {
+            _trip.Add("ranges", KvSql.DeleteRanges, p => RoundTrip.Set(
+                p,
+                ("@starts", effects.Ranges.Select(static r => r.Start).ToArray()),
+                ("@ends", effects.Ranges.Select(static r => r.End).ToArray()),
+                ("@one", 1)));
+        }
+
+        if (effects.Deletes.Count > 0)
+        {
+            _trip.Add("deletes", KvSql.DeleteAll, p => RoundTrip.Set(p, ("@keys", effects.Deletes.ToArray())));
+        }
+
+        if (effects.Touches.Count > 0)
+        {
+            _trip.Add("touches", KvSql.TouchAll, p => RoundTrip.Set(
+                p,
+                ("@keys", effects.Touches.Select(static t => t.Key).ToArray()),
+                ("@backs", effects.Touches.Select(static t => t.Back).ToArray()),
+                ("@expiries", effects.Touches.Select(static t => t.ExpiresAt).ToArray()),
+                ("@one", 1)));
+        }
+
+        if (effects.Puts.Count > 0)
+        {
+            var fromCommit = now == 0;
+            _trip.Add(fromCommit ? "puts from commit" : "puts", KvSql.PutAll(fromCommit), p => RoundTrip.Set(
+                p,
+                ("@keys", effects.Puts.Select(static e => e.Key).ToArray()),
+                ("@values", effects.Puts.Select(static e => e.Value).ToArray()),
+                ("@encodings", effects.Puts.Select(static e => e.Encoding).ToArray()),
+                ("@backs", effects.Puts.Select(static e => e.Back).ToArray()),
+                ("@expiries", effects.Puts.Select(static e => e.ExpiresAt).ToArray())));
+        }
+
+        // Places that are left first: who comes then may find one.
+        if (effects.Acknowledged.Count > 0)
+        {
+            AddFenced("end", KvSql.EndAll, effects.Acknowledged.Select(static a => a.Fence), static reads => reads.Released);
+        }
+
+        if (effects.Removed.Count > 0)
+        {
+            _trip.Add("remove", KvSql.RemoveAll, p => RoundTrip.Set(p, ("@ids", effects.Removed.ToArray())), Ignore);
+        }
+
+        foreach (var stray in effects.Cleared)
+        {
+            _trip.Add("clear", KvSql.DeleteAt, p => RoundTrip.Set(p, ("@place", stray.Place), ("@id", stray.Id)));
+        }
+
+        if (effects.Unblocked.Count > 0)
+        {
+            _trip.Add("unblock", KvSql.UnblockStranded, p => RoundTrip.Set(
+                p, ("@topics", effects.Unblocked.Select(static g => g.Topic).ToArray()), ("@groups", effects.Unblocked.Select(static g => g.Key).ToArray())));
+        }
+    }
+
+    private void AddMessages(List<(NewMessage Message, long Back)> messages, ClaimPlan plan, long now)
+    {
+        if (plan.Topics.Count == 0)
+        {
+            _trip.Add("enqueue", KvSql.EnqueueAll(ServerClock), p => SetMessages(p, messages, now));
+            return;
+        }
+
+        var takers = messages.ConvertAll(m => plan.TakerOf(m.Message));
+        _trip.Add(
+            "enqueue+hold",
+            dialect.Sql.EnqueueHeldAll(ServerClock),
+            p =>
+            {
+                SetMessages(p, messages, now);
+                RoundTrip.Set(
+                    p,
+                    ("@holders", takers.Select(static t => t?.Claim.Owner).ToArray()),
+                    ("@leases", takers.Select(static t => t?.Topic.LeaseMilliseconds ?? 0).ToArray()),
+                    ("@claimed", plan.Topics.Select(static t => t.Topic).ToArray()),
+                    ("@pauses", plan.Topics.Select(static t => t.Pause).ToArray()),
+                    ("@limit", plan.Topics.Count));
+            },
+            (reader, reads) =>
+            {
+                var message = messages[reader.GetInt32(0) - 1].Message;
+                var claim = plan.TakerOf(message)!.Value.Claim;
+                reads.Hold(claim, ClaimedMessage.Of(message, claim.Owner, reader.GetInt64(1), reader.GetInt64(2)));
+            });
+    }
+
+    private static void SetMessages(DbParameterCollection p, List<(NewMessage Message, long Back)> messages, long now)
+    {
+        RoundTrip.Set(
+            p,
+            ("@now", now),
+            ("@ids", All(static m => m.Id)),
+            ("@datas", All(static m => m.Data)),
+            ("@backoffs", All(static m => m.Backoff)),
+            ("@undelivereds", All(static m => m.Undelivered)),
+            ("@topics", All(static m => m.Topic)),
+            ("@types", All(static m => m.Type)),
+            ("@encodings", All(static m => m.Encoding)),
+            ("@delays", All(static m => m.Delay)),
+            ("@traces", All(static m => m.Trace)),
+            ("@priorities", All(static m => m.Priority)),
+            ("@groups", All(static m => m.GroupKey)),
+            ("@grouplimits", All(static m => m.GroupLimit)),
+            ("@rates", All(static m => m.RateKey)),
+            ("@uniques", All(static m => m.UniqueKey)),
+            ("@uniqueuntils", All(m => m.UniqueFor > 0 ? now + m.UniqueFor : 0)),
+            ("@retries", All(static m => m.TopicRetries ? 1 : 0)),
+            ("@backs", messages.Select(static m => m.Back).ToArray()),
+            ("@aheads", Ahead(messages)));
+
+        T[] All<T>(Func<NewMessage, T> column) => messages.Select(m => column(m.Message)).ToArray();
+    }
+
+    /// <summary>How many messages of the same group each has before it that look for a place as well.</summary>
+    private static long[] Ahead(List<(NewMessage Message, long Back)> messages)
+    {
+        Dictionary<(string, string), long> places = [];
+        var ahead = new long[messages.Count];
+        for (var i = 0; i < ahead.Length; i++)
+        {
+            if (messages[i].Message is { GroupKey: { } group, IsDeferred: false } message)
+            {
+                ahead[i] = places.GetValueOrDefault((message.Topic, group));
+                places[(message.Topic, group)] = ahead[i] + 1;
+            }
+        }
+
+        return ahead;
+    }
+
+    private void AddFenced(
+        string name, Func<bool, string> text, IEnumerable<Fence> of, Func<GroupReads, HashSet<Fence>> found, Action<DbParameterCollection>? more = null)
+    {
+        var fences = of.ToArray();
+        var many = fences.Length > Few;
+        var known = fences.DistinctBy(static f => (f.Id, f.Claim)).ToDictionary(static f => (f.Id, f.Claim));
+        _trip.Add(
+            many ? "many " + name : name,
+            text(many),
+            p =>
+            {
+                RoundTrip.Set(
+                    p,
+                    ("@ids", fences.Select(static f => f.Id).ToArray()),
+                    ("@owners", fences.Select(static f => f.Owner).ToArray()),
+                    ("@claims", fences.Select(static f => f.Claim).ToArray()),
+                    ("@one", 1));
+                more?.Invoke(p);
+            },
+            (reader, reads) => found(reads).Add(known[(reader.GetString(0), reader.GetInt64(1))]));
+    }
+
+    private static void Ignore(DbDataReader reader, GroupReads reads)
+    {
+    }
+}

@@ -1,0 +1,111 @@
+using Kv.Messages;
+
+namespace Kv.Commits;
+
+/// <summary>One run of a group's transaction: what it read, what it decided, and whom to tell.</summary>
+internal sealed class GroupAttempt(Group group, GroupReads reads, bool adopted = false)
+{
+    private readonly List<Answer> _answers = new(group.Writes.Count);
+
+    public GroupReads Reads { get; } = reads;
+
+    public GroupEffects Effects { get; private set; } = new();
+
+    /// <summary>Whether every member is a write that was refused or failed: then there is nothing to commit, and no version is taken.</summary>
+    public bool IsVoid => group.Count == group.Writes.Count && _answers.TrueForAll(static a => a.Error is not null || a.Refused);
+
+    public void Evaluate()
+    {
+        var evaluator = new GroupEvaluator(Reads, adopted);
+        for (var i = 0; i < group.Writes.Count; i++)
+        {
+            try
+            {
+                _answers.Add(new Answer(evaluator.Evaluate(group.Writes[i].Write, Reads.LastVersion - Back(i), Back(i)), null));
+            }
+            catch (KvException error)
+            {
+                _answers.Add(new Answer(default, error));
+            }
+        }
+
+        Effects = evaluator.Finish();
+    }
+
+    /// <summary>Gives every member its answer.</summary>
+    /// <param name="certain">
+    /// Whether the commit answered. When its answer was lost, a message that is not held any more was most likely let go by that very commit,
+    /// and messages that it claimed come back when their lease lapses.
+    /// </param>
+    public void Tell(bool certain)
+    {
+        for (var i = 0; i < group.Writes.Count; i++)
+        {
+            if (_answers[i].Error is { } error)
+            {
+                group.Writes[i].Fail(error);
+            }
+            else
+            {
+                group.Writes[i].Complete(_answers[i].Refused ? _answers[i].Outcome : _answers[i].Outcome with { Version = Reads.LastVersion - Back(i) });
+            }
+        }
+
+        foreach (var completion in group.Completions)
+        {
+            completion.Complete(!certain || Reads.Released.Contains(completion.Fence));
+        }
+
+        foreach (var requeue in group.Requeues)
+        {
+            requeue.Complete(!certain || Reads.Released.Contains(requeue.Fence));
+        }
+
+        foreach (var update in group.Updates)
+        {
+            update.Complete(!certain || Reads.Updated.Contains(update));
+        }
+
+        foreach (var claim in group.Claims)
+        {
+            claim.Complete(Reads.Claimed.TryGetValue(claim, out var claimed) ? claimed : []);
+        }
+    }
+
+    /// <summary>Tells the members that nobody could find out whether they are committed.</summary>
+    /// <param name="mark">The mark of their commit.</param>
+    /// <param name="cause">Why.</param>
+    /// <param name="text">What to say instead of a lost connection.</param>
+    public void TellUnknown(CommitMark mark, Exception cause, string? text = null)
+    {
+        for (var i = 0; i < group.Writes.Count; i++)
+        {
+            if (_answers[i].Error is { } error)
+            {
+                group.Writes[i].Fail(error);
+            }
+            else if (_answers[i].Refused)
+            {
+                // It wrote nothing either way; what refused it may be an earlier write of this very group.
+                group.Writes[i].Fail(new KvException(
+                    KvError.Unavailable, "The connection was lost while the checks were being answered. Nothing was written; try again.", cause));
+            }
+            else
+            {
+                group.Writes[i].Fail(new KvCommitUnknownException(new KvOperationId(mark.Writer, mark.Sequence, Back(i)), text, cause));
+            }
+        }
+
+        foreach (var work in group.All.Where(static w => w is not AtomicWork))
+        {
+            work.Fail(cause);
+        }
+    }
+
+    private int Back(int index) => group.Writes.Count - 1 - index;
+
+    private readonly record struct Answer(AtomicOutcome Outcome, KvException? Error)
+    {
+        public bool Refused => Error is null && Outcome.FailedChecks.Count > 0;
+    }
+}

@@ -1,0 +1,213 @@
+using System.Data.Common;
+using Kv.Connections;
+using Kv.Diagnostics;
+using Kv.Messages;
+using Kv.Sql;
+
+namespace Kv.Commits;
+
+/// <summary>Runs the transaction of a group over a session: first what it finds, then what it changes.</summary>
+internal abstract class GroupWriter(Session session, FailPoints failPoints) : IAsyncDisposable
+{
+    public Session Session { get; } = session;
+
+    protected FailPoints FailPoints { get; } = failPoints;
+
+    /// <summary>Whether COMMIT may have reached the database: from here on an error does not prove that nothing happened.</summary>
+    public bool CommitSent { get; protected set; }
+
+    /// <summary>Why what was just committed is found by nobody else; null if it is found.</summary>
+    public string? FindLoss() => Session.FindLoss(hasWritten: true);
+
+    /// <summary>How long the next transaction may take.</summary>
+    public TimeSpan? Patience { get; set; }
+
+    /// <summary>How long the next transaction waits for locks, and who looks meanwhile; null for as long as its session may.</summary>
+    public LockWait? Wait { get; set; }
+
+    /// <summary>Whether an error proves that the commit that was sent did not happen.</summary>
+    public bool ProvesRollback(KvDialect dialect, Exception error) => dialect.ProvesRollback(error, Session.Connection);
+
+    /// <summary>Hears of an error that ended the transaction.</summary>
+    public void Blame(Exception error) => Session.Blame(error);
+
+    /// <summary>In a user's transaction a savepoint stands for the transaction: beginning, committing and marking are the user's.</summary>
+    protected bool IsNested => Session.Transaction is not null;
+
+    /// <summary>Begins the transaction, takes the group's versions, lets go of messages, and reads what its writes ask for.</summary>
+    public abstract ValueTask<GroupReads> BeginAsync(Group group, CommitMark mark, CancellationToken cancellationToken);
+
+    /// <summary>Writes the effects, claims messages, and commits. What <paramref name="reads"/> did not know yet, it knows then.</summary>
+    /// <remarks>
+    /// Claims come last: they find the messages that the group's own writes put in, and neither a message that a write takes out nor, as
+    /// lapsed, one that a write acknowledges.
+    /// </remarks>
+    public abstract ValueTask CommitAsync(Group group, GroupReads reads, GroupEffects effects);
+
+    /// <summary>Hears of a commit of this process, by this writer or another one, from any thread.</summary>
+    public virtual void Observe(Group group, GroupEffects effects)
+    {
+    }
+
+    /// <summary>Takes everything back. An error here means that the connection is of no more use; it never hides the cause.</summary>
+    /// <remarks>
+    /// The savepoint goes as well: one that stayed would be what the next write, failing before it has one of its own, goes back to, past all
+    /// that the user did between.
+    /// </remarks>
+    public async ValueTask<bool> TryRollbackAsync()
+    {
+        try
+        {
+            if (!IsNested)
+            {
+                await Session.ExecuteAsync(KvSql.Rollback, CancellationToken.None).ConfigureAwait(false);
+            }
+            else if (Session.HasBegun)
+            {
+                await Session.ExecuteAsync(KvSql.RollbackToSavepoint, CancellationToken.None).ConfigureAwait(false);
+                await Session.ExecuteAsync(KvSql.ReleaseSavepoint, CancellationToken.None).ConfigureAwait(false);
+                Session.HasBegun = false;
+            }
+
+            return true;
+        }
+        catch (Exception error) when (error is DbException or InvalidOperationException or IOException or TimeoutException)
+        {
+            return false;
+        }
+    }
+
+    /// <summary>Finds out whether a commit happened. If it did not, it never will: what may still be on its way is barred.</summary>
+    /// <returns>The last version of the writer's marked commit, or null if that commit did not happen.</returns>
+    /// <remarks>The version row is locked first, so that a transaction that holds it has ended when the marker is read.</remarks>
+    public async ValueTask<long?> ResolveAsync(CommitMark mark, CancellationToken cancellationToken)
+    {
+        await BeginTransactionAsync(cancellationToken).ConfigureAwait(false);
+        var ended = false;
+        try
+        {
+            await Session.ExecuteAsync(KvSql.LockVersion, cancellationToken).ConfigureAwait(false);
+            var (version, sequence) = await ReadMarkerAsync(mark.Writer, cancellationToken).ConfigureAwait(false);
+
+            // A writer that does not know an outcome takes another number before it goes on, so an equal sequence is this commit.
+            if (sequence < mark.Sequence)
+            {
+                await Session.Statement(KvSql.Bar).Set("@writer", mark.Writer).Set("@sequence", mark.Sequence).ExecuteAsync(cancellationToken).ConfigureAwait(false);
+                await Session.ExecuteAsync(KvSql.Commit, CancellationToken.None).ConfigureAwait(false);
+                ended = true;
+                return null;
+            }
+
+            return version == 0 ? null : version;
+        }
+        finally
+        {
+            if (!ended)
+            {
+                await TryRollbackAsync().ConfigureAwait(false);
+            }
+        }
+    }
+
+    /// <summary>Writes the version row as it is.</summary>
+    /// <returns>Null, always.</returns>
+    public async ValueTask<long?> ProbeAsync(CancellationToken cancellationToken)
+    {
+        await BeginTransactionAsync(cancellationToken).ConfigureAwait(false);
+        try
+        {
+            await Session.ExecuteAsync(KvSql.LockVersion, cancellationToken).ConfigureAwait(false);
+            await Session.ExecuteAsync(KvSql.Commit, CancellationToken.None).ConfigureAwait(false);
+            return null;
+        }
+        catch
+        {
+            await TryRollbackAsync().ConfigureAwait(false);
+            throw;
+        }
+    }
+
+    public ValueTask DisposeAsync() => Session.DisposeAsync();
+
+    private async ValueTask<(long Version, long Sequence)> ReadMarkerAsync(long writer, CancellationToken cancellationToken)
+    {
+        var reader = await Session.Statement(KvSql.Marker).Set("@writer", writer).ReadAsync(cancellationToken).ConfigureAwait(false);
+        await using (reader.ConfigureAwait(false))
+        {
+            return await reader.ReadAsync(cancellationToken).ConfigureAwait(false) ? (reader.GetInt64(0), reader.GetInt64(1)) : (0, 0);
+        }
+    }
+
+    protected abstract ValueTask BeginTransactionAsync(CancellationToken cancellationToken);
+
+    /// <summary>The rows that the group's writes need to see.</summary>
+    protected static IReadOnlyCollection<byte[]> KeysToRead(Group group)
+    {
+        HashSet<byte[]>? keys = null;
+        foreach (var work in group.Writes)
+        {
+            foreach (var check in work.Write.Checks)
+            {
+                (keys ??= new(KeyComparer.Instance)).Add(check.Key);
+            }
+
+            foreach (var message in work.Write.Messages)
+            {
+                if (message.UniqueKey is not null)
+                {
+                    (keys ??= new(KeyComparer.Instance)).Add(QueueKeys.Unique(message.Topic, message.UniqueKey));
+                }
+            }
+
+            if (work.Write.Ends?.Unique is { } unique)
+            {
+                (keys ??= new(KeyComparer.Instance)).Add(unique);
+            }
+
+            foreach (var rate in work.Write.Rates)
+            {
+                (keys ??= new(KeyComparer.Instance)).Add(rate.Key);
+            }
+
+            foreach (var mutation in work.Write.Mutations)
+            {
+                if (mutation.Kind is not (MutationKind.Set or MutationKind.SetVersionstamped or MutationKind.Delete or MutationKind.DeleteRange))
+                {
+                    (keys ??= new(KeyComparer.Instance)).Add(mutation.Key);
+                }
+            }
+        }
+
+        return keys as IReadOnlyCollection<byte[]> ?? [];
+    }
+
+    protected static IReadOnlyCollection<Fence> FencesToCheck(Group group)
+    {
+        HashSet<Fence>? fences = null;
+        foreach (var work in group.Writes)
+        {
+            if (work.Write.Acknowledges is { } fence)
+            {
+                (fences ??= []).Add(fence);
+            }
+        }
+
+        return fences as IReadOnlyCollection<Fence> ?? [];
+    }
+
+    protected static IEnumerable<StrayRow> StraysToCheck(Group group) => group.Writes.Where(static w => w.Write.Clears is not null).Select(static w => w.Write.Clears!.Value);
+
+    protected static IReadOnlyCollection<string> WaitingToCheck(Group group)
+    {
+        HashSet<string>? ids = null;
+        foreach (var work in group.Writes)
+        {
+            if (work.Write.Removes is { } id)
+            {
+                (ids ??= new(StringComparer.Ordinal)).Add(id);
+            }
+        }
+
+        return ids as IReadOnlyCollection<string> ?? [];
+    }
+}

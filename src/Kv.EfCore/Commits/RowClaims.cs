@@ -1,0 +1,160 @@
+using System.Data.Common;
+using Kv.Connections;
+using Kv.Messages;
+using Kv.Sql;
+
+namespace Kv.Commits;
+
+/// <summary>Claims and the way back of what lapsed, a row at a time, for a database that lives in the process.</summary>
+/// <remarks>
+/// A statement that fails takes back what it did itself and leaves the transaction as it was. So where one for many rows fails, each row is
+/// tried alone, and the one that is to blame is set aside: in a table that other programs write to, two rows may have one id.
+/// </remarks>
+internal sealed class RowClaims(Session session, KvDialect dialect)
+{
+    private const int ManyAtOnce = 1000;
+
+    /// <summary>Puts back what lapsed and takes what is due, as far as the claim asks for it.</summary>
+    public async ValueTask RunAsync(ClaimPlan.Search search, GroupReads reads, long now)
+    {
+        var claim = search.Claim;
+        if (claim.Recover)
+        {
+            await RecoverAsync(claim, reads, now).ConfigureAwait(false);
+        }
+
+        if (claim.Admit)
+        {
+            foreach (var topic in search.Topics)
+            {
+                await session.Statement(KvSql.Admit(false)).Set("@topic", topic.Topic).Set("@now", now).Set("@limit", ManyAtOnce)
+                    .ExecuteAsync(default).ConfigureAwait(false);
+            }
+        }
+
+        var claimed = new List<ClaimedMessage>();
+        foreach (var topic in search.Topics)
+        {
+            await ClaimAsync(topic, Math.Min(topic.Room, search.Limit - claimed.Count), claim, now, claimed).ConfigureAwait(false);
+        }
+
+        claimed.ForEach(message => reads.Hold(claim, message));
+    }
+
+    private async ValueTask RecoverAsync(ClaimWork claim, GroupReads reads, long now)
+    {
+        var lapsed = await PlacesAsync(session.Statement(KvSql.LapsedPlaces).Set("@now", now).Set("@limit", ManyAtOnce)).ConfigureAwait(false);
+        foreach (var row in lapsed)
+        {
+            if (claim.Recovers is { } only && !(row.Id is string id && only.Contains(id)))
+            {
+                continue;
+            }
+
+            if (await TryAsync(At(KvSql.PutLapsedBack, row).Set("@now", now)).ConfigureAwait(false))
+            {
+                await At(KvSql.DeleteLapsed, row).ExecuteAsync(default).ConfigureAwait(false);
+                reads.Recovered++;
+            }
+            else
+            {
+                // It goes back when that one is gone.
+                await At(KvSql.SetTwinAside, row).Set("@now", now).ExecuteAsync(default).ConfigureAwait(false);
+                claim.FoundStrays = true;
+            }
+        }
+    }
+
+    private async ValueTask ClaimAsync(TopicClaim topic, int room, ClaimWork claim, long now, List<ClaimedMessage> claimed)
+    {
+        // Whatever the column holds: what is below all numbers, too, has a turn.
+        object above = double.NegativeInfinity;
+        while (room > 0 && await NextPriorityAsync().ConfigureAwait(false) is not (null or DBNull) and var priority)
+        {
+            List<ClaimedMessage> due = [];
+            var reader = await OfDue(KvSql.Due).ReadAsync(default).ConfigureAwait(false);
+            await using (reader.ConfigureAwait(false))
+            {
+                while (await reader.ReadAsync(default).ConfigureAwait(false))
+                {
+                    due.Add(ClaimedRow.Read(reader, claim.Owner));
+                }
+            }
+
+            if (due.Count > 0)
+            {
+                if (await TryAsync(Leased(OfDue(KvSql.HoldDue))).ConfigureAwait(false))
+                {
+                    await OfDue(KvSql.DeleteDue).ExecuteAsync(default).ConfigureAwait(false);
+                }
+                else
+                {
+                    due = await HoldEachAsync(due, await PlacesAsync(OfDue(KvSql.DuePlaces)).ConfigureAwait(false)).ConfigureAwait(false);
+                }
+            }
+
+            claimed.AddRange(due);
+            room -= due.Count;
+            above = priority!;
+
+            Statement OfDue(string text) =>
+                session.Statement(text).Set("@topic", topic.Topic).Set("@priority", priority).Set("@now", now).Set("@limit", room);
+        }
+
+        async ValueTask<object?> NextPriorityAsync() => await session.Statement(KvSql.NextPriority)
+            .Set("@topic", topic.Topic).Set("@above", above).Set("@pause", topic.Pause).Set("@now", now).ScalarAsync(default).ConfigureAwait(false);
+
+        Statement Leased(Statement hold) => hold.Set("@now", now).Set("@lease", topic.LeaseMilliseconds).Set("@owner", claim.Owner);
+
+        async ValueTask<List<ClaimedMessage>> HoldEachAsync(List<ClaimedMessage> messages, List<(object Place, object Id)> places)
+        {
+            List<ClaimedMessage> held = [];
+            for (var i = 0; i < places.Count; i++)
+            {
+                if (await TryAsync(Leased(At(KvSql.HoldAt, places[i]))).ConfigureAwait(false))
+                {
+                    await At(KvSql.DeleteAt, places[i]).ExecuteAsync(default).ConfigureAwait(false);
+                    held.Add(messages[i]);
+                }
+                else
+                {
+                    await At(KvSql.SetAsideAt, places[i]).ExecuteAsync(default).ConfigureAwait(false);
+                    claim.FoundStrays = true;
+                }
+            }
+
+            return held;
+        }
+    }
+
+    private Statement At(string text, (object Place, object Id) row) => session.Statement(text).Set("@place", row.Place).Set("@id", row.Id);
+
+    private static async ValueTask<List<(object Place, object Id)>> PlacesAsync(Statement statement)
+    {
+        List<(object, object)> places = [];
+        var reader = await statement.ReadAsync(default).ConfigureAwait(false);
+        await using (reader.ConfigureAwait(false))
+        {
+            while (await reader.ReadAsync(default).ConfigureAwait(false))
+            {
+                places.Add((reader.GetValue(0), reader.GetValue(1)));
+            }
+        }
+
+        return places;
+    }
+
+    /// <returns>Whether the database took it; what is the row's fault it refuses.</returns>
+    private async ValueTask<bool> TryAsync(Statement statement)
+    {
+        try
+        {
+            await statement.ExecuteAsync(default).ConfigureAwait(false);
+            return true;
+        }
+        catch (DbException error) when (dialect.Classify(error) == Fault.Permanent)
+        {
+            return false;
+        }
+    }
+}

@@ -1,0 +1,312 @@
+using System.Data.Common;
+using System.Globalization;
+using Kv.Connections;
+using Kv.Diagnostics;
+using Kv.Messages;
+using Kv.Sql;
+
+namespace Kv.Commits;
+
+/// <summary>Runs groups with a statement a row, for a database that lives in the process.</summary>
+internal sealed class RowWriter(Session session, KvDialect dialect, StoreClock clock, TimeSpan budget, FailPoints failPoints) : GroupWriter(session, failPoints)
+{
+    private readonly RowClaims _claims = new(session, dialect);
+    private long _now;
+
+    public override async ValueTask<GroupReads> BeginAsync(Group group, CommitMark mark, CancellationToken cancellationToken)
+    {
+        CommitSent = false;
+        if (Session.Identity is { } identity)
+        {
+            await identity.EnsureAsync(Session, cancellationToken).ConfigureAwait(false);
+        }
+
+        await BeginTransactionAsync(cancellationToken).ConfigureAwait(false);
+
+        // After the wait for the lock: a lease must not be half over when it begins.
+        _now = clock.Now;
+        var reads = new GroupReads { Now = _now };
+        if (group.Writes.Count > 0)
+        {
+            reads.LastVersion = await BumpAsync(group.Writes.Count, mark, cancellationToken).ConfigureAwait(false);
+            await ReadRowsAsync(group, reads, cancellationToken).ConfigureAwait(false);
+        }
+
+        foreach (var completion in group.Completions)
+        {
+            if (await FencedAsync(KvSql.Complete, completion.Fence, cancellationToken).ConfigureAwait(false))
+            {
+                reads.Released.Add(completion.Fence);
+            }
+        }
+
+        foreach (var requeue in group.Requeues)
+        {
+            await RequeueAsync(requeue, reads, cancellationToken).ConfigureAwait(false);
+        }
+
+        foreach (var update in group.Updates)
+        {
+            if (await Fill(Session.Statement(update.Text), update).ScalarAsync(cancellationToken).ConfigureAwait(false) is not null)
+            {
+                reads.Updated.Add(update);
+            }
+        }
+
+        // What was given back just now is held by nobody, and its write must be refused.
+        foreach (var fence in FencesToCheck(group))
+        {
+            if (await Fenced(KvSql.Fence, fence).ScalarAsync(cancellationToken).ConfigureAwait(false) is not null)
+            {
+                reads.Held.Add(fence);
+            }
+        }
+
+        return reads;
+    }
+
+    public override async ValueTask CommitAsync(Group group, GroupReads reads, GroupEffects effects)
+    {
+        foreach (var (start, end) in effects.Ranges)
+        {
+            await Session.Statement(KvSql.DeleteRange).Set("@start", start).Set("@end", end).ExecuteAsync(default).ConfigureAwait(false);
+        }
+
+        foreach (var key in effects.Deletes)
+        {
+            await Session.Statement(KvSql.Delete).Set("@k", key).ExecuteAsync(default).ConfigureAwait(false);
+        }
+
+        foreach (var touch in effects.Touches)
+        {
+            await Session.Statement(KvSql.Touch).Set("@k", touch.Key).Set("@version", reads.LastVersion - touch.Back)
+                .Set("@expires", touch.ExpiresAt).ExecuteAsync(default).ConfigureAwait(false);
+        }
+
+        foreach (var put in effects.Puts)
+        {
+            await Session.Statement(KvSql.Put).Set("@k", put.Key).Set("@v", put.Value).Set("@encoding", put.Encoding)
+                .Set("@version", reads.LastVersion - put.Back).Set("@expires", put.ExpiresAt).ExecuteAsync(default).ConfigureAwait(false);
+        }
+
+        // Places that are left first: who comes then may find one.
+        foreach (var (fence, keys) in effects.Acknowledged)
+        {
+            if (await FencedAsync(KvSql.Complete, fence, default).ConfigureAwait(false) && keys?.Group is { } left)
+            {
+                await UnblockAsync(keys.Topic, left).ConfigureAwait(false);
+            }
+        }
+
+        foreach (var id in effects.Removed)
+        {
+            await RemoveAsync(id).ConfigureAwait(false);
+        }
+
+        foreach (var stray in effects.Cleared)
+        {
+            await At(KvSql.DeleteAt, stray).ExecuteAsync(default).ConfigureAwait(false);
+        }
+
+        foreach (var (topic, key) in effects.Unblocked)
+        {
+            await UnblockAsync(topic, key).ConfigureAwait(false);
+        }
+
+        if (effects.Messages.Count > 0 || group.Claims.Count > 0)
+        {
+            var plan = new ClaimPlan(group.Claims, effects.Messages);
+            await EnqueueAsync(effects.Messages, plan, reads).ConfigureAwait(false);
+            foreach (var search in plan.Searches)
+            {
+                await _claims.RunAsync(search, reads, _now).ConfigureAwait(false);
+            }
+        }
+
+        if (IsNested)
+        {
+            await Session.ExecuteAsync(KvSql.ReleaseSavepoint, default).ConfigureAwait(false);
+            return;
+        }
+
+        await FailPoints.HitAsync(FailPoints.BeforeCommit).ConfigureAwait(false);
+        CommitSent = true;
+        await RetryBusyAsync(KvSql.Commit, default).ConfigureAwait(false);
+        await FailPoints.HitAsync(FailPoints.AfterCommit).ConfigureAwait(false);
+    }
+
+    protected override async ValueTask BeginTransactionAsync(CancellationToken cancellationToken)
+    {
+        await RetryBusyAsync(IsNested ? KvSql.Savepoint : dialect.Sql.BeginWrite, cancellationToken).ConfigureAwait(false);
+        Session.HasBegun = true;
+    }
+
+    // Another process may hold the lock: we wait for it in turns of our own, without a thread and in steps far shorter than the driver's.
+    private async ValueTask RetryBusyAsync(string statement, CancellationToken cancellationToken)
+    {
+        Backoff? backoff = null;
+        while (true)
+        {
+            try
+            {
+                await Session.ExecuteAsync(statement, cancellationToken).ConfigureAwait(false);
+                return;
+            }
+            catch (Exception error) when (dialect.Classify(error) == Fault.Busy)
+            {
+                backoff ??= Backoff.ForLocks(Patience ?? budget);
+                if (!await backoff.WaitAsync(cancellationToken).ConfigureAwait(false))
+                {
+                    throw;
+                }
+            }
+        }
+    }
+
+    private async ValueTask<long> BumpAsync(int count, CommitMark mark, CancellationToken cancellationToken)
+    {
+        var version = await Session.Statement(KvSql.Bump(false)).Set("@count", count).ScalarAsync(cancellationToken).ConfigureAwait(false);
+        var last = Convert.ToInt64(version, CultureInfo.InvariantCulture);
+        if (!IsNested)
+        {
+            if (mark.Sequence == 1)
+            {
+                await Session.Statement(KvSql.DeleteOldMarks(false)).Set("@now", _now).Set("@lifetime", (long)CommitMarks.Lifetime.TotalMilliseconds)
+                    .ExecuteAsync(cancellationToken).ConfigureAwait(false);
+            }
+
+            await Session.Statement(KvSql.Mark).Set("@writer", mark.Writer).Set("@sequence", mark.Sequence).Set("@version", last)
+                .ExecuteAsync(cancellationToken).ConfigureAwait(false);
+        }
+
+        return last;
+    }
+
+    private async ValueTask ReadRowsAsync(Group group, GroupReads reads, CancellationToken cancellationToken)
+    {
+        foreach (var key in KeysToRead(group))
+        {
+            var reader = await Session.Statement(KvSql.ReadRow).Set("@k", key).ReadAsync(cancellationToken).ConfigureAwait(false);
+            await using (reader.ConfigureAwait(false))
+            {
+                if (await reader.ReadAsync(cancellationToken).ConfigureAwait(false))
+                {
+                    var counter = reader.IsDBNull(3) ? null : reader.GetFieldValue<byte[]>(3);
+                    reads.Rows.Add(key, new StoredRow(reader.GetInt64(0), reader.GetInt32(1), reader.GetInt64(2), counter));
+                }
+            }
+        }
+
+        foreach (var id in WaitingToCheck(group))
+        {
+            if (await Session.Statement(KvSql.Waiting).Set("@id", id).ScalarAsync(cancellationToken).ConfigureAwait(false) is not null)
+            {
+                reads.Waiting.Add(id);
+            }
+        }
+
+        foreach (var stray in StraysToCheck(group))
+        {
+            if (await At(dialect.Sql.StrayAt, stray).ScalarAsync(cancellationToken).ConfigureAwait(false) is not null)
+            {
+                reads.Strays.Add(stray);
+            }
+        }
+    }
+
+    private async ValueTask EnqueueAsync(List<(NewMessage Message, long Back)> messages, ClaimPlan plan, GroupReads reads)
+    {
+        HashSet<TopicClaim> clear = [];
+        foreach (var topic in plan.Topics)
+        {
+            if (await Session.Statement(dialect.Sql.IsClear).Set("@topic", topic.Topic).Set("@pause", topic.Pause).Set("@now", _now).ScalarAsync(default).ConfigureAwait(false) is not null)
+            {
+                clear.Add(topic);
+            }
+        }
+
+        foreach (var (message, back) in messages)
+        {
+            if (plan.TakerOf(message) is { } taker && clear.Contains(taker.Topic) && await TryHoldAsync(message, taker).ConfigureAwait(false))
+            {
+                reads.Hold(taker.Claim, ClaimedMessage.Of(message, taker.Claim.Owner, _now, UniqueUntil(message)));
+            }
+            else
+            {
+                await Filled(KvSql.Enqueue, message).Set("@delay", message.Delay).Set("@group", message.GroupKey).Set("@grouplimit", message.GroupLimit)
+                    .Set("@version", reads.LastVersion - back).ExecuteAsync(default).ConfigureAwait(false);
+            }
+        }
+
+        // Refused where a message of its id is held: then it waits like others, and whoever claims it finds out.
+        async ValueTask<bool> TryHoldAsync(NewMessage message, (ClaimWork Claim, TopicClaim Topic) taker)
+        {
+            try
+            {
+                await Filled(KvSql.EnqueueHeld, message).Set("@lease", taker.Topic.LeaseMilliseconds).Set("@owner", taker.Claim.Owner).ExecuteAsync(default).ConfigureAwait(false);
+                return true;
+            }
+            catch (DbException error) when (dialect.Classify(error) == Fault.Permanent)
+            {
+                return false;
+            }
+        }
+
+        Statement Filled(string text, NewMessage message) => Session.Statement(text).Set("@now", _now).Set("@id", message.Id).Set("@data", message.Data)
+            .Set("@backoff", message.Backoff).Set("@undelivered", message.Undelivered).Set("@topic", message.Topic).Set("@type", message.Type)
+            .Set("@encoding", message.Encoding).Set("@trace", message.Trace).Set("@priority", message.Priority).Set("@rate", message.RateKey)
+            .Set("@unique", message.UniqueKey).Set("@uniqueuntil", UniqueUntil(message)).Set("@topicretries", message.TopicRetries ? 1 : 0);
+
+        long UniqueUntil(NewMessage message) => message.UniqueFor > 0 ? _now + message.UniqueFor : 0;
+    }
+
+    private async ValueTask RemoveAsync(string id)
+    {
+        string? topic = null, group = null;
+        var reader = await Session.Statement(KvSql.Remove).Set("@id", id).ReadAsync(default).ConfigureAwait(false);
+        await using (reader.ConfigureAwait(false))
+        {
+            if (await reader.ReadAsync(default).ConfigureAwait(false))
+            {
+                (topic, group) = (reader.GetString(0), reader.IsDBNull(1) ? null : reader.GetString(1));
+            }
+        }
+
+        if (group is not null)
+        {
+            await UnblockAsync(topic!, group).ConfigureAwait(false);
+        }
+    }
+
+    private async ValueTask UnblockAsync(string topic, string group) =>
+        await Session.Statement(KvSql.Unblock).Set("@topic", topic).Set("@group", group).ExecuteAsync(default).ConfigureAwait(false);
+
+    private async ValueTask RequeueAsync(RequeueWork requeue, GroupReads reads, CancellationToken cancellationToken)
+    {
+        var copied = await Fenced(KvSql.CopyToQueue, requeue.Fence).Set("@now", _now).Set("@delay", requeue.Delay)
+            .Set("@backoff", requeue.Backoff).Set("@attempt", requeue.Attempt).Set("@turn", requeue.Turn).Set("@error", requeue.Error).ExecuteAsync(cancellationToken).ConfigureAwait(false);
+        if (copied > 0)
+        {
+            await FencedAsync(KvSql.Complete, requeue.Fence, cancellationToken).ConfigureAwait(false);
+            reads.Released.Add(requeue.Fence);
+        }
+    }
+
+    private Statement At(string text, StrayRow stray) => Session.Statement(text).Set("@place", stray.Place).Set("@id", stray.Id);
+
+    private static Statement Fill(Statement statement, UpdateWork update)
+    {
+        foreach (var (name, value) in update.Values)
+        {
+            statement.Set(name, value);
+        }
+
+        return statement;
+    }
+
+    private Statement Fenced(string text, Fence fence) =>
+        Session.Statement(text).Set("@id", fence.Id).Set("@owner", fence.Owner).Set("@claim", fence.Claim);
+
+    private async ValueTask<bool> FencedAsync(string text, Fence fence, CancellationToken cancellationToken) =>
+        await Fenced(text, fence).ExecuteAsync(cancellationToken).ConfigureAwait(false) > 0;
+}

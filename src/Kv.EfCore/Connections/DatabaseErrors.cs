@@ -1,0 +1,74 @@
+using System.Data.Common;
+using System.Net.Sockets;
+using Kv.Keys;
+using Microsoft.EntityFrameworkCore.Storage;
+
+namespace Kv.Connections;
+
+/// <summary>Turns what databases and drivers throw into what callers of a store can act on.</summary>
+internal static class DatabaseErrors
+{
+    /// <summary>Whether an error is the database's or the driver's, and neither a defect nor the caller's.</summary>
+    public static bool IsOfDatabase(Exception error) =>
+        error is DbException or IOException or UnauthorizedAccessException or TimeoutException or SocketException || (Wrapped(error) is { } inner && IsOfDatabase(inner));
+
+    /// <summary>What EF Core's execution strategies put around an error of a connection that is opened; null for an error that is no wrapper.</summary>
+    public static Exception? Wrapped(Exception error) => error is InvalidOperationException or RetryLimitExceededException ? error.InnerException : null;
+
+    /// <summary>What happened, in the words of whoever was there.</summary>
+    /// <remarks>Outer errors of drivers often say no more than that something failed, and EF Core's that it is likely to be transient.</remarks>
+    public static string Text(Exception error)
+    {
+        while (Wrapped(error) is { } inner && IsOfDatabase(inner))
+        {
+            error = inner;
+        }
+
+        var innermost = error;
+        while (innermost is DbException or IOException && innermost.InnerException is { } inner)
+        {
+            innermost = inner;
+        }
+
+        return innermost == error || error.Message.Contains(innermost.Message, StringComparison.Ordinal) ? error.Message : $"{error.Message}: {innermost.Message}";
+    }
+
+    /// <summary>The error for a caller whose listing failed in the middle.</summary>
+    public static KvException At(KvException error, string cursor) => new(
+        error.Kind, $"{error.Message} What was listed until then is complete; the listing can go on from the cursor '{cursor}'.", error.InnerException)
+    {
+        Cursor = cursor,
+    };
+
+    /// <summary>The error for a caller who waited for a lock in vain.</summary>
+    /// <param name="dialect">The database.</param>
+    /// <param name="options">How long callers wait.</param>
+    /// <param name="error">What the database said.</param>
+    /// <param name="holder">Who has the lock; null if that is not known.</param>
+    public static KvException Locked(KvDialect dialect, KvStoreOptions options, Exception error, string? holder)
+    {
+        var who = holder is null ? "others have" : $"is held by {holder.TrimEnd('.')}";
+        return new KvException(
+            KvError.Unavailable,
+            $"The write waited for {options.CommandTimeout.TotalSeconds:0.#} seconds for a lock of the database that {who} ({error.Message.TrimEnd('.')}). "
+            + $"Nothing was written. {(holder is null ? dialect.LockAdvice : "End that transaction")}, or raise KvStoreOptions.CommandTimeout.",
+            error);
+    }
+
+    /// <summary>The error for a caller whose request the database refuses, and would again.</summary>
+    /// <param name="dialect">The database.</param>
+    /// <param name="error">What it said.</param>
+    /// <param name="what">What it refused.</param>
+    public static KvException Refused(KvDialect dialect, Exception error, string what)
+    {
+        var kind = dialect.KindOf(error);
+        var remedy = kind switch
+        {
+            KvError.Schema => "The store's tables are not as this version wants them: "
+                + $"run `dotnet ef database update --context {nameof(KvDbContext)}`, or call `await services.MigrateKvStoreAsync()` when the application starts.",
+            KvError.Unavailable => "Make the database writable for this process, then try again.",
+            _ => "It would again: the inner exception has the database's own words for what it wants.",
+        };
+        return new KvException(kind, $"The database refused {what}: {Text(error).TrimEnd('.')}. {remedy}", error);
+    }
+}

@@ -1,0 +1,144 @@
+namespace Kv.Connections;
+
+/// <summary>Opens a store for all who want it at one moment: tries for as long as one of them waits, and each waits for its own time.</summary>
+/// <param name="open">Opens it once.</param>
+/// <param name="dialect">The database.</param>
+/// <param name="longest">How long a caller waits.</param>
+/// <param name="stop">Ends it all.</param>
+internal sealed class Opening(Func<CancellationToken, Task> open, KvDialect dialect, TimeSpan longest, CancellationToken stop)
+{
+    private readonly Lock _gate = new();
+    private Round? _round;
+
+    /// <summary>The tries that are under way, for those who wait for their end.</summary>
+    public Task Completion
+    {
+        get
+        {
+            lock (_gate)
+            {
+                return _round?.Ended ?? Task.CompletedTask;
+            }
+        }
+    }
+
+    /// <summary>Waits until the store is open.</summary>
+    /// <exception cref="KvException">It was not in time, or cannot be opened at all.</exception>
+    public async Task WaitAsync(CancellationToken cancellationToken)
+    {
+        cancellationToken.ThrowIfCancellationRequested();
+        var round = Enter();
+        try
+        {
+            await round.Result.WaitAsync(longest, TimeProvider.System, cancellationToken).ConfigureAwait(false);
+        }
+        catch (TimeoutException late) when (!round.Result.IsCompleted)
+        {
+            var cause = round.Last ?? late;
+            throw new KvException(
+                KvError.Unavailable,
+                $"The database could not be opened within {longest.TotalSeconds:0.#} seconds ({DatabaseErrors.Text(cause)}). Nothing was read or written. Try again when it is back.",
+                cause);
+        }
+        catch (OperationCanceledException error) when (!cancellationToken.IsCancellationRequested)
+        {
+            throw new ObjectDisposedException(nameof(IKvStore), error);
+        }
+        finally
+        {
+            Leave(round);
+        }
+    }
+
+    private Round Enter()
+    {
+        lock (_gate)
+        {
+            ObjectDisposedException.ThrowIf(stop.IsCancellationRequested, typeof(IKvStore));
+            if (_round is null or { IsOver: true })
+            {
+                _round = new Round(open, dialect, _round?.Ended ?? Task.CompletedTask, stop);
+            }
+
+            _round.Waiting++;
+            return _round;
+        }
+    }
+
+    private void Leave(Round round)
+    {
+        lock (_gate)
+        {
+            if (--round.Waiting == 0)
+            {
+                round.End();
+            }
+        }
+    }
+
+    /// <summary>Tries, from the first who waits to the last.</summary>
+    private sealed class Round
+    {
+        private readonly CancellationTokenSource _end;
+        private readonly TaskCompletionSource _result = new(TaskCreationOptions.RunContinuationsAsynchronously);
+        private volatile Exception? _last;
+
+        public Round(Func<CancellationToken, Task> open, KvDialect dialect, Task before, CancellationToken stop)
+        {
+            _end = CancellationTokenSource.CreateLinkedTokenSource(stop);
+            _result.Task.Abandon();
+
+            // It outlives whoever came first, and is no part of their trace or transaction.
+            Ended = Detached.RunAsync(() => RunAsync(open, dialect, before));
+        }
+
+        public Task Result => _result.Task;
+
+        public Task Ended { get; }
+
+        /// <summary>Why the last try failed.</summary>
+        public Exception? Last => _last;
+
+        /// <summary>How many wait.</summary>
+        public int Waiting { get; set; }
+
+        /// <summary>Whether nobody can join in any more.</summary>
+        public bool IsOver => _end.IsCancellationRequested || Result.IsCompleted;
+
+        public void End() => _end.CancelAsync().Abandon();
+
+        private async Task RunAsync(Func<CancellationToken, Task> open, KvDialect dialect, Task before)
+        {
+            await before.ConfigureAwait(false);
+            var backoff = new Backoff(TimeSpan.FromMilliseconds(20), TimeSpan.FromSeconds(1), TimeSpan.MaxValue);
+            using var interruption = new Interruption(_end.Token);
+            try
+            {
+                while (true)
+                {
+                    try
+                    {
+                        await open(interruption.Token).ConfigureAwait(false);
+                        _result.TrySetResult();
+                        return;
+                    }
+                    catch (Exception error) when (dialect.Classify(error) != Fault.Permanent)
+                    {
+                        _last = error;
+                    }
+
+                    await backoff.WaitAsync(_end.Token).ConfigureAwait(false);
+                }
+            }
+            catch (OperationCanceledException error)
+            {
+                _result.TrySetCanceled(error.CancellationToken);
+            }
+            catch (Exception error)
+            {
+                _result.TrySetException(
+                    error is not KvException && DatabaseErrors.IsOfDatabase(error) ? DatabaseErrors.Refused(dialect, error, "to be opened") : error);
+            }
+        }
+    }
+}

@@ -1,0 +1,117 @@
+using System.Data.Common;
+using Kv.Schema;
+using Microsoft.EntityFrameworkCore;
+using Microsoft.Extensions.Logging;
+
+namespace Kv.Connections;
+
+/// <summary>Opens sessions of a store: connections that many callers use, so each is opened with nothing of the one who happens to need it first.</summary>
+internal sealed class SessionFactory(Func<KvDbContext> contexts, KvDialect dialect, KvStoreOptions options, ILogger logger) : IAsyncDisposable
+{
+    private KvDbContext? _first;
+
+    /// <summary>Looks at connections that were opened, and hears whether they are to write.</summary>
+    public Func<DbConnection, bool, CancellationToken, ValueTask>? Opened { get; set; }
+
+    public KvDbContext CreateContext() => Detached.Run(contexts);
+
+    /// <summary>Makes sure of the schema, and has the clock learn what time it is on the server. The connection that it takes is kept for the first session: a second one costs a start 40 ms.</summary>
+    /// <exception cref="KvException">The schema is behind or ahead (<see cref="KvError.Schema"/>).</exception>
+    public ValueTask EnsureSchemaAsync(StoreClock clock, CancellationToken cancellationToken) => new(Detached.RunAsync(() => CheckAsync(clock, cancellationToken)));
+
+    private async Task CheckAsync(StoreClock clock, CancellationToken cancellationToken)
+    {
+        var context = contexts();
+        try
+        {
+            await SchemaCheck.OpenCurrentAsync(context, dialect, cancellationToken).ConfigureAwait(false);
+            await clock.ReadAsync(context.Database.GetDbConnection(), cancellationToken).ConfigureAwait(false);
+            await LookAsync(context.Database.GetDbConnection(), writes: false, cancellationToken).ConfigureAwait(false);
+            IsAdopted = await dialect.IsAdoptedAsync(context.Database.GetDbConnection(), cancellationToken).ConfigureAwait(false);
+            if (Interlocked.Exchange(ref _first, context) is { } unused)
+            {
+                await unused.DisposeAsync().ConfigureAwait(false);
+            }
+        }
+        catch
+        {
+            await context.DisposeAsync().ConfigureAwait(false);
+            throw;
+        }
+    }
+
+    /// <summary>Whether another program made the tables, and reads them still: it is to find nothing there that it cannot read.</summary>
+    public bool IsAdopted { get; private set; }
+
+    /// <summary>Opens a session on the calling thread alone.</summary>
+    public Session Open(SessionRole role) => Detached.Run(() => OpenHere(role));
+
+    private Session OpenHere(SessionRole role)
+    {
+        var context = contexts();
+        try
+        {
+            var connection = context.Database.GetDbConnection();
+            dialect.CheckConnection(connection);
+            dialect.RefuseToCreate(connection);
+            context.Database.OpenConnection();
+            dialect.OpenedAsync(connection, role, options, logger, CancellationToken.None).AsTask().GetAwaiter().GetResult();
+            return SessionOf(context, role);
+        }
+        catch
+        {
+            context.Dispose();
+            throw;
+        }
+    }
+
+    /// <summary>Opens a session.</summary>
+    /// <param name="role">What it is for.</param>
+    /// <param name="cancellationToken">Gives up.</param>
+    /// <param name="within">How long that may take; null for as long as a command may.</param>
+    /// <exception cref="TimeoutException">It was not open in time.</exception>
+    public async ValueTask<Session> OpenAsync(SessionRole role, CancellationToken cancellationToken, TimeSpan? within = null)
+    {
+        var longest = within is { } left && left < options.CommandTimeout ? left : options.CommandTimeout;
+        using var end = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
+        using var interruption = new Interruption(end.Token);
+        end.CancelAfter(longest > TimeSpan.Zero ? longest : TimeSpan.Zero);
+        try
+        {
+            return await Detached.RunAsync(() => OpenHereAsync(role, interruption.Token)).ConfigureAwait(false);
+        }
+        catch (OperationCanceledException error) when (!cancellationToken.IsCancellationRequested)
+        {
+            throw new TimeoutException($"The database did not open a connection within {longest.TotalSeconds:0.#} seconds.", error);
+        }
+    }
+
+    private async Task<Session> OpenHereAsync(SessionRole role, CancellationToken cancellationToken)
+    {
+        var context = Interlocked.Exchange(ref _first, null) ?? contexts();
+        try
+        {
+            var connection = context.Database.GetDbConnection();
+            dialect.CheckConnection(connection);
+            dialect.RefuseToCreate(connection);
+            await context.Database.OpenConnectionAsync(cancellationToken).ConfigureAwait(false);
+            await dialect.OpenedAsync(connection, role, options, logger, cancellationToken).ConfigureAwait(false);
+            await LookAsync(connection, role == SessionRole.Write, cancellationToken).ConfigureAwait(false);
+            return SessionOf(context, role);
+        }
+        catch
+        {
+            // What failed to open says why; closing it adds nothing.
+            await context.DisposeAsync().ConfigureAwait(false);
+            throw;
+        }
+    }
+
+    private ValueTask LookAsync(DbConnection connection, bool writes, CancellationToken cancellationToken) =>
+        Opened?.Invoke(connection, writes, cancellationToken) ?? ValueTask.CompletedTask;
+
+    private Session SessionOf(KvDbContext context, SessionRole role) =>
+        new(context, dialect) { CommandTimeout = dialect.CommandTimeout(role, options), Prepares = !options.TransactionPooling };
+
+    public ValueTask DisposeAsync() => Interlocked.Exchange(ref _first, null)?.DisposeAsync() ?? ValueTask.CompletedTask;
+}

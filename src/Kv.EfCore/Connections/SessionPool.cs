@@ -1,0 +1,120 @@
+using System.Collections.Concurrent;
+
+namespace Kv.Connections;
+
+/// <summary>The sessions that read. A reader rents one for one batch, so a slow consumer holds none, unless it asked for one snapshot of all.</summary>
+internal sealed class SessionPool(SessionFactory factory, int size, TimeSpan longest, HeldReadLock? readLock, Action returned) : IAsyncDisposable
+{
+    private readonly ConcurrentBag<Session> _idle = [];
+    private readonly Places _free = new(size);
+    private volatile bool _disposed;
+    private volatile int _making;
+
+    /// <exception cref="KvException">No session became free in time (<see cref="KvError.Unavailable"/>).</exception>
+    public async ValueTask<Session> RentAsync(CancellationToken cancellationToken)
+    {
+        if (!await _free.TakeAsync(longest, cancellationToken).ConfigureAwait(false))
+        {
+            throw new KvException(
+                KvError.Unavailable,
+                $"No connection became free for a read within {longest.TotalSeconds:0.#} seconds; there are {size}. A listing with Snapshot holds one until it is disposed of, so end listings sooner or list without it; or the database is too slow for the reads that it is sent.");
+        }
+
+        try
+        {
+            ObjectDisposedException.ThrowIf(_disposed, typeof(IKvStore));
+            return _idle.TryTake(out var session) ? session : await OpenAsync(cancellationToken).ConfigureAwait(false);
+        }
+        catch
+        {
+            _free.GiveBack();
+            throw;
+        }
+    }
+
+    /// <summary>Takes a session back; one that met an error it may not survive is closed.</summary>
+    public async ValueTask ReturnAsync(Session session, bool healthy)
+    {
+        try
+        {
+            if (healthy && !_disposed && session.Making == _making)
+            {
+                if (readLock?.Observe(session) != true)
+                {
+                    await KeepAsync(session).ConfigureAwait(false);
+                }
+
+                returned();
+            }
+            else
+            {
+                await session.DisposeAsync().ConfigureAwait(false);
+            }
+        }
+        finally
+        {
+            _free.GiveBack();
+        }
+    }
+
+    /// <summary>Takes an idle session, or opens one more than the pool has: for whom slow readers must not hold up.</summary>
+    public async ValueTask<Session> RentBesidesAsync(CancellationToken cancellationToken)
+    {
+        ObjectDisposedException.ThrowIf(_disposed, typeof(IKvStore));
+        return _idle.TryTake(out var session) ? session : await OpenAsync(cancellationToken).ConfigureAwait(false);
+    }
+
+    /// <summary>Takes an idle session, if there is one: for whom may open none.</summary>
+    public Session? TryRent() => _idle.TryTake(out var session) ? session : null;
+
+    /// <summary>Takes back what was rented besides; there is never more than one more.</summary>
+    public async ValueTask ReturnBesidesAsync(Session session, bool healthy)
+    {
+        if (healthy && !_disposed && session.Making == _making && _idle.Count < size)
+        {
+            await KeepAsync(session).ConfigureAwait(false);
+        }
+        else
+        {
+            await session.DisposeAsync().ConfigureAwait(false);
+        }
+    }
+
+    /// <summary>Closes the sessions that wait: after one was found broken, the others usually are too.</summary>
+    public async ValueTask ClearAsync()
+    {
+        while (_idle.TryTake(out var session))
+        {
+            await session.DisposeAsync().ConfigureAwait(false);
+        }
+    }
+
+    /// <summary>Closes all that was opened until now: what waits at once, and what is in use when it comes back.</summary>
+    public ValueTask RenewAsync()
+    {
+        Interlocked.Increment(ref _making);
+        return ClearAsync();
+    }
+
+    public ValueTask DisposeAsync()
+    {
+        _disposed = true;
+        return ClearAsync();
+    }
+
+    private async ValueTask<Session> OpenAsync(CancellationToken cancellationToken)
+    {
+        var making = _making;
+        var session = await factory.OpenAsync(SessionRole.Read, cancellationToken).ConfigureAwait(false);
+        session.Making = making;
+        return session;
+    }
+
+    private ValueTask KeepAsync(Session session)
+    {
+        _idle.Add(session);
+
+        // Who disposed of the pool meanwhile may have looked before it was there.
+        return _disposed ? ClearAsync() : ValueTask.CompletedTask;
+    }
+}

@@ -1,0 +1,81 @@
+using System.Collections.Concurrent;
+using System.Data.Common;
+using Kv.Sql;
+
+namespace Kv.Connections;
+
+/// <summary>
+/// Knows which database is the store's, so that a write which is joined to a transaction of the user's gets into no other one: the user's
+/// context may be on another database, on a copy, or find other tables first.
+/// </summary>
+/// <remarks>See decision 0036.</remarks>
+internal sealed class StoreIdentity(ReadRunner reads, KvDialect dialect)
+{
+    private const int MostBatches = 4096;
+    private readonly ConcurrentDictionary<(string, string), bool> _prepared = new();
+    private volatile DatabaseIdentity? _known;
+
+    /// <summary>What the store's tables have that no others have, as last seen; null before it was looked at.</summary>
+    public string? Tables => _known?.Tables;
+
+    /// <summary>Makes sure that a session, which is part of a transaction of the user's, works on the store's tables.</summary>
+    /// <exception cref="InvalidOperationException">It does not. Nothing was written, and the transaction can go on.</exception>
+    public async ValueTask EnsureAsync(Session session, CancellationToken cancellationToken)
+    {
+        var there = await dialect.IdentifyAsync(session.Connection, session.Transaction, cancellationToken).ConfigureAwait(false);
+        var known = _known;
+        if (known?.IsStill(there) == true)
+        {
+            return;
+        }
+
+        // The server was restarted, the database was made anew, or this is the first time: the store's own connections tell.
+        var here = (known is null ? null : dialect.IdentifyAgain(known)) ?? (_known = await reads.RunAsync(
+            dialect, static (own, of, token) => of.IdentifyAsync(own.Connection, own.Transaction, token), cancellationToken).ConfigureAwait(false));
+        if (!here.Is(there))
+        {
+            throw new InvalidOperationException(
+                $"The context is on {there.Place}, and the store on {here.Place}{(here.Place == there.Place ? ", another one by the same name: it was replaced since it was opened" : "")}; "
+                + "one commit spans one database. Nothing was written, and the transaction can go on. "
+                + "Use a context on the store's database, or the store that is on the context's.");
+        }
+    }
+
+    /// <summary>Looks at a connection of the store's own that was just opened, where that takes no round trip.</summary>
+    /// <param name="connection">The connection.</param>
+    /// <param name="writes">Whether it is the one that writes, which says what the store's database is.</param>
+    /// <param name="cancellationToken">Gives up.</param>
+    public async ValueTask OpenedAsync(DbConnection connection, bool writes, CancellationToken cancellationToken)
+    {
+        if (!dialect.IsRemote && (_known is null || writes))
+        {
+            _known = await dialect.IdentifyAsync(connection, null, cancellationToken).ConfigureAwait(false);
+        }
+    }
+
+    /// <summary>
+    /// Makes sure of it before a batch is prepared on a connection for the first time: where a table is missing, preparing would end the
+    /// user's transaction. What is prepared already looks by itself, before it does anything (<see cref="KvSql.Guard"/>).
+    /// </summary>
+    public async ValueTask EnsurePreparableAsync(Session session, string batch, CancellationToken cancellationToken)
+    {
+        if (dialect.SessionName(session.Connection) is not { } name)
+        {
+            await EnsureAsync(session, cancellationToken).ConfigureAwait(false);
+            return;
+        }
+
+        if (_prepared.ContainsKey((name, batch)))
+        {
+            return;
+        }
+
+        await EnsureAsync(session, cancellationToken).ConfigureAwait(false);
+        if (_prepared.Count >= MostBatches)
+        {
+            _prepared.Clear();
+        }
+
+        _prepared.TryAdd((name, batch), true);
+    }
+}

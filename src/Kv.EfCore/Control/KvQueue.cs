@@ -1,0 +1,310 @@
+using System.Runtime.CompilerServices;
+using Kv.Changes;
+using Kv.Connections;
+using Kv.Diagnostics;
+using Kv.Engine;
+using Kv.Keys;
+using Kv.Messages;
+using Kv.Model;
+using Kv.Queue;
+using Kv.Sql;
+using Kv.Store;
+
+namespace Kv.Control;
+
+/// <summary>Implements <see cref="IKvQueue"/> over the store. What it looks at it reads as claims do: a row of another program hides no other.</summary>
+internal sealed class KvQueue(KvStore store) : IKvQueue
+{
+    private const int MostAtOnce = 1000;
+    private static readonly TimeSpan LongestPause = TimeSpan.FromDays(3650);
+
+    private KvEngine Engine => store.Engine;
+
+    public async ValueTask PauseAsync(string topic, TimeSpan? duration = null, CancellationToken cancellationToken = default)
+    {
+        Valid(topic);
+        if (duration <= TimeSpan.Zero)
+        {
+            throw new ArgumentException($"The topic is to be paused for {duration}; the time must be positive. To end a pause, call ResumeAsync.", nameof(duration));
+        }
+
+        if (duration > LongestPause)
+        {
+            throw new ArgumentException($"The topic is to be paused for {duration}; the time must be at most {LongestPause.TotalDays:0} days. For longer, leave it out.", nameof(duration));
+        }
+
+        await CommitAsync(
+            new Mutation(MutationKind.Set, QueueKeys.Paused(topic)) { Encoding = (int)KvEncoding.Bytes, ExpireIn = (long?)duration?.TotalMilliseconds ?? -1 },
+            cancellationToken).ConfigureAwait(false);
+        if (duration is not null)
+        {
+            // Workers that look when messages come have to learn when this ends.
+            Engine.Signals.Wake(ChangeKinds.Messages);
+        }
+
+        await WarnOfNothingAsync(topic, cancellationToken).ConfigureAwait(false);
+    }
+
+    public async ValueTask ResumeAsync(string topic, CancellationToken cancellationToken = default)
+    {
+        Valid(topic);
+        await CommitAsync(new Mutation(MutationKind.Delete, QueueKeys.Paused(topic)), cancellationToken).ConfigureAwait(false);
+        Engine.Signals.Wake(ChangeKinds.Messages);
+    }
+
+    public async ValueTask<KvCancellation> CancelAsync(string id, CancellationToken cancellationToken = default)
+    {
+        ValidId(id);
+        AmbientTransaction.RefuseWrite();
+        await Engine.OpenAsync(cancellationToken).ConfigureAwait(false);
+
+        // A message that is just being claimed or put back is in neither table's snapshot for a moment.
+        for (var tries = 0; tries < 3; tries++)
+        {
+            if (await Engine.Views.FindAsync(id, cancellationToken).ConfigureAwait(false) is { State: not null } waiting
+                && await TryRemoveAsync(waiting.Message, cancellationToken).ConfigureAwait(false))
+            {
+                return KvCancellation.Removed;
+            }
+
+            if (await Engine.Pipeline.SubmitAsync(new UpdateWork(KvSql.CancelRunning, [("@id", id)]), cancellationToken).ConfigureAwait(false))
+            {
+                Engine.Signals.Wake(ChangeKinds.Cancel);
+                return KvCancellation.Requested;
+            }
+        }
+
+        return KvCancellation.NotFound;
+    }
+
+    public async ValueTask<KvMessageInfo?> GetAsync(string id, CancellationToken cancellationToken = default)
+    {
+        ValidId(id);
+        await Engine.OpenAsync(cancellationToken).ConfigureAwait(false);
+        return await Engine.Views.FindAsync(id, cancellationToken).ConfigureAwait(false) is { } found
+            ? Info(found, await NowAsync(cancellationToken).ConfigureAwait(false))
+            : null;
+    }
+
+    public async ValueTask<IReadOnlyList<KvMessageInfo>> PeekAsync(string topic, int limit = 10, CancellationToken cancellationToken = default)
+    {
+        Valid(topic);
+        Valid(limit);
+        await Engine.OpenAsync(cancellationToken).ConfigureAwait(false);
+        var messages = await Engine.Views.PeekAsync(topic, limit, cancellationToken).ConfigureAwait(false);
+        var now = await NowAsync(cancellationToken).ConfigureAwait(false);
+        return messages.ConvertAll(m => Info(m, now));
+    }
+
+    public async ValueTask<IReadOnlyList<KvMessageInfo>> RunningAsync(int limit = 100, CancellationToken cancellationToken = default)
+    {
+        Valid(limit);
+        await Engine.OpenAsync(cancellationToken).ConfigureAwait(false);
+        return (await Engine.Views.RunningAsync(limit, cancellationToken).ConfigureAwait(false)).ConvertAll(static m => Info(m, now: 0));
+    }
+
+    public async ValueTask<IReadOnlyList<KvTopicStats>> StatsAsync(CancellationToken cancellationToken = default)
+    {
+        await Engine.OpenAsync(cancellationToken).ConfigureAwait(false);
+        var now = await NowAsync(cancellationToken).ConfigureAwait(false);
+        var stats = new SortedDictionary<string, KvTopicStats>(StringComparer.Ordinal);
+        var (waiting, running) = await Engine.Views.CountAsync(now, cancellationToken).ConfigureAwait(false);
+        foreach (var part in waiting)
+        {
+            var topic = Of(part.Topic);
+            if (part.State is not ((long)MessageState.Ready or (long)MessageState.Deferred))
+            {
+                stats[part.Topic] = topic with { Blocked = topic.Blocked + part.Count };
+                continue;
+            }
+
+            TimeSpan? oldest = part.Due > 0 && part.State == (long)MessageState.Ready ? TimeSpan.FromMilliseconds(now - Math.Clamp(part.First, 0, now)) : null;
+            stats[part.Topic] = topic with
+            {
+                Due = topic.Due + part.Due,
+                Delayed = topic.Delayed + part.Count - part.Due,
+                OldestDue = oldest > topic.OldestDue || topic.OldestDue is null ? oldest ?? topic.OldestDue : topic.OldestDue,
+            };
+        }
+
+        foreach (var (topic, count) in running)
+        {
+            stats[topic] = Of(topic) with { Running = Of(topic).Running + count };
+        }
+
+        await foreach (var key in store.ListKeysAsync(KvSelector.Prefix([QueueKeys.Prefix, "paused"]), null, cancellationToken).ConfigureAwait(false))
+        {
+            if (key is [_, _, { Type: KvPartType.String } topic])
+            {
+                stats[topic.AsString()] = Of(topic.AsString()) with { IsPaused = true };
+            }
+        }
+
+        return [.. stats.Values];
+
+        KvTopicStats Of(string topic) => stats.GetValueOrDefault(topic) ?? new KvTopicStats(topic, 0, 0, 0, 0, null, false);
+    }
+
+    public async IAsyncEnumerable<KvDeadLetter> DeadLettersAsync(string? topic = null, [EnumeratorCancellation] CancellationToken cancellationToken = default)
+    {
+        // Topics that are longer than ours can be leave no room for an id in the key: their letters are under the id alone.
+        var prefix = topic is null or { Length: > KvMessageAttribute.MaxLength } ? Engine.Options.DeadLetters : Engine.Options.DeadLetters.Append(topic);
+        await foreach (var entry in store.ListAsync(KvSelector.Prefix(prefix), null, cancellationToken).ConfigureAwait(false))
+        {
+            if (DeadLetterFormat.Read(entry) is { } letter && (topic is null || letter.Topic == topic))
+            {
+                yield return letter;
+            }
+        }
+    }
+
+    public async ValueTask<bool> ReplayAsync(KvDeadLetter letter, CancellationToken cancellationToken = default)
+    {
+        var write = Deletion(letter);
+        write.Messages.Add(new NewMessage(
+            letter.Id,
+            letter.Payload.Array,
+            (int)letter.Payload.Encoding,
+            letter.Topic,
+            letter.Type,
+            Delay: 0,
+            AtomicWriteBuilder.DefaultBackoff,
+            AtomicWriteBuilder.Format(letter.KeysIfUndelivered),
+            letter.Trace)
+        {
+            Priority = letter.Priority,
+            GroupKey = letter.GroupKey,
+            GroupLimit = letter.GroupLimit,
+            RateKey = letter.RateKey,
+            TopicRetries = true,
+        });
+        return (await store.CommitAsync(write, cancellationToken).ConfigureAwait(false)).Succeeded;
+    }
+
+    public ValueTask<int> ReplayAllAsync(string? topic = null, Func<KvDeadLetter, bool>? filter = null, CancellationToken cancellationToken = default) =>
+        ForAllAsync(topic, filter, ReplayAsync, cancellationToken);
+
+    public async ValueTask<bool> DeleteAsync(KvDeadLetter letter, CancellationToken cancellationToken = default) =>
+        (await store.CommitAsync(Deletion(letter), cancellationToken).ConfigureAwait(false)).Succeeded;
+
+    public ValueTask<int> DeleteAllAsync(string? topic = null, Func<KvDeadLetter, bool>? filter = null, CancellationToken cancellationToken = default) =>
+        ForAllAsync(topic, filter, DeleteAsync, cancellationToken);
+
+    // Only the letter as it was read: what was replayed, deleted, or written anew meanwhile is another's.
+    private static AtomicWrite Deletion(KvDeadLetter letter)
+    {
+        ArgumentNullException.ThrowIfNull(letter);
+        var entry = letter.Entry ?? throw new ArgumentException("The letter was not read from a store. Take it from DeadLettersAsync.", nameof(letter));
+        var write = new AtomicWrite();
+        write.Checks.Add(new Check(entry.Key.Bytes, entry.Versionstamp));
+        write.Mutations.Add(new Mutation(MutationKind.Delete, entry.Key.Bytes));
+        return write;
+    }
+
+    private async ValueTask<int> ForAllAsync(
+        string? topic, Func<KvDeadLetter, bool>? filter, Func<KvDeadLetter, CancellationToken, ValueTask<bool>> act, CancellationToken cancellationToken)
+    {
+        var done = 0;
+        await foreach (var letter in DeadLettersAsync(topic, cancellationToken).ConfigureAwait(false))
+        {
+            if ((filter is null || filter(letter)) && await act(letter, cancellationToken).ConfigureAwait(false))
+            {
+                done++;
+            }
+        }
+
+        return done;
+    }
+
+    private async ValueTask<bool> TryRemoveAsync(ClaimedMessage message, CancellationToken cancellationToken)
+    {
+        try
+        {
+            var unique = message.UniqueKey is { } key ? QueueKeys.Unique(message.Topic, key) : null;
+            var write = new AtomicWrite { Removes = message.Fence.Id, Ends = new MessageKeys(message.Topic, message.GroupKey, unique, message.UniqueUntil) };
+            await store.CommitAsync(write, cancellationToken).ConfigureAwait(false);
+            return true;
+        }
+        catch (KvException error) when (error.Kind == KvError.NotFound)
+        {
+            return false;
+        }
+    }
+
+    private async ValueTask CommitAsync(Mutation mutation, CancellationToken cancellationToken)
+    {
+        var write = new AtomicWrite();
+        write.Mutations.Add(mutation);
+        await store.CommitAsync(write, cancellationToken).ConfigureAwait(false);
+    }
+
+    private async ValueTask WarnOfNothingAsync(string topic, CancellationToken cancellationToken)
+    {
+        try
+        {
+            if (!await Engine.Views.IsUsedAsync(topic, cancellationToken).ConfigureAwait(false))
+            {
+                KvLog.PausedNothing(Engine.Logger, topic);
+            }
+        }
+        catch (Exception)
+        {
+            // The topic is paused, and that is the answer; a hint is all that is missing.
+        }
+    }
+
+    // Asked of the server, if its clock decides: a message that came this moment is due.
+    private async ValueTask<long> NowAsync(CancellationToken cancellationToken) => (await store.UtcNowAsync(cancellationToken).ConfigureAwait(false)).ToUnixTimeMilliseconds();
+
+    private static KvMessageInfo Info(MessageView view, long now) => new()
+    {
+        Id = view.Message.Fence.Id,
+        Topic = view.Message.Topic,
+        Type = view.Message.Type,
+        State = view.State switch
+        {
+            null => KvMessageState.Running,
+            not ((long)MessageState.Ready or (long)MessageState.Deferred) => KvMessageState.Blocked,
+            _ => view.Until > now ? KvMessageState.Delayed : KvMessageState.Due,
+        },
+        Payload = new KvValue(view.Message.Data, (KvEncoding)view.Message.Encoding),
+        Until = KvMessageInfo.Time(view.Until),
+        EnqueuedAt = KvMessageInfo.Time(view.Message.EnqueuedAt),
+        FailedAttempts = view.Message.Attempt,
+        Crashes = view.Message.Crashes,
+        Priority = view.Message.Priority,
+        GroupKey = view.Message.GroupKey,
+        UniqueKey = view.Message.UniqueKey,
+        FirstError = KvMessageError.FromJson(view.Message.FirstError),
+        LastError = KvMessageError.FromJson(view.Message.LastError),
+        Progress = view.Progress,
+        Note = view.Note,
+        Owner = view.Owner,
+    };
+
+    private static void ValidId(string id)
+    {
+        ArgumentException.ThrowIfNullOrEmpty(id);
+        if (!StoredText.IsValid(id))
+        {
+            throw new ArgumentException("The id has a NUL or half of a surrogate pair, and no message has such an id. Take it from KvCommitResult.MessageIds or KvMessageInfo.Id.", nameof(id));
+        }
+    }
+
+    private static void Valid(string topic)
+    {
+        ArgumentNullException.ThrowIfNull(topic);
+        if (topic.Length > 0)
+        {
+            KvMessageAttribute.Valid(topic, nameof(topic));
+        }
+    }
+
+    private static void Valid(int limit)
+    {
+        if (limit is < 1 or > MostAtOnce)
+        {
+            throw new ArgumentException($"The limit is {limit}; it must be 1 to {MostAtOnce}.", nameof(limit));
+        }
+    }
+}

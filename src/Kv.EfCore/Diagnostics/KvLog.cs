@@ -1,0 +1,106 @@
+using Microsoft.Extensions.Logging;
+
+namespace Kv.Diagnostics;
+
+/// <summary>What the engine logs. Error: someone must look. Warning: a retry. Information: start and stop. Debug: the rest.</summary>
+internal static partial class KvLog
+{
+    [LoggerMessage(1, LogLevel.Warning, "A transaction of {Count} writes failed and is tried again.")]
+    public static partial void GroupRetried(ILogger logger, Exception error, int count);
+
+    [LoggerMessage(2, LogLevel.Debug, "The database refused a transaction of {Count} writes; each is run alone.")]
+    public static partial void GroupSplit(ILogger logger, Exception error, int count);
+
+    [LoggerMessage(3, LogLevel.Warning, "The answer to the commit of {Count} writes was lost; asking whether it happened.")]
+    public static partial void CommitUnknown(ILogger logger, Exception error, int count);
+
+    [LoggerMessage(4, LogLevel.Warning, "The commit of {Count} writes whose answer was lost: committed = {Committed}.")]
+    public static partial void CommitResolved(ILogger logger, int count, bool committed);
+
+    [LoggerMessage(EventId = 5, Message = "A read failed and is tried again.")]
+    public static partial void ReadRetried(ILogger logger, LogLevel level, Exception error);
+
+    [LoggerMessage(6, LogLevel.Error, "Sweeping expired entries failed; it is tried again in {Wait}.")]
+    public static partial void SweepFailed(ILogger logger, Exception error, TimeSpan wait);
+
+    [LoggerMessage(7, LogLevel.Debug, "Swept {Count} expired entries.")]
+    public static partial void Swept(ILogger logger, int count);
+
+    [LoggerMessage(EventId = 8, Message = "Looking for commits of other processes failed; it is tried again.")]
+    public static partial void PollFailed(ILogger logger, LogLevel level, Exception error);
+
+    [LoggerMessage(9, LogLevel.Information, "Migrating the store: {Migrations}.")]
+    public static partial void Migrating(ILogger logger, string migrations);
+
+    [LoggerMessage(10, LogLevel.Information, "Waiting for another process that is migrating the store.")]
+    public static partial void WaitingForMigration(ILogger logger);
+
+    [LoggerMessage(11, LogLevel.Information, "The tables were made by Deno; they equal the migrations {Migrations}, which are recorded.")]
+    public static partial void Adopted(ILogger logger, string migrations);
+
+    [LoggerMessage(
+        12,
+        LogLevel.Warning,
+        "SQLite {Version} can corrupt a file in WAL mode when two processes write and checkpoint at one moment (fixed in 3.51.3). Share the file between processes only with a newer native library.")]
+    public static partial void OldSqlite(ILogger logger, string version);
+
+    [LoggerMessage(13, LogLevel.Warning, "PostgreSQL runs with {Setting} = {Value}: commits that were answered can be lost in a crash.")]
+    public static partial void NotDurable(ILogger logger, string setting, string value);
+
+    [LoggerMessage(14, LogLevel.Error, "Nobody could find out whether the commit of {Count} writes happened; their callers are told so.")]
+    public static partial void CommitUnresolved(ILogger logger, Exception error, int count);
+
+    [LoggerMessage(EventId = 15, Message = "Commits of other processes are not heard of for now; they are looked for until they are.")]
+    public static partial void ListeningFailed(ILogger logger, LogLevel level, Exception error);
+
+    [LoggerMessage(
+        16,
+        LogLevel.Warning,
+        "Notifications of PostgreSQL do not come through this connection, as behind a pooler of transactions; commits of other processes are looked for instead. Connect directly, or set KvStoreOptions.TransactionPooling, or Notifications to false.")]
+    public static partial void Deaf(ILogger logger);
+
+    [LoggerMessage(EventId = 17, Message = "Other processes could not be told of commits; it is tried again, and meanwhile they look for themselves.")]
+    public static partial void NotifyingFailed(ILogger logger, LogLevel level, Exception error);
+
+    [LoggerMessage(18, LogLevel.Warning, "A connection that was given up could not be closed.")]
+    public static partial void CloseFailed(ILogger logger, Exception error);
+
+    [LoggerMessage(200, LogLevel.Warning, "A watch of {Count} keys cannot read for now; it goes on when the database is back.")]
+    public static partial void WatchInterrupted(ILogger logger, Exception error, int count);
+
+    [LoggerMessage(201, LogLevel.Information, "A watch of {Count} keys goes on.")]
+    public static partial void WatchResumed(ILogger logger, int count);
+
+    [LoggerMessage(320, LogLevel.Information, "The clock was set forward by {Step}. If that was wrong, set it right: what has expired by it is hidden, and deleted in {Doubt} at the earliest.")]
+    public static partial void ClockSetForward(ILogger logger, TimeSpan step, TimeSpan doubt);
+
+    [LoggerMessage(19, LogLevel.Debug, "The connection that keeps the read lock for all readers failed; until another one does, each takes it for itself.")]
+    public static partial void ReadLockGivenUp(ILogger logger, Exception error);
+
+    [LoggerMessage(340, LogLevel.Warning, "The topic '{Topic}' is paused, and has no message that waits or runs. If it should have some, look at the name: a topic is known by its messages alone.")]
+    public static partial void PausedNothing(ILogger logger, string topic);
+
+    [LoggerMessage(EventId = 180, Level = LogLevel.Error, Message = "{Loss}")]
+    public static partial void FileLost(ILogger logger, string loss);
+
+    [LoggerMessage(EventId = 181, Level = LogLevel.Debug, Message = "Other processes could not be told of the last commits before the store ended; they find them by looking.")]
+    public static partial void LastNoticeFailed(ILogger logger, Exception error);
+
+    [LoggerMessage(
+        170,
+        LogLevel.Warning,
+        "Messages of the type {Type} are stored under its full name, since it has no [KvMessage] attribute: when the type is renamed or moved, no handler takes those that wait. Give it one: [KvMessage(\"order-placed\")].")]
+    public static partial void MessageUnnamed(ILogger logger, string type);
+
+    [LoggerMessage(
+        190,
+        LogLevel.Warning,
+        "The encoding of {Database} is {Encoding}: what it lacks cannot be written into topics, names, groups and errors of messages. Make the database with encoding UTF8.")]
+    public static partial void NotUtf8(ILogger logger, string database, string encoding);
+
+    [LoggerMessage(191, LogLevel.Information, "Waiting for {Database} to be there, to migrate the store.")]
+    public static partial void WaitingForDatabase(ILogger logger, Exception error, string database);
+
+    [LoggerMessage(160, LogLevel.Debug, "The database refused to move messages: it has rows that have an id in common. The statement runs in another form.")]
+    public static partial void GivesWay(ILogger logger, Exception error);
+}

@@ -1,0 +1,162 @@
+using Kv.Changes;
+using Kv.Commits;
+using Kv.Connections;
+using Kv.Messages;
+using Kv.Sql;
+
+namespace Kv.Queue;
+
+/// <summary>What happens to messages: claim, extend, complete, requeue. Every change of a held message proves that it is still held.</summary>
+internal sealed class MessageQueue(
+    CommitPipeline pipeline, CommitPipeline claims, QueueReader reader, StrayFinder strays, SessionFactory sessions, KvDialect dialect, StoreClock clock, WriteTurn? turn, CommitSignals signals, ChangeListener listener)
+{
+    /// <summary>Asked before a commit of this process that brings messages which are due at once, with their number by topic: for a claim that shares it, or null.</summary>
+    public event Func<IReadOnlyDictionary<string, int>, ClaimWork?> MessagesComing
+    {
+        add => pipeline.MessagesComing += value;
+        remove => pipeline.MessagesComing -= value;
+    }
+
+    /// <summary>A commit of this process left messages that are due at once.</summary>
+    public event Action MessagesDue
+    {
+        add => signals.MessagesDue += value;
+        remove => signals.MessagesDue -= value;
+    }
+
+    /// <summary>Messages came into the queue by a commit of this process or of another that was heard of.</summary>
+    public event Action MessagesQueued
+    {
+        add => signals.MessagesQueued += value;
+        remove => signals.MessagesQueued -= value;
+    }
+
+    /// <summary>Somebody, in this process or another that is heard of, asked for a message that is held to be cancelled.</summary>
+    public event Action CancelRequested
+    {
+        add => signals.CancelRequested += value;
+        remove => signals.CancelRequested -= value;
+    }
+
+    /// <summary><see cref="Hears"/> is not what it was.</summary>
+    public event Action HearsChanged
+    {
+        add => listener.HearsChanged += value;
+        remove => listener.HearsChanged -= value;
+    }
+
+    /// <summary>Whether the commits of other processes are heard of, so that looking for them is a precaution.</summary>
+    public bool Hears => listener.Hears;
+
+    public TimeProvider Time => clock.Time;
+
+    /// <summary>What time it is by the clock that decides, as far as it is known here.</summary>
+    public DateTimeOffset UtcNow => clock.UtcNow;
+
+    /// <summary>Whether due times and leases are judged by the database server's clock.</summary>
+    public bool ServerJudges => clock.ServerDecides;
+
+    /// <summary>Whether all who use the database are on one machine, and judge by its clock: there is no other.</summary>
+    public bool IsLocal => !dialect.HasServerClock;
+
+    /// <summary>Hears of commits of other processes until the result is disposed of.</summary>
+    public IDisposable Listen() => listener.Listen(watches: false);
+
+    /// <summary>Takes due messages, by priority and then oldest first within a topic.</summary>
+    public ValueTask<IReadOnlyList<ClaimedMessage>> ClaimAsync(ClaimWork claim, CancellationToken cancellationToken) =>
+        (claim.IsOfBacklog ? claims : pipeline).SubmitAsync(claim, cancellationToken);
+
+    /// <summary>Removes a handled message.</summary>
+    /// <returns>Whether it was still held; if not, others have it or had it.</returns>
+    public async ValueTask<bool> CompleteAsync(ClaimedMessage message, CancellationToken cancellationToken)
+    {
+        if (message.Keys is not { } keys)
+        {
+            return await pipeline.SubmitAsync(new CompleteWork(message.Fence) { IsPatient = true }, cancellationToken).ConfigureAwait(false);
+        }
+
+        try
+        {
+            await pipeline.SubmitAsync(new AtomicWork(new AtomicWrite { Acknowledges = message.Fence, Ends = keys }) { IsPatient = true }, cancellationToken).ConfigureAwait(false);
+            return true;
+        }
+        catch (KvException error) when (error.Kind == KvError.LeaseLost)
+        {
+            return false;
+        }
+    }
+
+    /// <summary>Puts a message back.</summary>
+    /// <returns>Whether it was still held.</returns>
+    public ValueTask<bool> RequeueAsync(RequeueWork requeue, CancellationToken cancellationToken) => pipeline.SubmitAsync(requeue, cancellationToken);
+
+    /// <summary>Commits a write that acknowledges the message.</summary>
+    /// <exception cref="KvException">The message is not held any more (<see cref="KvError.LeaseLost"/>): nothing is written.</exception>
+    public ValueTask<AtomicOutcome> CommitAsync(AtomicWrite write, CancellationToken cancellationToken) =>
+        pipeline.SubmitAsync(new AtomicWork(write), cancellationToken);
+
+    /// <summary>Notes what the handler of a held message says of it.</summary>
+    /// <returns>Whether it was still held.</returns>
+    public ValueTask<bool> ReportAsync(Fence fence, double? progress, string? note, CancellationToken cancellationToken) => pipeline.SubmitAsync(
+        new UpdateWork(KvSql.Report, [("@id", fence.Id), ("@owner", fence.Owner), ("@claim", fence.Claim), ("@progress", progress), ("@note", note)]), cancellationToken);
+
+    /// <summary>Whether somebody asked for a held message to be cancelled.</summary>
+    public ValueTask<bool> IsCancelledAsync(Fence fence, CancellationToken cancellationToken) => reader.IsCancelledAsync(fence, cancellationToken);
+
+    /// <summary>Keeps a value for the next attempt.</summary>
+    /// <returns>Whether the message was still held.</returns>
+    public ValueTask<bool> SaveCheckpointAsync(Fence fence, byte[] data, int encoding, CancellationToken cancellationToken) => pipeline.SubmitAsync(
+        new UpdateWork(KvSql.SaveCheckpoint, [("@id", fence.Id), ("@owner", fence.Owner), ("@claim", fence.Claim), ("@data", data), ("@encoding", encoding)]), cancellationToken);
+
+    /// <summary>Milliseconds until the next message of some topics is due, until one is due that looks for a place then, and until the next lease lapses.</summary>
+    public ValueTask<NextDue> NextDueAsync(IReadOnlyList<TopicClaim> topics, CancellationToken cancellationToken) =>
+        reader.NextDueAsync(topics, cancellationToken);
+
+    /// <summary>The first topics that have messages which wait.</summary>
+    public ValueTask<IReadOnlyList<string>> TopicsAsync(int limit, CancellationToken cancellationToken) => reader.TopicsAsync(limit, cancellationToken);
+
+    /// <summary>Ends leases whose deadlines are further ahead than any that is kept alive.</summary>
+    /// <param name="topics">The topics of the messages.</param>
+    /// <param name="longest">How far ahead a deadline may be.</param>
+    /// <param name="cancellationToken">Gives up.</param>
+    public async ValueTask LapseAsync(IEnumerable<string> topics, TimeSpan longest, CancellationToken cancellationToken)
+    {
+        foreach (var topic in topics)
+        {
+            var now = clock.Now;
+            await pipeline.SubmitAsync(
+                new UpdateWork(KvSql.Lapse, [("@topic", topic), ("@now", now), ("@latest", now + (long)longest.TotalMilliseconds)]), cancellationToken).ConfigureAwait(false);
+        }
+    }
+
+    /// <summary>What lapsed, or is to lapse within a time, up to a number of messages, with what tells whether its worker lives.</summary>
+    public ValueTask<List<LapsedLease>> LapsedAsync(TimeSpan ahead, int limit, CancellationToken cancellationToken) => reader.LapsedAsync(ahead, limit, cancellationToken);
+
+    /// <inheritdoc cref="StrayFinder.FindAsync" />
+    public ValueTask<(int Mended, IReadOnlyList<StrayMessage> Strays)> FindStraysAsync(
+        IReadOnlyList<string> topics, bool endless, CancellationToken cancellationToken) => strays.FindAsync(topics, endless, cancellationToken);
+
+    /// <summary>Lets groups go on that wait for nobody, since the message that had their place was deleted by hand.</summary>
+    /// <param name="after">For each topic the group after which to look.</param>
+    /// <param name="limit">How many groups to look at, of each topic.</param>
+    /// <param name="cancellationToken">Gives up.</param>
+    /// <returns>Which groups were found, and for each topic the one after which to look next.</returns>
+    public async ValueTask<(IReadOnlyList<MessageGroup> Found, IReadOnlyList<MessageGroup> After)> RepairAsync(
+        IReadOnlyList<MessageGroup> after, int limit, CancellationToken cancellationToken)
+    {
+        // Found without a lock; whether there is a place is looked at again under the version row.
+        var (stranded, last) = await reader.StrandedAsync(after, limit, cancellationToken).ConfigureAwait(false);
+        if (stranded.Count > 0)
+        {
+            await CommitAsync(new AtomicWrite { Unblocks = stranded }, cancellationToken).ConfigureAwait(false);
+        }
+
+        return (stranded, last);
+    }
+
+    /// <summary>Whether a backlog is claimed beside the other writes of this process, and not in turn with them.</summary>
+    public bool ClaimsApart => claims != pipeline;
+
+    /// <summary>Opens a session that does nothing but keep leases alive. It blocks the calling thread.</summary>
+    public LeaseKeeper OpenLeaseKeeper() => new(sessions.Open(SessionRole.Heartbeat), dialect, clock, turn);
+}

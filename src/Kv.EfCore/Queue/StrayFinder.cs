@@ -1,0 +1,131 @@
+using Kv.Commits;
+using Kv.Connections;
+using Kv.Messages;
+using Kv.Reads;
+using Kv.Sql;
+
+namespace Kv.Queue;
+
+/// <summary>
+/// Looks for rows that no claim would ever take, whatever put them in: what can be handled is made so that it is, and the rest is for the
+/// worker to make dead letters of. It looks by indexes and writes only where it found something.
+/// </summary>
+internal sealed class StrayFinder(ReadRunner runner, CommitPipeline pipeline, KvDialect dialect, StoreClock clock)
+{
+    private const int ManyAtOnce = 100;
+
+    // A lease is an hour at the most.
+    private static readonly long Longest = (long)TimeSpan.FromDays(1).TotalMilliseconds;
+
+    /// <summary>Has those of some topics handled that can be.</summary>
+    /// <param name="topics">The topics.</param>
+    /// <param name="endless">Whether deadlines can be believed, so that one which no worker has asked for is known for what it is.</param>
+    /// <param name="cancellationToken">Gives up.</param>
+    /// <returns>How many were mended, and the messages that cannot be handled.</returns>
+    public async ValueTask<(int Mended, IReadOnlyList<StrayMessage> Strays)> FindAsync(
+        IReadOnlyList<string> topics, bool endless, CancellationToken cancellationToken)
+    {
+        var mended = 0;
+        foreach (var topic in dialect.Mends.Count == 0 ? [] : topics)
+        {
+            foreach (var (find, mend) in dialect.Mends)
+            {
+                if (await ExistsAsync(find, [("@topic", topic)], cancellationToken).ConfigureAwait(false))
+                {
+                    mended += await UpdateAsync(mend, [("@topic", topic), ("@now", clock.Now)], cancellationToken).ConfigureAwait(false);
+                }
+            }
+        }
+
+        (string, object?)[] limits = [("@now", clock.Now), ("@longest", Longest), ("@limit", ManyAtOnce)];
+        if (endless && await ExistsAsync(KvSql.HasEndless(clock.ServerDecides), limits, cancellationToken).ConfigureAwait(false))
+        {
+            mended += await UpdateAsync(KvSql.EndEndless(clock.ServerDecides), limits, cancellationToken).ConfigureAwait(false);
+        }
+
+        foreach (var row in await PlacesAsync(topics, cancellationToken).ConfigureAwait(false))
+        {
+            mended += await UpdateAsync(KvSql.LetUngroupedGo, [("@place", row.Place), ("@id", row.Id)], cancellationToken).ConfigureAwait(false);
+        }
+
+        var strays = await runner.RunAsync((Finder: this, Topics: topics), static (session, arg, token) => arg.Finder.StraysAsync(session, arg.Topics, token), cancellationToken)
+            .ConfigureAwait(false);
+        return (mended, strays);
+    }
+
+    private ValueTask<bool> ExistsAsync(string text, (string Name, object? Value)[] values, CancellationToken cancellationToken) => runner.RunAsync(
+        (Text: text, Values: values),
+        static async (session, arg, token) => await Fill(session.Statement(arg.Text), arg.Values).ScalarAsync(token).ConfigureAwait(false) is not (null or DBNull),
+        cancellationToken);
+
+    private async ValueTask<int> UpdateAsync(string text, (string Name, object? Value)[] values, CancellationToken cancellationToken) =>
+        await pipeline.SubmitAsync(new UpdateWork(text, values), cancellationToken).ConfigureAwait(false) ? 1 : 0;
+
+    private ValueTask<List<StrayRow>> PlacesAsync(IReadOnlyList<string> topics, CancellationToken cancellationToken) => runner.RunAsync(
+        (Finder: this, Topics: topics),
+        static async (session, arg, token) =>
+        {
+            List<StrayRow> rows = [];
+            foreach (var statement in arg.Finder.OfEach(session.Statement(arg.Finder.Sql.Ungrouped), arg.Topics))
+            {
+                var reader = await statement.ReadAsync(token).ConfigureAwait(false);
+                await using (reader.ConfigureAwait(false))
+                {
+                    while (await reader.ReadAsync(token).ConfigureAwait(false))
+                    {
+                        rows.Add(new StrayRow(reader.GetValue(0), reader.GetValue(1)));
+                    }
+                }
+            }
+
+            return rows;
+        },
+        cancellationToken);
+
+    private async ValueTask<IReadOnlyList<StrayMessage>> StraysAsync(Session session, IReadOnlyList<string> topics, CancellationToken cancellationToken)
+    {
+        List<StrayMessage> strays = [];
+        foreach (var statement in OfEach(session.Statement(Sql.Strays), topics))
+        {
+            var reader = await statement.ReadAsync(cancellationToken).ConfigureAwait(false);
+            await using (reader.ConfigureAwait(false))
+            {
+                while (await reader.ReadAsync(cancellationToken).ConfigureAwait(false))
+                {
+                    strays.Add(new StrayMessage(new StrayRow(reader.GetValue(26), reader.GetValue(0)), ClaimedRow.Read(reader, owner: ""), reader.GetValue(27)));
+                }
+            }
+        }
+
+        return strays;
+    }
+
+    private KvSql Sql => dialect.Sql;
+
+    /// <summary>A statement on some topics: once with all of them where statements take arrays, else once for each.</summary>
+    private IEnumerable<Statement> OfEach(Statement statement, IReadOnlyList<string> topics)
+    {
+        statement.Set("@limit", ManyAtOnce);
+        return Sql.Arrays ? [statement.Set("@topics", topics.ToArray())] : topics.Select(topic => statement.Set("@topic", topic));
+    }
+
+    private static Statement Fill(Statement statement, (string Name, object? Value)[] values)
+    {
+        foreach (var (name, value) in values)
+        {
+            statement.Set(name, value);
+        }
+
+        return statement;
+    }
+}
+
+/// <summary>A message that no claim takes.</summary>
+/// <param name="Row">Where it is.</param>
+/// <param name="Message">The message; nobody holds it.</param>
+/// <param name="State">Its state, as the database has it.</param>
+internal sealed record StrayMessage(StrayRow Row, ClaimedMessage Message, object State)
+{
+    /// <summary>Whether a claim set it aside, for another message with its id.</summary>
+    public bool IsTwin { get; } = State is 3 or 3L;
+}

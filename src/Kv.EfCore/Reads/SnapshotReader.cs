@@ -1,0 +1,344 @@
+using System.Data.Common;
+using System.Globalization;
+using System.Runtime.CompilerServices;
+using Kv.Commits;
+using Kv.Connections;
+using Kv.Diagnostics;
+using Kv.Sql;
+
+namespace Kv.Reads;
+
+/// <summary>Reads rows that are alive now. Each call sees one snapshot.</summary>
+internal sealed class SnapshotReader
+{
+    /// <summary>How many keys a statement with a parameter for each takes: one statement for each number of keys is prepared.</summary>
+    private const int ManyAtOnce = 32;
+
+    private static readonly string[] KeyParameters = [.. Enumerable.Range(0, ManyAtOnce).Select(KvSql.KeyParameter)];
+    private static readonly string[] GetManyTexts = [.. Enumerable.Range(1, ManyAtOnce).Select(KvSql.GetMany)];
+    private readonly ReadRunner _runner;
+    private readonly SessionPool _pool;
+    private readonly KvDialect _dialect;
+    private readonly StoreClock _clock;
+    private readonly PointReads? _points;
+
+    public SnapshotReader(ReadRunner runner, SessionPool pool, KvDialect dialect, StoreClock clock)
+    {
+        (_runner, _pool, _dialect, _clock) = (runner, pool, dialect, clock);
+
+        // Where the database lives in the process there is no round trip to share.
+        _points = dialect.IsRemote ? new PointReads(key => GetAloneAsync(key, default), keys => GetManyAsync(keys, default)) : null;
+    }
+
+    public ValueTask<Row?> GetAsync(byte[] key, CancellationToken cancellationToken) => _points?.GetAsync(key, cancellationToken) ?? GetAloneAsync(key, cancellationToken);
+
+    private ValueTask<Row?> GetAloneAsync(byte[] key, CancellationToken cancellationToken) =>
+        _runner.RunAsync((Reader: this, Key: key), static (session, arg, token) => arg.Reader.GetAsync(session, arg.Key, token), cancellationToken);
+
+    public ValueTask<bool> ExistsAsync(byte[] key, CancellationToken cancellationToken) =>
+        _runner.RunAsync(
+            (Reader: this, Key: key),
+            static async (session, arg, token) =>
+                await session.Statement(KvSql.Exists(arg.Reader.ServerClock)).Set("@k", arg.Key).Set("@now", arg.Reader.Now).ScalarAsync(token).ConfigureAwait(false) is not null,
+            cancellationToken);
+
+    public ValueTask<Row?[]> GetManyAsync(IReadOnlyList<byte[]> keys, CancellationToken cancellationToken) =>
+        _runner.RunAsync((Reader: this, Keys: keys), static (session, arg, token) => arg.Reader.GetManyAsync(session, arg.Keys, token), cancellationToken);
+
+    public ValueTask<long> CountAsync(byte[] start, byte[] end, CancellationToken cancellationToken) =>
+        _runner.RunAsync(
+            (Reader: this, Start: start, End: end),
+            static async (session, arg, token) => Convert.ToInt64(
+                await session.Statement(KvSql.Count(arg.Reader.ServerClock)).Set("@start", arg.Start).Set("@end", arg.End).Set("@now", arg.Reader.Now).ScalarAsync(token).ConfigureAwait(false),
+                CultureInfo.InvariantCulture),
+            cancellationToken);
+
+    /// <summary>Reads one batch of a range.</summary>
+    /// <returns>What became of its rows, and the last key if there may be more.</returns>
+    public ValueTask<(List<T> Rows, byte[]? Last)> ListAsync<T>(ListRange range, Func<Row, T> read, CancellationToken cancellationToken) =>
+        _runner.RunAsync((Reader: this, Range: range, Read: read), static (session, arg, token) => arg.Reader.ListAsync(session, arg.Range, arg.Read, arg.Reader.Now, token), cancellationToken);
+
+    /// <summary>Pages through a range in one snapshot, which holds a session and, on SQLite, keeps the log from being recycled, until the end.</summary>
+    /// <param name="range">The range.</param>
+    /// <param name="read">What becomes of a row.</param>
+    /// <param name="cursorAt">Says where a listing can go on that failed after a key.</param>
+    /// <param name="cancellationToken">Gives up.</param>
+    public async IAsyncEnumerable<List<T>> ListSnapshotAsync<T>(
+        ListRange range, Func<Row, T> read, Func<byte[], string> cursorAt, [EnumeratorCancellation] CancellationToken cancellationToken)
+    {
+        using var interruption = new Interruption(cancellationToken);
+        var (session, now, rows, last) = await BeginListAsync(range, read, cancellationToken).ConfigureAwait(false);
+        var healthy = false;
+        try
+        {
+            while (true)
+            {
+                if (rows.Count > 0)
+                {
+                    yield return rows;
+                }
+
+                if (last is null)
+                {
+                    break;
+                }
+
+                var listed = last;
+                range = range.After(listed);
+                try
+                {
+                    (rows, last) = await ListAsync(session, range, read, now, interruption.Token).ConfigureAwait(false);
+                }
+                catch (OperationCanceledException error) when (cancellationToken.IsCancellationRequested)
+                {
+                    throw new OperationCanceledException(error.Message, error, cancellationToken);
+                }
+                catch (Exception error) when (_runner.Told(error) is var told && told != error)
+                {
+                    // Its snapshot is gone with its session.
+                    session.Blame(error);
+                    throw told is KvException failed ? DatabaseErrors.At(failed, cursorAt(listed)) : told;
+                }
+            }
+
+            await session.ExecuteAsync(KvSql.Commit, CancellationToken.None).ConfigureAwait(false);
+            healthy = true;
+        }
+        finally
+        {
+            await _pool.ReturnAsync(session, healthy).ConfigureAwait(false);
+        }
+    }
+
+    private ValueTask<(Session Session, long Now, List<T> Rows, byte[]? Last)> BeginListAsync<T>(ListRange range, Func<Row, T> read, CancellationToken cancellationToken) =>
+        _runner.RunAsync(
+            (Reader: this, Range: range, Read: read),
+            static async (session, arg, token) =>
+            {
+                await session.ExecuteAsync(arg.Reader.BeginSnapshot, token).ConfigureAwait(false);
+                var now = arg.Reader.Now;
+                var (rows, last) = await arg.Reader.ListAsync(session, arg.Range, arg.Read, now, token).ConfigureAwait(false);
+                return (session, now, rows, last);
+            },
+            cancellationToken,
+            keep: true);
+
+    public ValueTask<long> VersionAsync(CancellationToken cancellationToken) =>
+        _runner.RunAsync(
+            this,
+            static async (session, _, token) =>
+                Convert.ToInt64(await session.Statement(KvSql.Version).ScalarAsync(token).ConfigureAwait(false), CultureInfo.InvariantCulture),
+            cancellationToken);
+
+    /// <summary>The rows of some keys together with the store's version, all of one snapshot.</summary>
+    public ValueTask<(Row?[] Rows, long Version)> GetWithVersionAsync(IReadOnlyList<byte[]> keys, CancellationToken cancellationToken) =>
+        _runner.RunAsync(
+            (Reader: this, Keys: keys),
+            static async (session, arg, token) =>
+            {
+                await session.ExecuteAsync(arg.Reader.BeginSnapshot, token).ConfigureAwait(false);
+                var version = Convert.ToInt64(await session.Statement(KvSql.Version).ScalarAsync(token).ConfigureAwait(false), CultureInfo.InvariantCulture);
+                var rows = await arg.Reader.ReadManyAsync(session, arg.Keys, token).ConfigureAwait(false);
+                await session.ExecuteAsync(KvSql.Commit, CancellationToken.None).ConfigureAwait(false);
+                return (rows, version);
+            },
+            cancellationToken);
+
+    /// <summary>What time it is, and when the first entry expires, in Unix milliseconds.</summary>
+    public ValueTask<(long Now, long? Expiry)> NextExpiryAsync(CancellationToken cancellationToken) =>
+        _runner.RunAsync(
+            this,
+            static async (session, own, token) =>
+            {
+                var reader = await session.Statement(KvSql.NextExpiry(own.ServerClock)).Set("@now", own.Now).ReadAsync(token).ConfigureAwait(false);
+                await using (reader.ConfigureAwait(false))
+                {
+                    await reader.ReadAsync(token).ConfigureAwait(false);
+                    var now = reader.GetInt64(0);
+                    own._clock.Learn(now);
+                    return (now, reader.IsDBNull(1) ? (long?)null : reader.GetInt64(1));
+                }
+            },
+            cancellationToken);
+
+    /// <summary>What time it is, asked of the server if its clock decides.</summary>
+    public async ValueTask<DateTimeOffset> UtcNowAsync(CancellationToken cancellationToken)
+    {
+        if (ServerClock)
+        {
+            await _runner.RunAsync(
+                this,
+                static async (session, own, token) =>
+                {
+                    own._clock.Learn(Convert.ToInt64(await session.Statement(KvSql.ServerTime).ScalarAsync(token).ConfigureAwait(false), CultureInfo.InvariantCulture));
+                    return true;
+                },
+                cancellationToken).ConfigureAwait(false);
+        }
+
+        return _clock.UtcNow;
+    }
+
+    /// <param name="limit">How many at most.</param>
+    /// <param name="now">The time by which they are, where no server's clock decides.</param>
+    /// <param name="cancellationToken">Gives up.</param>
+    public ValueTask<List<byte[]>> ExpiredAsync(int limit, long now, CancellationToken cancellationToken) =>
+        _runner.RunAsync(
+            (Reader: this, Limit: limit, Now: now),
+            static async (session, arg, token) =>
+            {
+                List<byte[]> keys = [];
+                var statement = session.Statement(KvSql.Expired(arg.Reader.ServerClock)).Set("@now", arg.Now).Set("@limit", arg.Limit);
+                var reader = await statement.ReadAsync(token).ConfigureAwait(false);
+                await using (reader.ConfigureAwait(false))
+                {
+                    while (await reader.ReadAsync(token).ConfigureAwait(false))
+                    {
+                        keys.Add(reader.GetFieldValue<byte[]>(0));
+                    }
+                }
+
+                return keys;
+            },
+            cancellationToken);
+
+    private bool ServerClock => _clock.ServerDecides;
+
+    // Where the server's clock decides, no statement asks for it.
+    private long Now => ServerClock ? 0 : _clock.Now;
+
+    private string BeginSnapshot => _dialect.Sql.BeginSnapshot;
+
+    private async ValueTask<Row?> GetAsync(Session session, byte[] key, CancellationToken cancellationToken)
+    {
+        var reader = await session.Statement(KvSql.Get(ServerClock)).Set("@k", key).Set("@now", Now).ReadAsync(cancellationToken).ConfigureAwait(false);
+        await using (reader.ConfigureAwait(false))
+        {
+            return await reader.ReadAsync(cancellationToken).ConfigureAwait(false)
+                ? new Row(key, reader.GetFieldValue<byte[]>(0), reader.GetInt32(1), reader.GetInt64(2))
+                : null;
+        }
+    }
+
+    private async ValueTask<Row?[]> GetManyAsync(Session session, IReadOnlyList<byte[]> keys, CancellationToken cancellationToken)
+    {
+        if (_dialect.Sql.Arrays || keys.Count <= ManyAtOnce)
+        {
+            return await ReadManyAsync(session, keys, cancellationToken).ConfigureAwait(false);
+        }
+
+        await session.ExecuteAsync(BeginSnapshot, cancellationToken).ConfigureAwait(false);
+        var rows = await ReadManyAsync(session, keys, cancellationToken).ConfigureAwait(false);
+        await session.ExecuteAsync(KvSql.Commit, CancellationToken.None).ConfigureAwait(false);
+        return rows;
+    }
+
+    private async ValueTask<Row?[]> ReadManyAsync(Session session, IReadOnlyList<byte[]> keys, CancellationToken cancellationToken)
+    {
+        var (rows, now) = (new Row?[keys.Count], Now);
+        if (_dialect.Sql.Arrays)
+        {
+            await ReadArrayAsync(session, keys, now, rows, cancellationToken).ConfigureAwait(false);
+            return rows;
+        }
+
+        for (var first = 0; first < rows.Length; first += ManyAtOnce)
+        {
+            var count = Math.Min(ManyAtOnce, rows.Length - first);
+            var statement = session.Statement(GetManyTexts[count - 1]).Set("@now", now);
+            for (var i = 0; i < count; i++)
+            {
+                statement.Set(KeyParameters[i], keys[first + i]);
+            }
+
+            var reader = await statement.ReadAsync(cancellationToken).ConfigureAwait(false);
+            await using (reader.ConfigureAwait(false))
+            {
+                while (await reader.ReadAsync(cancellationToken).ConfigureAwait(false))
+                {
+                    var position = first + reader.GetInt32(0) - 1;
+                    rows[position] = new Row(keys[position], reader.GetFieldValue<byte[]>(1), reader.GetInt32(2), reader.GetInt64(3));
+                }
+            }
+        }
+
+        return rows;
+    }
+
+    private async ValueTask ReadArrayAsync(Session session, IReadOnlyList<byte[]> keys, long now, Row?[] rows, CancellationToken cancellationToken)
+    {
+        var found = new Dictionary<byte[], Row>(KeyComparer.Instance);
+        var reader = await session.Statement(KvSql.GetManyArray(ServerClock)).Set("@keys", keys.ToArray()).Set("@now", now).ReadAsync(cancellationToken).ConfigureAwait(false);
+        await using (reader.ConfigureAwait(false))
+        {
+            while (await reader.ReadAsync(cancellationToken).ConfigureAwait(false))
+            {
+                var row = ReadRow(reader, keysOnly: false);
+                found[row.Key] = row;
+            }
+        }
+
+        for (var i = 0; i < rows.Length; i++)
+        {
+            rows[i] = found.TryGetValue(keys[i], out var row) ? row : null;
+        }
+    }
+
+    private async ValueTask<(List<T> Rows, byte[]? Last)> ListAsync<T>(
+        Session session, ListRange range, Func<Row, T> read, long now, CancellationToken cancellationToken)
+    {
+        using var span = KvTracing.Start("list", _dialect);
+        try
+        {
+            var batch = await ReadBatchAsync(session, range, read, now, cancellationToken).ConfigureAwait(false);
+            span?.SetTag("db.response.returned_rows", batch.Rows.Count);
+            return batch;
+        }
+        catch (Exception error)
+        {
+            span?.Fail(error);
+            throw;
+        }
+    }
+
+    private async ValueTask<(List<T> Rows, byte[]? Last)> ReadBatchAsync<T>(
+        Session session, ListRange range, Func<Row, T> read, long now, CancellationToken cancellationToken)
+    {
+        var list = (range.KeysOnly, range.Reverse) switch
+        {
+            (false, false) => KvSql.ListForward,
+            (false, true) => KvSql.ListReverse,
+            (true, false) => KvSql.KeysForward,
+            (true, true) => KvSql.KeysReverse,
+        };
+        var rows = new List<T>(Math.Min(range.Limit, KvLimits.MaxDefaultBatchSize));
+        byte[]? last = null;
+        var statement = session.Statement(list(ServerClock)).Set("@start", range.Start).Set("@end", range.End).Set("@limit", range.Limit).Set("@now", now);
+        var reader = await statement.ReadAsync(cancellationToken).ConfigureAwait(false);
+        await using (reader.ConfigureAwait(false))
+        {
+            while (await reader.ReadAsync(cancellationToken).ConfigureAwait(false))
+            {
+                var row = ReadRow(reader, range.KeysOnly);
+                rows.Add(read(row));
+                last = row.Key;
+            }
+        }
+
+        return (rows, rows.Count < range.Limit ? null : last);
+    }
+
+    private static Row ReadRow(DbDataReader reader, bool keysOnly) => keysOnly
+        ? new Row(reader.GetFieldValue<byte[]>(0), [], 0, 0)
+        : new Row(reader.GetFieldValue<byte[]>(0), reader.GetFieldValue<byte[]>(1), reader.GetInt32(2), reader.GetInt64(3));
+}
+
+/// <summary>A row of the store.</summary>
+internal readonly record struct Row(byte[] Key, byte[] Value, int Encoding, long Version);
+
+/// <summary>What one batch of a listing reads.</summary>
+internal readonly record struct ListRange(byte[] Start, byte[] End, bool Reverse, int Limit, bool KeysOnly)
+{
+    /// <summary>The range that is left after a key: above it, or below it in reverse.</summary>
+    public ListRange After(byte[] key) => Reverse ? this with { End = key } : this with { Start = [.. key, 0] };
+}

@@ -1,0 +1,270 @@
+using System.Data.Common;
+using Kv.Connections;
+using Kv.Diagnostics;
+using Kv.Sql;
+using Microsoft.EntityFrameworkCore;
+using Microsoft.EntityFrameworkCore.Infrastructure;
+using Microsoft.EntityFrameworkCore.Migrations;
+using Microsoft.EntityFrameworkCore.Storage;
+using Microsoft.Extensions.Logging;
+
+namespace Kv.Schema;
+
+/// <summary>Applies the migrations when many processes start at once: one does it, the others wait.</summary>
+/// <remarks>
+/// EF Core's own lock on SQLite is a row: a process that is killed while it holds it makes every later start wait for ever. Here the lock is
+/// the database's, which ends with its holder, and the script is EF Core's, run with its history in one transaction.
+/// </remarks>
+/// <param name="context">A context on the database.</param>
+/// <param name="dialect">The database.</param>
+/// <param name="patience">How long a database is waited for that is starting.</param>
+/// <param name="logger">Where it says what it does.</param>
+internal sealed class Migrator(KvDbContext context, KvDialect dialect, TimeSpan patience, ILogger logger)
+{
+    private static readonly TimeSpan Budget = TimeSpan.FromSeconds(60);
+
+    /// <returns>The migrations that were applied here; none if the schema was current, or another process was quicker.</returns>
+    /// <exception cref="KvException">The database is not there in time (<see cref="KvError.Unavailable"/>), or cannot be migrated (<see cref="KvError.Schema"/>).</exception>
+    public async Task<IReadOnlyList<string>> MigrateAsync(CancellationToken cancellationToken)
+    {
+        dialect.CheckConnection(context.Database.GetDbConnection());
+        var backoff = Backoff.ForConnections(patience);
+        for (var told = false; ; told = true)
+        {
+            Exception failure;
+            try
+            {
+                return await MigrateOnceAsync(cancellationToken).ConfigureAwait(false);
+            }
+            catch (Exception error) when (dialect.IsRemote && error is not KvException && dialect.Classify(error) is Fault.Broken or Fault.Full)
+            {
+                failure = error;
+            }
+            catch (Exception error) when (error is not KvException && DatabaseErrors.IsOfDatabase(error))
+            {
+                throw new KvException(
+                    KvError.Schema,
+                    $"The store cannot be migrated on {Database}: {DatabaseErrors.Text(error).TrimEnd('.')}. Nothing was changed. Give the store's user what the database asks for, or migrate with a user who has it.",
+                    error);
+            }
+
+            // It is starting, or as good as: whoever starts beside it waits.
+            if (!told)
+            {
+                KvLog.WaitingForDatabase(logger, failure, Database);
+            }
+
+            if (!await backoff.WaitAsync(cancellationToken).ConfigureAwait(false))
+            {
+                throw new KvException(
+                    KvError.Unavailable,
+                    $"The store could not be migrated within {patience.TotalSeconds:0.#} seconds: {Database} is not to be reached ({DatabaseErrors.Text(failure).TrimEnd('.')}). Nothing was changed; try again when it is back.",
+                    failure);
+            }
+
+            await context.Database.CloseConnectionAsync().ConfigureAwait(false);
+        }
+    }
+
+    private string Database => dialect.Describe(context.Database.GetDbConnection());
+
+    private async Task<IReadOnlyList<string>> MigrateOnceAsync(CancellationToken cancellationToken)
+    {
+        await ConnectAsync(cancellationToken).ConfigureAwait(false);
+        if (await IsCurrentAsync(cancellationToken).ConfigureAwait(false))
+        {
+            return [];
+        }
+
+        await LockAsync(cancellationToken).ConfigureAwait(false);
+        try
+        {
+            var applied = await ApplyAsync(cancellationToken).ConfigureAwait(false);
+            await ExecuteAsync(KvSql.Commit, CancellationToken.None).ConfigureAwait(false);
+            return applied;
+        }
+        catch (Exception error)
+        {
+            try
+            {
+                await ExecuteAsync(KvSql.Rollback, CancellationToken.None).ConfigureAwait(false);
+            }
+            catch (Exception end) when (DatabaseErrors.IsOfDatabase(end))
+            {
+                // The cause says more than the rollback that it made impossible.
+                throw error;
+            }
+
+            throw;
+        }
+    }
+
+    private async Task<List<string>> ApplyAsync(CancellationToken cancellationToken)
+    {
+        var history = context.GetService<IHistoryRepository>();
+        var known = context.Database.GetMigrations().ToList();
+        await ExecuteAsync(history.GetCreateIfNotExistsScript(), cancellationToken).ConfigureAwait(false);
+        var applied = (await history.GetAppliedMigrationsAsync(cancellationToken).ConfigureAwait(false)).Select(static m => m.MigrationId).ToList();
+        SchemaCheck.EnsureNotAhead([.. applied.Except(known, StringComparer.Ordinal)]);
+        if (applied.Count == 0)
+        {
+            applied = await AdoptAsync(history, known, cancellationToken).ConfigureAwait(false);
+        }
+
+        if (applied.Count == 0)
+        {
+            await EnsureFreeAsync(cancellationToken).ConfigureAwait(false);
+        }
+
+        var missing = known.Skip(applied.Count).ToList();
+        if (missing.Count > 0)
+        {
+            KvLog.Migrating(logger, string.Join(", ", missing));
+            var script = context.GetService<IMigrator>().GenerateScript(applied.LastOrDefault(), null, MigrationsSqlGenerationOptions.NoTransactions);
+            await ExecuteAsync(script, cancellationToken).ConfigureAwait(false);
+        }
+
+        return missing;
+    }
+
+    /// <summary>Makes sure that the names of the tables are free, and that there are no tables of the application's own model instead.</summary>
+    private async Task EnsureFreeAsync(CancellationToken cancellationToken)
+    {
+        if (await dialect.FindElsewhereAsync(context.Database.GetDbConnection(), cancellationToken).ConfigureAwait(false) is { } elsewhere)
+        {
+            throw new KvException(KvError.Schema, $"{elsewhere} Nothing was changed.");
+        }
+
+        var there = await SchemaCheck.ReadAsync(context, dialect, dialect.Sql.InTheWay, cancellationToken).ConfigureAwait(false);
+        if (there.Count == 0)
+        {
+            return;
+        }
+
+        var names = string.Join(", ", there.Select(static name => $"{name}".Insert($"{name}".IndexOf(' ', StringComparison.Ordinal) + 1, "'") + "'"));
+        throw new KvException(
+            KvError.Schema,
+            await SchemaCheck.HasTablesAsync(context, dialect, cancellationToken).ConfigureAwait(false)
+                ? $"The store's tables in {Database} were not made by the store's migrations: they are of your own model's migrations (UseKv in a context of yours), or EnsureCreated made them. "
+                    + "Nothing was changed, and the store can use them as they are. Leave MigrateKvStoreAsync out; your own migrations bring them up to date."
+                : $"{Database} has {names} already, not as the store makes it, and the store's tables need the names kv, data_version, queue and queue_running. Nothing was changed. "
+                    + $"Rename what is in the way, or give the store {dialect.PlaceOfItsOwn} of its own.");
+    }
+
+    private async Task<List<string>> AdoptAsync(IHistoryRepository history, List<string> known, CancellationToken cancellationToken)
+    {
+        var names = await dialect.AdoptAsync(context.Database.GetDbConnection(), cancellationToken).ConfigureAwait(false);
+        var adopted = known.Take(names.Count).ToList();
+        foreach (var migration in adopted)
+        {
+            await ExecuteAsync(history.GetInsertScript(new HistoryRow(migration, ProductInfo.GetVersion())), cancellationToken).ConfigureAwait(false);
+        }
+
+        if (adopted.Count > 0)
+        {
+            KvLog.Adopted(logger, string.Join(", ", names));
+        }
+
+        return adopted;
+    }
+
+    private async Task<bool> IsCurrentAsync(CancellationToken cancellationToken)
+    {
+        try
+        {
+            var (missing, unknown) = await SchemaCheck.CompareAsync(context, dialect, cancellationToken).ConfigureAwait(false);
+            SchemaCheck.EnsureNotAhead(unknown);
+            return missing.Count == 0;
+        }
+        catch (DbException error) when (dialect.Classify(error) == Fault.Busy)
+        {
+            return false;
+        }
+    }
+
+    private async Task LockAsync(CancellationToken cancellationToken)
+    {
+        var backoff = Backoff.ForLocks(Budget);
+        var told = false;
+        while (true)
+        {
+            try
+            {
+                await ExecuteAsync(dialect.Sql.BeginMigration, cancellationToken).ConfigureAwait(false);
+                return;
+            }
+            catch (DbException error) when (dialect.Classify(error) == Fault.Busy)
+            {
+                if (!told)
+                {
+                    KvLog.WaitingForMigration(logger);
+                    told = true;
+                }
+
+                if (!await backoff.WaitAsync(cancellationToken).ConfigureAwait(false))
+                {
+                    throw new KvException(
+                        KvError.Unavailable,
+                        $"Another process has held the migration lock for {Budget.TotalSeconds:0} seconds. Nothing was changed. Look for a process that hangs while it migrates.",
+                        error);
+                }
+            }
+        }
+    }
+
+    private async Task ConnectAsync(CancellationToken cancellationToken)
+    {
+        using var end = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
+        using var interruption = new Interruption(end.Token);
+        end.CancelAfter(patience);
+        try
+        {
+            await CreateDatabaseAsync(interruption.Token).ConfigureAwait(false);
+            await context.Database.OpenConnectionAsync(interruption.Token).ConfigureAwait(false);
+        }
+        catch (OperationCanceledException error) when (!cancellationToken.IsCancellationRequested)
+        {
+            throw new TimeoutException($"No answer within {patience.TotalSeconds:0.#} seconds.", error);
+        }
+    }
+
+    private async Task CreateDatabaseAsync(CancellationToken cancellationToken)
+    {
+        var creator = context.GetService<IRelationalDatabaseCreator>();
+        if (!await creator.ExistsAsync(cancellationToken).ConfigureAwait(false))
+        {
+            dialect.EnsureCreatable(context.Database.GetDbConnection());
+            try
+            {
+                await creator.CreateAsync(cancellationToken).ConfigureAwait(false);
+            }
+            catch (Exception error) when (DatabaseErrors.IsOfDatabase(error))
+            {
+                // Another starter may have been quicker.
+                if (!await creator.ExistsAsync(cancellationToken).ConfigureAwait(false))
+                {
+                    System.Runtime.ExceptionServices.ExceptionDispatchInfo.Throw(error);
+                }
+            }
+        }
+    }
+
+    private async Task ExecuteAsync(string text, CancellationToken cancellationToken)
+    {
+        var command = context.Database.GetDbConnection().CreateCommand();
+        await using (command.ConfigureAwait(false))
+        {
+            command.CommandText = text;
+            command.CommandTimeout = (int)Budget.TotalSeconds;
+
+            // Read to its end: ExecuteNonQuery of the SQLite driver passes over errors that come after a statement with rows.
+            var reader = await command.ExecuteReaderAsync(cancellationToken).ConfigureAwait(false);
+            await using (reader.ConfigureAwait(false))
+            {
+                while (await reader.NextResultAsync(cancellationToken).ConfigureAwait(false))
+                {
+                }
+            }
+        }
+    }
+}

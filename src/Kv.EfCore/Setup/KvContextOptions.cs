@@ -1,0 +1,67 @@
+using Kv.Connections;
+using Kv.Schema;
+using Microsoft.EntityFrameworkCore;
+using Microsoft.EntityFrameworkCore.Infrastructure;
+
+namespace Kv.Setup;
+
+/// <summary>Completes what the user configured with where the migrations are.</summary>
+internal static class KvContextOptions
+{
+    /// <summary>Runs the user's configuration and adds the migrations of its provider, recorded in a history table of the store's own.</summary>
+    public static void Configure(DbContextOptionsBuilder builder, Action<DbContextOptionsBuilder> database)
+    {
+        // Whoever needs a context first has no part in what is configured for all of them.
+        Detached.Run(() =>
+        {
+            database(builder);
+            return true;
+        });
+        var relational = builder.Options.Extensions.OfType<RelationalOptionsExtension>().FirstOrDefault();
+        var dialect = DialectOf(builder.Options);
+        if (relational is { ConnectionString: { } connectionString } && dialect.Settle(connectionString) is var settled && settled != connectionString)
+        {
+            relational = relational.WithConnectionString(settled);
+        }
+        else if (relational is { Connection: { State: System.Data.ConnectionState.Closed } connection })
+        {
+            connection.ConnectionString = dialect.Settle(connection.ConnectionString);
+        }
+
+        if (relational is { MigrationsAssembly: null })
+        {
+            relational = relational.WithMigrationsAssembly(dialect.MigrationsAssembly);
+        }
+
+        if (relational is { MigrationsHistoryTableName: null })
+        {
+            relational = relational.WithMigrationsHistoryTableName(SchemaCheck.HistoryTable);
+        }
+
+        if (relational is not null)
+        {
+            ((IDbContextOptionsBuilderInfrastructure)builder).AddOrUpdateExtension(relational);
+        }
+
+        // Whoever replaces parts of EF Core may mean those that make the model.
+        if (builder.Options.FindExtension<CoreOptionsExtension>() is not { Model: not null } and not { ReplacedServices.Count: > 0 })
+        {
+            builder.UseModel(dialect.Model);
+        }
+    }
+
+    /// <summary>
+    /// Whether the store's context is to be kept from the tools of EF Core: they refuse to choose between it and the application's own, so it is
+    /// there for them only where their command names it.
+    /// </summary>
+    /// <param name="command">The command line of the process.</param>
+    public static bool HidesFromTools(IReadOnlyList<string> command) =>
+        EF.IsDesignTime && command.Count > 0
+            && string.Equals(Path.GetFileNameWithoutExtension(command[0]), "ef", StringComparison.OrdinalIgnoreCase)
+            && !command.Any(static argument => argument.Contains(nameof(KvDbContext), StringComparison.OrdinalIgnoreCase));
+
+    /// <summary>The dialect for the database that a context is configured for.</summary>
+    /// <remarks>By the options: a context would say so, too, but makes all of EF Core's services before it says anything.</remarks>
+    public static KvDialect DialectOf(DbContextOptions options) =>
+        KvDialect.For(options.Extensions.FirstOrDefault(static e => e.Info.IsDatabaseProvider)?.GetType().Assembly.GetName().Name);
+}

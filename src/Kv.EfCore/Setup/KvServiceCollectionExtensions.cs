@@ -1,0 +1,132 @@
+using Kv;
+using Kv.Connections;
+using Kv.Control;
+using Kv.Diagnostics;
+using Kv.Engine;
+using Kv.Model;
+using Kv.Setup;
+using Kv.Store;
+using Microsoft.EntityFrameworkCore;
+using Microsoft.Extensions.DependencyInjection.Extensions;
+using Microsoft.Extensions.Logging;
+using Microsoft.Extensions.Logging.Abstractions;
+using Microsoft.Extensions.Options;
+
+namespace Microsoft.Extensions.DependencyInjection;
+
+/// <summary>Registers stores.</summary>
+public static class KvServiceCollectionExtensions
+{
+    /// <summary>Adds <see cref="IKvStore"/> and <see cref="IKvQueue"/> as singletons, and <see cref="KvDbContext"/> with its factory for LINQ over the store's tables.</summary>
+    /// <remarks>
+    /// The database and the migrations follow from the provider. Nothing is migrated: see <c>MigrateKvStoreAsync</c>. Options can also come
+    /// from configuration: <c>services.Configure&lt;KvStoreOptions&gt;(configuration.GetSection("Kv"))</c>; they are validated when the host starts.
+    /// <c>dotnet ef</c> sees the context only where <c>--context KvDbContext</c> names it, so that a context of your own stays the one it takes.
+    /// A <see cref="TimeProvider"/> (see <see cref="KvStoreOptions.Clock"/>) or <see cref="IKvValueSerializer"/> in the container takes the
+    /// place of the default. Calling it again changes only what the last call says: the database as a whole, and the options that it sets.
+    /// </remarks>
+    /// <param name="services">The services.</param>
+    /// <param name="database">Chooses the database, as for any context: <c>db => db.UseSqlite("Data Source=app.db")</c>.</param>
+    /// <param name="options">Changes the store's options.</param>
+    /// <returns>The same services.</returns>
+    public static IServiceCollection AddKvStore(
+        this IServiceCollection services, Action<DbContextOptionsBuilder> database, Action<KvStoreOptions>? options = null)
+    {
+        ArgumentNullException.ThrowIfNull(database);
+        return services.AddKvStore((_, db) => database(db), options);
+    }
+
+    /// <inheritdoc cref="AddKvStore(IServiceCollection, Action{DbContextOptionsBuilder}, Action{KvStoreOptions}?)" />
+    public static IServiceCollection AddKvStore(
+        this IServiceCollection services, Action<IServiceProvider, DbContextOptionsBuilder> database, Action<KvStoreOptions>? options = null)
+    {
+        ArgumentNullException.ThrowIfNull(services);
+        ArgumentNullException.ThrowIfNull(database);
+        services.AddShared(Options.Options.DefaultName, options);
+        services.AddContext(new DatabaseChoice(database));
+        services.TryAddSingleton(static provider =>
+        {
+            var factory = provider.GetRequiredService<IDbContextFactory<KvDbContext>>();
+            return Create(provider, Options.Options.DefaultName, provider.GetRequiredService<DbContextOptions<KvDbContext>>(), factory.CreateDbContext);
+        });
+        services.TryAddSingleton<IKvStore>(static provider => provider.GetRequiredService<KvStore>());
+        services.TryAddSingleton<IKvQueue>(static provider => new KvQueue(provider.GetRequiredService<KvStore>()));
+        return services;
+    }
+
+    /// <summary>Adds a further store under a name: a keyed singleton, <c>[FromKeyedServices("name")] IKvStore store</c>.</summary>
+    /// <remarks>Workers, schedules and the health check take the store without a name; messages of this one are handled where it has none.</remarks>
+    /// <param name="services">The services.</param>
+    /// <param name="name">The service key, which is also the name of its <see cref="KvStoreOptions"/>.</param>
+    /// <param name="database">Chooses the database.</param>
+    /// <param name="options">Changes the store's options.</param>
+    /// <returns>The same services.</returns>
+    public static IServiceCollection AddKvStore(
+        this IServiceCollection services, string name, Action<IServiceProvider, DbContextOptionsBuilder> database, Action<KvStoreOptions>? options = null)
+    {
+        ArgumentNullException.ThrowIfNull(services);
+        ArgumentException.ThrowIfNullOrEmpty(name);
+        ArgumentNullException.ThrowIfNull(database);
+        services.AddShared(name, options);
+        services.AddKeyedSingleton(name, new DatabaseChoice(database));
+        services.TryAddKeyedSingleton(name, static (provider, key) =>
+        {
+            var builder = new DbContextOptionsBuilder<KvDbContext>();
+            builder.UseApplicationServiceProvider(provider);
+            KvContextOptions.Configure(builder, inner => DatabaseChoice.Apply([.. provider.GetKeyedServices<DatabaseChoice>(key)], provider, inner));
+            return Create(provider, (string)key!, builder.Options, () => new KvDbContext(builder.Options));
+        });
+        services.TryAddKeyedSingleton<IKvStore>(name, static (provider, key) => provider.GetRequiredKeyedService<KvStore>(key));
+        services.TryAddKeyedSingleton<IKvQueue>(name, static (provider, key) => new KvQueue(provider.GetRequiredKeyedService<KvStore>(key)));
+        return services;
+    }
+
+    // EF Core runs the configurations of all calls one after the other; here the last one that names a database counts, and whole: it may choose another provider.
+    private static void AddContext(this IServiceCollection services, DatabaseChoice choice)
+    {
+        var first = !services.Any(static s => s.ServiceType == typeof(DatabaseChoice) && !s.IsKeyedService);
+        services.AddSingleton(choice);
+        if (!first)
+        {
+            return;
+        }
+
+        services.AddDbContextFactory<KvDbContext, KvDbContextFactory>(
+            static (provider, db) => KvContextOptions.Configure(db, inner => DatabaseChoice.Apply([.. provider.GetServices<DatabaseChoice>()], provider, inner)));
+        if (KvContextOptions.HidesFromTools(Environment.GetCommandLineArgs())
+            && services.LastOrDefault(static s => s.ServiceType == typeof(DbContextOptions)) is { } shown)
+        {
+            services.Remove(shown);
+        }
+    }
+
+    private static void AddShared(this IServiceCollection services, string name, Action<KvStoreOptions>? options)
+    {
+        services.TryAddEnumerable(ServiceDescriptor.Singleton<IValidateOptions<KvStoreOptions>, KvStoreOptionsValidator>());
+        services.TryAddSingleton<IKvValueSerializer>(static _ => new KvJsonSerializer());
+        services.TryAddSingleton(TimeProvider.System);
+        var bound = services.AddOptions<KvStoreOptions>(name).ValidateOnStart();
+        if (options is not null)
+        {
+            bound.Configure(options);
+        }
+    }
+
+    // A store serves many: who asks for it first leaves nothing of his own in it.
+    private static KvStore Create(IServiceProvider provider, string name, DbContextOptions database, Func<KvDbContext> contexts) => Detached.Run(() =>
+    {
+        var options = provider.GetRequiredService<IOptionsMonitor<KvStoreOptions>>().Get(name);
+        var dialect = KvContextOptions.DialectOf(database);
+        if (options.Clock == KvClockSource.Server && !dialect.HasServerClock)
+        {
+            throw new OptionsValidationException(name, typeof(KvStoreOptions),
+            [
+                $"KvStoreOptions.Clock is Server, but the store's database ({dialect.Name}) has no server with a clock of its own. Leave it Automatic: then the clock of the machine decides, which all processes of the file share.",
+            ]);
+        }
+
+        var logger = provider.GetService<ILoggerFactory>()?.CreateLogger("Kv") ?? NullLogger.Instance;
+        var engine = new KvEngine(contexts, dialect, options, provider.GetRequiredService<TimeProvider>(), logger, provider.GetService<FailPoints>());
+        return new KvStore(engine, provider.GetRequiredService<IKvValueSerializer>());
+    });
+}

@@ -1,0 +1,59 @@
+using Microsoft.Extensions.Options;
+
+namespace Kv.Setup;
+
+/// <summary>Refuses options that cannot work when the application starts, and says what would.</summary>
+internal sealed class KvStoreOptionsValidator : IValidateOptions<KvStoreOptions>
+{
+    public ValidateOptionsResult Validate(string? name, KvStoreOptions options)
+    {
+        List<string> failures = [];
+        AtLeast(options.MaxValueSize, 8, nameof(options.MaxValueSize));
+        AtLeast(options.MaxMessageSize, 1, nameof(options.MaxMessageSize));
+        AtLeast(options.MaxChecks, 1, nameof(options.MaxChecks));
+        AtLeast(options.MaxMutations, 1, nameof(options.MaxMutations));
+        AtLeast(options.MaxTotalSize, options.MaxValueSize, nameof(options.MaxTotalSize), " (MaxValueSize: a write must be able to hold one value)");
+        AtLeast(options.MaxTotalKeySize, KvLimits.MaxKeySize, nameof(options.MaxTotalKeySize), " (the largest key)");
+        AtLeast(options.MaxReadKeys, 1, nameof(options.MaxReadKeys));
+        AtLeast(options.MaxBatchSize, 1, nameof(options.MaxBatchSize));
+        AtLeast(options.SweepBatchSize, 1, nameof(options.SweepBatchSize));
+        AtLeast(options.MaxPendingWrites, 1, nameof(options.MaxPendingWrites));
+        AtLeast(options.MaxGroupWrites, 1, nameof(options.MaxGroupWrites));
+        AtLeast(options.MaxGroupSize, 1, nameof(options.MaxGroupSize));
+        Positive(options.CommandTimeout, nameof(options.CommandTimeout));
+        Positive(options.WatchInterval, nameof(options.WatchInterval));
+        Positive(options.SweepInterval, nameof(options.SweepInterval));
+        if (!Enum.IsDefined(options.Durability))
+        {
+            failures.Add($"KvStoreOptions.Durability is {options.Durability}; use Full or Relaxed.");
+        }
+
+        if (!Enum.IsDefined(options.Clock))
+        {
+            failures.Add($"KvStoreOptions.Clock is {options.Clock}; use Automatic, Server or Injected.");
+        }
+
+        if (options.DeadLetters is not { Count: > 0 })
+        {
+            failures.Add("KvStoreOptions.DeadLetterPrefix is empty; give it at least one part, such as [\"dead_letters\"].");
+        }
+
+        return failures.Count == 0 ? ValidateOptionsResult.Success : ValidateOptionsResult.Fail(failures);
+
+        void AtLeast(int value, int least, string option, string why = "")
+        {
+            if (value < least)
+            {
+                failures.Add($"KvStoreOptions.{option} is {value}; it must be at least {least}{why}. Raise it, or leave it out for the default.");
+            }
+        }
+
+        void Positive(TimeSpan value, string option)
+        {
+            if (value <= TimeSpan.Zero || value > TimeSpan.FromDays(1))
+            {
+                failures.Add($"KvStoreOptions.{option} is {value}; it must be more than zero and at most a day. Change it, or leave it out for the default.");
+            }
+        }
+    }
+}

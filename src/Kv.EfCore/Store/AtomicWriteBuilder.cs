@@ -1,0 +1,317 @@
+using System.Diagnostics;
+using System.Diagnostics.CodeAnalysis;
+using System.Globalization;
+using System.Reflection;
+using System.Text;
+using Kv.Connections;
+using Kv.Engine;
+using Kv.Messages;
+
+namespace Kv.Store;
+
+/// <summary>Turns what an atomic write is asked to do into the engine's terms, and refuses what is over a limit before anything is read or written.</summary>
+internal sealed class AtomicWriteBuilder(KvEngine engine, IKvValueSerializer serializer)
+{
+    private const int MaxUndeliveredKeys = 10;
+    internal const string DefaultBackoff = "[100,1000,5000,30000,60000]";
+    private static readonly KvEnqueueOptions Usual = new();
+    private readonly AtomicWrite _write = new();
+    private int _totalSize;
+    private int _totalKeySize;
+
+    private KvStoreOptions Options => engine.Options;
+
+    public void Check(KvKey key, KvVersionstamp? versionstamp)
+    {
+        var bytes = Key(key);
+        _totalSize += bytes.Length;
+        _write.Checks.Add(new Check(bytes, versionstamp));
+    }
+
+    public void Set<T>(MutationKind kind, KvKey key, T value, TimeSpan? expireIn)
+    {
+        var bytes = Key(key);
+        var stored = Stored(key, value);
+        if (stored.Defect is { } defect)
+        {
+            throw new ArgumentException($"The value of {key} cannot be written. {defect}", nameof(value));
+        }
+
+        if (stored.Array.Length > Options.MaxValueSize)
+        {
+            throw new ArgumentException(
+                $"Value too large (max {Options.MaxValueSize} bytes): the value of {key} takes {stored.Array.Length} bytes. Split it over several keys, store it elsewhere, or raise KvStoreOptions.MaxValueSize.",
+                nameof(value));
+        }
+
+        Count(bytes, stored.Array.Length);
+        _write.Mutations.Add(new Mutation(kind, bytes) { Value = stored.Array, Encoding = (int)stored.Encoding, ExpireIn = ExpireIn(expireIn, key) });
+    }
+
+    public void Add(MutationKind kind, KvKey key)
+    {
+        _totalSize += key?.Bytes.Length ?? 0;
+        _write.Mutations.Add(new Mutation(kind, Key(key)));
+    }
+
+    public void DeleteRange(KvSelector range)
+    {
+        ArgumentNullException.ThrowIfNull(range);
+        _totalSize += range.Start.Length + range.End.Length;
+        _write.Mutations.Add(new Mutation(MutationKind.DeleteRange, Bound(range.Start, nameof(range))) { End = Bound(range.End, nameof(range)) });
+    }
+
+    public void Count(MutationKind kind, KvKey key, ulong operand)
+    {
+        Count(key?.Bytes ?? [], sizeof(ulong));
+        _write.Mutations.Add(new Mutation(kind, Key(key)) { Operand = operand });
+    }
+
+    public void SumWithin(KvKey key, long delta, ulong min, ulong max, bool clamp)
+    {
+        if (min > max)
+        {
+            throw new ArgumentException($"The least result {min} is above the greatest, {max}. Swap them.", nameof(min));
+        }
+
+        Count(key?.Bytes ?? [], sizeof(ulong));
+        _write.Mutations.Add(new Mutation(MutationKind.SumWithin, Key(key)) { Bounds = new SumBounds(delta, min, max, clamp) });
+    }
+
+    public void Touch(KvKey key, TimeSpan? expireIn)
+    {
+        var bytes = Key(key);
+        _totalSize += bytes.Length;
+        _write.Mutations.Add(new Mutation(MutationKind.Touch, bytes) { ExpireIn = ExpireIn(expireIn, key) });
+    }
+
+    public void Enqueue<T>(T message, KvEnqueueOptions? options)
+    {
+        ArgumentNullException.ThrowIfNull(message);
+        options ??= Usual;
+        Validate(options);
+        var name = MessageName.Of(message, serializer);
+        var payload = Payload(message, name);
+        if (payload.Defect is { } defect)
+        {
+            throw new ArgumentException($"The message cannot be enqueued. {defect}", nameof(message));
+        }
+
+        if (payload.Array.Length > Options.MaxMessageSize)
+        {
+            throw new ArgumentException(
+                $"enqueue payload too large (max {Options.MaxMessageSize} bytes): the message takes {payload.Array.Length} bytes. Store the large part under a key and send the key, or raise KvStoreOptions.MaxMessageSize.",
+                nameof(message));
+        }
+
+        if (!name.IsGiven && name.Type != typeof(KvValue))
+        {
+            engine.Unnamed.Enqueued(name.Type, name.Name);
+        }
+
+        _totalSize += payload.Array.Length + (4 * (options.BackoffSchedule?.Count ?? KvLimits.MaxBackoffIntervals));
+        _write.Messages.Add(new NewMessage(
+            "",
+            payload.Array,
+            (int)payload.Encoding,
+            options.Topic is { Length: > 0 } chosen ? KvMessageAttribute.Valid(chosen, nameof(options)) : options.Topic ?? name.Topic,
+            name.Name,
+            (long)options.Delay.TotalMilliseconds,
+            Backoff(options.BackoffSchedule),
+            Undelivered(options.KeysIfUndelivered),
+            Activity.Current is { IdFormat: ActivityIdFormat.W3C, Id: var id } ? id : null)
+        {
+            Priority = options.Priority,
+            GroupKey = QueueKey(options.GroupKey, "group key") ?? QueueKey(options.ConcurrencyKey, "concurrency key"),
+            GroupLimit = options.ConcurrencyKey is null ? 0 : options.ConcurrencyLimit,
+            RateKey = QueueKey(options.RateKey, "rate key"),
+            UniqueKey = QueueKey(options.UniqueKey, "unique key"),
+            UniqueFor = (long)options.UniqueFor.TotalMilliseconds,
+            IfDuplicate = options.IfDuplicate,
+            TopicRetries = options.BackoffSchedule is null,
+        });
+
+        static string? QueueKey(string? key, string what) => key is null ? null : KvMessageAttribute.Valid(key, nameof(options), what);
+    }
+
+    private KvValue Stored<T>(KvKey key, T value)
+    {
+        try
+        {
+            return serializer.Serialize(value);
+        }
+        catch (Exception error) when (error is not OutOfMemoryException)
+        {
+            throw Unstorable($"value of {key}", error);
+        }
+    }
+
+    /// <summary>A message as the type that it goes by.</summary>
+    private KvValue Payload<T>(T message, MessageName name)
+    {
+        try
+        {
+            return name.Type == typeof(T) ? serializer.Serialize(message)
+                : serializer is KvJsonSerializer json ? json.Serialize(message!, name.Type)
+                : SerializeAs(name.Type, message!);
+        }
+        catch (Exception error) when (error is not OutOfMemoryException)
+        {
+            throw Unstorable($"message '{name.Name}'", error);
+        }
+    }
+
+    // Serializers of others may know their types by what they are asked for.
+    [UnconditionalSuppressMessage("Trimming", "IL2060", Justification = "The method asks nothing of its type parameter.")]
+    [UnconditionalSuppressMessage("AOT", "IL3050", Justification = "Messages are classes as a rule, whose code is shared.")]
+    private KvValue SerializeAs(Type type, object message) => (KvValue)typeof(IKvValueSerializer).GetMethod(nameof(IKvValueSerializer.Serialize))!
+        .MakeGenericMethod(type).Invoke(serializer, BindingFlags.DoNotWrapExceptions, null, [message], null)!;
+
+    /// <summary>One kind of error for whatever a serializer throws, with what it was about. Nothing was written yet.</summary>
+    private static KvException Unstorable(string what, Exception error) =>
+        new((error as KvException)?.Kind ?? KvError.Encoding, $"The {what} cannot be stored: {error.Message}", error);
+
+    /// <summary>Refuses what cannot work together, each with what would.</summary>
+    private static void Validate(KvEnqueueOptions options)
+    {
+        var error = options switch
+        {
+            _ when options.Delay < TimeSpan.Zero || options.Delay > KvLimits.MaxDelay =>
+                $"The delay is {options.Delay}; it must be zero to 30 days. For later, enqueue a message that enqueues this one.",
+            { Priority: < -KvLimits.MaxPriority or > KvLimits.MaxPriority } =>
+                $"The priority is {options.Priority}; it must be -{KvLimits.MaxPriority} to {KvLimits.MaxPriority}, and lower ones come first.",
+            { GroupKey: not null, ConcurrencyKey: not null } =>
+                $"The message has the group key '{options.GroupKey}' and the concurrency key '{options.ConcurrencyKey}'; it can have one of them. A group runs one at a time already: leave the concurrency key out.",
+            { ConcurrencyLimit: < 1 or > KvLimits.MaxConcurrencyLimit } =>
+                $"The concurrency limit is {options.ConcurrencyLimit}; it must be 1 to {KvLimits.MaxConcurrencyLimit}. For no limit, leave the concurrency key out.",
+            { ConcurrencyLimit: not 1, ConcurrencyKey: null } =>
+                $"The message has a concurrency limit of {options.ConcurrencyLimit} and no concurrency key, so the limit would apply to nothing. Name the key.",
+            _ when options.UniqueFor < TimeSpan.Zero || options.UniqueFor > KvLimits.MaxDelay =>
+                $"The message is to be unique for {options.UniqueFor}; it must be zero to 30 days.",
+            _ when options.UniqueKey is null && (options.UniqueFor != TimeSpan.Zero || options.IfDuplicate != KvDuplicate.Keep) =>
+                "The message says what to do about duplicates and has no unique key, so nothing is a duplicate of it. Name the key.",
+            _ when !Enum.IsDefined(options.IfDuplicate) => $"{options.IfDuplicate} is not a value of KvDuplicate. Use Keep, Replace or Refuse.",
+            _ => null,
+        };
+        if (error is not null)
+        {
+            throw new ArgumentException(error, nameof(options));
+        }
+    }
+
+    /// <summary>The write, if it is within the limits as a whole. Each time that it is asked for, its messages get ids of their own.</summary>
+    public AtomicWrite Build()
+    {
+        Limit(_write.Checks.Count, Options.MaxChecks, "Too many checks", "", nameof(KvStoreOptions.MaxChecks));
+        Limit(_write.Mutations.Count + _write.Messages.Count, Options.MaxMutations, "Too many mutations", "", nameof(KvStoreOptions.MaxMutations));
+        Limit(_totalSize, Options.MaxTotalSize, "Total mutation size too large", " bytes", nameof(KvStoreOptions.MaxTotalSize));
+        Limit(_totalKeySize, Options.MaxTotalKeySize, "Total key size too large", " bytes", nameof(KvStoreOptions.MaxTotalKeySize));
+        foreach (var message in _write.Messages)
+        {
+            message.Id = engine.Ids.Next(engine.Clock.Now);
+        }
+
+        return _write;
+    }
+
+    private static void Limit(int value, int most, string what, string unit, string option)
+    {
+        if (value > most)
+        {
+            throw new ArgumentException($"{what} (max {most}{unit}): the atomic write has {value}{unit}. Split it, or raise KvStoreOptions.{option}.");
+        }
+    }
+
+    // Sizes are counted as Deno does: the key of a value twice.
+    private void Count(byte[] key, int value)
+    {
+        _totalSize += (2 * key.Length) + value;
+        _totalKeySize += key.Length;
+    }
+
+    /// <summary>A key that may be written, deleted or checked.</summary>
+    private static byte[] Key(KvKey? key)
+    {
+        ArgumentNullException.ThrowIfNull(key);
+        return key.Bytes.Length switch
+        {
+            0 => throw new ArgumentException("key cannot be empty: give it at least one part, such as [\"users\"].", nameof(key)),
+            > KvLimits.MaxKeySize => throw new ArgumentException(
+                $"Key too large for write (max {KvLimits.MaxKeySize} bytes): the key encodes to {key.Bytes.Length} bytes. Shorten its parts, or store the long part in the value.",
+                nameof(key)),
+            _ => key.Bytes,
+        };
+    }
+
+    private static byte[] Bound(byte[] bound, string parameter) => bound.Length <= KvLimits.MaxReadKeySize
+        ? bound
+        : throw new ArgumentException(
+            $"Key too large for read (max {KvLimits.MaxReadKeySize} bytes): a bound of the range takes {bound.Length} bytes. Shorten its parts.", parameter);
+
+    private static long ExpireIn(TimeSpan? expireIn, KvKey key) => expireIn switch
+    {
+        null => -1,
+        { } time when time < TimeSpan.Zero => throw new ArgumentException(
+            $"expireIn must be a non-negative TimeSpan: received {time} for {key}. Leave it out for an entry that lives for ever; delete the key to end it now.", nameof(expireIn)),
+        { } time when time.TotalDays > 365_000 => throw new ArgumentException(
+            $"expireIn is too large: {time} for {key}. Leave it out for an entry that lives for ever.", nameof(expireIn)),
+        { } time => (long)time.TotalMilliseconds,
+    };
+
+    private static string Backoff(IReadOnlyList<TimeSpan>? schedule)
+    {
+        if (schedule is null)
+        {
+            return DefaultBackoff;
+        }
+
+        if (schedule.Count > KvLimits.MaxBackoffIntervals)
+        {
+            throw new ArgumentException(
+                $"Invalid backoffSchedule, max {KvLimits.MaxBackoffIntervals} intervals allowed: received {schedule.Count}. Use fewer and longer ones.", nameof(schedule));
+        }
+
+        for (var i = 0; i < schedule.Count; i++)
+        {
+            if (schedule[i] < TimeSpan.Zero || schedule[i] > KvLimits.MaxBackoffInterval)
+            {
+                throw new ArgumentException(
+                    $"Invalid backoffSchedule, interval at index {i} is invalid: {schedule[i]} is not between zero and an hour.", nameof(schedule));
+            }
+        }
+
+        return $"[{string.Join(',', schedule.Select(static wait => ((long)wait.TotalMilliseconds).ToString(CultureInfo.InvariantCulture)))}]";
+    }
+
+    private static string Undelivered(IReadOnlyList<KvKey> keys)
+    {
+        if (keys.Count > MaxUndeliveredKeys)
+        {
+            throw new ArgumentException($"A message can have {MaxUndeliveredKeys} keys if undelivered; received {keys.Count}.", nameof(keys));
+        }
+
+        foreach (var key in keys)
+        {
+            Key(key);
+        }
+
+        return Format(keys);
+    }
+
+    /// <summary>Keys as the column has them, however many, and those of a letter that could not be written too.</summary>
+    internal static string Format(IReadOnlyList<KvKey> keys)
+    {
+        if (keys.Count == 0)
+        {
+            return "[]";
+        }
+
+        var text = new StringBuilder("[");
+        foreach (var key in keys)
+        {
+            text.Append(text.Length > 1 ? ",[" : "[").AppendJoin(',', key.Bytes).Append(']');
+        }
+
+        return text.Append(']').ToString();
+    }
+}

@@ -1,0 +1,142 @@
+using Kv.Messages;
+using Kv.Store;
+
+namespace Kv;
+
+/// <summary>An atomic write under construction: checks, mutations and messages that are committed all or not at all.</summary>
+/// <remarks>
+/// Mutations apply in the order given, each seeing the earlier ones; checks see the state before all of them. A write is committed once:
+/// its messages get their ids then. After a refusal (failed checks, or an exception that is no <see cref="KvCommitUnknownException"/>)
+/// nothing of it was written, and it can be changed and committed again, with new ids. Not safe for concurrent use.
+/// </remarks>
+public sealed partial class KvAtomic
+{
+    private readonly AtomicWriteBuilder _builder;
+    private readonly KvStore _store;
+
+    internal KvAtomic(KvStore store, string? lender = null)
+    {
+        (_store, _lender) = (store, lender);
+        _builder = new AtomicWriteBuilder(store.Engine, store.Serializer);
+    }
+
+    /// <summary>Refuses the write unless the key is as it was read.</summary>
+    /// <param name="key">The key.</param>
+    /// <param name="versionstamp">The versionstamp it must have; null: it must be absent.</param>
+    /// <returns>This write.</returns>
+    public KvAtomic Check(KvKey key, KvVersionstamp? versionstamp)
+    {
+        Building.Check(key, versionstamp);
+        return this;
+    }
+
+    /// <summary>Sets a value.</summary>
+    /// <typeparam name="T">The value's type; see <see cref="IKvValueSerializer"/> for how it is stored.</typeparam>
+    /// <param name="key">The key.</param>
+    /// <param name="value">The value, serialized now.</param>
+    /// <param name="expireIn">How long the entry lives from the commit; null for ever. A former expiry is dropped.</param>
+    /// <returns>This write.</returns>
+    public KvAtomic Set<T>(KvKey key, T value, TimeSpan? expireIn = null)
+    {
+        Building.Set(MutationKind.Set, key, value, expireIn);
+        return this;
+    }
+
+    /// <summary>Sets a value under a key that ends with the versionstamp of this commit, as a string of 20 hex digits: a log in commit order.</summary>
+    /// <typeparam name="T">The value's type.</typeparam>
+    /// <param name="prefix">The key without its last part. Two such sets with one prefix in one write name the same key; the last one stays.</param>
+    /// <param name="value">The value.</param>
+    /// <param name="expireIn">How long the entry lives from the commit; null for ever.</param>
+    /// <returns>This write.</returns>
+    public KvAtomic SetVersionstamped<T>(KvKey prefix, T value, TimeSpan? expireIn = null)
+    {
+        Building.Set(MutationKind.SetVersionstamped, prefix, value, expireIn);
+        return this;
+    }
+
+    /// <summary>Deletes a key. An absent key is fine.</summary>
+    /// <param name="key">The key.</param>
+    /// <returns>This write.</returns>
+    public KvAtomic Delete(KvKey key)
+    {
+        Building.Add(MutationKind.Delete, key);
+        return this;
+    }
+
+    /// <summary>Deletes all entries of a range.</summary>
+    /// <param name="range">The range.</param>
+    /// <returns>This write.</returns>
+    public KvAtomic Delete(KvSelector range)
+    {
+        Building.DeleteRange(range);
+        return this;
+    }
+
+    /// <summary>Adds to an unsigned 64-bit counter, modulo 2^64. An absent key counts as 0; the expiry stays as it is.</summary>
+    /// <remarks>To subtract n, add 2^64 - n, or use <see cref="SumWithin"/>. The commit fails with <see cref="KvError.Type"/> if the value is no counter.</remarks>
+    /// <param name="key">The key.</param>
+    /// <param name="value">What is added.</param>
+    /// <returns>This write.</returns>
+    public KvAtomic Sum(KvKey key, ulong value)
+    {
+        Building.Count(MutationKind.Sum, key, value);
+        return this;
+    }
+
+    /// <summary>Adds to an unsigned 64-bit counter, or subtracts, without leaving a range.</summary>
+    /// <remarks>The commit fails with <see cref="KvError.Range"/> if the result is outside and <paramref name="clamp"/> is false.</remarks>
+    /// <param name="key">The key; absent counts as 0.</param>
+    /// <param name="delta">What is added.</param>
+    /// <param name="min">The least result.</param>
+    /// <param name="max">The greatest result.</param>
+    /// <param name="clamp">Whether a result outside is drawn to the nearest bound.</param>
+    /// <returns>This write.</returns>
+    public KvAtomic SumWithin(KvKey key, long delta, ulong min = 0, ulong max = ulong.MaxValue, bool clamp = false)
+    {
+        Building.SumWithin(key, delta, min, max, clamp);
+        return this;
+    }
+
+    /// <summary>Lowers a counter to a value, if it is above. An absent key takes the value.</summary>
+    /// <param name="key">The key.</param>
+    /// <param name="value">The value.</param>
+    /// <returns>This write.</returns>
+    public KvAtomic Min(KvKey key, ulong value)
+    {
+        Building.Count(MutationKind.Min, key, value);
+        return this;
+    }
+
+    /// <summary>Raises a counter to a value, if it is below. An absent key takes the value.</summary>
+    /// <param name="key">The key.</param>
+    /// <param name="value">The value.</param>
+    /// <returns>This write.</returns>
+    public KvAtomic Max(KvKey key, ulong value)
+    {
+        Building.Count(MutationKind.Max, key, value);
+        return this;
+    }
+
+    /// <summary>Changes when an entry expires, without rewriting its value. It takes the versionstamp of this commit. An absent key stays absent.</summary>
+    /// <param name="key">The key.</param>
+    /// <param name="expireIn">How long the entry lives from the commit; null for ever.</param>
+    /// <returns>This write.</returns>
+    public KvAtomic Touch(KvKey key, TimeSpan? expireIn)
+    {
+        Building.Touch(key, expireIn);
+        return this;
+    }
+
+    /// <summary>Puts a message into the queue if the write is committed.</summary>
+    /// <typeparam name="T">What the message is passed as; the type that it has names it, by its <see cref="KvMessageAttribute"/>.</typeparam>
+    /// <param name="message">The message, serialized now.</param>
+    /// <param name="options">Delay, retries, topic, where it goes if it cannot be delivered.</param>
+    /// <returns>This write.</returns>
+    /// <exception cref="ArgumentException">No handler could be registered for the message's type, or something is over a limit.</exception>
+    /// <exception cref="KvException">The message cannot be stored whole (<see cref="KvError.Encoding"/>).</exception>
+    public KvAtomic Enqueue<T>(T message, KvEnqueueOptions? options = null)
+    {
+        Building.Enqueue(message, options);
+        return this;
+    }
+}

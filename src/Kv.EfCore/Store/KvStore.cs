@@ -1,0 +1,373 @@
+using System.Runtime.CompilerServices;
+using Kv.Commits;
+using Kv.Connections;
+using Kv.Diagnostics;
+using Kv.Engine;
+using Kv.Messages;
+using Kv.Reads;
+using Microsoft.EntityFrameworkCore;
+using Microsoft.EntityFrameworkCore.Storage;
+
+namespace Kv.Store;
+
+/// <summary>The store that <c>AddKvStore</c> registers.</summary>
+internal sealed class KvStore(KvEngine engine, IKvValueSerializer serializer) : IKvStore, IAsyncDisposable, IDisposable
+{
+    public KvEngine Engine { get; } = engine;
+
+    public IKvValueSerializer Serializer { get; } = serializer;
+
+    public async ValueTask<KvEntry?> GetAsync(KvKey key, CancellationToken cancellationToken = default)
+    {
+        var bytes = ReadKey(key);
+        return await CallAsync("get", bytes, static (engine, of, token) => engine.Reader.GetAsync(of, token), cancellationToken).ConfigureAwait(false) is { } row
+            ? Entry(key, row)
+            : null;
+    }
+
+    public async ValueTask<T?> GetAsync<T>(KvKey key, CancellationToken cancellationToken = default) =>
+        await GetAsync(key, cancellationToken).ConfigureAwait(false) is { } entry ? entry.As<T>() : default;
+
+    public async ValueTask<IReadOnlyList<KvEntry?>> GetManyAsync(IReadOnlyList<KvKey> keys, CancellationToken cancellationToken = default)
+    {
+        // A copy: the caller may change its list while the database answers.
+        keys = Copy(keys);
+        if (keys.Count > Engine.Options.MaxReadKeys)
+        {
+            throw new ArgumentException(
+                $"Too many ranges (max {Engine.Options.MaxReadKeys}): received {keys.Count} keys. Read them in several calls, or raise KvStoreOptions.MaxReadKeys.",
+                nameof(keys));
+        }
+
+        return Entries(
+            keys,
+            await CallAsync("get_many", ReadKeys(keys), static (engine, of, token) => engine.Reader.GetManyAsync(of, token), cancellationToken, keys.Count).ConfigureAwait(false));
+    }
+
+    public async ValueTask<bool> ExistsAsync(KvKey key, CancellationToken cancellationToken = default) =>
+        await CallAsync("exists", ReadKey(key), static (engine, of, token) => engine.Reader.ExistsAsync(of, token), cancellationToken).ConfigureAwait(false);
+
+    /// <summary>What time it is by the clock that decides: the server is asked if it is its.</summary>
+    public ValueTask<DateTimeOffset> UtcNowAsync(CancellationToken cancellationToken) => Engine.Clock.ServerDecides
+        ? CallAsync("time", this, static (engine, _, token) => engine.Reader.UtcNowAsync(token), cancellationToken)
+        : new(Engine.Clock.UtcNow);
+
+    /// <summary>Asks the server what time it is, if its clock decides and has not been asked for a while.</summary>
+    /// <returns>Whether it was asked.</returns>
+    public async ValueTask<bool> RefreshTimeAsync(CancellationToken cancellationToken)
+    {
+        if (Engine.Clock.IsFresh)
+        {
+            return false;
+        }
+
+        await UtcNowAsync(cancellationToken).ConfigureAwait(false);
+        return true;
+    }
+
+    public IAsyncEnumerable<KvEntry> ListAsync(KvSelector selector, KvListOptions? options = null, CancellationToken cancellationToken = default) =>
+        ListRowsAsync(new Listing(selector, options, Engine.Options, keysOnly: false), row => Entry(KvKey.FromStored(row.Key), row), cancellationToken);
+
+    public IAsyncEnumerable<KvKey> ListKeysAsync(KvSelector selector, KvListOptions? options = null, CancellationToken cancellationToken = default) =>
+        ListRowsAsync(new Listing(selector, options, Engine.Options, keysOnly: true), static row => KvKey.FromStored(row.Key), cancellationToken);
+
+    public async ValueTask<KvPage> ListPageAsync(KvSelector selector, KvListOptions? options = null, CancellationToken cancellationToken = default)
+    {
+        options ??= new KvListOptions();
+
+        // What the caller passed is looked at as it is: an error must name that, not the number that becomes of it.
+        _ = new Listing(selector, options, Engine.Options, keysOnly: false);
+        var size = options.Limit ?? options.BatchSize ?? KvLimits.DefaultBatchSize;
+
+        // One more than asked tells whether there is a next page.
+        List<KvEntry> entries = [];
+        await foreach (var entry in ListAsync(selector, options with { Limit = size == int.MaxValue ? size : size + 1 }, cancellationToken).ConfigureAwait(false))
+        {
+            entries.Add(entry);
+        }
+
+        if (entries.Count <= size)
+        {
+            return new KvPage(entries, null);
+        }
+
+        entries.RemoveAt(size);
+        return new KvPage(entries, selector.PageCursorAt(entries[^1].Key));
+    }
+
+    public async ValueTask<long> CountAsync(KvSelector selector, CancellationToken cancellationToken = default)
+    {
+        // Counting takes the ranges that listing takes.
+        _ = new Listing(selector, null, Engine.Options, keysOnly: true);
+        return await CallAsync(
+            "count", selector, static (engine, of, token) => engine.Reader.CountAsync(of.Start, of.End, token), cancellationToken).ConfigureAwait(false);
+    }
+
+    public KvAtomic Atomic() => new(this);
+
+    public ValueTask<KvVersionstamp> SetAsync<T>(KvKey key, T value, TimeSpan? expireIn = null, CancellationToken cancellationToken = default) =>
+        CommitUncheckedAsync(Atomic().Set(key, value, expireIn), cancellationToken);
+
+    public ValueTask<KvVersionstamp> DeleteAsync(KvKey key, CancellationToken cancellationToken = default) =>
+        CommitUncheckedAsync(Atomic().Delete(key), cancellationToken);
+
+    public ValueTask<KvVersionstamp> DeleteAsync(KvSelector range, CancellationToken cancellationToken = default) =>
+        CommitUncheckedAsync(Atomic().Delete(range), cancellationToken);
+
+    public ValueTask<KvVersionstamp> EnqueueAsync<T>(T message, KvEnqueueOptions? options = null, CancellationToken cancellationToken = default) =>
+        CommitUncheckedAsync(Atomic().Enqueue(message, options), cancellationToken);
+
+    public async Task<T> TransactAsync<T>(Func<KvTransaction, CancellationToken, Task<T>> body, CancellationToken cancellationToken = default)
+    {
+        ArgumentNullException.ThrowIfNull(body);
+        AmbientTransaction.RefuseWrite();
+        cancellationToken.ThrowIfCancellationRequested();
+        var backoff = Backoff.ForLocks(Engine.Options.CommandTimeout);
+        while (true)
+        {
+            var transaction = new KvTransaction(this);
+            T result;
+            try
+            {
+                result = await (body(transaction, cancellationToken) ?? throw NoTask()).ConfigureAwait(false);
+            }
+            catch
+            {
+                transaction.Writes.Return();
+                throw;
+            }
+
+            var commit = await CommitAsync(transaction.Writes.TakeBack(), cancellationToken).ConfigureAwait(false);
+            if (commit.Succeeded)
+            {
+                return result;
+            }
+
+            if (!await backoff.WaitAsync(cancellationToken).ConfigureAwait(false))
+            {
+                throw new KvException(
+                    KvError.Conflict,
+                    $"Other writers came between for {Engine.Options.CommandTimeout.TotalSeconds:0.#} seconds; the last time at {commit.FailedChecks[0].Key}. Nothing was written. Make the block shorter, or use Sum, Min and Max, which need no check.");
+            }
+        }
+    }
+
+    public async Task TransactAsync(Func<KvTransaction, CancellationToken, Task> body, CancellationToken cancellationToken = default)
+    {
+        ArgumentNullException.ThrowIfNull(body);
+        await TransactAsync(
+            async (transaction, token) =>
+            {
+                await (body(transaction, token) ?? throw NoTask()).ConfigureAwait(false);
+                return true;
+            },
+            cancellationToken).ConfigureAwait(false);
+    }
+
+    public IAsyncEnumerable<IReadOnlyList<KvEntry?>> WatchAsync(IReadOnlyList<KvKey> keys, CancellationToken cancellationToken = default)
+    {
+        keys = Copy(keys);
+        if (keys.Count is 0 or > KvLimits.MaxWatchedKeys)
+        {
+            throw new ArgumentException(
+                $"Too many keys (max {KvLimits.MaxWatchedKeys}) or none: received {keys.Count}. Watch one key that every change touches, or several times fewer.", nameof(keys));
+        }
+
+        return WatchAsync(keys, ReadKeys(keys), cancellationToken);
+    }
+
+    public async ValueTask<KvVersionstamp?> ResolveAsync(KvOperationId operationId, CancellationToken cancellationToken = default)
+    {
+        cancellationToken.ThrowIfCancellationRequested();
+        await Engine.OpenAsync(cancellationToken).ConfigureAwait(false);
+        var version = await Engine.Runner.ResolveAsync(new CommitMark(operationId.Writer, operationId.Sequence), cancellationToken).ConfigureAwait(false);
+        return version is { } last ? KvVersionstamp.FromVersion(last - operationId.Back) : null;
+    }
+
+    /// <summary>A write for a callback to fill, which whoever lends it commits.</summary>
+    /// <param name="lender">The member that lends it, for errors.</param>
+    public KvAtomic Lend(string lender) => new(this, lender);
+
+    public ValueTask<AtomicOutcome> SubmitAsync(AtomicWrite write, CancellationToken cancellationToken)
+    {
+        AmbientTransaction.RefuseWrite();
+        return CallAsync(
+            "commit", write, static (engine, of, token) => engine.Pipeline.SubmitAsync(new AtomicWork(of), token), cancellationToken, write.Count);
+    }
+
+    public async ValueTask<KvCommitResult> CommitAsync(AtomicWrite write, CancellationToken cancellationToken) =>
+        Result(write, await SubmitAsync(write, cancellationToken).ConfigureAwait(false));
+
+    public async ValueTask<KvCommitResult> CommitAsync(AtomicWrite write, DbContext context, CancellationToken cancellationToken)
+    {
+        ArgumentNullException.ThrowIfNull(context);
+        var transaction = context.Database.CurrentTransaction ?? throw new InvalidOperationException(
+            AmbientTransaction.IsCurrent
+                ? $"{AmbientTransaction.Describe()}, and the context has no transaction of its own. A store joins transactions of EF Core and no scopes. Nothing was written. Leave the scope out, begin a transaction with context.Database.BeginTransactionAsync(), save your entities, call this, and commit."
+                : "The context has no transaction open, so there is nothing to be part of. Begin one with context.Database.BeginTransactionAsync(), save your entities, call this, and commit.");
+        if (KvDialect.For(context.Database.ProviderName) != Engine.Dialect)
+        {
+            throw new InvalidOperationException(
+                $"The context uses '{context.Database.ProviderName}' and the store another database; one commit spans one database. Use a context on the store's database.");
+        }
+
+        var session = new Session(context, Engine.Dialect, transaction.GetDbTransaction()) { Prepares = !Engine.Options.TransactionPooling, Identity = Engine.Identity };
+        await using (session.ConfigureAwait(false))
+        {
+            return Result(
+                write,
+                await CallAsync(
+                    "commit", (Write: write, Session: session),
+                    static async (engine, of, token) => await engine.Runner.RunNestedAsync(new AtomicWork(of.Write), of.Session, token).ConfigureAwait(false),
+                    cancellationToken, write.Count).ConfigureAwait(false));
+        }
+    }
+
+    public static KvCommitResult Result(AtomicWrite write, AtomicOutcome outcome) => outcome.Version > 0
+        ? new KvCommitResult(KvVersionstamp.FromVersion(outcome.Version), outcome.Kept ?? write.Messages.ConvertAll(static m => m.Id))
+        : new KvCommitResult([.. outcome.FailedChecks.Select(check => new KvFailedCheck(
+            check.Index, KvKey.FromStored(write.Checks[check.Index].Key), check.Present is { } version ? KvVersionstamp.FromVersion(version) : null))]);
+
+    public ValueTask DisposeAsync() => Engine.DisposeAsync();
+
+    /// <summary>For containers that are disposed synchronously.</summary>
+    public void Dispose() => Engine.DisposeAsync().AsTask().GetAwaiter().GetResult();
+
+    private static InvalidOperationException NoTask() =>
+        new("The block of TransactAsync returned null instead of a Task, and nothing was written. Make it async, or return Task.CompletedTask.");
+
+    private static async ValueTask<KvVersionstamp> CommitUncheckedAsync(KvAtomic atomic, CancellationToken cancellationToken) =>
+        (await atomic.CommitAsync(cancellationToken).ConfigureAwait(false)).Versionstamp;
+
+    /// <summary>Makes sure of the schema, then does what is asked, in a span of its own while somebody traces.</summary>
+    private ValueTask<TResult> CallAsync<TArgument, TResult>(
+        string operation, TArgument argument, Func<KvEngine, TArgument, CancellationToken, ValueTask<TResult>> call, CancellationToken cancellationToken, int size = 1) =>
+        Engine.IsOpen && !KvTracing.IsOn && !cancellationToken.IsCancellationRequested ? call(Engine, argument, cancellationToken) : OpenAndCallAsync(operation, size, argument, call, cancellationToken);
+
+    private async ValueTask<TResult> OpenAndCallAsync<TArgument, TResult>(
+        string operation, int size, TArgument argument, Func<KvEngine, TArgument, CancellationToken, ValueTask<TResult>> call, CancellationToken cancellationToken)
+    {
+        cancellationToken.ThrowIfCancellationRequested();
+        using var span = KvTracing.Start(operation, Engine.Dialect, size);
+        try
+        {
+            await Engine.OpenAsync(cancellationToken).ConfigureAwait(false);
+            return await call(Engine, argument, cancellationToken).ConfigureAwait(false);
+        }
+        catch (Exception error)
+        {
+            span?.Fail(error);
+            throw;
+        }
+    }
+
+    private async IAsyncEnumerable<T> ListRowsAsync<T>(Listing listing, Func<Row, T> read, [EnumeratorCancellation] CancellationToken cancellationToken)
+    {
+        cancellationToken.ThrowIfCancellationRequested();
+        await Engine.OpenAsync(cancellationToken).ConfigureAwait(false);
+        await foreach (var batch in listing.ReadAsync(Engine.Reader, read, cancellationToken).ConfigureAwait(false))
+        {
+            foreach (var item in batch)
+            {
+                yield return item;
+            }
+        }
+    }
+
+    private async IAsyncEnumerable<IReadOnlyList<KvEntry?>> WatchAsync(
+        IReadOnlyList<KvKey> keys, byte[][] bytes, [EnumeratorCancellation] CancellationToken cancellationToken)
+    {
+        IReadOnlyList<KvEntry?>? last = null;
+        Backoff? outage = null;
+        using (Engine.Listener.Listen(watches: true))
+        {
+            while (!cancellationToken.IsCancellationRequested)
+            {
+                IReadOnlyList<KvEntry?> entries;
+                long version;
+                try
+                {
+                    await Engine.OpenAsync(cancellationToken).ConfigureAwait(false);
+                    (var rows, version) = await Engine.Reader.GetWithVersionAsync(bytes, cancellationToken).ConfigureAwait(false);
+                    entries = Entries(keys, rows);
+                    if (outage is not null)
+                    {
+                        KvLog.WatchResumed(Engine.Logger, keys.Count);
+                        outage = null;
+                    }
+                }
+                catch (Exception over) when (over is OperationCanceledException ? cancellationToken.IsCancellationRequested
+                    : over is ObjectDisposedException && (last is not null || outage is not null))
+                {
+                    yield break;
+                }
+                catch (KvException error) when (error.Kind == KvError.Unavailable)
+                {
+                    if (outage is null)
+                    {
+                        KvLog.WatchInterrupted(Engine.Logger, error, keys.Count);
+                        outage = Backoff.WithoutEnd();
+                    }
+
+                    if (await Engine.TryWaitAsync(outage, cancellationToken).ConfigureAwait(false))
+                    {
+                        continue;
+                    }
+
+                    yield break;
+                }
+
+                if (last is null || !last.Select(static e => e?.Versionstamp).SequenceEqual(entries.Select(static e => e?.Versionstamp)))
+                {
+                    yield return last = entries;
+                }
+
+                if (!await Engine.Signals.TryWaitAboveAsync(version, cancellationToken).ConfigureAwait(false))
+                {
+                    yield break;
+                }
+            }
+        }
+    }
+
+    private KvEntry Entry(KvKey key, Row row) =>
+        new(key, new KvValue(row.Value, (KvEncoding)row.Encoding), KvVersionstamp.FromVersion(row.Version), Serializer);
+
+    private KvEntry?[] Entries(IReadOnlyList<KvKey> keys, Row?[] rows)
+    {
+        var entries = new KvEntry?[rows.Length];
+        for (var i = 0; i < rows.Length; i++)
+        {
+            entries[i] = rows[i] is { } row ? Entry(keys[i], row) : null;
+        }
+
+        return entries;
+    }
+
+    private static KvKey[] Copy(IReadOnlyList<KvKey> keys)
+    {
+        ArgumentNullException.ThrowIfNull(keys);
+        return [.. keys];
+    }
+
+    private static byte[][] ReadKeys(IReadOnlyList<KvKey> keys)
+    {
+        var bytes = new byte[keys.Count][];
+        for (var i = 0; i < bytes.Length; i++)
+        {
+            bytes[i] = ReadKey(keys[i]);
+        }
+
+        return bytes;
+    }
+
+    private static byte[] ReadKey(KvKey key)
+    {
+        ArgumentNullException.ThrowIfNull(key);
+        return key.Bytes.Length <= KvLimits.MaxReadKeySize
+            ? key.Bytes
+            : throw new ArgumentException(
+                $"Key too large for read (max {KvLimits.MaxReadKeySize} bytes): the key encodes to {key.Bytes.Length} bytes. No such key can be written, so shorten its parts.",
+                nameof(key));
+    }
+}

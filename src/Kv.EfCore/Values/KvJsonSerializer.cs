@@ -1,0 +1,241 @@
+using System.Collections.Concurrent;
+using System.Diagnostics.CodeAnalysis;
+using System.Numerics;
+using System.Text.Encodings.Web;
+using System.Text.Json;
+using System.Text.Json.Serialization;
+using System.Text.Json.Serialization.Metadata;
+using Kv.Messages;
+using Kv.Values;
+
+namespace Kv;
+
+/// <summary>
+/// Stores objects as JSON, <see cref="ulong"/> as a counter, and byte arrays as they are. A <see cref="KvValue"/> passes unchanged.
+/// </summary>
+/// <remarks>
+/// A value is stored as what it is, not as what it is declared as, unless the declared type keeps the types of its values itself
+/// (<see cref="JsonPolymorphicAttribute"/>, a converter of its own). What JSON would not bring back is refused and never stored in part: state
+/// that the contract of a type leaves out, an object of a derived type where another is declared, half of a surrogate pair.
+/// Members with <see cref="JsonIgnoreAttribute"/> are left out as they say. Every type is looked at once.
+/// </remarks>
+public sealed class KvJsonSerializer : IKvValueSerializer
+{
+    private readonly ConcurrentDictionary<Type, bool> _keepsTypes = new();
+    private readonly JsonSerializerOptions? _options;
+    private readonly Lazy<JsonSerializerOptions> _wellFormed;
+
+    /// <summary>Makes a serializer.</summary>
+    /// <param name="options">
+    /// Options for JSON, for example those of a source-generated context, which are copied. Default: the defaults of
+    /// <see cref="JsonSerializer"/>, which nest up to 64 deep and take no type names from the data, with characters beyond ASCII as they are
+    /// instead of escaped, with public fields, and with NaN and infinities by their names.
+    /// </param>
+    public KvJsonSerializer(JsonSerializerOptions? options = null)
+        : this(options, JsonSerializer.IsReflectionEnabledByDefault)
+    {
+    }
+
+    /// <param name="options">Options for JSON.</param>
+    /// <param name="reflects">Whether contracts are made by reflection where the options have none.</param>
+    internal KvJsonSerializer(JsonSerializerOptions? options, bool reflects)
+    {
+        _options = Guarded(options, reflects);
+        _wellFormed = new(() => new JsonSerializerOptions(_options!) { Encoder = new WellFormedEncoder() });
+    }
+
+    private JsonSerializerOptions Options => _options ?? throw new KvException(
+        KvError.Encoding,
+        $"{nameof(KvJsonSerializer)} has no source-generated context, and JSON by reflection is switched off in this program, as PublishAot "
+        + "and PublishTrimmed do (a program of one file has PublishAot by default). In such a file write '#:property PublishAot=false', in a project "
+        + "<JsonSerializerIsReflectionEnabledByDefault>true</JsonSerializerIsReflectionEnabledByDefault>; or register "
+        + $"services.AddSingleton<{nameof(IKvValueSerializer)}>(new {nameof(KvJsonSerializer)}(MyContext.Default.Options)) before AddKvStore.");
+
+    /// <inheritdoc />
+    /// <exception cref="KvException"><see cref="KvError.Encoding"/>: the value cannot be stored as JSON, or not whole; the message says what of it.</exception>
+    public KvValue Serialize<T>(T value) => value switch
+    {
+        KvValue stored => stored,
+        ulong number => KvValue.FromUInt64(number),
+        byte[] bytes => KvValue.FromBytes(bytes),
+        ReadOnlyMemory<byte> bytes => KvValue.FromBytes(bytes.Span),
+        Memory<byte> bytes => KvValue.FromBytes(bytes.Span),
+        null => Write(value, typeof(T)),
+        _ when typeof(T).IsValueType || value.GetType() == typeof(T) => Write(value, typeof(T)),
+        _ when _keepsTypes.GetOrAdd(typeof(T), KeepsTypes) => Write(value, typeof(T)),
+        _ => Write(value, value.GetType()),
+    };
+
+    /// <summary>Stores a message as the type that it goes by.</summary>
+    internal KvValue Serialize(object message, Type type) => message is KvValue or ulong or byte[] or ReadOnlyMemory<byte> or Memory<byte>
+        ? Serialize(message)
+        : Write(message, type);
+
+    /// <summary>Whether a value of a type is read as that type when it was written as another: the contract says which one it is.</summary>
+    internal bool Keeps(Type declared, Type type) => Options.TryGetTypeInfo(declared, out var contract)
+        && contract.PolymorphismOptions?.DerivedTypes.Any(derived => derived.DerivedType == type) == true;
+
+    /// <summary>
+    /// Reads a stored value. Counters are read as ulong, long, int, uint, UInt128, BigInteger, decimal or double, bytes as byte[] or
+    /// (ReadOnly)Memory of byte, JSON as anything that JSON can be read as, and all of them as <see cref="KvValue"/>.
+    /// </summary>
+    /// <exception cref="KvException">
+    /// <see cref="KvError.Type"/>: the value has another type. <see cref="KvError.Range"/>: the counter does not fit the type without
+    /// loss. <see cref="KvError.Encoding"/>: the bytes are malformed, or have an encoding that is not read here.
+    /// </exception>
+    public T? Deserialize<T>(KvValue value)
+    {
+        ArgumentNullException.ThrowIfNull(value);
+        if (typeof(T) == typeof(KvValue))
+            return (T)(object)value;
+        return value.Encoding switch
+        {
+            KvEncoding.UInt64 => ReadNumber<T>(value.ReadUInt64()),
+            KvEncoding.Bytes => ReadBytes<T>(value),
+            KvEncoding.Json => ReadJson<T>(value),
+            KvEncoding.V8 => throw new KvException(
+                KvError.Encoding,
+                $"The value has encoding {KvEncoding.V8}: Deno wrote it, and it cannot be read as {typeof(T).Name} here. "
+                + $"Read it as {nameof(KvValue)}, or let Deno write a Uint8Array."),
+            _ => throw new KvException(
+                KvError.Encoding,
+                $"The value encoding {(int)value.Encoding} is unknown. Read the value as {nameof(KvValue)}, "
+                + $"or register an {nameof(IKvValueSerializer)} that knows the encoding."),
+        };
+    }
+
+    private static T ReadNumber<T>(ulong number)
+    {
+        var type = Nullable.GetUnderlyingType(typeof(T)) ?? typeof(T);
+        try
+        {
+            if (type == typeof(ulong) || type == typeof(object))
+                return (T)(object)number;
+            if (type == typeof(long))
+                return (T)(object)checked((long)number);
+            if (type == typeof(int))
+                return (T)(object)checked((int)number);
+            if (type == typeof(uint))
+                return (T)(object)checked((uint)number);
+            if (type == typeof(UInt128))
+                return (T)(object)(UInt128)number;
+            if (type == typeof(BigInteger))
+                return (T)(object)(BigInteger)number;
+            if (type == typeof(decimal))
+                return (T)(object)(decimal)number;
+            if (type == typeof(double))
+                return (UInt128)(double)number == number ? (T)(object)(double)number : throw new OverflowException();
+        }
+        catch (OverflowException exception)
+        {
+            throw new KvException(
+                KvError.Range,
+                $"The counter {number} does not fit {type.Name} without loss. Read it as ulong or BigInteger.",
+                exception);
+        }
+
+        throw new KvException(
+            KvError.Type,
+            $"The value has encoding {KvEncoding.UInt64}, a counter, and cannot be read as {type.Name}. "
+            + "Read it as ulong or another type of number.");
+    }
+
+    private static T ReadBytes<T>(KvValue value)
+    {
+        // Arrays are copied: whoever gets one may change it, and the value must stay as it was read.
+        var type = Nullable.GetUnderlyingType(typeof(T)) ?? typeof(T);
+        if (type == typeof(byte[]) || type == typeof(object))
+            return (T)(object)value.Bytes.ToArray();
+        if (type == typeof(ReadOnlyMemory<byte>))
+            return (T)(object)value.Bytes;
+        if (type == typeof(Memory<byte>))
+            return (T)(object)new Memory<byte>(value.Bytes.ToArray());
+        throw new KvException(
+            KvError.Type,
+            $"The value has encoding {KvEncoding.Bytes} and cannot be read as {type.Name}. Read it as byte[] or ReadOnlyMemory<byte>.");
+    }
+
+    private T? ReadJson<T>(KvValue value)
+    {
+        var options = Options;
+        try
+        {
+            return JsonSerializer.Deserialize(value.Array, (JsonTypeInfo<T>)options.GetTypeInfo(typeof(T)));
+        }
+        catch (Exception error) when (error is not (KvException or OutOfMemoryException))
+        {
+            // Constructors and setters of the type may throw whatever they like.
+            throw new KvException(
+                KvError.Encoding,
+                $"The value has encoding {KvEncoding.Json}, {value.Array.Length} bytes, and cannot be read as {MessageName.Text(typeof(T))}: "
+                + $"{error.Message} "
+                + $"Read it as the type it was written as, or as {nameof(KvValue)}.",
+                error);
+        }
+    }
+
+    private KvValue Write<T>(T value, Type type)
+    {
+        var options = Options;
+        try
+        {
+            var json = Json(value, options.GetTypeInfo(type));
+            if (HasReplacement(json))
+            {
+                Json(value, _wellFormed.Value.GetTypeInfo(type));
+            }
+
+            return new(json, KvEncoding.Json);
+        }
+        catch (Exception error) when (error is not (KvException or OutOfMemoryException))
+        {
+            throw new KvException(
+                KvError.Encoding,
+                $"A {MessageName.Text(type)} cannot be written as JSON: {error.Message} Store the data that it is made of, or give "
+                + $"{nameof(KvJsonSerializer)} options with a JsonConverter for it, or a context that has it.",
+                error);
+        }
+
+        static byte[] Json(T value, JsonTypeInfo contract) => contract is JsonTypeInfo<T> typed
+            ? JsonSerializer.SerializeToUtf8Bytes(value, typed)
+            : JsonSerializer.SerializeToUtf8Bytes(value, contract);
+    }
+
+    // A writer puts U+FFFD where a text has half of a surrogate pair. Whoever stores that very character pays for a second look.
+    private static bool HasReplacement(ReadOnlySpan<byte> json) =>
+        json.IndexOf("\uFFFD"u8) >= 0 || json.IndexOf("\\uFFFD"u8) >= 0 || json.IndexOf("\\ufffd"u8) >= 0;
+
+    /// <summary>
+    /// Whether a declared type is written by its own contract whatever stands there: a converter, a collection, or one with names for its
+    /// derived types.
+    /// </summary>
+    private bool KeepsTypes(Type declared) => declared != typeof(object)
+        && Options.TryGetTypeInfo(declared, out var contract)
+        && (contract.Kind != JsonTypeInfoKind.Object || contract.PolymorphismOptions is not null);
+
+    /// <summary>Options whose contracts refuse what they would lose; null if there are none and reflection is switched off.</summary>
+    [UnconditionalSuppressMessage("Trimming", "IL2026", Justification = "Only where the program says that JSON by reflection works.")]
+    [UnconditionalSuppressMessage("AOT", "IL3050", Justification = "Only where the program says that JSON by reflection works.")]
+    private static JsonSerializerOptions? Guarded(JsonSerializerOptions? options, bool reflects)
+    {
+        // Values are limited in bytes, and an escaped character takes 6 where UTF-8 takes 2 or 3. The escapes protect JSON inside of HTML,
+        // which is not where values go.
+        var guarded = options is null
+            ? new JsonSerializerOptions
+            {
+                Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping,
+                IncludeFields = true,
+                NumberHandling = JsonNumberHandling.AllowNamedFloatingPointLiterals,
+            }
+            : new JsonSerializerOptions(options);
+        var resolver = guarded.TypeInfoResolver ?? (reflects ? new DefaultJsonTypeInfoResolver() : null);
+        if (resolver is null)
+        {
+            return null;
+        }
+
+        guarded.Converters.Add(new BigIntegerConverter());
+        guarded.TypeInfoResolver = resolver.WithAddedModifier(JsonGuard.Watch);
+        return guarded;
+    }
+}

@@ -1,0 +1,110 @@
+using System.Collections.Concurrent;
+using Kv.Messages;
+using Kv.Topics;
+using Microsoft.Extensions.DependencyInjection;
+
+namespace Kv.Handling;
+
+/// <summary>Which handler runs for which message, what runs around it, and how its topic is treated.</summary>
+internal sealed class HandlerRegistry
+{
+    private readonly Dictionary<(string Topic, string? Type), KvMessageDelegate> _handlers = [];
+    private readonly SortedSet<string> _unnamed = new(StringComparer.Ordinal);
+    private readonly Dictionary<string, Type> _types = new(StringComparer.Ordinal);
+    private readonly ConcurrentDictionary<KvMessageDelegate, KvMessageDelegate> _ways = [];
+    private readonly Dictionary<string, KvTopicOptions> _topics = new(StringComparer.Ordinal);
+    private readonly List<Func<KvMessageContext, KvMessageDelegate, CancellationToken, Task>> _middleware = [];
+
+    public HandlerRegistry(IServiceCollection services)
+    {
+        Needs = new HandlerNeeds(services);
+        Use<TracingMiddleware>();
+        Use<LoggingMiddleware>();
+    }
+
+    /// <summary>The services that handlers and middleware cannot do without.</summary>
+    public HandlerNeeds Needs { get; }
+
+    /// <summary>What the worker claims.</summary>
+    public IReadOnlyList<TopicSettings> Topics(KvWorkerOptions worker) =>
+        [.. Handled.Select(topic => new TopicSettings(topic, Options(topic), worker))];
+
+    /// <summary>The topics that have a handler.</summary>
+    public IEnumerable<string> Handled => _handlers.Keys.Select(static key => key.Topic).Distinct(StringComparer.Ordinal);
+
+    /// <summary>The topics that have options and no handler.</summary>
+    public IEnumerable<string> Idle => _topics.Keys.Except(Handled, StringComparer.Ordinal);
+
+    /// <summary>The options of a topic, to be changed.</summary>
+    public KvTopicOptions Options(string topic)
+    {
+        if (!_topics.TryGetValue(topic, out var options))
+        {
+            _topics.Add(topic, options = new KvTopicOptions());
+        }
+
+        return options;
+    }
+
+    /// <summary>Types of messages that have the names of their classes.</summary>
+    public IEnumerable<string> Unnamed => _unnamed;
+
+    /// <param name="topic">The topic.</param>
+    /// <param name="message">What the message is called.</param>
+    /// <param name="handle">The handler.</param>
+    public void Add(string topic, MessageName message, KvMessageDelegate handle)
+    {
+        if (_types.TryGetValue(message.Name, out var other) && other != message.Type)
+        {
+            throw new InvalidOperationException(
+                $"Messages named '{message.Name}' are handled as {other.AssemblyQualifiedName} already, and cannot be "
+                + $"{message.Type.AssemblyQualifiedName} too: one would be read as the other. Give one of the types another name: [KvMessage(\"...\")].");
+        }
+
+        Add(topic, message.Name, handle);
+        _types[message.Name] = message.Type;
+        if (!message.IsGiven)
+        {
+            _unnamed.Add(message.Name);
+        }
+    }
+
+    /// <summary>Adds the handler of whatever comes by a topic and has no handler of its own.</summary>
+    /// <param name="topic">The topic.</param>
+    /// <param name="handle">The handler.</param>
+    public void Add(string topic, KvMessageDelegate handle) => Add(topic, type: null, handle);
+
+    private void Add(string topic, string? type, KvMessageDelegate handle)
+    {
+        if (!_handlers.TryAdd((topic, type), handle))
+        {
+            throw new InvalidOperationException(
+                $"There is a handler for {(type is null ? $"the topic '{topic}'" : $"'{type}' on the topic '{topic}'")} already, and a message has one. Call it from the other, or give the message another name.");
+        }
+    }
+
+    public void Use(Func<KvMessageContext, KvMessageDelegate, CancellationToken, Task> middleware) => _middleware.Add(middleware);
+
+    public void Use<TMiddleware>()
+        where TMiddleware : class, IKvMessageMiddleware =>
+        Use(static (context, next, token) => context.Services.GetRequiredService<TMiddleware>().InvokeAsync(context, next, token));
+
+    /// <summary>The handler of a message with all that runs around it, the first that was registered outermost.</summary>
+    public KvMessageDelegate? Find(string topic, string type) =>
+        (_handlers.GetValueOrDefault((topic, type)) ?? _handlers.GetValueOrDefault((topic, null))) is { } handle ? _ways.GetOrAdd(handle, Around) : null;
+
+    private KvMessageDelegate Around(KvMessageDelegate handle)
+    {
+        KvMessageDelegate way = (context, token) => handle(context, token) ?? throw NoTask("handler", context);
+        for (var i = _middleware.Count - 1; i >= 0; i--)
+        {
+            var (middleware, next) = (_middleware[i], way);
+            way = (context, token) => middleware(context, next, token) ?? throw NoTask("middleware", context);
+        }
+
+        return way;
+    }
+
+    private static InvalidOperationException NoTask(string what, KvMessageContext context) => new(
+        $"A {what} of messages named '{context.Type}' on the topic '{context.Topic}' returned null instead of a Task. Make it async, or return Task.CompletedTask.");
+}

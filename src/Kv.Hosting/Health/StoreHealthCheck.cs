@@ -1,0 +1,160 @@
+using Kv.Connections;
+using Kv.Schema;
+using Kv.Store;
+using Kv.Worker;
+using Microsoft.EntityFrameworkCore;
+using Microsoft.Extensions.Diagnostics.HealthChecks;
+
+namespace Kv.Health;
+
+/// <summary>
+/// Whether the database answers and has the schema that this version wants, whether what calls of this process wrote was taken, whether the
+/// worker and the schedules, if there are any, get on, and whether there are messages that get nowhere.
+/// </summary>
+internal sealed class StoreHealthCheck(KvStore store, QueueWatch queue, WorkerHealth? worker = null) : IHealthCheck
+{
+    /// <summary>What is said of a store that ends.</summary>
+    public const string Stopping = "The store cannot be used: it is disposed of, or is about to be, because the application stops.";
+
+    // As many are named; more make the text no better.
+    private const int Named = 10;
+
+    private static readonly TimeSpan Patience = TimeSpan.FromSeconds(30);
+
+    // While writes come, they tell by themselves; where none comes any more, a failure must not stay for ever.
+    private static readonly TimeSpan ProbeAfter = TimeSpan.FromSeconds(10);
+
+    /// <summary>How long a transaction may be open, on PostgreSQL, before it is told of.</summary>
+    public TimeSpan LongTransaction { get; init; } = TimeSpan.FromMinutes(1);
+
+    public Task<HealthCheckResult> CheckHealthAsync(HealthCheckContext context, CancellationToken cancellationToken = default) =>
+        Detached.RunAsync(() => LookAsync(context, cancellationToken));
+
+    private async Task<HealthCheckResult> LookAsync(HealthCheckContext context, CancellationToken cancellationToken)
+    {
+        var health = store.Engine.Health;
+        (string Text, bool Harms)? clock;
+        List<string> troubles = [];
+        Dictionary<string, object> data = new(StringComparer.Ordinal);
+        try
+        {
+            await store.Engine.LookForLossAsync(cancellationToken).ConfigureAwait(false);
+
+            // Not through the store's reader, which keeps trying for as long as its users would wait.
+            var database = store.Engine.CreateContext();
+            await using (database.ConfigureAwait(false))
+            {
+                await SchemaCheck.OpenCurrentAsync(database, store.Engine.Dialect, cancellationToken).ConfigureAwait(false);
+                if (health.Damage is { } damage)
+                {
+                    if (await store.Engine.Dialect.FindDamageAsync(database.Database.GetDbConnection(), cancellationToken).ConfigureAwait(false) is { } found)
+                    {
+                        return new HealthCheckResult(context.Registration.FailureStatus, $"The database is damaged: {found}", damage);
+                    }
+
+                    health.Whole();
+                }
+
+                if (await store.Engine.Dialect.FindBurdenAsync(database.Database.GetDbConnection(), LongTransaction, cancellationToken).ConfigureAwait(false) is { } burden)
+                {
+                    troubles.Add(burden);
+                }
+
+                clock = await ClockHealth.LookAsync(store.Engine.Clock, database.Database.GetDbConnection(), data, cancellationToken).ConfigureAwait(false);
+                if (clock is { Harms: true } wrong)
+                {
+                    troubles.Add(wrong.Text);
+                }
+            }
+        }
+        catch (ObjectDisposedException error)
+        {
+            return new HealthCheckResult(context.Registration.FailureStatus, Stopping, error);
+        }
+        catch (Exception error) when (error is not OperationCanceledException || !cancellationToken.IsCancellationRequested)
+        {
+            if (store.Engine.Dialect.IsDamage(error))
+            {
+                health.Damaged(error);
+            }
+
+            return new HealthCheckResult(context.Registration.FailureStatus, $"The store cannot be used: {DatabaseErrors.Text(error)}", error);
+        }
+
+        if (store.Engine.Loss is { } loss)
+        {
+            return new HealthCheckResult(context.Registration.FailureStatus, $"{loss} When the file is as it should be, start the application anew.");
+        }
+
+        AddSchedules(troubles, data);
+        await AddMessagesAsync(troubles, data, cancellationToken).ConfigureAwait(false);
+        var (failures, time, last) = worker?.Look(store.Engine.Clock.Time) ?? default;
+        if (failures > 0)
+        {
+            troubles.Insert(0, $"The worker failed {failures} times in a row, for {time.TotalSeconds:0} seconds: {(last is null ? "" : DatabaseErrors.Text(last))}");
+        }
+
+        if (await LookAtWritesAsync(health, cancellationToken).ConfigureAwait(false) is { } failing)
+        {
+            var since = store.Engine.Clock.Time.GetElapsedTime(failing.Since);
+            troubles.Insert(0, $"Writes have failed for {since.TotalSeconds:0} seconds: {DatabaseErrors.Text(failing.Error)}");
+            (time, last) = (since > time ? since : time, last ?? failing.Error);
+        }
+
+        return troubles.Count == 0 ? HealthCheckResult.Healthy(clock?.Text, data)
+            : new HealthCheckResult(time < Patience ? HealthStatus.Degraded : context.Registration.FailureStatus, string.Join(" ", troubles), last, data);
+    }
+
+    private static string Names(IReadOnlyCollection<string> names) =>
+        string.Join(", ", names.Take(Named).Select(static n => $"'{n}'")) + (names.Count > Named ? $" and {names.Count - Named} more" : "");
+
+    private void AddSchedules(List<string> troubles, Dictionary<string, object> data)
+    {
+        if (worker?.FailingSchedules(store.Engine.Clock.Time) is not { Count: > 0 } schedules)
+        {
+            return;
+        }
+
+        data["failingSchedules"] = schedules.Select(static s => s.Name).ToArray();
+        troubles.AddRange(schedules.Take(Named).Select(static s => $"The schedule '{s.Name}' has failed for {s.For.TotalSeconds:0} seconds, {s.Failures} times in a row: {s.Error.Message}"));
+        if (schedules.Count > Named)
+        {
+            troubles.Add($"{schedules.Count - Named} more schedules fail.");
+        }
+    }
+
+    private async Task AddMessagesAsync(List<string> troubles, Dictionary<string, object> data, CancellationToken cancellationToken)
+    {
+        try
+        {
+            if (await queue.FindUnhandledAsync(cancellationToken).ConfigureAwait(false) is { Count: > 0 } unhandled)
+            {
+                string[] names = [.. unhandled.Select(static u => u.Topic)];
+                data["unhandledTopics"] = names;
+                troubles.Add($"Messages have been due for up to {unhandled.Max(static u => u.Waiting).TotalSeconds:0} seconds on topics that have no handler here and on which no other process works: {Names(names)}. Start a worker that handles them, pause them, or cancel the messages.");
+            }
+
+            var (count, topics) = await queue.FindDeadLettersAsync(cancellationToken).ConfigureAwait(false);
+            data["deadLetters"] = count;
+            if (count > 0)
+            {
+                troubles.Add($"There are {(count < QueueWatch.Most ? "" : "at least ")}{count} dead letters{(topics.Count > 0 ? $", of {Names(topics)}" : "")}. Look at them with IKvQueue.DeadLettersAsync; replay or delete them.");
+            }
+        }
+        catch (Exception error) when (!cancellationToken.IsCancellationRequested)
+        {
+            // The store answers, and a row that cannot be read is no outage of it.
+            troubles.Add($"The queue could not be looked through: {error.Message}");
+        }
+    }
+
+    private async ValueTask<StoreHealth.Failure?> LookAtWritesAsync(StoreHealth health, CancellationToken cancellationToken)
+    {
+        if (health.Writes is { } failing && store.Engine.Clock.Time.GetElapsedTime(failing.At) >= ProbeAfter)
+        {
+            await store.Engine.Runner.ProbeAsync(cancellationToken).ConfigureAwait(false);
+        }
+
+        return health.Writes;
+    }
+}

@@ -1,0 +1,44 @@
+using Kv.Messages;
+
+namespace Kv.Topics;
+
+/// <summary>What a topic's options and the worker's come to.</summary>
+internal sealed class TopicSettings(string topic, KvTopicOptions options, KvWorkerOptions worker)
+{
+    private const double Held = 0.95;
+
+    public string Topic { get; } = topic;
+
+    public int Concurrency { get; } = Math.Min(options.Concurrency ?? worker.Concurrency, worker.Concurrency);
+
+    /// <summary>Within what time others are to have a message that its worker took down with it.</summary>
+    public TimeSpan Lease { get; } = options.Lease ?? worker.Lease;
+
+    /// <summary>How long a message is asked for: a lease, less what others need to look, to recover it and to claim it.</summary>
+    public TimeSpan Term => Lease * Held;
+
+    public KvRetryPolicy? Retry { get; } = options.Retry;
+
+    public KvRetryPolicy? UnreadableRetry { get; } = options.UnreadableRetry;
+
+    public bool KeepAllDeadLetters { get; } = options.KeepAllDeadLetters;
+
+    public TimeSpan? DeadLetterExpiry { get; } = options.DeadLetterExpiry;
+
+    public TimeSpan? HandlerTimeout { get; } = options.HandlerTimeout;
+
+    /// <summary>The turns that a message has to ask for before it begins.</summary>
+    public IReadOnlyList<RateRequest> Rates(ClaimedMessage message) =>
+        (message.RateKey is null ? null : options.RatePerKey, options.Rate) switch
+        {
+            (null, null) => [],
+            ({ } perKey, null) => [Turn(message, message.RateKey, perKey)],
+            (null, { } rate) => [Turn(message, null, rate)],
+            ({ } perKey, { } rate) => [Turn(message, message.RateKey, perKey), Turn(message, null, rate)],
+        };
+
+    /// <summary>What is claimed of the topic when there is room.</summary>
+    public TopicClaim Claim(int room) => new(Topic, room, Term);
+
+    private RateRequest Turn(ClaimedMessage message, string? key, KvRate rate) => new(QueueKeys.Rate(Topic, key), rate.Rule, message.RateTurn > 0);
+}
