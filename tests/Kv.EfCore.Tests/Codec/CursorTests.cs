@@ -88,7 +88,7 @@ public sealed class CursorTests
     [Theory]
     [InlineData(false)]
     [InlineData(true)]
-    public void A_cursor_that_names_no_entry_of_the_selector_is_refused_in_either_direction(bool reverse)
+    public void A_cursor_that_names_no_entry_of_the_range_is_refused_in_either_direction(bool reverse)
     {
         var all = KvSelector.Prefix(["a"]);
         foreach (var (selector, cursor) in ((KvSelector, string)[])[
@@ -102,7 +102,7 @@ public sealed class CursorTests
     [Theory]
     [InlineData(false)]
     [InlineData(true)]
-    public void The_cursor_of_a_page_is_good_for_its_selector_in_either_direction_and_for_no_other(bool reverse)
+    public void The_cursor_of_a_page_is_good_for_its_range_in_either_direction_and_for_no_other(bool reverse)
     {
         KvSelector[] selectors =
         [

@@ -19,7 +19,7 @@ public sealed class PostgresDeadlockTests(PostgresDatabase database) : IClassFix
     [Theory]
     [InlineData(true)]
     [InlineData(false)]
-    public async Task Whoever_a_deadlock_of_the_store_and_a_users_own_transaction_ends_both_take_effect_once(bool endsStore)
+    public async Task Whichever_a_deadlock_of_the_store_and_a_users_own_transaction_ends_both_take_effect_once(bool endsStore)
     {
         await using var bank = await Bank.OpenAsync(database, store: Looks(endsStore), user: Looks(!endsStore));
         await bank.Store.SetAsync(["k"], "before");

@@ -72,7 +72,7 @@ public sealed class PostgresFaultTests(PostgresDatabase database) : IClassFixtur
     [Theory]
     [InlineData(true)]
     [InlineData(false)]
-    public async Task A_commit_that_nobody_can_ask_about_is_unknown_and_resolves_later(bool landed)
+    public async Task A_commit_that_no_session_can_ask_about_is_unknown_and_resolves_later(bool landed)
     {
         await using var link = await OpenAsync(static o => o.CommandTimeout = TimeSpan.FromSeconds(2));
         link.Test.FailPoints.OnHit = Once(FailPoints.BeforeCommit, () =>

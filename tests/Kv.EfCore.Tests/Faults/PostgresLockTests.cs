@@ -20,7 +20,7 @@ public sealed class PostgresLockTests(PostgresDatabase database) : IClassFixture
     [InlineData("select 1 from data_version where k = 0 for update", false)]
     [InlineData("lock table kv in access exclusive mode", false)]
     [InlineData("lock table data_version in access exclusive mode", true)]
-    public async Task A_write_that_waits_for_a_lock_says_in_time_that_nothing_was_written_and_names_who_has_it(string statement, bool pooling)
+    public async Task A_write_that_waits_for_a_lock_says_in_time_that_nothing_was_written_and_names_its_holder(string statement, bool pooling)
     {
         await using var test = await OpenAsync(pooling);
         await using var holder = await HoldAsync(test, statement);
@@ -48,7 +48,7 @@ public sealed class PostgresLockTests(PostgresDatabase database) : IClassFixture
     }
 
     [Fact]
-    public async Task A_joined_commit_that_is_left_open_is_named_by_those_who_wait_for_it_and_commits_in_the_end()
+    public async Task A_joined_commit_that_is_left_open_is_named_by_the_writes_that_wait_for_it_and_commits_in_the_end()
     {
         await using var test = await OpenAsync();
         await using var context = test.CreateContext();
@@ -108,7 +108,7 @@ public sealed class PostgresLockTests(PostgresDatabase database) : IClassFixture
     }
 
     [Fact]
-    public async Task A_statement_that_somebody_cancels_is_run_again()
+    public async Task A_statement_that_another_session_cancels_is_run_again()
     {
         await using var test = await OpenAsync(budget: TimeSpan.FromSeconds(20));
         await using var holder = await HoldAsync(test, "lock table kv in access exclusive mode");
@@ -130,7 +130,7 @@ public sealed class PostgresLockTests(PostgresDatabase database) : IClassFixture
     }
 
     [Fact]
-    public async Task Who_asks_for_the_outcome_of_a_commit_while_somebody_has_the_lock_is_answered_in_time()
+    public async Task A_caller_that_asks_for_the_outcome_of_a_commit_while_a_session_has_the_lock_is_answered_in_time()
     {
         await using var test = await OpenAsync();
         var id = (await test.Store.Atomic().Set(["k"], 1).CommitAsync()).Versionstamp;

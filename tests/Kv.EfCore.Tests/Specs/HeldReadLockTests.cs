@@ -33,7 +33,7 @@ public sealed class HeldReadLockTests(SqliteDatabase database) : IClassFixture<S
     }
 
     [Fact]
-    public async Task Where_others_write_meanwhile_it_rests_each_time_for_twice_as_long()
+    public async Task Where_other_connections_write_meanwhile_it_rests_each_time_for_twice_as_long()
     {
         await using var test = await database.CreateStoreAsync();
         await test.Store.SetAsync(["k"], 0);
@@ -99,7 +99,7 @@ public sealed class HeldReadLockTests(SqliteDatabase database) : IClassFixture<S
 
     /// <summary>Each write is the first after many reads. What the log takes is what it takes without readers: some more than 8,000 pages of 4 KB.</summary>
     [Fact]
-    public async Task Who_writes_has_it_ended_before_so_that_the_log_is_recycled()
+    public async Task A_writer_has_it_ended_before_so_that_the_log_is_recycled()
     {
         await using var test = await database.CreateStoreAsync();
         var value = new byte[60_000];

@@ -24,7 +24,7 @@ public abstract class ListModelSpec(KvDatabase database)
         static c => Enumerable.Range(0, c.Keys.Length).Select(skipped => c with { Keys = [.. c.Keys.Where((_, i) => i != skipped)] }));
 
     [Fact]
-    public async Task Every_listing_is_the_part_of_the_sorted_list_that_its_selector_names()
+    public async Task Every_listing_is_the_part_of_the_sorted_list_that_its_range_names()
     {
         await using var test = await database.CreateStoreAsync();
 

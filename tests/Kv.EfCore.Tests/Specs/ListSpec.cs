@@ -143,7 +143,7 @@ public abstract class ListSpec(KvDatabase database)
     }
 
     [Fact]
-    public async Task The_cursor_of_a_page_is_refused_by_another_selector_wherever_cursors_are_taken()
+    public async Task The_cursor_of_a_page_is_refused_by_another_range_wherever_cursors_are_taken()
     {
         await using var test = await database.CreateStoreAsync();
         foreach (var group in (string[])["pg", "pq"])

@@ -197,7 +197,7 @@ public sealed partial class PostgresQueryPlanTests(PostgresDatabase database) : 
     }
 
     [Fact]
-    public async Task Who_reads_keeps_one_plan_for_all_calls_and_makes_it_with_an_index()
+    public async Task A_reader_keeps_one_plan_for_all_calls_and_makes_it_with_an_index()
     {
         await using var test = await database.CreateStoreAsync();
         await using var context = test.CreateContext();

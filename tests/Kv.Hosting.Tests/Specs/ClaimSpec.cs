@@ -11,7 +11,7 @@ public abstract class ClaimSpec(KvDatabase database)
     private readonly Channel<int> _handled = Channel.CreateUnbounded<int>();
 
     [Fact]
-    public async Task A_message_is_held_when_the_commit_that_brought_it_is_answered()
+    public async Task A_message_is_running_when_the_commit_that_brought_it_is_answered()
     {
         var gate = new Gate();
         await using var test = await StartAsync((_, context, token) => gate.PassAsync(context, token));
@@ -56,7 +56,7 @@ public abstract class ClaimSpec(KvDatabase database)
     }
 
     [Fact]
-    public async Task However_many_enqueue_no_more_are_handled_at_once_than_there_is_room_for()
+    public async Task However_many_enqueue_no_more_are_handled_at_once_than_there_is_capacity_for()
     {
         const int Callers = 16;
         const int Each = 25;
@@ -183,7 +183,7 @@ public abstract class ClaimSpec(KvDatabase database)
 
     /// <summary>Nothing that the tables or the handler are told tells how a message was taken.</summary>
     [Fact]
-    public async Task A_message_that_never_waited_is_held_like_one_that_did()
+    public async Task A_message_that_never_waited_is_running_like_one_that_did()
     {
         var options = new KvEnqueueOptions
         {

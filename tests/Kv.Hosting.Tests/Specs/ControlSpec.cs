@@ -194,7 +194,7 @@ public abstract class ControlSpec(KvDatabase database)
     [Theory]
     [InlineData(false)]
     [InlineData(true)]
-    public async Task A_handler_that_fails_before_it_is_told_is_not_tried_again_and_leaves_no_letter(bool last)
+    public async Task A_handler_that_fails_before_it_is_told_is_not_tried_again_and_leaves_no_dead_letter(bool last)
     {
         var runs = 0;
         await using var test = await database.CreateWorkerAsync(
@@ -266,7 +266,7 @@ public abstract class ControlSpec(KvDatabase database)
     }
 
     [Fact]
-    public async Task Whoever_wins_a_race_of_cancelling_and_handling_nothing_is_lost_or_left()
+    public async Task Whichever_wins_a_race_of_cancelling_and_handling_nothing_is_lost_or_left()
     {
         const int Count = 300;
         var handled = new ConcurrentDictionary<string, int>();

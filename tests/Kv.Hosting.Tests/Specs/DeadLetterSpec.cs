@@ -97,7 +97,7 @@ public abstract class DeadLetterSpec(KvDatabase database)
     }
 
     [Fact]
-    public async Task A_letter_that_many_replay_at_once_is_enqueued_once()
+    public async Task A_dead_letter_that_many_replay_at_once_is_enqueued_once()
     {
         await using var test = await FailingAsync();
         List<KvTestStore> others = [];
@@ -129,7 +129,7 @@ public abstract class DeadLetterSpec(KvDatabase database)
     [Theory]
     [InlineData(FailPoints.BeforeCommit)]
     [InlineData(FailPoints.AfterCommit)]
-    public async Task A_replay_that_is_interrupted_and_done_again_is_one_enqueue_for_each_letter(string point)
+    public async Task A_replay_that_is_interrupted_and_done_again_is_one_enqueue_for_each_dead_letter(string point)
     {
         await using var test = await FailingAsync();
         for (var i = 0; i < 5; i++)
@@ -226,7 +226,7 @@ public abstract class DeadLetterSpec(KvDatabase database)
     [InlineData("[]")]
     [InlineData("null")]
     [InlineData("{")]
-    public async Task An_entry_among_the_letters_that_is_none_is_passed_over(string json)
+    public async Task An_entry_among_the_dead_letters_that_is_none_is_passed_over(string json)
     {
         await using var test = await FailingAsync();
         await test.Store.SetAsync(["dead_letters", "job", "0"], new KvValue(Encoding.UTF8.GetBytes(json), KvEncoding.Json));
@@ -251,7 +251,7 @@ public abstract class DeadLetterSpec(KvDatabase database)
     [InlineData("encoding = -1")]
     [InlineData("priority = 2147483647, group_limit = -3, rate_key = ''")]
     [InlineData("keys_if_undelivered = '[[2,98,0],[2,99,0],[2,100,0],[2,101,0],[2,102,0],[2,103,0],[2,104,0],[2,105,0],[2,106,0],[2,107,0],[2,108,0],[2,109,0]]'")]
-    public async Task A_row_that_others_wrote_ends_as_a_letter_that_can_be_replayed(string columns)
+    public async Task A_row_of_another_program_ends_as_a_dead_letter_that_can_be_replayed(string columns)
     {
         await using var test = await FailingAsync(static o => o.KeepAllDeadLetters = true);
         await test.Store.EnqueueAsync(new Job(1), WorkerTesting.Once);

@@ -42,7 +42,7 @@ public abstract class FailureSpec(KvDatabase database)
     }
 
     [Fact]
-    public async Task A_message_that_fails_is_tried_again_by_its_schedule()
+    public async Task A_message_that_fails_is_tried_again_after_its_delays()
     {
         await using var test = await FailingAsync();
         await test.Store.EnqueueAsync(new Job(1), new() { BackoffSchedule = [TimeSpan.FromSeconds(2), TimeSpan.FromSeconds(10)], KeysIfUndelivered = [["dead"], ["too"]] });

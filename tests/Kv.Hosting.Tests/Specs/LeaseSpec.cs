@@ -115,7 +115,7 @@ public abstract class LeaseSpec(KvDatabase database)
     }
 
     [Fact]
-    public async Task After_the_clock_was_set_back_what_a_dead_worker_held_is_taken_over_within_two_leases()
+    public async Task After_the_clock_was_set_back_what_a_dead_worker_was_running_is_taken_over_within_two_leases()
     {
         await using var crashed = await HoldingAsync();
         await crashed.Store.EnqueueAsync(new Job(1));
@@ -135,7 +135,7 @@ public abstract class LeaseSpec(KvDatabase database)
     }
 
     [Fact]
-    public async Task After_the_clock_was_set_back_the_living_keep_what_they_hold()
+    public async Task After_the_clock_was_set_back_living_workers_keep_what_they_run()
     {
         await using var test = await HoldingAsync();
         await using var other = await HoldingAsync(test);
@@ -160,7 +160,7 @@ public abstract class LeaseSpec(KvDatabase database)
     }
 
     [Fact]
-    public async Task A_message_that_takes_its_workers_down_again_and_again_is_undeliverable()
+    public async Task A_message_that_takes_its_workers_down_again_and_again_is_a_dead_letter()
     {
         var runs = 0;
         await using var test = await database.CreateWorkerAsync(
@@ -186,7 +186,7 @@ public abstract class LeaseSpec(KvDatabase database)
     [InlineData("completes")]
     [InlineData("fails")]
     [InlineData("is cancelled")]
-    public async Task Who_lost_a_lease_disturbs_nothing_whatever_it_does(string ending)
+    public async Task A_worker_that_lost_a_lease_disturbs_nothing_whatever_it_does(string ending)
     {
         await using var test = await database.CreateWorkerAsync(
             worker => worker.Handle<Job>(async (_, context, token) =>
@@ -248,7 +248,7 @@ public abstract class LeaseSpec(KvDatabase database)
     }
 
     [Fact]
-    public async Task Who_cannot_extend_a_lease_stops_believing_in_it_before_it_ends()
+    public async Task A_worker_that_cannot_extend_a_lease_stops_believing_in_it_before_it_ends()
     {
         await using var test = await HoldingAsync();
         await test.Store.EnqueueAsync(new Job(1));

@@ -20,7 +20,7 @@ public abstract class OwnerSpec(KvDatabase database)
     protected IReadOnlyCollection<int> Handled => _handled;
 
     [Fact]
-    public async Task What_a_program_holds_that_says_nothing_of_itself_is_watched_for_a_lease_before_it_is_taken_over()
+    public async Task What_a_program_runs_that_says_nothing_of_itself_is_watched_for_a_lease_before_it_is_taken_over()
     {
         await using var test = await HandlingAsync();
         await test.SettleAsync();
@@ -90,7 +90,7 @@ public sealed class SqliteOwnerTests(SqliteDatabase database) : OwnerSpec(databa
     [Theory]
     [InlineData(1)]
     [InlineData(24)]
-    public async Task A_worker_that_begins_after_the_clock_was_set_takes_nothing_from_the_living(int hours)
+    public async Task A_worker_that_begins_after_the_clock_was_set_takes_nothing_from_living_ones(int hours)
     {
         await using var living = await HoldingAsync();
         await living.Store.EnqueueAsync(new Job(1));

@@ -37,7 +37,7 @@ public abstract class PlaceSpec(KvDatabase database)
     }
 
     [Fact]
-    public async Task Who_is_claiming_a_backlog_takes_what_lapses_first()
+    public async Task A_worker_that_claims_a_backlog_takes_what_lapses_first()
     {
         await using var test = await CreateAsync();
         var message = await HoldAsync(test, waited: true);

@@ -6,7 +6,7 @@ namespace Kv.Tests.Specs;
 public sealed class PostgresRestartTests(PrivatePostgresDatabase database) : IClassFixture<PrivatePostgresDatabase>
 {
     [Fact]
-    public async Task A_worker_hears_again_after_a_crash_of_the_server_and_misses_nothing()
+    public async Task A_worker_listens_again_after_a_crash_of_the_server_and_misses_nothing()
     {
         var seen = new SemaphoreSlim(0);
         await using var test = await database.CreateWorkerAsync(

@@ -44,7 +44,7 @@ public sealed class PostgresWorkerClockTests(PostgresDatabase database) : IClass
 
     [Theory]
     [MemberData(nameof(Hours))]
-    public async Task A_worker_with_a_wrong_clock_takes_nothing_from_the_living(int hours)
+    public async Task A_worker_with_a_wrong_clock_takes_nothing_from_living_ones(int hours)
     {
         await using var right = await database.CreateWorkerAsync(worker => worker.Handle<Job>((_, context, token) => _gate.PassAsync(context, token)));
         await right.Store.EnqueueAsync(new Job(1));
@@ -101,7 +101,7 @@ public sealed class PostgresWorkerClockTests(PostgresDatabase database) : IClass
 
     [Theory]
     [MemberData(nameof(Hours))]
-    public async Task A_turn_that_a_machine_with_a_wrong_clock_took_holds_up_the_others_no_longer_than_its_own(int hours)
+    public async Task A_token_that_a_machine_with_a_wrong_clock_took_holds_up_the_others_no_longer_than_its_own(int hours)
     {
         await using var right = await RateAsync(null);
         await using var wrong = await RateAsync(hours, right);

@@ -214,7 +214,7 @@ public sealed class PostgresRegistrationTests(PostgresDatabase database) : Regis
 
     /// <summary>The hazard is one of MVCC: on SQLite a reader holds up the checkpoint of the log, and nothing else.</summary>
     [Fact]
-    public async Task A_transaction_that_stays_open_is_told_of_with_who_has_it()
+    public async Task A_transaction_that_stays_open_is_told_of_with_the_session_that_has_it()
     {
         await using var test = await Database.CreateStoreAsync();
         await using var context = test.CreateContext();

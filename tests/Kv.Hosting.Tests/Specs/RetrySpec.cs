@@ -9,7 +9,7 @@ public abstract class RetrySpec(KvDatabase database)
     private readonly LogCollector _logs = new();
 
     [Fact]
-    public async Task The_schedule_of_a_message_wins_over_the_policy_of_its_topic()
+    public async Task The_delays_of_a_message_win_over_the_policy_of_its_topic()
     {
         await using var test = await FailingAsync(KvRetryPolicy.Schedule(Minute));
         await test.Store.EnqueueAsync(new Job(1), new() { BackoffSchedule = [TimeSpan.FromSeconds(7)] });

@@ -142,7 +142,7 @@ public abstract class StrayRowSpec(KvDatabase database)
     }
 
     [Fact]
-    public async Task A_message_that_is_given_back_to_a_place_where_another_of_its_id_is_goes_beside_it()
+    public async Task A_message_that_is_released_to_a_position_where_another_of_its_id_is_goes_beside_it()
     {
         var runs = 0;
         KvTestStore? test = null;
@@ -173,7 +173,7 @@ public abstract class StrayRowSpec(KvDatabase database)
     }
 
     [Fact]
-    public async Task A_message_that_waits_for_a_place_in_no_group_is_handled()
+    public async Task A_message_that_waits_for_a_slot_of_no_message_group_is_handled()
     {
         await using var test = await WorkerAsync();
         await BesideAsync(test, () => PutAsync(test, 1, "state = 1"), "state = 1", isDue: true);
@@ -192,7 +192,7 @@ public abstract class StrayRowSpec(KvDatabase database)
     }
 
     [Fact]
-    public async Task A_message_in_a_state_that_there_is_not_is_a_letter_with_its_reason_and_lets_go_of_its_unique_key()
+    public async Task A_message_in_a_state_that_there_is_not_is_a_dead_letter_with_its_reason_and_releases_its_unique_key()
     {
         await using var test = await WorkerAsync();
         await test.Store.EnqueueAsync(new Job(1), new() { UniqueKey = "u", Delay = TimeSpan.FromHours(1) });
@@ -347,7 +347,7 @@ public sealed class SqliteStrayRowTests(SqliteDatabase database) : StrayRowSpec(
     }
 
     [Fact]
-    public async Task A_group_whose_key_is_no_text_goes_on()
+    public async Task A_message_group_whose_key_is_no_text_goes_on()
     {
         await using var test = await WorkerAsync();
         await PutAsync(test, 1, "group_key = x'67', state = 1, version = 1");

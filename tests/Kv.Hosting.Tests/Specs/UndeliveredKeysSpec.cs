@@ -27,7 +27,7 @@ public abstract class UndeliveredKeysSpec(KvDatabase database)
 
     [Theory]
     [MemberData(nameof(Bad))]
-    public async Task A_key_that_cannot_be_written_takes_no_other_along_and_the_letter_names_it(string bad, string named)
+    public async Task A_key_that_cannot_be_written_takes_no_other_along_and_the_dead_letter_names_it(string bad, string named)
     {
         await using var test = await FailingAsync();
         await test.Store.EnqueueAsync(new Job(1), WorkerTesting.Once);
@@ -88,7 +88,7 @@ public sealed class SqliteUndeliveredKeysTests(SqliteDatabase database) : Undeli
     [Theory]
     [InlineData("[]")]
     [InlineData("[[],[2,97,0]]")]
-    public async Task In_a_file_that_Deno_made_a_letter_is_stored_in_a_form_that_Deno_reads_and_replayed_all_the_same(string keys)
+    public async Task In_a_file_that_Deno_made_a_dead_letter_is_stored_in_a_form_that_Deno_reads_and_replayed_all_the_same(string keys)
     {
         var file = await _database.CreateMigratedAsync();
         await using var test = await FailingAsync(file, topic: "");

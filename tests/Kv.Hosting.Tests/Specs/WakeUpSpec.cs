@@ -67,7 +67,7 @@ public abstract class WakeUpSpec(KvDatabase database)
     }
 
     [Fact]
-    public async Task The_next_of_a_group_does_not_wait_for_a_poll()
+    public async Task The_next_of_a_message_group_does_not_wait_for_a_poll()
     {
         await using var test = await StartAsync();
         var write = test.Store.Atomic();
@@ -84,7 +84,7 @@ public abstract class WakeUpSpec(KvDatabase database)
     }
 
     [Fact]
-    public async Task The_next_of_a_group_goes_to_a_worker_of_another_process_without_a_poll()
+    public async Task The_next_of_a_message_group_goes_to_a_worker_of_another_process_without_a_poll()
     {
         var gate = new Gate();
         await using var other = await database.CreateWorkerAsync(worker => worker.Handle<Job>((_, context, token) => gate.PassAsync(context, token)), options: static o => o.Lease = TimeSpan.FromMinutes(5));
@@ -188,7 +188,7 @@ public sealed class PostgresWakeUpTests(PostgresDatabase database) : WakeUpSpec(
     private readonly PostgresDatabase _database = database;
 
     [Fact]
-    public async Task A_worker_that_lost_its_connections_hears_again_and_misses_nothing()
+    public async Task A_worker_that_lost_its_connections_listens_again_and_misses_nothing()
     {
         await using var test = await StartAsync();
         await using var other = await _database.CreateStoreAsync(connectionString: test.ConnectionString);
