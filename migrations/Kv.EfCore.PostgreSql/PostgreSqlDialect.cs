@@ -183,12 +183,12 @@ internal sealed class PostgreSqlDialect : KvDialect
     public override bool IsOfValues(Exception exception) =>
         exception is PostgresException { SqlState: var state } && (state.StartsWith("22", StringComparison.Ordinal) || state.StartsWith("23", StringComparison.Ordinal));
 
-    public override KvError KindOf(Exception exception) => exception is PostgresException
+    public override KvErrorKind KindOf(Exception exception) => exception is PostgresException
     {
         SqlState: PostgresErrorCodes.UndefinedTable or PostgresErrorCodes.UndefinedColumn or PostgresErrorCodes.InvalidSchemaName or PostgresErrorCodes.InvalidCatalogName
     }
-        ? KvError.Schema
-        : KvError.Refused;
+        ? KvErrorKind.Schema
+        : KvErrorKind.Refused;
 
     public override async ValueTask<string?> FindHolderAsync(Session session, int backend, CancellationToken cancellationToken)
     {

@@ -159,7 +159,7 @@ internal sealed class SqliteDialect : KvDialect
             || new SqliteConnectionStringBuilder(connection.ConnectionString).Mode != SqliteOpenMode.ReadWriteCreate
             || (Path.GetDirectoryName(path) is { Length: > 0 } folder && !Directory.Exists(folder)))
         {
-            throw new KvException(KvError.Schema, $"The store cannot be migrated: {DescribeMissing(connection)}");
+            throw new KvException(KvErrorKind.Schema, $"The store cannot be migrated: {DescribeMissing(connection)}");
         }
     }
 
@@ -213,7 +213,7 @@ internal sealed class SqliteDialect : KvDialect
             """).ConfigureAwait(false);
         if (await ScalarAsync("pragma synchronous").ConfigureAwait(false) is var set && set != level.ToString(CultureInfo.InvariantCulture))
         {
-            throw new KvException(KvError.Unavailable, $"SQLite did not take synchronous={level} (it is {set}), so commits would be less durable than asked.");
+            throw new KvException(KvErrorKind.Unavailable, $"SQLite did not take synchronous={level} (it is {set}), so commits would be less durable than asked.");
         }
 
         // Its journal is as whoever writes it wants it.
@@ -222,7 +222,7 @@ internal sealed class SqliteDialect : KvDialect
             if (role is SessionRole.Write or SessionRole.Heartbeat)
             {
                 throw new KvException(
-                    KvError.Unavailable,
+                    KvErrorKind.Unavailable,
                     $"The {Describe(connection)} is read-only for this process, so reads work and writes do not; nothing was written. Leave Mode=ReadOnly out of the connection string, or change the permissions of the file and its folder.");
             }
 
@@ -289,11 +289,11 @@ internal sealed class SqliteDialect : KvDialect
 
     public override bool IsOfValues(Exception exception) => exception is SqliteException { SqliteErrorCode: TooBig or Constraint or Mismatch or Range };
 
-    public override KvError KindOf(Exception exception) => exception switch
+    public override KvErrorKind KindOf(Exception exception) => exception switch
     {
-        SqliteException { SqliteErrorCode: ReadOnly } => KvError.Unavailable,
-        SqliteException { SqliteErrorCode: Error } error when error.Message.Contains("no such", StringComparison.Ordinal) => KvError.Schema,
-        _ => KvError.Refused,
+        SqliteException { SqliteErrorCode: ReadOnly } => KvErrorKind.Unavailable,
+        SqliteException { SqliteErrorCode: Error } error when error.Message.Contains("no such", StringComparison.Ordinal) => KvErrorKind.Schema,
+        _ => KvErrorKind.Refused,
     };
 
     public override async ValueTask<string?> FindDamageAsync(DbConnection connection, CancellationToken cancellationToken)

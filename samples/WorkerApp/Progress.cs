@@ -38,7 +38,7 @@ internal sealed class Progress(IKvStore store, ImportKeys keys, Settings setting
     {
         var position = entries[0]?.As<ImportPosition>() ?? ImportPosition.Start;
         var (handled, receipts) = (entries[1]?.As<long>() ?? 0, entries[2]?.As<long>() ?? 0);
-        var undelivered = entries[3] is null ? 0 : await store.CountAsync(KvSelector.Prefix(keys.Undelivered), cancellationToken);
+        var undelivered = entries[3] is null ? 0 : await store.CountAsync(KvRange.Prefix(keys.Undelivered), cancellationToken);
         var totals = entries.Skip(4).OfType<KvEntry>().Select(static total => $"{total.Key[^1].AsString()} {total.As<ulong>() / 100m:N2}");
         return (
             string.Join(" · ", [$"Handled {handled:N0} of {position.Orders:N0}, {undelivered:N0} undelivered, {receipts:N0} receipts", .. totals]),

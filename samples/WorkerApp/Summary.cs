@@ -19,7 +19,7 @@ internal sealed class Summary(IKvStore store, ImportKeys keys, Expected expected
         Compare("counted", await store.GetAsync<long>(keys.Handled, cancellationToken), expected.Delivered);
         await CompareTotalsAsync(keys.CustomerTotals, expected.Customers, cancellationToken);
         var days = await CompareTotalsAsync(keys.DayTotals, expected.Days, cancellationToken);
-        await foreach (var key in store.ListKeysAsync(KvSelector.Prefix(keys.Undelivered), null, cancellationToken))
+        await foreach (var key in store.ListKeysAsync(KvRange.Prefix(keys.Undelivered), null, cancellationToken))
         {
             if (!expected.Undelivered.Contains(key[^1].AsInt64()))
             {
@@ -55,7 +55,7 @@ internal sealed class Summary(IKvStore store, ImportKeys keys, Expected expected
     }
 
     private async Task CompareCountAsync(string name, KvKey prefix, long input, CancellationToken cancellationToken) =>
-        Compare(name, await store.CountAsync(KvSelector.Prefix(prefix), cancellationToken), input);
+        Compare(name, await store.CountAsync(KvRange.Prefix(prefix), cancellationToken), input);
 
     private void Compare(string name, long stored, long input)
     {
@@ -70,7 +70,7 @@ internal sealed class Summary(IKvStore store, ImportKeys keys, Expected expected
         KvKey prefix, Dictionary<(string, string), ulong> input, CancellationToken cancellationToken)
     {
         var stored = new Dictionary<(string, string), ulong>();
-        await foreach (var entry in store.ListAsync(KvSelector.Prefix(prefix), null, cancellationToken))
+        await foreach (var entry in store.ListAsync(KvRange.Prefix(prefix), null, cancellationToken))
         {
             stored[(entry.Key[^2].AsString(), entry.Key[^1].AsString())] = entry.As<ulong>();
         }

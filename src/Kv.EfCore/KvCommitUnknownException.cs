@@ -20,7 +20,7 @@ public sealed class KvCommitUnknownException : KvException
 
     internal KvCommitUnknownException(KvOperationId operationId, string? text, Exception? inner)
         : base(
-            KvError.CommitUnknown,
+            KvErrorKind.CommitUnknown,
             text ?? $"The connection was lost while committing; the write {operationId} took effect or it did not. Ask the store with ResolveAsync and this id.",
             inner) =>
         OperationId = operationId;

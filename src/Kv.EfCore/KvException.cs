@@ -9,10 +9,10 @@ namespace Kv;
 /// <param name="kind">What a caller can do about it.</param>
 /// <param name="message">What failed, with the values, and the remedy.</param>
 /// <param name="inner">The exception behind it, if there is one.</param>
-public class KvException(KvError kind, string message, Exception? inner = null) : Exception(message, inner)
+public class KvException(KvErrorKind kind, string message, Exception? inner = null) : Exception(message, inner)
 {
     /// <summary>What a caller can do about it.</summary>
-    public KvError Kind { get; } = kind;
+    public KvErrorKind Kind { get; } = kind;
 
     /// <summary>
     /// Where a listing can go on that failed in the middle: pass it as <see cref="KvListOptions.Cursor"/> with the same selector and direction.

@@ -29,11 +29,11 @@ public sealed class KvStoreOptions
 
     /// <summary>Keys in one <see cref="IKvStore.GetManyAsync"/>.</summary>
     /// <value>Default: 10, as in Deno KV.</value>
-    public int MaxReadKeys { get; set; } = KvLimits.MaxReadRanges;
+    public int MaxReadRanges { get; set; } = KvLimits.MaxReadRanges;
 
     /// <summary>The largest batch of a listing.</summary>
     /// <value>Default: 1,000, as in Deno KV.</value>
-    public int MaxBatchSize { get; set; } = KvLimits.MaxReadEntries;
+    public int MaxReadEntries { get; set; } = KvLimits.MaxReadEntries;
 
     /// <summary>What a commit survives once it is answered.</summary>
     /// <value>Default: <see cref="KvDurability.Full"/>.</value>
@@ -42,7 +42,7 @@ public sealed class KvStoreOptions
     /// <summary>
     /// How long a call waits: for the store to open, for its turn behind other writes, for locks of others, for a connection, and while the
     /// database is away, full or restarting. It counts from the call, whatever others wait for. Past it, a call fails with
-    /// <see cref="KvError.Unavailable"/>, or <see cref="KvError.CommitUnknown"/> if its commit was under way and could not be found out about
+    /// <see cref="KvErrorKind.Unavailable"/>, or <see cref="KvErrorKind.CommitUnknown"/> if its commit was under way and could not be found out about
     /// in as long again. Watches go on without end.
     /// </summary>
     /// <value>Default: 30 seconds.</value>
@@ -98,10 +98,6 @@ public sealed class KvStoreOptions
     /// <value>Default: 60 seconds.</value>
     public TimeSpan SweepInterval { get; set; } = TimeSpan.FromSeconds(60);
 
-    /// <summary>Entries that one commit of the sweeper deletes.</summary>
-    /// <value>Default: 500.</value>
-    public int SweepBatchSize { get; set; } = 500;
-
     /// <summary>
     /// Whose clock decides what is expired, due or lapsed, and when a schedule ticks. On PostgreSQL it is the server's, so that no machine's
     /// wrong clock deletes an entry, ends a lease or stops a schedule of all.
@@ -112,12 +108,4 @@ public sealed class KvStoreOptions
     /// <summary>Writes that may wait at once; callers beyond them wait before they enter.</summary>
     /// <value>Default: 10,000.</value>
     public int MaxPendingWrites { get; set; } = 10_000;
-
-    /// <summary>Writes that may share one transaction.</summary>
-    /// <value>Default: 512.</value>
-    public int MaxGroupWrites { get; set; } = 512;
-
-    /// <summary>The size in bytes from which a group takes no further write.</summary>
-    /// <value>Default: 4 MiB.</value>
-    public int MaxGroupSize { get; set; } = 4 << 20;
 }

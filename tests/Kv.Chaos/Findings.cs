@@ -17,13 +17,13 @@ internal sealed class Findings(IKvStore store, Producers producers, IReadOnlyLis
     public async Task LookAsync()
     {
         var effects = new Dictionary<string, ulong>(StringComparer.Ordinal);
-        await foreach (var entry in store.ListAsync(KvSelector.Prefix(["effect"]), new KvListOptions { BatchSize = 1000 }))
+        await foreach (var entry in store.ListAsync(KvRange.Prefix(["effect"]), new KvListOptions { BatchSize = 1000 }))
         {
             effects[entry.Key[1].AsString()] = entry.As<ulong>();
         }
 
         var dead = new HashSet<string>(StringComparer.Ordinal);
-        await foreach (var key in store.ListKeysAsync(KvSelector.Prefix(["dead"]), new KvListOptions { BatchSize = 1000 }))
+        await foreach (var key in store.ListKeysAsync(KvRange.Prefix(["dead"]), new KvListOptions { BatchSize = 1000 }))
         {
             dead.Add(key[1].AsString());
         }
@@ -34,8 +34,8 @@ internal sealed class Findings(IKvStore store, Producers producers, IReadOnlyLis
         Report("effects through CompleteAsync other than once", effects.Where(static e => e.Value != 1).Select(static e => $"{e.Key}: {e.Value}"));
         Report("effects of messages that were not enqueued", effects.Keys.Where(id => !expected.Contains(id)));
         Report("dead letters that had not to be", dead.Where(id => !undeliverable.Contains(id)));
-        Report("dead letters beside the keys", await store.ListKeysAsync(KvSelector.Prefix(["dead_letters"])).Select(static k => k.ToString()).ToListAsync());
-        Report("order of a group broken", await store.ListKeysAsync(KvSelector.Prefix(["disorder"])).Select(static k => k.ToString()).ToListAsync());
+        Report("dead letters beside the keys", await store.ListKeysAsync(KvRange.Prefix(["dead_letters"])).Select(static k => k.ToString()).ToListAsync());
+        Report("order of a group broken", await store.ListKeysAsync(KvRange.Prefix(["disorder"])).Select(static k => k.ToString()).ToListAsync());
         LookAtDeliveries();
     }
 

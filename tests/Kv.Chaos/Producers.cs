@@ -95,7 +95,7 @@ internal sealed class Producers(IKvStore store, ChaosOptions options)
             {
                 unknown = error.OperationId;
             }
-            catch (KvException error) when (error.Kind == KvError.Unavailable)
+            catch (KvException error) when (error.Kind == KvErrorKind.Unavailable)
             {
                 Interlocked.Increment(ref _retries);
                 await Task.Delay(Pause, TimeProvider.System);

@@ -66,7 +66,7 @@ internal sealed class WriterVerb(IKvStore store, Sink acknowledged, Cancellation
 
     private async Task<long> HighestAsync()
     {
-        var keys = store.ListKeysAsync(KvSelector.Prefix(["t"]), new KvListOptions { Reverse = true, Limit = 1 }, stopping);
+        var keys = store.ListKeysAsync(KvRange.Prefix(["t"]), new KvListOptions { Reverse = true, Limit = 1 }, stopping);
         return await keys.FirstOrDefaultAsync(stopping) is { } last ? last[^1].AsInt64() : 0;
     }
 
@@ -93,7 +93,7 @@ internal sealed class WriterVerb(IKvStore store, Sink acknowledged, Cancellation
             {
                 return await attempt();
             }
-            catch (Exception error) when (error is KvException { Kind: KvError.Unavailable } or DbException or IOException)
+            catch (Exception error) when (error is KvException { Kind: KvErrorKind.Unavailable } or DbException or IOException)
             {
                 await Console.Error.WriteLineAsync($"Tried again: {error.Message.ReplaceLineEndings(" ")}");
                 await Task.Delay(Pause, TimeProvider.System, stopping);

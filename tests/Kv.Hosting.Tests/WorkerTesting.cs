@@ -104,7 +104,7 @@ internal static class WorkerTesting
 
     public static IKvQueue Queue(this KvTestStore test) => test.Services.GetRequiredService<IKvQueue>();
 
-    public static async Task<List<KvDeadLetter>> DeadLettersAsync(this KvTestStore test) => await test.Queue().DeadLettersAsync().ToListAsync();
+    public static async Task<List<KvDeadLetter>> DeadLettersAsync(this KvTestStore test) => await test.Queue().ListDeadLettersAsync().ToListAsync();
 
     /// <summary>Nothing waits, nothing runs.</summary>
     public static async Task AssertEmptyAsync(this KvTestStore test)

@@ -41,7 +41,7 @@ public sealed record Reckoning(
         await using var services = new ServiceCollection().AddKvStore(db => database.Configure(db, connection)).BuildServiceProvider();
         var store = services.GetRequiredService<IKvStore>();
         var reckoning = Empty();
-        await foreach (var entry in store.ListAsync(KvSelector.Prefix(["totals", import])))
+        await foreach (var entry in store.ListAsync(KvRange.Prefix(["totals", import])))
         {
             if (entry.Key[2].AsString() is "day" or "customer")
             {
@@ -59,7 +59,7 @@ public sealed record Reckoning(
 
         async Task ListAsync(string name, List<long> ids)
         {
-            await foreach (var key in store.ListKeysAsync(KvSelector.Prefix([name, import])))
+            await foreach (var key in store.ListKeysAsync(KvRange.Prefix([name, import])))
             {
                 ids.Add(key[^1].AsInt64());
             }

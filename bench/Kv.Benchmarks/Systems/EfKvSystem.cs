@@ -39,7 +39,7 @@ public sealed class EfKvSystem(Target target) : KeyValueSystem
     public override async ValueTask<int> ListAsync(long from, int count)
     {
         var found = 0;
-        await foreach (var _ in Store.ListAsync(KvSelector.Prefix([Range], [Range, from], null), new KvListOptions { Limit = count, BatchSize = count }))
+        await foreach (var _ in Store.ListAsync(KvRange.Prefix([Range], [Range, from], null), new KvListOptions { Limit = count, BatchSize = count }))
         {
             found++;
         }

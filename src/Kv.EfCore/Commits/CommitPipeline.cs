@@ -13,6 +13,12 @@ namespace Kv.Commits;
 /// </remarks>
 internal sealed class CommitPipeline(GroupRunner runner, KvStoreOptions options) : IAsyncDisposable
 {
+    /// <summary>How much one transaction takes: enough for its price not to matter, little enough not to hold up what came before.</summary>
+    private const int MaxGroupWrites = 512;
+
+    /// <summary>In bytes: with so much a group takes no further write.</summary>
+    private const int MaxGroupSize = 4 << 20;
+
     private readonly Lock _gate = new();
     private readonly Queue<Work> _waiting = new();
     private readonly SemaphoreSlim _room = new(options.MaxPendingWrites, options.MaxPendingWrites);
@@ -207,7 +213,7 @@ internal sealed class CommitPipeline(GroupRunner runner, KvStoreOptions options)
 
             var group = new Group();
             var size = 0;
-            while (group.Count < options.MaxGroupWrites && size < options.MaxGroupSize && _waiting.TryDequeue(out var work))
+            while (group.Count < MaxGroupWrites && size < MaxGroupSize && _waiting.TryDequeue(out var work))
             {
                 if (work.TryTake())
                 {
@@ -267,7 +273,7 @@ internal sealed class CommitPipeline(GroupRunner runner, KvStoreOptions options)
     }
 
     private KvException Late(string why) => new(
-        KvError.Unavailable,
+        KvErrorKind.Unavailable,
         $"The write had no turn within {options.CommandTimeout.TotalSeconds:0.#} seconds: {why}. Nothing was written; try again later.");
 
     private void FailWaiting()

@@ -36,7 +36,7 @@ internal sealed class CommitResolver(
                 if (!await backoff.WaitAsync(cancellationToken).ConfigureAwait(false))
                 {
                     throw new KvException(
-                        KvError.Unavailable,
+                        KvErrorKind.Unavailable,
                         $"The database did not tell within {options.CommandTimeout.TotalSeconds:0.#} seconds whether the write was committed ({(locked && holder is not null ? $"a lock is held by {holder}" : DatabaseErrors.Text(error))}). Ask again when it is back.",
                         error);
                 }

@@ -88,7 +88,7 @@ internal sealed class GroupAttempt(Group group, GroupReads reads, bool adopted =
             {
                 // It wrote nothing either way; what refused it may be an earlier write of this very group.
                 group.Writes[i].Fail(new KvException(
-                    KvError.Unavailable, "The connection was lost while the checks were being answered. Nothing was written; try again.", cause));
+                    KvErrorKind.Unavailable, "The connection was lost while the checks were being answered. Nothing was written; try again.", cause));
             }
             else
             {

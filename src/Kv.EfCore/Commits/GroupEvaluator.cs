@@ -45,7 +45,7 @@ internal sealed class GroupEvaluator(GroupReads reads, bool adopted = false)
         if (write.Acknowledges is { } fence && !reads.Held.Remove(fence))
         {
             throw new KvException(
-                KvError.LeaseLost,
+                KvErrorKind.LeaseLost,
                 $"The message {fence.Id} is not held by this worker any more: its lease ran out, and others may be handling it. Nothing was written; stop handling it.");
         }
 
@@ -55,12 +55,12 @@ internal sealed class GroupEvaluator(GroupReads reads, bool adopted = false)
             if (write.Removes is { } waiting && !reads.Waiting.Remove(waiting))
             {
                 throw new KvException(
-                    KvError.NotFound, $"The message {waiting} does not wait in the queue any more: it is being handled, or it is done. Nothing was written.");
+                    KvErrorKind.NotFound, $"The message {waiting} does not wait in the queue any more: it is being handled, or it is done. Nothing was written.");
             }
 
             if (write.Clears is { } stray && !reads.Strays.Remove(stray))
             {
-                throw new KvException(KvError.NotFound, $"The row of the message {stray.Id} is not in the queue any more. Nothing was written.");
+                throw new KvException(KvErrorKind.NotFound, $"The row of the message {stray.Id} is not in the queue any more. Nothing was written.");
             }
 
             if (FailedChecks(write) is { } failed)
@@ -149,7 +149,7 @@ internal sealed class GroupEvaluator(GroupReads reads, bool adopted = false)
             if (mutation is { Encoding: (int)KvEncoding.Json, Kind: MutationKind.Set or MutationKind.SetVersionstamped })
             {
                 throw new KvException(
-                    KvError.Encoding,
+                    KvErrorKind.Encoding,
                     $"The value of {KvKey.FromStored(mutation.Key)} is JSON. {Rule}: it could neither get it nor list what is beside it. Nothing was written. Store a ulong, a byte[], or a KvValue of the encoding V8, or keep it in a file of its own.");
             }
         }
@@ -159,7 +159,7 @@ internal sealed class GroupEvaluator(GroupReads reads, bool adopted = false)
             if (message.Encoding == (int)KvEncoding.Json)
             {
                 throw new KvException(
-                    KvError.Encoding,
+                    KvErrorKind.Encoding,
                     $"The message '{message.Type}' on the topic '{message.Topic}' is JSON. {Rule}: whatever listens there would end with it. Nothing was written. Enqueue a byte[] or a KvValue of the encoding V8, or use a file of its own.");
             }
         }
@@ -204,11 +204,11 @@ internal sealed class GroupEvaluator(GroupReads reads, bool adopted = false)
                     var present = Encoding.ASCII.GetString(holder);
                     switch (message.IfDuplicate)
                     {
-                        case KvDuplicate.Refuse:
+                        case KvDuplicatePolicy.Refuse:
                             throw new KvException(
-                                KvError.Duplicate,
+                                KvErrorKind.Duplicate,
                                 $"The topic '{message.Topic}' has a message with the unique key '{message.UniqueKey}' already: {present}. Nothing was written; wait for it, cancel it, or ask to keep or replace it.");
-                        case KvDuplicate.Keep:
+                        case KvDuplicatePolicy.Keep:
                             ids ??= messages.ConvertAll(static m => m.Id);
                             ids[i] = present;
                             continue;
@@ -379,14 +379,14 @@ internal sealed class GroupEvaluator(GroupReads reads, bool adopted = false)
                 _ => "sum",
             };
             throw new KvException(
-                KvError.Type,
+                KvErrorKind.Type,
                 $"Failed to perform '{verb}' mutation on a non-U64 value in the database: the value of {KvKey.FromStored(mutation.Key)} has encoding {(KvEncoding)cell.Encoding}. Set it to a ulong first, or count under another key.");
         }
 
         return cell.Value is { Length: sizeof(ulong) } bytes
             ? BinaryPrimitives.ReadUInt64LittleEndian(bytes)
             : throw new KvException(
-                KvError.Type,
+                KvErrorKind.Type,
                 $"The counter {KvKey.FromStored(mutation.Key)} has {cell.Value?.Length ?? 0} bytes; a 64-bit counter has 8. Set it to a ulong first.");
     }
 
@@ -402,7 +402,7 @@ internal sealed class GroupEvaluator(GroupReads reads, bool adopted = false)
         if (!bounds.Clamp)
         {
             throw new KvException(
-                KvError.Range,
+                KvErrorKind.Range,
                 string.Create(CultureInfo.InvariantCulture, $"The result of a Sum operation would exceed its range limit: {KvKey.FromStored(mutation.Key)} would become {sum}, outside {bounds.Min}..{bounds.Max}. Clamp it, or handle the refusal."));
         }
 

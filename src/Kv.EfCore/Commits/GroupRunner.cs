@@ -273,7 +273,7 @@ internal sealed class GroupRunner(
     }
 
     private KvException NotTaken(Exception error) => new(
-        KvError.Unavailable,
+        KvErrorKind.Unavailable,
         $"The database did not take the write within {options.CommandTimeout.TotalSeconds:0.#} seconds ({DatabaseErrors.Text(error)}). "
         + $"Nothing was written; {(dialect.Classify(error) == Fault.Full ? "make room, then try again" : "try again when it is back")}.",
         error);
@@ -365,7 +365,7 @@ internal sealed class GroupRunner(
             await lost(loss).ConfigureAwait(false);
         }
 
-        attempt.TellUnknown(mark, new KvException(KvError.Unavailable, loss), loss);
+        attempt.TellUnknown(mark, new KvException(KvErrorKind.Unavailable, loss), loss);
     }
 
     /// <summary>Finds out what became of a commit whose answer was lost.</summary>

@@ -49,7 +49,7 @@ internal static class DatabaseErrors
     {
         var who = holder is null ? "others have" : $"is held by {holder.TrimEnd('.')}";
         return new KvException(
-            KvError.Unavailable,
+            KvErrorKind.Unavailable,
             $"The write waited for {options.CommandTimeout.TotalSeconds:0.#} seconds for a lock of the database that {who} ({error.Message.TrimEnd('.')}). "
             + $"Nothing was written. {(holder is null ? dialect.LockAdvice : "End that transaction")}, or raise KvStoreOptions.CommandTimeout.",
             error);
@@ -64,9 +64,9 @@ internal static class DatabaseErrors
         var kind = dialect.KindOf(error);
         var remedy = kind switch
         {
-            KvError.Schema => "The store's tables are not as this version wants them: "
+            KvErrorKind.Schema => "The store's tables are not as this version wants them: "
                 + $"run `dotnet ef database update --context {nameof(KvDbContext)}`, or call `await services.MigrateKvStoreAsync()` when the application starts.",
-            KvError.Unavailable => "Make the database writable for this process, then try again.",
+            KvErrorKind.Unavailable => "Make the database writable for this process, then try again.",
             _ => "It would again: the inner exception has the database's own words for what it wants.",
         };
         return new KvException(kind, $"The database refused {what}: {Text(error).TrimEnd('.')}. {remedy}", error);

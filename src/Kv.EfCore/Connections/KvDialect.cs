@@ -84,7 +84,7 @@ internal abstract class KvDialect
     public abstract string DescribeMissing(DbConnection connection);
 
     /// <summary>Makes sure that a database which is missing can be created.</summary>
-    /// <exception cref="KvException">It cannot (<see cref="KvError.Schema"/>).</exception>
+    /// <exception cref="KvException">It cannot (<see cref="KvErrorKind.Schema"/>).</exception>
     public virtual void EnsureCreatable(DbConnection connection)
     {
     }
@@ -147,7 +147,7 @@ internal abstract class KvDialect
     public abstract bool IsOfValues(Exception exception);
 
     /// <summary>What a caller can do about an error that is permanent.</summary>
-    public virtual KvError KindOf(Exception exception) => KvError.Refused;
+    public virtual KvErrorKind KindOf(Exception exception) => KvErrorKind.Refused;
 
     /// <summary>Looks through what is stored.</summary>
     /// <param name="connection">An open connection.</param>

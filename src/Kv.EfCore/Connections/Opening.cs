@@ -36,7 +36,7 @@ internal sealed class Opening(Func<CancellationToken, Task> open, KvDialect dial
         {
             var cause = round.Last ?? late;
             throw new KvException(
-                KvError.Unavailable,
+                KvErrorKind.Unavailable,
                 $"The database could not be opened within {longest.TotalSeconds:0.#} seconds ({DatabaseErrors.Text(cause)}). Nothing was read or written. Try again when it is back.",
                 cause);
         }

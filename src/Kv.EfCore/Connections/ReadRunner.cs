@@ -15,7 +15,7 @@ internal sealed class ReadRunner(SessionPool pool, KvDialect dialect, KvStoreOpt
     /// <param name="cancellationToken">Gives up.</param>
     /// <param name="keep">Whether the read goes on after its first answer: then its session is the caller's to return.</param>
     /// <exception cref="KvException">
-    /// The database did not answer in time (<see cref="KvError.Unavailable"/>), or refuses the read.
+    /// The database did not answer in time (<see cref="KvErrorKind.Unavailable"/>), or refuses the read.
     /// </exception>
     public async ValueTask<TResult> RunAsync<TArgument, TResult>(
         TArgument argument, Func<Session, TArgument, CancellationToken, ValueTask<TResult>> read, CancellationToken cancellationToken, bool keep = false)
@@ -70,7 +70,7 @@ internal sealed class ReadRunner(SessionPool pool, KvDialect dialect, KvStoreOpt
 
     /// <summary>The error for a caller whose read the database refuses, or could not go on with.</summary>
     public Exception Told(Exception error) => dialect.Classify(error) != Fault.Permanent
-        ? new KvException(KvError.Unavailable, $"The database ceased to answer a read ({DatabaseErrors.Text(error)}). Try again when it is back.", error)
+        ? new KvException(KvErrorKind.Unavailable, $"The database ceased to answer a read ({DatabaseErrors.Text(error)}). Try again when it is back.", error)
         : DatabaseErrors.IsOfDatabase(error) && error is not KvException ? DatabaseErrors.Refused(dialect, error, "a read") : error;
 
     /// <summary>An error after which the read may be run again; all others are thrown on, as the caller is to get them.</summary>
@@ -122,7 +122,7 @@ internal sealed class ReadRunner(SessionPool pool, KvDialect dialect, KvStoreOpt
         {
             tries.Dispose();
             throw new KvException(
-                KvError.Unavailable,
+                KvErrorKind.Unavailable,
                 $"The database did not answer a read within {options.CommandTimeout.TotalSeconds:0.#} seconds ({DatabaseErrors.Text(failure)}). Try again when it is back.",
                 failure);
         }

@@ -16,7 +16,7 @@ internal sealed class SessionFactory(Func<KvDbContext> contexts, KvDialect diale
     public KvDbContext CreateContext() => Detached.Run(contexts);
 
     /// <summary>Makes sure of the schema, and has the clock learn what time it is on the server. The connection that it takes is kept for the first session: a second one costs a start 40 ms.</summary>
-    /// <exception cref="KvException">The schema is behind or ahead (<see cref="KvError.Schema"/>).</exception>
+    /// <exception cref="KvException">The schema is behind or ahead (<see cref="KvErrorKind.Schema"/>).</exception>
     public ValueTask EnsureSchemaAsync(StoreClock clock, CancellationToken cancellationToken) => new(Detached.RunAsync(() => CheckAsync(clock, cancellationToken)));
 
     private async Task CheckAsync(StoreClock clock, CancellationToken cancellationToken)

@@ -10,13 +10,13 @@ internal sealed class SessionPool(SessionFactory factory, int size, TimeSpan lon
     private volatile bool _disposed;
     private volatile int _making;
 
-    /// <exception cref="KvException">No session became free in time (<see cref="KvError.Unavailable"/>).</exception>
+    /// <exception cref="KvException">No session became free in time (<see cref="KvErrorKind.Unavailable"/>).</exception>
     public async ValueTask<Session> RentAsync(CancellationToken cancellationToken)
     {
         if (!await _free.TakeAsync(longest, cancellationToken).ConfigureAwait(false))
         {
             throw new KvException(
-                KvError.Unavailable,
+                KvErrorKind.Unavailable,
                 $"No connection became free for a read within {longest.TotalSeconds:0.#} seconds; there are {size}. A listing with Snapshot holds one until it is disposed of, so end listings sooner or list without it; or the database is too slow for the reads that it is sent.");
         }
 

@@ -25,7 +25,7 @@ public interface IKvQueue
     /// <remarks>A worker of another process learns of it when it next extends its leases, three times per lease, or sooner if it is notified.</remarks>
     /// <param name="id">The message's id: <see cref="KvCommitResult.MessageIds"/>, <see cref="KvMessageInfo.Id"/>.</param>
     /// <param name="cancellationToken">Gives up while the write waits for its turn.</param>
-    ValueTask<KvCancellation> CancelAsync(string id, CancellationToken cancellationToken = default);
+    ValueTask<KvCancelResult> CancelAsync(string id, CancellationToken cancellationToken = default);
 
     /// <summary>A message, wherever it is in the queue.</summary>
     /// <param name="id">The message's id.</param>
@@ -44,17 +44,17 @@ public interface IKvQueue
     /// <param name="limit">How many at most, from 1 to 1,000.</param>
     /// <param name="cancellationToken">Stops waiting.</param>
     /// <exception cref="ArgumentException">The limit is out of its range.</exception>
-    ValueTask<IReadOnlyList<KvMessageInfo>> RunningAsync(int limit = 100, CancellationToken cancellationToken = default);
+    ValueTask<IReadOnlyList<KvMessageInfo>> ListRunningAsync(int limit = 100, CancellationToken cancellationToken = default);
 
     /// <summary>How many messages each topic has, and how old they are. Topics without messages are left out unless they are paused.</summary>
     /// <remarks>Counted in the indexes of the queue: the cost grows with the number of waiting messages, by about 0.3 seconds for each million.</remarks>
     /// <param name="cancellationToken">Stops waiting.</param>
-    ValueTask<IReadOnlyList<KvTopicStats>> StatsAsync(CancellationToken cancellationToken = default);
+    ValueTask<IReadOnlyList<KvTopicStats>> GetStatsAsync(CancellationToken cancellationToken = default);
 
     /// <summary>The messages that could not be delivered, by topic and then by id, which is by the time of their enqueueing.</summary>
     /// <param name="topic">Only those of a topic; null for all.</param>
     /// <param name="cancellationToken">Stops the listing.</param>
-    IAsyncEnumerable<KvDeadLetter> DeadLettersAsync(string? topic = null, CancellationToken cancellationToken = default);
+    IAsyncEnumerable<KvDeadLetter> ListDeadLettersAsync(string? topic = null, CancellationToken cancellationToken = default);
 
     /// <summary>Puts a dead letter back into the queue, due now, and deletes it, in one commit: done twice, it is enqueued once.</summary>
     /// <remarks>It starts its attempts anew, with the retry policy of its topic or the default schedule. What was written under its keys-if-undelivered stays there.</remarks>
@@ -85,7 +85,7 @@ public interface IKvQueue
 }
 
 /// <summary>What became of the wish to cancel a message.</summary>
-public enum KvCancellation
+public enum KvCancelResult
 {
     /// <summary>There is no such message in the queue: it is done, undeliverable, or was never there.</summary>
     NotFound = 0,

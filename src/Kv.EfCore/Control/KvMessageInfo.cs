@@ -22,8 +22,11 @@ public sealed record KvMessageInfo
     /// <summary>The payload.</summary>
     public required KvValue Payload { get; init; }
 
-    /// <summary>When it is due; when its lease ends, if it runs.</summary>
-    public DateTimeOffset Until { get; init; }
+    /// <summary>When it is or was due; null while it runs.</summary>
+    public DateTimeOffset? DueAt { get; init; }
+
+    /// <summary>When its worker's lease ends, unless it is extended; null unless it runs.</summary>
+    public DateTimeOffset? LeaseEndsAt { get; init; }
 
     /// <summary>When it was committed.</summary>
     public DateTimeOffset EnqueuedAt { get; init; }

@@ -52,7 +52,7 @@ internal sealed class KvQueue(KvStore store) : IKvQueue
         Engine.Signals.Wake(ChangeKinds.Messages);
     }
 
-    public async ValueTask<KvCancellation> CancelAsync(string id, CancellationToken cancellationToken = default)
+    public async ValueTask<KvCancelResult> CancelAsync(string id, CancellationToken cancellationToken = default)
     {
         ValidId(id);
         AmbientTransaction.RefuseWrite();
@@ -64,17 +64,17 @@ internal sealed class KvQueue(KvStore store) : IKvQueue
             if (await Engine.Views.FindAsync(id, cancellationToken).ConfigureAwait(false) is { State: not null } waiting
                 && await TryRemoveAsync(waiting.Message, cancellationToken).ConfigureAwait(false))
             {
-                return KvCancellation.Removed;
+                return KvCancelResult.Removed;
             }
 
             if (await Engine.Pipeline.SubmitAsync(new UpdateWork(KvSql.CancelRunning, [("@id", id)]), cancellationToken).ConfigureAwait(false))
             {
                 Engine.Signals.Wake(ChangeKinds.Cancel);
-                return KvCancellation.Requested;
+                return KvCancelResult.Requested;
             }
         }
 
-        return KvCancellation.NotFound;
+        return KvCancelResult.NotFound;
     }
 
     public async ValueTask<KvMessageInfo?> GetAsync(string id, CancellationToken cancellationToken = default)
@@ -96,14 +96,14 @@ internal sealed class KvQueue(KvStore store) : IKvQueue
         return messages.ConvertAll(m => Info(m, now));
     }
 
-    public async ValueTask<IReadOnlyList<KvMessageInfo>> RunningAsync(int limit = 100, CancellationToken cancellationToken = default)
+    public async ValueTask<IReadOnlyList<KvMessageInfo>> ListRunningAsync(int limit = 100, CancellationToken cancellationToken = default)
     {
         Valid(limit);
         await Engine.OpenAsync(cancellationToken).ConfigureAwait(false);
         return (await Engine.Views.RunningAsync(limit, cancellationToken).ConfigureAwait(false)).ConvertAll(static m => Info(m, now: 0));
     }
 
-    public async ValueTask<IReadOnlyList<KvTopicStats>> StatsAsync(CancellationToken cancellationToken = default)
+    public async ValueTask<IReadOnlyList<KvTopicStats>> GetStatsAsync(CancellationToken cancellationToken = default)
     {
         await Engine.OpenAsync(cancellationToken).ConfigureAwait(false);
         var now = await NowAsync(cancellationToken).ConfigureAwait(false);
@@ -132,9 +132,9 @@ internal sealed class KvQueue(KvStore store) : IKvQueue
             stats[topic] = Of(topic) with { Running = Of(topic).Running + count };
         }
 
-        await foreach (var key in store.ListKeysAsync(KvSelector.Prefix([QueueKeys.Prefix, "paused"]), null, cancellationToken).ConfigureAwait(false))
+        await foreach (var key in store.ListKeysAsync(KvRange.Prefix([QueueKeys.Prefix, "paused"]), null, cancellationToken).ConfigureAwait(false))
         {
-            if (key is [_, _, { Type: KvPartType.String } topic])
+            if (key is [_, _, { Type: KvKeyPartType.String } topic])
             {
                 stats[topic.AsString()] = Of(topic.AsString()) with { IsPaused = true };
             }
@@ -145,11 +145,11 @@ internal sealed class KvQueue(KvStore store) : IKvQueue
         KvTopicStats Of(string topic) => stats.GetValueOrDefault(topic) ?? new KvTopicStats(topic, 0, 0, 0, 0, null, false);
     }
 
-    public async IAsyncEnumerable<KvDeadLetter> DeadLettersAsync(string? topic = null, [EnumeratorCancellation] CancellationToken cancellationToken = default)
+    public async IAsyncEnumerable<KvDeadLetter> ListDeadLettersAsync(string? topic = null, [EnumeratorCancellation] CancellationToken cancellationToken = default)
     {
         // Topics that are longer than ours can be leave no room for an id in the key: their letters are under the id alone.
         var prefix = topic is null or { Length: > KvMessageAttribute.MaxLength } ? Engine.Options.DeadLetters : Engine.Options.DeadLetters.Append(topic);
-        await foreach (var entry in store.ListAsync(KvSelector.Prefix(prefix), null, cancellationToken).ConfigureAwait(false))
+        await foreach (var entry in store.ListAsync(KvRange.Prefix(prefix), null, cancellationToken).ConfigureAwait(false))
         {
             if (DeadLetterFormat.Read(entry) is { } letter && (topic is null || letter.Topic == topic))
             {
@@ -194,7 +194,7 @@ internal sealed class KvQueue(KvStore store) : IKvQueue
     private static AtomicWrite Deletion(KvDeadLetter letter)
     {
         ArgumentNullException.ThrowIfNull(letter);
-        var entry = letter.Entry ?? throw new ArgumentException("The letter was not read from a store. Take it from DeadLettersAsync.", nameof(letter));
+        var entry = letter.Entry ?? throw new ArgumentException("The letter was not read from a store. Take it from ListDeadLettersAsync.", nameof(letter));
         var write = new AtomicWrite();
         write.Checks.Add(new Check(entry.Key.Bytes, entry.Versionstamp));
         write.Mutations.Add(new Mutation(MutationKind.Delete, entry.Key.Bytes));
@@ -205,7 +205,7 @@ internal sealed class KvQueue(KvStore store) : IKvQueue
         string? topic, Func<KvDeadLetter, bool>? filter, Func<KvDeadLetter, CancellationToken, ValueTask<bool>> act, CancellationToken cancellationToken)
     {
         var done = 0;
-        await foreach (var letter in DeadLettersAsync(topic, cancellationToken).ConfigureAwait(false))
+        await foreach (var letter in ListDeadLettersAsync(topic, cancellationToken).ConfigureAwait(false))
         {
             if ((filter is null || filter(letter)) && await act(letter, cancellationToken).ConfigureAwait(false))
             {
@@ -225,7 +225,7 @@ internal sealed class KvQueue(KvStore store) : IKvQueue
             await store.CommitAsync(write, cancellationToken).ConfigureAwait(false);
             return true;
         }
-        catch (KvException error) when (error.Kind == KvError.NotFound)
+        catch (KvException error) when (error.Kind == KvErrorKind.NotFound)
         {
             return false;
         }
@@ -268,7 +268,8 @@ internal sealed class KvQueue(KvStore store) : IKvQueue
             _ => view.Until > now ? KvMessageState.Delayed : KvMessageState.Due,
         },
         Payload = new KvValue(view.Message.Data, (KvEncoding)view.Message.Encoding),
-        Until = KvMessageInfo.Time(view.Until),
+        DueAt = view.State is null ? null : KvMessageInfo.Time(view.Until),
+        LeaseEndsAt = view.State is null ? KvMessageInfo.Time(view.Until) : null,
         EnqueuedAt = KvMessageInfo.Time(view.Message.EnqueuedAt),
         FailedAttempts = view.Message.Attempt,
         Crashes = view.Message.Crashes,

@@ -19,6 +19,9 @@ internal sealed class ExpirySweeper(
     /// <summary>How long a clock is doubted that was set forward.</summary>
     public static readonly TimeSpan Doubt = TimeSpan.FromMinutes(10);
 
+    /// <summary>Entries that one commit deletes.</summary>
+    private const int BatchSize = 500;
+
     private static readonly TimeSpan RetryAfter = TimeSpan.FromSeconds(5);
     private readonly ClockSteps _steps = new(clock.Time);
     private long? _setAt;
@@ -100,7 +103,7 @@ internal sealed class ExpirySweeper(
         int found;
         do
         {
-            var expired = await reader.ExpiredAsync(options.SweepBatchSize, now, cancellationToken).ConfigureAwait(false);
+            var expired = await reader.ExpiredAsync(BatchSize, now, cancellationToken).ConfigureAwait(false);
             found = expired.Count;
             if (found > 0)
             {
@@ -110,6 +113,6 @@ internal sealed class ExpirySweeper(
                 KvLog.Swept(logger, found);
             }
         }
-        while (found == options.SweepBatchSize);
+        while (found == BatchSize);
     }
 }

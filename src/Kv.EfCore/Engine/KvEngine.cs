@@ -133,7 +133,7 @@ internal sealed class KvEngine : IAsyncDisposable
 
     /// <summary>Makes sure of the schema before the first statement, and begins to sweep.</summary>
     /// <exception cref="KvException">
-    /// The schema is behind or ahead (<see cref="KvError.Schema"/>), or the database was not to be had in time (<see cref="KvError.Unavailable"/>).
+    /// The schema is behind or ahead (<see cref="KvErrorKind.Schema"/>), or the database was not to be had in time (<see cref="KvErrorKind.Unavailable"/>).
     /// </exception>
     public ValueTask OpenAsync(CancellationToken cancellationToken) => IsOpen ? ValueTask.CompletedTask : new(_opening.WaitAsync(cancellationToken));
 

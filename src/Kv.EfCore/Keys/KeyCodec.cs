@@ -54,18 +54,18 @@ internal static class KeyCodec
     {
         switch (part.Type)
         {
-            case KvPartType.Bytes:
+            case KvKeyPartType.Bytes:
                 var bytes = part.AsBytes().Span;
                 return checked(bytes.Length + bytes.Count(Terminator) + 2);
-            case KvPartType.String:
+            case KvKeyPartType.String:
                 var text = part.AsString();
                 return checked(Encoding.UTF8.GetByteCount(text) + text.AsSpan().Count('\0') + 2);
-            case KvPartType.Integer when part.IsSmallInteger:
+            case KvKeyPartType.Integer when part.IsSmallInteger:
                 return 1 + ByteCount(Magnitude(part.Bits));
-            case KvPartType.Integer:
+            case KvKeyPartType.Integer:
                 var size = BigInteger.Abs(part.AsInteger()).GetByteCount(isUnsigned: true);
                 return size <= sizeof(ulong) ? 1 + size : 2 + size;
-            case KvPartType.Double:
+            case KvKeyPartType.Double:
                 return 1 + sizeof(double);
             default:
                 return 1;
@@ -76,17 +76,17 @@ internal static class KeyCodec
     {
         switch (part.Type)
         {
-            case KvPartType.Bytes:
+            case KvKeyPartType.Bytes:
                 target[0] = BytesTag;
                 var bytes = part.AsBytes().Span;
                 bytes.CopyTo(target[1..]);
                 return EscapeInPlace(target, bytes.Length);
-            case KvPartType.String:
+            case KvKeyPartType.String:
                 target[0] = StringTag;
                 return EscapeInPlace(target, Encoding.UTF8.GetBytes(part.AsString(), target[1..]));
-            case KvPartType.Integer:
+            case KvKeyPartType.Integer:
                 return part.IsSmallInteger ? WriteInteger(part.Bits, target) : WriteInteger(part.AsInteger(), target);
-            case KvPartType.Double:
+            case KvKeyPartType.Double:
                 target[0] = DoubleTag;
                 BinaryPrimitives.WriteUInt64BigEndian(target[1..], SortableBits(part.Bits));
                 return 1 + sizeof(double);

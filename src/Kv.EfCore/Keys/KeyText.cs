@@ -41,16 +41,16 @@ internal static class KeyText
     {
         switch (part.Type)
         {
-            case KvPartType.Bytes:
+            case KvKeyPartType.Bytes:
                 text.Append("0x").Append(Convert.ToHexString(part.AsBytes().Span));
                 break;
-            case KvPartType.String:
+            case KvKeyPartType.String:
                 AppendString(text, part.AsString());
                 break;
-            case KvPartType.Integer:
+            case KvKeyPartType.Integer:
                 text.Append(part.AsInteger().ToString(CultureInfo.InvariantCulture));
                 break;
-            case KvPartType.Double:
+            case KvKeyPartType.Double:
                 text.Append(DoubleText(part.AsDouble()));
                 break;
             default:

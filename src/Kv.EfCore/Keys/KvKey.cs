@@ -11,7 +11,7 @@ namespace Kv;
 /// The name of an entry: a list of parts, written as a collection expression: <c>KvKey key = ["users", 42L];</c>.
 /// </summary>
 /// <remarks>
-/// Keys sort part by part, each by type and then value (see <see cref="KvPartType"/>); a key sorts before its continuations. They are
+/// Keys sort part by part, each by type and then value (see <see cref="KvKeyPartType"/>); a key sorts before its continuations. They are
 /// compared, hashed and stored by their encoded bytes, of which a key that is written has at most
 /// <see cref="KvLimits.MaxKeySize"/>. The empty key can be a prefix and be read, but not written.
 /// Where C# does not know that a key is wanted, <c>KvKey.Create(["users", 42L])</c> says so.

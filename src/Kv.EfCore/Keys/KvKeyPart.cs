@@ -25,26 +25,26 @@ public readonly struct KvKeyPart : IEquatable<KvKeyPart>, IComparable<KvKeyPart>
     internal KvKeyPart(string value)
     {
         ArgumentNullException.ThrowIfNull(value);
-        Type = KvPartType.String;
+        Type = KvKeyPartType.String;
         _reference = WellFormed(value);
     }
 
     internal KvKeyPart(byte[] value)
     {
         ArgumentNullException.ThrowIfNull(value);
-        Type = KvPartType.Bytes;
+        Type = KvKeyPartType.Bytes;
         _reference = value;
     }
 
     internal KvKeyPart(long value)
     {
-        Type = KvPartType.Integer;
+        Type = KvKeyPartType.Integer;
         _bits = value;
     }
 
     internal KvKeyPart(BigInteger value)
     {
-        Type = KvPartType.Integer;
+        Type = KvKeyPartType.Integer;
         if (value >= long.MinValue && value <= long.MaxValue)
         {
             _bits = (long)value;
@@ -63,7 +63,7 @@ public readonly struct KvKeyPart : IEquatable<KvKeyPart>, IComparable<KvKeyPart>
 
     internal KvKeyPart(double value)
     {
-        Type = KvPartType.Double;
+        Type = KvKeyPartType.Double;
         _bits = BitConverter.DoubleToInt64Bits(value);
         if (double.IsNaN(value))
             _bits = _bits < 0 ? KeyCodec.NegativeNaN : KeyCodec.PositiveNaN;
@@ -71,14 +71,14 @@ public readonly struct KvKeyPart : IEquatable<KvKeyPart>, IComparable<KvKeyPart>
 
     internal KvKeyPart(bool value)
     {
-        Type = KvPartType.Boolean;
+        Type = KvKeyPartType.Boolean;
         _bits = value ? 1 : 0;
     }
 
     /// <summary>Which of the five types this part has.</summary>
-    public KvPartType Type { get; }
+    public KvKeyPartType Type { get; }
 
-    internal bool IsSmallInteger => Type == KvPartType.Integer && _reference is null;
+    internal bool IsSmallInteger => Type == KvKeyPartType.Integer && _reference is null;
 
     internal long Bits => _bits;
 
@@ -143,69 +143,69 @@ public readonly struct KvKeyPart : IEquatable<KvKeyPart>, IComparable<KvKeyPart>
     /// <summary>True when <paramref name="left"/> sorts after <paramref name="right"/> or equals it.</summary>
     public static bool operator >=(KvKeyPart left, KvKeyPart right) => left.CompareTo(right) >= 0;
 
-    /// <summary>The string of a <see cref="KvPartType.String"/> part.</summary>
+    /// <summary>The string of a <see cref="KvKeyPartType.String"/> part.</summary>
     /// <exception cref="InvalidOperationException">The part has another type.</exception>
     public string AsString()
     {
-        Demand(KvPartType.String);
+        Demand(KvKeyPartType.String);
         return (string)_reference!;
     }
 
-    /// <summary>The bytes of a <see cref="KvPartType.Bytes"/> part.</summary>
+    /// <summary>The bytes of a <see cref="KvKeyPartType.Bytes"/> part.</summary>
     /// <exception cref="InvalidOperationException">The part has another type.</exception>
     public ReadOnlyMemory<byte> AsBytes()
     {
-        Demand(KvPartType.Bytes);
+        Demand(KvKeyPartType.Bytes);
         return (byte[]?)_reference;
     }
 
-    /// <summary>The value of an <see cref="KvPartType.Integer"/> part of any size.</summary>
+    /// <summary>The value of an <see cref="KvKeyPartType.Integer"/> part of any size.</summary>
     /// <exception cref="InvalidOperationException">The part has another type.</exception>
     public BigInteger AsInteger()
     {
-        Demand(KvPartType.Integer);
+        Demand(KvKeyPartType.Integer);
         return _reference is BigInteger big ? big : _bits;
     }
 
-    /// <summary>The value of an <see cref="KvPartType.Integer"/> part that fits 64 bits with a sign.</summary>
+    /// <summary>The value of an <see cref="KvKeyPartType.Integer"/> part that fits 64 bits with a sign.</summary>
     /// <exception cref="InvalidOperationException">The part has another type.</exception>
     /// <exception cref="OverflowException">The integer is larger; read it with <see cref="AsInteger"/>.</exception>
     public long AsInt64()
     {
-        Demand(KvPartType.Integer);
+        Demand(KvKeyPartType.Integer);
         return _reference is null
             ? _bits
             : throw new OverflowException($"The key part {this} does not fit 64 bits with a sign. Read it with {nameof(AsInteger)}.");
     }
 
-    /// <summary>The value of a <see cref="KvPartType.Double"/> part.</summary>
+    /// <summary>The value of a <see cref="KvKeyPartType.Double"/> part.</summary>
     /// <exception cref="InvalidOperationException">The part has another type; integers are not converted.</exception>
     public double AsDouble()
     {
-        Demand(KvPartType.Double);
+        Demand(KvKeyPartType.Double);
         return BitConverter.Int64BitsToDouble(_bits);
     }
 
-    /// <summary>The value of a <see cref="KvPartType.Boolean"/> part.</summary>
+    /// <summary>The value of a <see cref="KvKeyPartType.Boolean"/> part.</summary>
     /// <exception cref="InvalidOperationException">The part has another type.</exception>
     public bool AsBoolean()
     {
-        Demand(KvPartType.Boolean);
+        Demand(KvKeyPartType.Boolean);
         return _bits != 0;
     }
 
-    /// <summary>Compares by type, in the order of <see cref="KvPartType"/>, then by value; the order of keys in the store.</summary>
+    /// <summary>Compares by type, in the order of <see cref="KvKeyPartType"/>, then by value; the order of keys in the store.</summary>
     public int CompareTo(KvKeyPart other)
     {
         if (Type != other.Type)
             return Type.CompareTo(other.Type);
         return Type switch
         {
-            KvPartType.Bytes => AsBytes().Span.SequenceCompareTo(other.AsBytes().Span),
-            KvPartType.String => CompareCodePoints(AsString(), other.AsString()),
-            KvPartType.Integer when _reference is null && other._reference is null => _bits.CompareTo(other._bits),
-            KvPartType.Integer => AsInteger().CompareTo(other.AsInteger()),
-            KvPartType.Double => KeyCodec.SortableBits(_bits).CompareTo(KeyCodec.SortableBits(other._bits)),
+            KvKeyPartType.Bytes => AsBytes().Span.SequenceCompareTo(other.AsBytes().Span),
+            KvKeyPartType.String => CompareCodePoints(AsString(), other.AsString()),
+            KvKeyPartType.Integer when _reference is null && other._reference is null => _bits.CompareTo(other._bits),
+            KvKeyPartType.Integer => AsInteger().CompareTo(other.AsInteger()),
+            KvKeyPartType.Double => KeyCodec.SortableBits(_bits).CompareTo(KeyCodec.SortableBits(other._bits)),
             _ => _bits.CompareTo(other._bits),
         };
     }
@@ -213,9 +213,9 @@ public readonly struct KvKeyPart : IEquatable<KvKeyPart>, IComparable<KvKeyPart>
     /// <inheritdoc />
     public bool Equals(KvKeyPart other) => Type == other.Type && Type switch
     {
-        KvPartType.Bytes => AsBytes().Span.SequenceEqual(other.AsBytes().Span),
-        KvPartType.String => AsString() == other.AsString(),
-        KvPartType.Integer => _bits == other._bits && Equals(_reference, other._reference),
+        KvKeyPartType.Bytes => AsBytes().Span.SequenceEqual(other.AsBytes().Span),
+        KvKeyPartType.String => AsString() == other.AsString(),
+        KvKeyPartType.Integer => _bits == other._bits && Equals(_reference, other._reference),
         _ => _bits == other._bits,
     };
 
@@ -225,7 +225,7 @@ public readonly struct KvKeyPart : IEquatable<KvKeyPart>, IComparable<KvKeyPart>
     /// <inheritdoc />
     public override int GetHashCode()
     {
-        if (Type != KvPartType.Bytes)
+        if (Type != KvKeyPartType.Bytes)
             return HashCode.Combine(Type, _bits, _reference);
         var hash = new HashCode();
         hash.AddBytes(AsBytes().Span);
@@ -235,7 +235,7 @@ public readonly struct KvKeyPart : IEquatable<KvKeyPart>, IComparable<KvKeyPart>
     /// <summary>The part as it is printed inside a key: <c>"users"</c>, <c>42</c>, <c>7.0</c>, <c>true</c> or <c>0x00FF</c>.</summary>
     public override string ToString() => KeyText.Format(this);
 
-    private void Demand(KvPartType type)
+    private void Demand(KvKeyPartType type)
     {
         if (Type != type)
             throw new InvalidOperationException(

@@ -104,7 +104,7 @@ internal sealed record NewMessage(string Id, byte[] Data, int Encoding, string T
     /// <summary>How long the unique key is taken at least, in milliseconds.</summary>
     public long UniqueFor { get; init; }
 
-    public KvDuplicate IfDuplicate { get; init; }
+    public KvDuplicatePolicy IfDuplicate { get; init; }
 
     public bool TopicRetries { get; init; }
 

@@ -57,6 +57,6 @@ public sealed record KvEnqueueOptions
     public TimeSpan UniqueFor { get; init; }
 
     /// <summary>What happens if the <see cref="UniqueKey"/> is taken.</summary>
-    /// <value>Default: <see cref="KvDuplicate.Keep"/>.</value>
-    public KvDuplicate IfDuplicate { get; init; }
+    /// <value>Default: <see cref="KvDuplicatePolicy.Keep"/>.</value>
+    public KvDuplicatePolicy IfDuplicate { get; init; }
 }

@@ -56,7 +56,7 @@ internal sealed class LeaseKeeper(Session session, KvDialect dialect, StoreClock
         {
             if (session.FindLoss() is { } loss)
             {
-                throw new KvException(KvError.Unavailable, loss);
+                throw new KvException(KvErrorKind.Unavailable, loss);
             }
 
             Execute(dialect.Sql.BeginWrite);

@@ -80,7 +80,7 @@ internal sealed class MessageQueue(
             await pipeline.SubmitAsync(new AtomicWork(new AtomicWrite { Acknowledges = message.Fence, Ends = keys }) { IsPatient = true }, cancellationToken).ConfigureAwait(false);
             return true;
         }
-        catch (KvException error) when (error.Kind == KvError.LeaseLost)
+        catch (KvException error) when (error.Kind == KvErrorKind.LeaseLost)
         {
             return false;
         }
@@ -91,7 +91,7 @@ internal sealed class MessageQueue(
     public ValueTask<bool> RequeueAsync(RequeueWork requeue, CancellationToken cancellationToken) => pipeline.SubmitAsync(requeue, cancellationToken);
 
     /// <summary>Commits a write that acknowledges the message.</summary>
-    /// <exception cref="KvException">The message is not held any more (<see cref="KvError.LeaseLost"/>): nothing is written.</exception>
+    /// <exception cref="KvException">The message is not held any more (<see cref="KvErrorKind.LeaseLost"/>): nothing is written.</exception>
     public ValueTask<AtomicOutcome> CommitAsync(AtomicWrite write, CancellationToken cancellationToken) =>
         pipeline.SubmitAsync(new AtomicWork(write), cancellationToken);
 

@@ -24,7 +24,7 @@ internal sealed class Migrator(KvDbContext context, KvDialect dialect, TimeSpan 
     private static readonly TimeSpan Budget = TimeSpan.FromSeconds(60);
 
     /// <returns>The migrations that were applied here; none if the schema was current, or another process was quicker.</returns>
-    /// <exception cref="KvException">The database is not there in time (<see cref="KvError.Unavailable"/>), or cannot be migrated (<see cref="KvError.Schema"/>).</exception>
+    /// <exception cref="KvException">The database is not there in time (<see cref="KvErrorKind.Unavailable"/>), or cannot be migrated (<see cref="KvErrorKind.Schema"/>).</exception>
     public async Task<IReadOnlyList<string>> MigrateAsync(CancellationToken cancellationToken)
     {
         dialect.CheckConnection(context.Database.GetDbConnection());
@@ -43,7 +43,7 @@ internal sealed class Migrator(KvDbContext context, KvDialect dialect, TimeSpan 
             catch (Exception error) when (error is not KvException && DatabaseErrors.IsOfDatabase(error))
             {
                 throw new KvException(
-                    KvError.Schema,
+                    KvErrorKind.Schema,
                     $"The store cannot be migrated on {Database}: {DatabaseErrors.Text(error).TrimEnd('.')}. Nothing was changed. Give the store's user what the database asks for, or migrate with a user who has it.",
                     error);
             }
@@ -57,7 +57,7 @@ internal sealed class Migrator(KvDbContext context, KvDialect dialect, TimeSpan 
             if (!await backoff.WaitAsync(cancellationToken).ConfigureAwait(false))
             {
                 throw new KvException(
-                    KvError.Unavailable,
+                    KvErrorKind.Unavailable,
                     $"The store could not be migrated within {patience.TotalSeconds:0.#} seconds: {Database} is not to be reached ({DatabaseErrors.Text(failure).TrimEnd('.')}). Nothing was changed; try again when it is back.",
                     failure);
             }
@@ -132,7 +132,7 @@ internal sealed class Migrator(KvDbContext context, KvDialect dialect, TimeSpan 
     {
         if (await dialect.FindElsewhereAsync(context.Database.GetDbConnection(), cancellationToken).ConfigureAwait(false) is { } elsewhere)
         {
-            throw new KvException(KvError.Schema, $"{elsewhere} Nothing was changed.");
+            throw new KvException(KvErrorKind.Schema, $"{elsewhere} Nothing was changed.");
         }
 
         var there = await SchemaCheck.ReadAsync(context, dialect, dialect.Sql.InTheWay, cancellationToken).ConfigureAwait(false);
@@ -143,7 +143,7 @@ internal sealed class Migrator(KvDbContext context, KvDialect dialect, TimeSpan 
 
         var names = string.Join(", ", there.Select(static name => $"{name}".Insert($"{name}".IndexOf(' ', StringComparison.Ordinal) + 1, "'") + "'"));
         throw new KvException(
-            KvError.Schema,
+            KvErrorKind.Schema,
             await SchemaCheck.HasTablesAsync(context, dialect, cancellationToken).ConfigureAwait(false)
                 ? $"The store's tables in {Database} were not made by the store's migrations: they are of your own model's migrations (UseKv in a context of yours), or EnsureCreated made them. "
                     + "Nothing was changed, and the store can use them as they are. Leave MigrateKvStoreAsync out; your own migrations bring them up to date."
@@ -204,7 +204,7 @@ internal sealed class Migrator(KvDbContext context, KvDialect dialect, TimeSpan 
                 if (!await backoff.WaitAsync(cancellationToken).ConfigureAwait(false))
                 {
                     throw new KvException(
-                        KvError.Unavailable,
+                        KvErrorKind.Unavailable,
                         $"Another process has held the migration lock for {Budget.TotalSeconds:0} seconds. Nothing was changed. Look for a process that hangs while it migrates.",
                         error);
                 }

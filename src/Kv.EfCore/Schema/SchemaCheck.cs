@@ -13,14 +13,14 @@ internal static class SchemaCheck
     public const string HistoryTable = "__kv_migrations";
 
     /// <summary>Opens the connection of a context and leaves it open: for what is asked here, and for whoever goes on with it.</summary>
-    /// <exception cref="KvException">It has not (<see cref="KvError.Schema"/>); the message says which migrations are missing and what to run.</exception>
+    /// <exception cref="KvException">It has not (<see cref="KvErrorKind.Schema"/>); the message says which migrations are missing and what to run.</exception>
     public static async Task OpenCurrentAsync(KvDbContext context, KvDialect dialect, CancellationToken cancellationToken)
     {
         dialect.CheckConnection(context.Database.GetDbConnection());
         if (!await ExistsAsync(context, dialect, cancellationToken).ConfigureAwait(false))
         {
             throw new KvException(
-                KvError.Schema,
+                KvErrorKind.Schema,
                 $"The store cannot be opened: {dialect.DescribeMissing(context.Database.GetDbConnection())} "
                 + $"What makes the tables is {string.Join(", ", context.Database.GetMigrations())}: MigrateKvStoreAsync() applies it, and so does `dotnet ef database update --context {nameof(KvDbContext)}`.");
         }
@@ -31,7 +31,7 @@ internal static class SchemaCheck
         if (missing.Count == 0 && await IsMissingClockAsync(context, dialect, cancellationToken).ConfigureAwait(false))
         {
             throw new KvException(
-                KvError.Schema,
+                KvErrorKind.Schema,
                 "The table data_version has lost its row with k = 0, the store's clock. Put it back above all versions: insert into data_version (k, version, seq) select 0, coalesce(max(version), 0), 0 from kv.");
         }
 
@@ -43,7 +43,7 @@ internal static class SchemaCheck
 
         var connection = context.Database.GetDbConnection();
         throw new KvException(
-            KvError.Schema,
+            KvErrorKind.Schema,
             (none ? await dialect.FindElsewhereAsync(connection, cancellationToken).ConfigureAwait(false) : null)
                 ?? $"The store's schema is behind: {string.Join(", ", missing)} {(missing.Count == 1 ? "is" : "are")} not applied to {dialect.Describe(connection)}. "
                 + $"Run `dotnet ef database update --context {nameof(KvDbContext)}`, or call `await services.MigrateKvStoreAsync()` when the application starts. "
@@ -63,7 +63,7 @@ internal static class SchemaCheck
         if (unknown.Count > 0)
         {
             throw new KvException(
-                KvError.Schema,
+                KvErrorKind.Schema,
                 $"The store's schema is ahead: {string.Join(", ", unknown)} came from a newer version of EfKv. Update the Kv packages of this application.");
         }
     }

@@ -1,12 +1,12 @@
+using Kv;
 using Kv.Connections;
 using Kv.Diagnostics;
 using Kv.Schema;
 using Kv.Store;
-using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Logging.Abstractions;
 
-namespace Kv;
+namespace Microsoft.Extensions.DependencyInjection;
 
 /// <summary>Migrates stores when an application starts, for those who want that.</summary>
 public static class KvMigrationExtensions
@@ -23,7 +23,7 @@ public static class KvMigrationExtensions
     /// <returns>The migrations that were applied by this call.</returns>
     /// <exception cref="KvException">
     /// The schema came from a newer version, tables by the names of the store's are there that its migrations did not make, or the database refuses
-    /// (<see cref="KvError.Schema"/>); the server did not come up in time, or another process has held the lock for a minute (<see cref="KvError.Unavailable"/>).
+    /// (<see cref="KvErrorKind.Schema"/>); the server did not come up in time, or another process has held the lock for a minute (<see cref="KvErrorKind.Unavailable"/>).
     /// </exception>
     public static async Task<IReadOnlyList<string>> MigrateKvStoreAsync(
         this IServiceProvider services, string? name = null, CancellationToken cancellationToken = default)

@@ -14,12 +14,9 @@ internal sealed class KvStoreOptionsValidator : IValidateOptions<KvStoreOptions>
         AtLeast(options.MaxMutations, 1, nameof(options.MaxMutations));
         AtLeast(options.MaxTotalSize, options.MaxValueSize, nameof(options.MaxTotalSize), " (MaxValueSize: a write must be able to hold one value)");
         AtLeast(options.MaxTotalKeySize, KvLimits.MaxKeySize, nameof(options.MaxTotalKeySize), " (the largest key)");
-        AtLeast(options.MaxReadKeys, 1, nameof(options.MaxReadKeys));
-        AtLeast(options.MaxBatchSize, 1, nameof(options.MaxBatchSize));
-        AtLeast(options.SweepBatchSize, 1, nameof(options.SweepBatchSize));
+        AtLeast(options.MaxReadRanges, 1, nameof(options.MaxReadRanges));
+        AtLeast(options.MaxReadEntries, 1, nameof(options.MaxReadEntries));
         AtLeast(options.MaxPendingWrites, 1, nameof(options.MaxPendingWrites));
-        AtLeast(options.MaxGroupWrites, 1, nameof(options.MaxGroupWrites));
-        AtLeast(options.MaxGroupSize, 1, nameof(options.MaxGroupSize));
         Positive(options.CommandTimeout, nameof(options.CommandTimeout));
         Positive(options.WatchInterval, nameof(options.WatchInterval));
         Positive(options.SweepInterval, nameof(options.SweepInterval));

@@ -54,7 +54,7 @@ internal sealed class AtomicWriteBuilder(KvEngine engine, IKvValueSerializer ser
         _write.Mutations.Add(new Mutation(kind, Key(key)));
     }
 
-    public void DeleteRange(KvSelector range)
+    public void DeleteRange(KvRange range)
     {
         ArgumentNullException.ThrowIfNull(range);
         _totalSize += range.Start.Length + range.End.Length;
@@ -169,7 +169,7 @@ internal sealed class AtomicWriteBuilder(KvEngine engine, IKvValueSerializer ser
 
     /// <summary>One kind of error for whatever a serializer throws, with what it was about. Nothing was written yet.</summary>
     private static KvException Unstorable(string what, Exception error) =>
-        new((error as KvException)?.Kind ?? KvError.Encoding, $"The {what} cannot be stored: {error.Message}", error);
+        new((error as KvException)?.Kind ?? KvErrorKind.Encoding, $"The {what} cannot be stored: {error.Message}", error);
 
     /// <summary>Refuses what cannot work together, each with what would.</summary>
     private static void Validate(KvEnqueueOptions options)
@@ -188,9 +188,9 @@ internal sealed class AtomicWriteBuilder(KvEngine engine, IKvValueSerializer ser
                 $"The message has a concurrency limit of {options.ConcurrencyLimit} and no concurrency key, so the limit would apply to nothing. Name the key.",
             _ when options.UniqueFor < TimeSpan.Zero || options.UniqueFor > KvLimits.MaxDelay =>
                 $"The message is to be unique for {options.UniqueFor}; it must be zero to 30 days.",
-            _ when options.UniqueKey is null && (options.UniqueFor != TimeSpan.Zero || options.IfDuplicate != KvDuplicate.Keep) =>
+            _ when options.UniqueKey is null && (options.UniqueFor != TimeSpan.Zero || options.IfDuplicate != KvDuplicatePolicy.Keep) =>
                 "The message says what to do about duplicates and has no unique key, so nothing is a duplicate of it. Name the key.",
-            _ when !Enum.IsDefined(options.IfDuplicate) => $"{options.IfDuplicate} is not a value of KvDuplicate. Use Keep, Replace or Refuse.",
+            _ when !Enum.IsDefined(options.IfDuplicate) => $"{options.IfDuplicate} is not a value of KvDuplicatePolicy. Use Keep, Replace or Refuse.",
             _ => null,
         };
         if (error is not null)

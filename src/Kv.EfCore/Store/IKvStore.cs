@@ -21,11 +21,11 @@ public interface IKvStore
     /// <param name="key">The key.</param>
     /// <param name="cancellationToken">Stops waiting.</param>
     /// <returns>The value, or the default of the type if the key is absent.</returns>
-    /// <exception cref="KvException">The value cannot be read as that type (<see cref="KvError.Encoding"/>, <see cref="KvError.Type"/>).</exception>
+    /// <exception cref="KvException">The value cannot be read as that type (<see cref="KvErrorKind.Encoding"/>, <see cref="KvErrorKind.Type"/>).</exception>
     ValueTask<T?> GetAsync<T>(KvKey key, CancellationToken cancellationToken = default);
 
     /// <summary>The entries of several keys, all of one snapshot.</summary>
-    /// <param name="keys">Up to <see cref="KvStoreOptions.MaxReadKeys"/> keys; duplicates are allowed.</param>
+    /// <param name="keys">Up to <see cref="KvStoreOptions.MaxReadRanges"/> keys; duplicates are allowed.</param>
     /// <param name="cancellationToken">Stops waiting.</param>
     /// <returns>One answer for each key in the order of the keys, null where there is no entry.</returns>
     ValueTask<IReadOnlyList<KvEntry?>> GetManyAsync(IReadOnlyList<KvKey> keys, CancellationToken cancellationToken = default);
@@ -39,24 +39,24 @@ public interface IKvStore
     /// <remarks>
     /// Each batch is a snapshot of its own unless <see cref="KvListOptions.Snapshot"/> is asked for. Memory stays flat however long the range is.
     /// </remarks>
-    /// <param name="selector">The range.</param>
+    /// <param name="range">The range.</param>
     /// <param name="options">Limit, direction, cursor, batch size.</param>
     /// <param name="cancellationToken">Stops the listing.</param>
     /// <exception cref="ArgumentException">The cursor or an option is not valid; thrown at once, before anything is read.</exception>
-    IAsyncEnumerable<KvEntry> ListAsync(KvSelector selector, KvListOptions? options = null, CancellationToken cancellationToken = default);
+    IAsyncEnumerable<KvEntry> ListAsync(KvRange range, KvListOptions? options = null, CancellationToken cancellationToken = default);
 
     /// <summary>The keys of a range in key order, without loading their values.</summary>
     /// <inheritdoc cref="ListAsync" path="/param|/exception" />
-    IAsyncEnumerable<KvKey> ListKeysAsync(KvSelector selector, KvListOptions? options = null, CancellationToken cancellationToken = default);
+    IAsyncEnumerable<KvKey> ListKeysAsync(KvRange range, KvListOptions? options = null, CancellationToken cancellationToken = default);
 
     /// <summary>One page of a range, with the cursor of the next.</summary>
     /// <inheritdoc cref="ListAsync" path="/param|/exception" />
-    ValueTask<KvPage> ListPageAsync(KvSelector selector, KvListOptions? options = null, CancellationToken cancellationToken = default);
+    ValueTask<KvPage> ListPageAsync(KvRange range, KvListOptions? options = null, CancellationToken cancellationToken = default);
 
     /// <summary>How many entries a range has, counted in the database.</summary>
-    /// <param name="selector">The range.</param>
+    /// <param name="range">The range.</param>
     /// <param name="cancellationToken">Stops waiting.</param>
-    ValueTask<long> CountAsync(KvSelector selector, CancellationToken cancellationToken = default);
+    ValueTask<long> CountAsync(KvRange range, CancellationToken cancellationToken = default);
 
     /// <summary>Begins an atomic write: checks, mutations and messages that are committed all or not at all.</summary>
     KvAtomic Atomic();
@@ -81,7 +81,7 @@ public interface IKvStore
     /// <param name="range">The range.</param>
     /// <param name="cancellationToken">Gives up while the write waits for its turn.</param>
     /// <returns>The versionstamp of the commit.</returns>
-    ValueTask<KvVersionstamp> DeleteAsync(KvSelector range, CancellationToken cancellationToken = default);
+    ValueTask<KvVersionstamp> DeleteRangeAsync(KvRange range, CancellationToken cancellationToken = default);
 
     /// <summary>Puts a message into the queue. It is delivered at least once.</summary>
     /// <typeparam name="T">The message's type; its <see cref="KvMessageAttribute"/> names it.</typeparam>
@@ -100,12 +100,12 @@ public interface IKvStore
     /// <returns>What the run that was committed returned.</returns>
     /// <exception cref="InvalidOperationException">The block committed <see cref="KvTransaction.Writes"/> itself, which is what this does.</exception>
     /// <exception cref="KvException">
-    /// Others came between for <see cref="KvStoreOptions.CommandTimeout"/> (<see cref="KvError.Conflict"/>), or what a commit can throw.
+    /// Others came between for <see cref="KvStoreOptions.CommandTimeout"/> (<see cref="KvErrorKind.Conflict"/>), or what a commit can throw.
     /// </exception>
-    Task<T> TransactAsync<T>(Func<KvTransaction, CancellationToken, Task<T>> body, CancellationToken cancellationToken = default);
+    ValueTask<T> TransactAsync<T>(Func<KvTransaction, CancellationToken, Task<T>> body, CancellationToken cancellationToken = default);
 
     /// <inheritdoc cref="TransactAsync{T}" />
-    Task TransactAsync(Func<KvTransaction, CancellationToken, Task> body, CancellationToken cancellationToken = default);
+    ValueTask TransactAsync(Func<KvTransaction, CancellationToken, Task> body, CancellationToken cancellationToken = default);
 
     /// <summary>Follows some keys: their entries now, and again after each change, whoever committed it.</summary>
     /// <remarks>

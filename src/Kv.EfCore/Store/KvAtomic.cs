@@ -66,14 +66,14 @@ public sealed partial class KvAtomic
     /// <summary>Deletes all entries of a range.</summary>
     /// <param name="range">The range.</param>
     /// <returns>This write.</returns>
-    public KvAtomic Delete(KvSelector range)
+    public KvAtomic DeleteRange(KvRange range)
     {
         Building.DeleteRange(range);
         return this;
     }
 
     /// <summary>Adds to an unsigned 64-bit counter, modulo 2^64. An absent key counts as 0; the expiry stays as it is.</summary>
-    /// <remarks>To subtract n, add 2^64 - n, or use <see cref="SumWithin"/>. The commit fails with <see cref="KvError.Type"/> if the value is no counter.</remarks>
+    /// <remarks>To subtract n, add 2^64 - n, or use <see cref="SumWithin"/>. The commit fails with <see cref="KvErrorKind.Type"/> if the value is no counter.</remarks>
     /// <param name="key">The key.</param>
     /// <param name="value">What is added.</param>
     /// <returns>This write.</returns>
@@ -84,7 +84,7 @@ public sealed partial class KvAtomic
     }
 
     /// <summary>Adds to an unsigned 64-bit counter, or subtracts, without leaving a range.</summary>
-    /// <remarks>The commit fails with <see cref="KvError.Range"/> if the result is outside and <paramref name="clamp"/> is false.</remarks>
+    /// <remarks>The commit fails with <see cref="KvErrorKind.Range"/> if the result is outside and <paramref name="clamp"/> is false.</remarks>
     /// <param name="key">The key; absent counts as 0.</param>
     /// <param name="delta">What is added.</param>
     /// <param name="min">The least result.</param>
@@ -133,7 +133,7 @@ public sealed partial class KvAtomic
     /// <param name="options">Delay, retries, topic, where it goes if it cannot be delivered.</param>
     /// <returns>This write.</returns>
     /// <exception cref="ArgumentException">No handler could be registered for the message's type, or something is over a limit.</exception>
-    /// <exception cref="KvException">The message cannot be stored whole (<see cref="KvError.Encoding"/>).</exception>
+    /// <exception cref="KvException">The message cannot be stored whole (<see cref="KvErrorKind.Encoding"/>).</exception>
     public KvAtomic Enqueue<T>(T message, KvEnqueueOptions? options = null)
     {
         Building.Enqueue(message, options);

@@ -14,13 +14,13 @@ public sealed record KvListOptions
 
     /// <summary>Where a former listing of the same selector stopped.</summary>
     /// <value>
-    /// Default: null; an empty text means the same. Otherwise that of a <see cref="KvPage"/>, or of <see cref="KvSelector.CursorAt"/> or
+    /// Default: null; an empty text means the same. Otherwise that of a <see cref="KvPage"/>, or of <see cref="KvRange.CursorAt"/> or
     /// Deno KV. One of a page of another selector, and one that names an entry outside of the range, is refused with an <see cref="ArgumentException"/>.
     /// </value>
     public string? Cursor { get; init; }
 
     /// <summary>Entries read at once.</summary>
-    /// <value>Default: the limit, or 100 without one; at most 500. Explicitly up to <see cref="KvStoreOptions.MaxBatchSize"/>.</value>
+    /// <value>Default: the limit, or 100 without one; at most 500. Explicitly up to <see cref="KvStoreOptions.MaxReadEntries"/>.</value>
     public int? BatchSize { get; init; }
 
     /// <summary>Whether all batches are of one snapshot.</summary>

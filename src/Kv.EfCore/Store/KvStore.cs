@@ -32,10 +32,10 @@ internal sealed class KvStore(KvEngine engine, IKvValueSerializer serializer) : 
     {
         // A copy: the caller may change its list while the database answers.
         keys = Copy(keys);
-        if (keys.Count > Engine.Options.MaxReadKeys)
+        if (keys.Count > Engine.Options.MaxReadRanges)
         {
             throw new ArgumentException(
-                $"Too many ranges (max {Engine.Options.MaxReadKeys}): received {keys.Count} keys. Read them in several calls, or raise KvStoreOptions.MaxReadKeys.",
+                $"Too many ranges (max {Engine.Options.MaxReadRanges}): received {keys.Count} keys. Read them in several calls, or raise KvStoreOptions.MaxReadRanges.",
                 nameof(keys));
         }
 
@@ -65,23 +65,23 @@ internal sealed class KvStore(KvEngine engine, IKvValueSerializer serializer) : 
         return true;
     }
 
-    public IAsyncEnumerable<KvEntry> ListAsync(KvSelector selector, KvListOptions? options = null, CancellationToken cancellationToken = default) =>
-        ListRowsAsync(new Listing(selector, options, Engine.Options, keysOnly: false), row => Entry(KvKey.FromStored(row.Key), row), cancellationToken);
+    public IAsyncEnumerable<KvEntry> ListAsync(KvRange range, KvListOptions? options = null, CancellationToken cancellationToken = default) =>
+        ListRowsAsync(new Listing(range, options, Engine.Options, keysOnly: false), row => Entry(KvKey.FromStored(row.Key), row), cancellationToken);
 
-    public IAsyncEnumerable<KvKey> ListKeysAsync(KvSelector selector, KvListOptions? options = null, CancellationToken cancellationToken = default) =>
-        ListRowsAsync(new Listing(selector, options, Engine.Options, keysOnly: true), static row => KvKey.FromStored(row.Key), cancellationToken);
+    public IAsyncEnumerable<KvKey> ListKeysAsync(KvRange range, KvListOptions? options = null, CancellationToken cancellationToken = default) =>
+        ListRowsAsync(new Listing(range, options, Engine.Options, keysOnly: true), static row => KvKey.FromStored(row.Key), cancellationToken);
 
-    public async ValueTask<KvPage> ListPageAsync(KvSelector selector, KvListOptions? options = null, CancellationToken cancellationToken = default)
+    public async ValueTask<KvPage> ListPageAsync(KvRange range, KvListOptions? options = null, CancellationToken cancellationToken = default)
     {
         options ??= new KvListOptions();
 
         // What the caller passed is looked at as it is: an error must name that, not the number that becomes of it.
-        _ = new Listing(selector, options, Engine.Options, keysOnly: false);
+        _ = new Listing(range, options, Engine.Options, keysOnly: false);
         var size = options.Limit ?? options.BatchSize ?? KvLimits.DefaultBatchSize;
 
         // One more than asked tells whether there is a next page.
         List<KvEntry> entries = [];
-        await foreach (var entry in ListAsync(selector, options with { Limit = size == int.MaxValue ? size : size + 1 }, cancellationToken).ConfigureAwait(false))
+        await foreach (var entry in ListAsync(range, options with { Limit = size == int.MaxValue ? size : size + 1 }, cancellationToken).ConfigureAwait(false))
         {
             entries.Add(entry);
         }
@@ -92,15 +92,15 @@ internal sealed class KvStore(KvEngine engine, IKvValueSerializer serializer) : 
         }
 
         entries.RemoveAt(size);
-        return new KvPage(entries, selector.PageCursorAt(entries[^1].Key));
+        return new KvPage(entries, range.PageCursorAt(entries[^1].Key));
     }
 
-    public async ValueTask<long> CountAsync(KvSelector selector, CancellationToken cancellationToken = default)
+    public async ValueTask<long> CountAsync(KvRange range, CancellationToken cancellationToken = default)
     {
         // Counting takes the ranges that listing takes.
-        _ = new Listing(selector, null, Engine.Options, keysOnly: true);
+        _ = new Listing(range, null, Engine.Options, keysOnly: true);
         return await CallAsync(
-            "count", selector, static (engine, of, token) => engine.Reader.CountAsync(of.Start, of.End, token), cancellationToken).ConfigureAwait(false);
+            "count", range, static (engine, of, token) => engine.Reader.CountAsync(of.Start, of.End, token), cancellationToken).ConfigureAwait(false);
     }
 
     public KvAtomic Atomic() => new(this);
@@ -111,13 +111,13 @@ internal sealed class KvStore(KvEngine engine, IKvValueSerializer serializer) : 
     public ValueTask<KvVersionstamp> DeleteAsync(KvKey key, CancellationToken cancellationToken = default) =>
         CommitUncheckedAsync(Atomic().Delete(key), cancellationToken);
 
-    public ValueTask<KvVersionstamp> DeleteAsync(KvSelector range, CancellationToken cancellationToken = default) =>
-        CommitUncheckedAsync(Atomic().Delete(range), cancellationToken);
+    public ValueTask<KvVersionstamp> DeleteRangeAsync(KvRange range, CancellationToken cancellationToken = default) =>
+        CommitUncheckedAsync(Atomic().DeleteRange(range), cancellationToken);
 
     public ValueTask<KvVersionstamp> EnqueueAsync<T>(T message, KvEnqueueOptions? options = null, CancellationToken cancellationToken = default) =>
         CommitUncheckedAsync(Atomic().Enqueue(message, options), cancellationToken);
 
-    public async Task<T> TransactAsync<T>(Func<KvTransaction, CancellationToken, Task<T>> body, CancellationToken cancellationToken = default)
+    public async ValueTask<T> TransactAsync<T>(Func<KvTransaction, CancellationToken, Task<T>> body, CancellationToken cancellationToken = default)
     {
         ArgumentNullException.ThrowIfNull(body);
         AmbientTransaction.RefuseWrite();
@@ -146,13 +146,13 @@ internal sealed class KvStore(KvEngine engine, IKvValueSerializer serializer) : 
             if (!await backoff.WaitAsync(cancellationToken).ConfigureAwait(false))
             {
                 throw new KvException(
-                    KvError.Conflict,
+                    KvErrorKind.Conflict,
                     $"Other writers came between for {Engine.Options.CommandTimeout.TotalSeconds:0.#} seconds; the last time at {commit.FailedChecks[0].Key}. Nothing was written. Make the block shorter, or use Sum, Min and Max, which need no check.");
             }
         }
     }
 
-    public async Task TransactAsync(Func<KvTransaction, CancellationToken, Task> body, CancellationToken cancellationToken = default)
+    public async ValueTask TransactAsync(Func<KvTransaction, CancellationToken, Task> body, CancellationToken cancellationToken = default)
     {
         ArgumentNullException.ThrowIfNull(body);
         await TransactAsync(
@@ -301,7 +301,7 @@ internal sealed class KvStore(KvEngine engine, IKvValueSerializer serializer) : 
                 {
                     yield break;
                 }
-                catch (KvException error) when (error.Kind == KvError.Unavailable)
+                catch (KvException error) when (error.Kind == KvErrorKind.Unavailable)
                 {
                     if (outage is null)
                     {

@@ -12,9 +12,9 @@ internal sealed class Listing
     private readonly ListRange _first;
     private readonly int _limit;
     private readonly bool _snapshot;
-    private readonly KvSelector _selector;
+    private readonly KvRange _selector;
 
-    public Listing(KvSelector selector, KvListOptions? options, KvStoreOptions store, bool keysOnly)
+    public Listing(KvRange selector, KvListOptions? options, KvStoreOptions store, bool keysOnly)
     {
         ArgumentNullException.ThrowIfNull(selector);
         options ??= new KvListOptions();
@@ -28,17 +28,17 @@ internal sealed class Listing
             throw new ArgumentException($"batchSize must be a positive integer: received {options.BatchSize}. Leave it out for the default.", nameof(options));
         }
 
-        if (options.BatchSize > store.MaxBatchSize)
+        if (options.BatchSize > store.MaxReadEntries)
         {
             throw new ArgumentException(
-                $"Too many entries (max {store.MaxBatchSize}): the batch size is {options.BatchSize}. A listing may have any length; only its batches are bounded. Lower it, or raise KvStoreOptions.MaxBatchSize.",
+                $"Too many entries (max {store.MaxReadEntries}): the batch size is {options.BatchSize}. A listing may have any length; only its batches are bounded. Lower it, or raise KvStoreOptions.MaxReadEntries.",
                 nameof(options));
         }
 
         _selector = selector;
         _limit = options.Limit ?? int.MaxValue;
         _snapshot = options.Snapshot;
-        var batch = options.BatchSize ?? Math.Min(Math.Min(options.Limit ?? KvLimits.DefaultBatchSize, KvLimits.MaxDefaultBatchSize), store.MaxBatchSize);
+        var batch = options.BatchSize ?? Math.Min(Math.Min(options.Limit ?? KvLimits.DefaultBatchSize, KvLimits.MaxDefaultBatchSize), store.MaxReadEntries);
         var (start, end) = selector.Resume(options.Cursor, options.Reverse);
 
         // A listing finds versionstamped keys, which are longer than any key that can be asked for, and its cursor may name one.

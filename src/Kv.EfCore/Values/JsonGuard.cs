@@ -40,7 +40,7 @@ internal static class JsonGuard
         then?.Invoke(value);
     };
 
-    private static KvException Refusal(string what) => new(KvError.Encoding, $"It would not be stored whole: {what}.");
+    private static KvException Refusal(string what) => new(KvErrorKind.Encoding, $"It would not be stored whole: {what}.");
 
     /// <summary>A collection is what can be read again, and nothing beside its elements.</summary>
     private sealed class Collection(JsonTypeInfo contract, Action<object>? then)

@@ -42,7 +42,7 @@ public sealed class KvEntry
         {
             // The text is told whole, so what is inside is the cause alone.
             throw new KvException(
-                (exception as KvException)?.Kind ?? KvError.Encoding,
+                (exception as KvException)?.Kind ?? KvErrorKind.Encoding,
                 $"The entry {Key} ({Value}) cannot be read: {exception.Message}",
                 exception is KvException ? exception.InnerException : exception);
         }

@@ -45,14 +45,14 @@ public sealed class KvJsonSerializer : IKvValueSerializer
     }
 
     private JsonSerializerOptions Options => _options ?? throw new KvException(
-        KvError.Encoding,
+        KvErrorKind.Encoding,
         $"{nameof(KvJsonSerializer)} has no source-generated context, and JSON by reflection is switched off in this program, as PublishAot "
         + "and PublishTrimmed do (a program of one file has PublishAot by default). In such a file write '#:property PublishAot=false', in a project "
         + "<JsonSerializerIsReflectionEnabledByDefault>true</JsonSerializerIsReflectionEnabledByDefault>; or register "
         + $"services.AddSingleton<{nameof(IKvValueSerializer)}>(new {nameof(KvJsonSerializer)}(MyContext.Default.Options)) before AddKvStore.");
 
     /// <inheritdoc />
-    /// <exception cref="KvException"><see cref="KvError.Encoding"/>: the value cannot be stored as JSON, or not whole; the message says what of it.</exception>
+    /// <exception cref="KvException"><see cref="KvErrorKind.Encoding"/>: the value cannot be stored as JSON, or not whole; the message says what of it.</exception>
     public KvValue Serialize<T>(T value) => value switch
     {
         KvValue stored => stored,
@@ -80,8 +80,8 @@ public sealed class KvJsonSerializer : IKvValueSerializer
     /// (ReadOnly)Memory of byte, JSON as anything that JSON can be read as, and all of them as <see cref="KvValue"/>.
     /// </summary>
     /// <exception cref="KvException">
-    /// <see cref="KvError.Type"/>: the value has another type. <see cref="KvError.Range"/>: the counter does not fit the type without
-    /// loss. <see cref="KvError.Encoding"/>: the bytes are malformed, or have an encoding that is not read here.
+    /// <see cref="KvErrorKind.Type"/>: the value has another type. <see cref="KvErrorKind.Range"/>: the counter does not fit the type without
+    /// loss. <see cref="KvErrorKind.Encoding"/>: the bytes are malformed, or have an encoding that is not read here.
     /// </exception>
     public T? Deserialize<T>(KvValue value)
     {
@@ -94,11 +94,11 @@ public sealed class KvJsonSerializer : IKvValueSerializer
             KvEncoding.Bytes => ReadBytes<T>(value),
             KvEncoding.Json => ReadJson<T>(value),
             KvEncoding.V8 => throw new KvException(
-                KvError.Encoding,
+                KvErrorKind.Encoding,
                 $"The value has encoding {KvEncoding.V8}: Deno wrote it, and it cannot be read as {typeof(T).Name} here. "
                 + $"Read it as {nameof(KvValue)}, or let Deno write a Uint8Array."),
             _ => throw new KvException(
-                KvError.Encoding,
+                KvErrorKind.Encoding,
                 $"The value encoding {(int)value.Encoding} is unknown. Read the value as {nameof(KvValue)}, "
                 + $"or register an {nameof(IKvValueSerializer)} that knows the encoding."),
         };
@@ -129,13 +129,13 @@ public sealed class KvJsonSerializer : IKvValueSerializer
         catch (OverflowException exception)
         {
             throw new KvException(
-                KvError.Range,
+                KvErrorKind.Range,
                 $"The counter {number} does not fit {type.Name} without loss. Read it as ulong or BigInteger.",
                 exception);
         }
 
         throw new KvException(
-            KvError.Type,
+            KvErrorKind.Type,
             $"The value has encoding {KvEncoding.UInt64}, a counter, and cannot be read as {type.Name}. "
             + "Read it as ulong or another type of number.");
     }
@@ -151,7 +151,7 @@ public sealed class KvJsonSerializer : IKvValueSerializer
         if (type == typeof(Memory<byte>))
             return (T)(object)new Memory<byte>(value.Bytes.ToArray());
         throw new KvException(
-            KvError.Type,
+            KvErrorKind.Type,
             $"The value has encoding {KvEncoding.Bytes} and cannot be read as {type.Name}. Read it as byte[] or ReadOnlyMemory<byte>.");
     }
 
@@ -166,7 +166,7 @@ public sealed class KvJsonSerializer : IKvValueSerializer
         {
             // Constructors and setters of the type may throw whatever they like.
             throw new KvException(
-                KvError.Encoding,
+                KvErrorKind.Encoding,
                 $"The value has encoding {KvEncoding.Json}, {value.Array.Length} bytes, and cannot be read as {MessageName.Text(typeof(T))}: "
                 + $"{error.Message} "
                 + $"Read it as the type it was written as, or as {nameof(KvValue)}.",
@@ -190,7 +190,7 @@ public sealed class KvJsonSerializer : IKvValueSerializer
         catch (Exception error) when (error is not (KvException or OutOfMemoryException))
         {
             throw new KvException(
-                KvError.Encoding,
+                KvErrorKind.Encoding,
                 $"A {MessageName.Text(type)} cannot be written as JSON: {error.Message} Store the data that it is made of, or give "
                 + $"{nameof(KvJsonSerializer)} options with a JsonConverter for it, or a context that has it.",
                 error);

@@ -70,11 +70,11 @@ public sealed class KvValue : IEquatable<KvValue>
     }
 
     /// <summary>Reads a counter; the encoding must be <see cref="KvEncoding.UInt64"/>.</summary>
-    /// <exception cref="KvException">The stored bytes are not 8 (<see cref="KvError.Encoding"/>).</exception>
+    /// <exception cref="KvException">The stored bytes are not 8 (<see cref="KvErrorKind.Encoding"/>).</exception>
     internal ulong ReadUInt64() => Array.Length == sizeof(ulong)
         ? BinaryPrimitives.ReadUInt64LittleEndian(Array)
         : throw new KvException(
-            KvError.Encoding,
+            KvErrorKind.Encoding,
             $"A value with encoding {KvEncoding.UInt64} has 8 bytes; this one has {Array.Length}. "
             + $"Write the entry again, or read it as {nameof(KvValue)}.");
 

@@ -19,7 +19,7 @@ internal sealed class WellFormedEncoder : JavaScriptEncoder
             if (Rune.DecodeFromUtf16(left[index..], out _, out var used) != System.Buffers.OperationStatus.Done)
             {
                 throw new KvException(
-                    KvError.Encoding,
+                    KvErrorKind.Encoding,
                     $"It would not be stored whole: a text has U+{(int)left[index]:X4} at position {textLength - left.Length + index}, "
                     + "which is half of a surrogate pair, and UTF-8 has no such character. Cut texts between characters (Rune, StringInfo), or store bytes.");
             }

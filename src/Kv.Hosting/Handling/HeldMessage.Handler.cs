@@ -75,7 +75,7 @@ internal sealed partial class HeldMessage
         catch (Exception error) when (error is not OutOfMemoryException)
         {
             throw new KvException(
-                (error as KvException)?.Kind ?? KvError.Encoding, $"The checkpoint of message {Message.Fence.Id} cannot be stored: {error.Message}", error);
+                (error as KvException)?.Kind ?? KvErrorKind.Encoding, $"The checkpoint of message {Message.Fence.Id} cannot be stored: {error.Message}", error);
         }
 
         if (stored.Defect is { } defect)
@@ -195,7 +195,7 @@ internal sealed partial class HeldMessage
 
     // A handler that goes on as if it had completed the message must find in the message's errors what refused it.
     private static KvException Refused(KvCommitResult result) => new(
-        KvError.Conflict,
+        KvErrorKind.Conflict,
         $"CompleteAsync was refused, and the handler ended without completing the message: {string.Join("; ", result.FailedChecks.Select(static check => $"check {check.Index} of {check.Key} found {(check.Present is { } present ? $"versionstamp {present}" : "no entry")}"))}. Look at the result of CompleteAsync: read anew and complete again, complete with other writes, or say Snooze, RetryIn or DeadLetter.");
 
     private void RequireHandling()
@@ -226,7 +226,7 @@ internal sealed partial class HeldMessage
         {
             RequireHandling();
             throw new KvException(
-                KvError.LeaseLost,
+                KvErrorKind.LeaseLost,
                 $"The message {Message.Fence.Id} is not held by this worker any more: its lease ran out, and others may be handling it. Nothing was written; stop handling it.");
         }
     }

@@ -90,7 +90,7 @@ public sealed class KvMessageContext
     /// <returns>The versionstamp; or, if checks refused the write, which ones: then the message is not completed.</returns>
     /// <exception cref="InvalidOperationException">The message is completed already, or being completed, or its handler has ended.</exception>
     /// <exception cref="KvException">
-    /// The lease was lost (<see cref="KvError.LeaseLost"/>), or the write cannot be done: nothing was written, and the message is not completed.
+    /// The lease was lost (<see cref="KvErrorKind.LeaseLost"/>), or the write cannot be done: nothing was written, and the message is not completed.
     /// </exception>
     public ValueTask<KvCommitResult> CompleteAsync(Action<KvAtomic> write, CancellationToken cancellationToken = default)
     {
@@ -110,7 +110,7 @@ public sealed class KvMessageContext
     /// <exception cref="InvalidOperationException">
     /// The message is completed already, or being completed, or its handler has ended; or the context has no transaction open.
     /// </exception>
-    /// <exception cref="KvException">The lease was lost (<see cref="KvError.LeaseLost"/>), or the write cannot be done: roll your transaction back.</exception>
+    /// <exception cref="KvException">The lease was lost (<see cref="KvErrorKind.LeaseLost"/>), or the write cannot be done: roll your transaction back.</exception>
     public ValueTask<KvCommitResult> CompleteAsync(DbContext context, Action<KvAtomic>? write = null, CancellationToken cancellationToken = default)
     {
         ArgumentNullException.ThrowIfNull(context);
@@ -154,7 +154,7 @@ public sealed class KvMessageContext
     /// <param name="cancellationToken">Gives up while the write waits for its turn.</param>
     /// <exception cref="ArgumentException">The fraction is not between 0 and 1, or the note is too long.</exception>
     /// <exception cref="InvalidOperationException">The handler has ended, or the message is completed.</exception>
-    /// <exception cref="KvException">The lease was lost (<see cref="KvError.LeaseLost"/>).</exception>
+    /// <exception cref="KvException">The lease was lost (<see cref="KvErrorKind.LeaseLost"/>).</exception>
     public ValueTask ReportProgressAsync(double fraction, string? note = null, CancellationToken cancellationToken = default)
     {
         if (fraction is not (>= 0 and <= 1))
@@ -177,7 +177,7 @@ public sealed class KvMessageContext
     /// <param name="cancellationToken">Gives up while the write waits for its turn.</param>
     /// <exception cref="ArgumentException">The value is too large.</exception>
     /// <exception cref="InvalidOperationException">The handler has ended, or the message is completed.</exception>
-    /// <exception cref="KvException">The lease was lost (<see cref="KvError.LeaseLost"/>).</exception>
+    /// <exception cref="KvException">The lease was lost (<see cref="KvErrorKind.LeaseLost"/>).</exception>
     public ValueTask SaveCheckpointAsync<T>(T value, CancellationToken cancellationToken = default) => _held.SaveCheckpointAsync(value, cancellationToken);
 
     /// <summary>The checkpoint as a .NET type.</summary>
@@ -195,7 +195,7 @@ public sealed class KvMessageContext
         catch (Exception error) when (error is not OutOfMemoryException)
         {
             throw new KvException(
-                (error as KvException)?.Kind ?? KvError.Encoding, $"The {what} of message {Id} ('{Type}' of '{Topic}') cannot be read: {error.Message}", error);
+                (error as KvException)?.Kind ?? KvErrorKind.Encoding, $"The {what} of message {Id} ('{Type}' of '{Topic}') cannot be read: {error.Message}", error);
         }
     }
 

@@ -36,7 +36,7 @@ internal sealed partial class MessageRunner
             var uncommitted = error ?? new InvalidOperationException("The transaction that CompleteAsync joined was not committed. Commit it before the handler ends.");
             await FinishAsync(held, () => held.Decision is { } then ? DecideAsync(held, then, error) : FailAsync(held, uncommitted), unsure: true).ConfigureAwait(false);
         }
-        else if ((error ?? held.Refusal) is KvException { Kind: KvError.LeaseLost })
+        else if ((error ?? held.Refusal) is KvException { Kind: KvErrorKind.LeaseLost })
         {
             WorkerLog.LeaseLost(logger, message.Fence.Id, message.Topic);
         }

@@ -247,7 +247,7 @@ internal sealed partial class MessageRunner(
 
                 return;
             }
-            catch (KvException error) when (error.Kind == KvError.LeaseLost)
+            catch (KvException error) when (error.Kind == KvErrorKind.LeaseLost)
             {
                 if (!unsure)
                 {
@@ -264,7 +264,7 @@ internal sealed partial class MessageRunner(
             catch (Exception error)
             {
                 // The store's own errors say that nothing was written, except for the one that says that nobody knows.
-                unsure |= error is not KvException { Kind: not KvError.CommitUnknown };
+                unsure |= error is not KvException { Kind: not KvErrorKind.CommitUnknown };
                 WorkerLog.FinishRetried(logger, error, message.Fence.Id, message.Topic);
                 await Task.Delay(Pause, TimeProvider.System, CancellationToken.None).ConfigureAwait(false);
             }

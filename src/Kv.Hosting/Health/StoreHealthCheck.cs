@@ -138,7 +138,7 @@ internal sealed class StoreHealthCheck(KvStore store, QueueWatch queue, WorkerHe
             data["deadLetters"] = count;
             if (count > 0)
             {
-                troubles.Add($"There are {(count < QueueWatch.Most ? "" : "at least ")}{count} dead letters{(topics.Count > 0 ? $", of {Names(topics)}" : "")}. Look at them with IKvQueue.DeadLettersAsync; replay or delete them.");
+                troubles.Add($"There are {(count < QueueWatch.Most ? "" : "at least ")}{count} dead letters{(topics.Count > 0 ? $", of {Names(topics)}" : "")}. Look at them with IKvQueue.ListDeadLettersAsync; replay or delete them.");
             }
         }
         catch (Exception error) when (!cancellationToken.IsCancellationRequested)

@@ -98,7 +98,7 @@ internal sealed class Scheduler(KvStore store, ScheduleRegistry schedules, TimeP
 
     /// <summary>Whether the store refused what this schedule wants to write, and would take that of others.</summary>
     private static bool IsRefusal(Exception error) =>
-        error is ArgumentException or KvException { Kind: not (KvError.Unavailable or KvError.CommitUnknown or KvError.Conflict or KvError.Schema) };
+        error is ArgumentException or KvException { Kind: not (KvErrorKind.Unavailable or KvErrorKind.CommitUnknown or KvErrorKind.Conflict or KvErrorKind.Schema) };
 
     // The loop outlives any error, from its start on.
     private async Task RunAsync(ScheduledMessage schedule, CancellationToken stoppingToken)

@@ -162,9 +162,9 @@ public sealed class KvWorkerBuilder
             _ = MessageName.Of<TMessage>();
         }
 
-        if (options.Enqueue?.IfDuplicate == KvDuplicate.Refuse)
+        if (options.Enqueue?.IfDuplicate == KvDuplicatePolicy.Refuse)
         {
-            throw new ArgumentException($"The schedule '{name}' asks for ticks to be refused whose unique key is taken, which would stop it. Use KvDuplicate.Keep, which leaves such a tick out.", nameof(options));
+            throw new ArgumentException($"The schedule '{name}' asks for ticks to be refused whose unique key is taken, which would stop it. Use KvDuplicatePolicy.Keep, which leaves such a tick out.", nameof(options));
         }
 
         if (!Enum.IsDefined(options.Missed))

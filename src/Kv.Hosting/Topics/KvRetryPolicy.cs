@@ -47,7 +47,7 @@ public sealed class KvRetryPolicy
     /// <summary>Waits as they are listed; there are as many retries as waits.</summary>
     /// <param name="waits">Up to 1,000 waits, none longer than 30 days.</param>
     /// <exception cref="ArgumentException">There are too many waits, or one is negative or too long.</exception>
-    public static KvRetryPolicy Schedule(params IReadOnlyList<TimeSpan> waits)
+    public static KvRetryPolicy Delays(params IReadOnlyList<TimeSpan> waits)
     {
         ArgumentNullException.ThrowIfNull(waits);
         Require(waits.Count <= 1000, nameof(waits), $"There are {waits.Count} waits; at most 1,000 are allowed.");

@@ -58,10 +58,10 @@ internal sealed class QueueWatch(KvStore store, IOptions<KvWorkerOptions> option
         var prefix = store.Engine.Options.DeadLetters;
         var count = 0;
         SortedSet<string> topics = new(StringComparer.Ordinal);
-        await foreach (var key in store.ListKeysAsync(KvSelector.Prefix(prefix), new KvListOptions { Limit = Most }, cancellationToken).ConfigureAwait(false))
+        await foreach (var key in store.ListKeysAsync(KvRange.Prefix(prefix), new KvListOptions { Limit = Most }, cancellationToken).ConfigureAwait(false))
         {
             count++;
-            if (key.Count == prefix.Count + 2 && key[prefix.Count].Type == KvPartType.String)
+            if (key.Count == prefix.Count + 2 && key[prefix.Count].Type == KvKeyPartType.String)
             {
                 topics.Add(key[prefix.Count].AsString());
             }

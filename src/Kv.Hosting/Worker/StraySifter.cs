@@ -76,7 +76,7 @@ internal sealed class StraySifter(KvStore store, IReadOnlyList<TopicSettings> to
             WorkerLog.SetAside(logger, stray.Message.Fence.Id, message.Topic, reason, name!.ToString());
             return true;
         }
-        catch (KvException error) when (error.Kind == KvError.NotFound)
+        catch (KvException error) when (error.Kind == KvErrorKind.NotFound)
         {
             // Another worker was quicker.
             return false;

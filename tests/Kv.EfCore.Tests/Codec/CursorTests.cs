@@ -6,21 +6,21 @@ namespace Kv.Tests.Codec;
 
 public sealed class CursorTests
 {
-    public static TheoryData<KvSelector, KvKey, string> Vectors => new()
+    public static TheoryData<KvRange, KvKey, string> Vectors => new()
     {
-        { KvSelector.Prefix(["a"]), ["a", "b"], "AmIA" },
-        { KvSelector.Prefix(["a"]), ["a", "d"], "AmQA" },
-        { KvSelector.Range(["a", "a"], ["a", "z"]), ["a", "a"], "YQA=" },
-        { KvSelector.Range(["a", "a"], ["b"]), ["a", "a"], "YQACYQA=" },
+        { KvRange.Prefix(["a"]), ["a", "b"], "AmIA" },
+        { KvRange.Prefix(["a"]), ["a", "d"], "AmQA" },
+        { KvRange.Between(["a", "a"], ["a", "z"]), ["a", "a"], "YQA=" },
+        { KvRange.Between(["a", "a"], ["b"]), ["a", "a"], "YQACYQA=" },
     };
 
     [Theory]
     [MemberData(nameof(Vectors), DisableDiscoveryEnumeration = true)]
-    public void A_cursor_is_that_of_Deno(KvSelector selector, KvKey key, string cursor) => Assert.Equal(cursor, selector.CursorAt(key));
+    public void A_cursor_is_that_of_Deno(KvRange selector, KvKey key, string cursor) => Assert.Equal(cursor, selector.CursorAt(key));
 
     [Theory]
     [MemberData(nameof(Vectors), DisableDiscoveryEnumeration = true)]
-    public void A_listing_resumes_behind_the_entry_of_the_cursor(KvSelector selector, KvKey key, string cursor)
+    public void A_listing_resumes_behind_the_entry_of_the_cursor(KvRange selector, KvKey key, string cursor)
     {
         var forward = selector.Resume(cursor, reverse: false);
         var reverse = selector.Resume(cursor, reverse: true);
@@ -36,7 +36,7 @@ public sealed class CursorTests
     [InlineData("")]
     public void Without_a_cursor_a_listing_is_whole(string? cursor)
     {
-        var selector = KvSelector.Prefix(["a"]);
+        var selector = KvRange.Prefix(["a"]);
 
         Assert.Equal((selector.Start, selector.End), selector.Resume(cursor, reverse: false));
         Assert.Equal((selector.Start, selector.End), selector.Resume(cursor, reverse: true));
@@ -64,7 +64,7 @@ public sealed class CursorTests
     [InlineData("AmI.AAAAAAAA")]
     public void Text_that_is_not_padded_base64url_is_no_cursor(string cursor)
     {
-        var error = Assert.Throws<ArgumentException>(() => KvSelector.Prefix(["a"]).Resume(cursor, reverse: false));
+        var error = Assert.Throws<ArgumentException>(() => KvRange.Prefix(["a"]).Resume(cursor, reverse: false));
 
         Assert.StartsWith($"invalid cursor: '{cursor}' is not padded base64url.", error.Message, StringComparison.Ordinal);
     }
@@ -72,11 +72,11 @@ public sealed class CursorTests
     [Fact]
     public void A_cursor_before_the_start_or_behind_the_end_is_refused()
     {
-        var early = KvSelector.Prefix(["a"]).CursorAt(["a", "b"]);
-        var late = KvSelector.Prefix(["a"]).CursorAt(["a", "y"]);
+        var early = KvRange.Prefix(["a"]).CursorAt(["a", "b"]);
+        var late = KvRange.Prefix(["a"]).CursorAt(["a", "y"]);
 
-        var belowStart = Assert.Throws<ArgumentException>(() => KvSelector.Prefix(["a"], ["a", "m"], null).Resume(early, reverse: false));
-        var aboveEnd = Assert.Throws<ArgumentException>(() => KvSelector.Prefix(["a"], null, ["a", "m"]).Resume(late, reverse: true));
+        var belowStart = Assert.Throws<ArgumentException>(() => KvRange.Prefix(["a"], ["a", "m"], null).Resume(early, reverse: false));
+        var aboveEnd = Assert.Throws<ArgumentException>(() => KvRange.Prefix(["a"], null, ["a", "m"]).Resume(late, reverse: true));
 
         Assert.StartsWith(
             "cursor out of bounds: 'AmIA' names an entry outside of prefix [\"a\"], start [\"a\", \"m\"].",
@@ -90,10 +90,10 @@ public sealed class CursorTests
     [InlineData(true)]
     public void A_cursor_that_names_no_entry_of_the_range_is_refused_in_either_direction(bool reverse)
     {
-        var all = KvSelector.Prefix(["a"]);
-        foreach (var (selector, cursor) in ((KvSelector, string)[])[
-            (KvSelector.Prefix(["a"], null, ["a", "m"]), all.CursorAt(["a", "y"])), (KvSelector.Prefix(["a"], null, ["a", "m"]), all.CursorAt(["a", "m"])),
-            (KvSelector.Prefix(["a"], ["a", "m"], null), all.CursorAt(["a", "b"])), (all, "_____w==")])
+        var all = KvRange.Prefix(["a"]);
+        foreach (var (selector, cursor) in ((KvRange, string)[])[
+            (KvRange.Prefix(["a"], null, ["a", "m"]), all.CursorAt(["a", "y"])), (KvRange.Prefix(["a"], null, ["a", "m"]), all.CursorAt(["a", "m"])),
+            (KvRange.Prefix(["a"], ["a", "m"], null), all.CursorAt(["a", "b"])), (all, "_____w==")])
         {
             Assert.StartsWith("cursor out of bounds", Assert.Throws<ArgumentException>(() => selector.Resume(cursor, reverse)).Message, StringComparison.Ordinal);
         }
@@ -104,10 +104,10 @@ public sealed class CursorTests
     [InlineData(true)]
     public void The_cursor_of_a_page_is_good_for_its_range_in_either_direction_and_for_no_other(bool reverse)
     {
-        KvSelector[] selectors =
+        KvRange[] selectors =
         [
-            KvSelector.Prefix([]), KvSelector.Prefix(["pg"]), KvSelector.Prefix(["pq"]), KvSelector.Prefix(["pg"], ["pg", 1], null), KvSelector.Prefix(["pg"], null, ["pg", 9]),
-            KvSelector.Range(["pg"], ["pq"]), KvSelector.Range(["pg", 1], ["pg", 9]), KvSelector.Range(["a"], ["z"]), KvSelector.Range(["pg", 0], ["pz"]),
+            KvRange.Prefix([]), KvRange.Prefix(["pg"]), KvRange.Prefix(["pq"]), KvRange.Prefix(["pg"], ["pg", 1], null), KvRange.Prefix(["pg"], null, ["pg", 9]),
+            KvRange.Between(["pg"], ["pq"]), KvRange.Between(["pg", 1], ["pg", 9]), KvRange.Between(["a"], ["z"]), KvRange.Between(["pg", 0], ["pz"]),
         ];
         foreach (var of in selectors)
         {
@@ -126,25 +126,25 @@ public sealed class CursorTests
     }
 
     [Fact]
-    public void The_cursor_of_a_page_is_the_same_in_every_version() => Assert.Equal("AmIA.-OgxMdPj", KvSelector.Prefix(["a"]).PageCursorAt(["a", "b"]));
+    public void The_cursor_of_a_page_is_the_same_in_every_version() => Assert.Equal("AmIA.-OgxMdPj", KvRange.Prefix(["a"]).PageCursorAt(["a", "b"]));
 
     [Fact]
     public void A_cursor_is_given_for_selected_keys_only()
     {
-        var error = Assert.Throws<ArgumentException>(() => KvSelector.Prefix(["a"]).CursorAt(["b", 1]));
+        var error = Assert.Throws<ArgumentException>(() => KvRange.Prefix(["a"]).CursorAt(["b", 1]));
 
         Assert.StartsWith("The key [\"b\", 1] is not selected by prefix [\"a\"].", error.Message, StringComparison.Ordinal);
-        Assert.Throws<ArgumentException>(() => KvSelector.Prefix(["a"]).CursorAt(["a"]));
-        Assert.Throws<ArgumentException>(() => KvSelector.Range(["a"], ["b"]).CursorAt(["b"]));
+        Assert.Throws<ArgumentException>(() => KvRange.Prefix(["a"]).CursorAt(["a"]));
+        Assert.Throws<ArgumentException>(() => KvRange.Between(["a"], ["b"]).CursorAt(["b"]));
     }
 
     [Fact]
     public void No_cursor_leads_out_of_the_selector() =>
         Check.One(KeyGenerators.Config, Prop.ForAll(KeyGenerators.Encoded, bytes =>
-            StaysInside(KvSelector.Prefix(["a"]), Cursor.Encode(bytes), reverse: false)
-            && StaysInside(KvSelector.Prefix(["a"]), Cursor.Encode(bytes), reverse: true)
-            && StaysInside(KvSelector.Range(["a"], ["b"]), Cursor.Encode(bytes), reverse: false)
-            && StaysInside(KvSelector.Range(["a"], ["b"]), Cursor.Encode(bytes), reverse: true)));
+            StaysInside(KvRange.Prefix(["a"]), Cursor.Encode(bytes), reverse: false)
+            && StaysInside(KvRange.Prefix(["a"]), Cursor.Encode(bytes), reverse: true)
+            && StaysInside(KvRange.Between(["a"], ["b"]), Cursor.Encode(bytes), reverse: false)
+            && StaysInside(KvRange.Between(["a"], ["b"]), Cursor.Encode(bytes), reverse: true)));
 
     [Fact]
     public void Pages_that_follow_the_cursor_show_every_entry_once() =>
@@ -153,12 +153,12 @@ public sealed class CursorTests
             keys =>
             {
                 var sorted = keys.Select(key => KvKey.Create(["p", .. key])).Where(key => key.Count > 1).Distinct().Order().ToArray();
-                var selector = KvSelector.Prefix(["p"]);
+                var selector = KvRange.Prefix(["p"]);
                 return Walk(sorted, selector, reverse: false).SequenceEqual(sorted)
                     && Walk(sorted, selector, reverse: true).SequenceEqual(sorted.Reverse());
             }));
 
-    private static bool StaysInside(KvSelector selector, string cursor, bool reverse)
+    private static bool StaysInside(KvRange selector, string cursor, bool reverse)
     {
         try
         {
@@ -171,7 +171,7 @@ public sealed class CursorTests
         }
     }
 
-    private static IEnumerable<KvKey> Walk(KvKey[] sorted, KvSelector selector, bool reverse)
+    private static IEnumerable<KvKey> Walk(KvKey[] sorted, KvRange selector, bool reverse)
     {
         string? cursor = null;
         while (true)

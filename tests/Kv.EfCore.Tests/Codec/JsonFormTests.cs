@@ -16,7 +16,7 @@ public sealed partial class JsonFormTests
     // What one calls, configures, registers or throws, and does not get as an answer.
     private static readonly Type[] NoAnswers =
     [
-        typeof(IKvStore), typeof(IKvQueue), typeof(IKvValueSerializer), typeof(KvAtomic), typeof(KvTransaction), typeof(KvSelector), typeof(KvJsonSerializer),
+        typeof(IKvStore), typeof(IKvQueue), typeof(IKvValueSerializer), typeof(KvAtomic), typeof(KvTransaction), typeof(KvRange), typeof(KvJsonSerializer),
         typeof(KvDbContext), typeof(KvKeyTypeConverter), typeof(KvJsonConverter), typeof(KvMessageAttribute), typeof(KvException), typeof(KvCommitUnknownException),
     ];
 

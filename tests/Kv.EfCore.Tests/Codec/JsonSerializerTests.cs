@@ -103,7 +103,7 @@ public sealed partial class JsonSerializerTests
         var counter = Assert.Throws<KvException>(() => _serializer.Deserialize<string>(KvValue.FromUInt64(1)));
         var bytes = Assert.Throws<KvException>(() => _serializer.Deserialize<Order>(KvValue.FromBytes([1])));
 
-        Assert.Equal((KvError.Type, KvError.Type), (counter.Kind, bytes.Kind));
+        Assert.Equal((KvErrorKind.Type, KvErrorKind.Type), (counter.Kind, bytes.Kind));
         Assert.Contains("encoding UInt64, a counter, and cannot be read as String", counter.Message, StringComparison.Ordinal);
         Assert.Contains("encoding Bytes and cannot be read as Order", bytes.Message, StringComparison.Ordinal);
     }
@@ -116,7 +116,7 @@ public sealed partial class JsonSerializerTests
     {
         var error = Assert.Throws<KvException>(() => _serializer.Deserialize<ulong>(new KvValue(new byte[size], KvEncoding.UInt64)));
 
-        Assert.Equal(KvError.Encoding, error.Kind);
+        Assert.Equal(KvErrorKind.Encoding, error.Kind);
         Assert.StartsWith($"A value with encoding UInt64 has 8 bytes; this one has {size}.", error.Message, StringComparison.Ordinal);
     }
 
@@ -126,7 +126,7 @@ public sealed partial class JsonSerializerTests
         var deno = Assert.Throws<KvException>(() => _serializer.Deserialize<int>(new KvValue([0xFF], KvEncoding.V8)));
         var unknown = Assert.Throws<KvException>(() => _serializer.Deserialize<int>(new KvValue((byte[])[0xFF], (KvEncoding)77)));
 
-        Assert.Equal((KvError.Encoding, KvError.Encoding), (deno.Kind, unknown.Kind));
+        Assert.Equal((KvErrorKind.Encoding, KvErrorKind.Encoding), (deno.Kind, unknown.Kind));
         Assert.StartsWith("The value has encoding V8", deno.Message, StringComparison.Ordinal);
         Assert.StartsWith("The value encoding 77 is unknown.", unknown.Message, StringComparison.Ordinal);
     }
@@ -142,7 +142,7 @@ public sealed partial class JsonSerializerTests
 
         var error = Assert.Throws<KvException>(() => _serializer.Deserialize<Order>(value));
 
-        Assert.Equal(KvError.Encoding, error.Kind);
+        Assert.Equal(KvErrorKind.Encoding, error.Kind);
         Assert.IsType<JsonException>(error.InnerException);
     }
 
@@ -175,7 +175,7 @@ public sealed partial class JsonSerializerTests
 
         Assert.Equal("""{"id":1,"tags":[]}""", Encoding.UTF8.GetString(value.Bytes.Span));
         Assert.Equal(1, serializer.Deserialize<Order>(value)!.Id);
-        Assert.Equal(KvError.Encoding, Assert.Throws<KvException>(() => serializer.Serialize(new Version(1, 0))).Kind);
+        Assert.Equal(KvErrorKind.Encoding, Assert.Throws<KvException>(() => serializer.Serialize(new Version(1, 0))).Kind);
     }
 
     [Fact]
@@ -186,7 +186,7 @@ public sealed partial class JsonSerializerTests
         var error = Assert.Throws<KvException>(() => entry.As<string>());
 
         Assert.Equal(7, entry.As<int>());
-        Assert.Equal(KvError.Type, error.Kind);
+        Assert.Equal(KvErrorKind.Type, error.Kind);
         Assert.StartsWith(
             "The entry [\"orders\", 42] (UInt64, 8 bytes) cannot be read: The value has encoding UInt64",
             error.Message,
@@ -198,7 +198,7 @@ public sealed partial class JsonSerializerTests
     {
         var error = Assert.Throws<KvException>(() => _serializer.Deserialize<T>(KvValue.FromUInt64(number)));
 
-        Assert.Equal(KvError.Range, error.Kind);
+        Assert.Equal(KvErrorKind.Range, error.Kind);
         Assert.StartsWith($"The counter {number} does not fit", error.Message, StringComparison.Ordinal);
     }
 

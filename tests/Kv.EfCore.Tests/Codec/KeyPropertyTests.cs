@@ -72,7 +72,7 @@ public sealed class KeyPropertyTests
         Check.One(KeyGenerators.Config, Prop.ForAll(KeyGenerators.Pairs, pair =>
         {
             var (prefix, key) = pair;
-            var selector = KvSelector.Prefix(prefix);
+            var selector = KvRange.Prefix(prefix);
             var bytes = key.Encoded.Span;
             var selected = bytes.SequenceCompareTo(selector.Start) >= 0 && bytes.SequenceCompareTo(selector.End) < 0;
             return selected == (key != prefix && key.Take(prefix.Count).SequenceEqual(prefix));
@@ -95,10 +95,10 @@ public sealed class KeyPropertyTests
         ? ((int)left.Type).CompareTo((int)right.Type)
         : left.Type switch
         {
-            KvPartType.Bytes => Compare(left.AsBytes().ToArray(), right.AsBytes().ToArray()),
-            KvPartType.String => Compare(Encoding.UTF8.GetBytes(left.AsString()), Encoding.UTF8.GetBytes(right.AsString())),
-            KvPartType.Integer => left.AsInteger().CompareTo(right.AsInteger()),
-            KvPartType.Double => Compare(left.AsDouble(), right.AsDouble()),
+            KvKeyPartType.Bytes => Compare(left.AsBytes().ToArray(), right.AsBytes().ToArray()),
+            KvKeyPartType.String => Compare(Encoding.UTF8.GetBytes(left.AsString()), Encoding.UTF8.GetBytes(right.AsString())),
+            KvKeyPartType.Integer => left.AsInteger().CompareTo(right.AsInteger()),
+            KvKeyPartType.Double => Compare(left.AsDouble(), right.AsDouble()),
             _ => left.AsBoolean().CompareTo(right.AsBoolean()),
         };
 

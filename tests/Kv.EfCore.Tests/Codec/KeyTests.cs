@@ -94,7 +94,7 @@ public sealed class KeyTests
             ("\ud800", "\"\\ud800\"", "D800", 0), ("a\udfff", "\"a\\udfff\"", "DFFF", 1), ("😀\ud83d", "\"😀\\ud83d\"", "D83D", 2),
             ("\ud83d\ud83d\ude00", "\"\\ud83d😀\"", "D83D", 0), ("\ude00\ud83d", "\"\\ude00\\ud83d\"", "DE00", 0)])
         {
-            foreach (var make in (Action[])[() => _ = (KvKeyPart)text, () => KvKey.Create(["users", text]), () => KvKey.Empty.Append(text), () => KvSelector.Prefix([text])])
+            foreach (var make in (Action[])[() => _ = (KvKeyPart)text, () => KvKey.Create(["users", text]), () => KvKey.Empty.Append(text), () => KvRange.Prefix([text])])
             {
                 Assert.StartsWith(
                     $"The key part {printed} has U+{unit} at position {position}, which is half of a surrogate pair", Assert.Throws<ArgumentException>(make).Message, StringComparison.Ordinal);

@@ -40,7 +40,7 @@ public sealed class OperationIdTests
     {
         var error = new KvCommitUnknownException(new KvOperationId(1, 2, 0), new IOException("gone"));
 
-        Assert.Equal(KvError.CommitUnknown, error.Kind);
+        Assert.Equal(KvErrorKind.CommitUnknown, error.Kind);
         Assert.Contains("the write 1-2-0 took effect or it did not", error.Message, StringComparison.Ordinal);
         Assert.Equal(KvOperationId.Parse("1-2-0"), error.OperationId);
         Assert.IsType<IOException>(error.InnerException);

@@ -148,7 +148,7 @@ public sealed partial class WholeValueTests
         foreach (var write in (Func<object, KvValue>[])[Generic, _serializer.Serialize])
         {
             var error = Assert.Throws<KvException>(() => write(lost.Value));
-            Assert.Equal(KvError.Encoding, error.Kind);
+            Assert.Equal(KvErrorKind.Encoding, error.Kind);
             Assert.Contains(lost.Says, error.Message, StringComparison.OrdinalIgnoreCase);
         }
     });
@@ -205,7 +205,7 @@ public sealed partial class WholeValueTests
         static string Refused(Func<KvValue> write)
         {
             var error = Assert.Throws<KvException>(write);
-            Assert.Equal(KvError.Encoding, error.Kind);
+            Assert.Equal(KvErrorKind.Encoding, error.Kind);
             return error.Message;
         }
     }
@@ -222,7 +222,7 @@ public sealed partial class WholeValueTests
     {
         var error = Assert.Throws<KvException>(() => Read(type, new KvValue(Encoding.UTF8.GetBytes(json), KvEncoding.Json)));
 
-        Assert.Equal(KvError.Encoding, error.Kind);
+        Assert.Equal(KvErrorKind.Encoding, error.Kind);
     }
 
     [Fact]
@@ -248,7 +248,7 @@ public sealed partial class WholeValueTests
             foreach (var act in (Action[])[() => serializer.Serialize(1), () => serializer.Serialize<object>("x"), () => serializer.Deserialize<int>(value)])
             {
                 var error = Assert.Throws<KvException>(act);
-                Assert.Equal(KvError.Encoding, error.Kind);
+                Assert.Equal(KvErrorKind.Encoding, error.Kind);
                 Assert.Contains(nameof(KvJsonSerializer), error.Message, StringComparison.Ordinal);
                 Assert.Contains("#:property PublishAot=false", error.Message, StringComparison.Ordinal);
             }

@@ -24,7 +24,7 @@ public abstract class CommitFaultSpec(KvDatabase database)
 
         Assert.Equal(11ul, await test.Store.GetAsync<ulong>(["sum"]));
         Assert.Equal(result.Versionstamp, (await test.Store.GetAsync(["sum"]))!.Versionstamp);
-        Assert.Equal(["log", result.Versionstamp.ToString()], Assert.Single(await test.Store.ListKeysAsync(KvSelector.Prefix(["log"])).ToListAsync()));
+        Assert.Equal(["log", result.Versionstamp.ToString()], Assert.Single(await test.Store.ListKeysAsync(KvRange.Prefix(["log"])).ToListAsync()));
     }
 
     [Theory]
@@ -84,7 +84,7 @@ public abstract class CommitFaultSpec(KvDatabase database)
             await test.Store.SetAsync(["a", i], i);
         }
 
-        var first = await test.Store.ListAsync(KvSelector.Prefix(["a"]), new KvListOptions { Snapshot = true, BatchSize = 2 }).FirstAsync();
+        var first = await test.Store.ListAsync(KvRange.Prefix(["a"]), new KvListOptions { Snapshot = true, BatchSize = 2 }).FirstAsync();
         await test.Store.SetAsync(["a", 0], 100);
 
         Assert.Equal(0, first.As<int>());
@@ -142,7 +142,7 @@ public abstract class CommitFaultSpec(KvDatabase database)
 
         attempt.TellUnknown(new CommitMark(1, 1), new IOException("cut"));
 
-        Assert.Equal(KvError.Unavailable, (await Assert.ThrowsAsync<KvException>(() => refused.Task)).Kind);
+        Assert.Equal(KvErrorKind.Unavailable, (await Assert.ThrowsAsync<KvException>(() => refused.Task)).Kind);
         await Assert.ThrowsAsync<KvCommitUnknownException>(() => taken.Task);
     }
 

@@ -93,7 +93,7 @@ public sealed class PostgresFaultTests(PostgresDatabase database) : IClassFixtur
         var unknown = await Assert.ThrowsAsync<KvCommitUnknownException>(() => link.Test.Store.Atomic().Sum(["sum"], 10).CommitAsync().AsTask());
         link.Proxy.Heal();
 
-        Assert.Equal(KvError.CommitUnknown, unknown.Kind);
+        Assert.Equal(KvErrorKind.CommitUnknown, unknown.Kind);
         var id = KvOperationId.Parse(unknown.OperationId.ToString());
         var versionstamp = await link.Test.Store.ResolveAsync(id);
         Assert.Equal(landed, versionstamp is not null);
@@ -137,9 +137,9 @@ public sealed class PostgresFaultTests(PostgresDatabase database) : IClassFixtur
         link.Proxy.SwallowReplies();
 
         // The connection is open, and nothing was listed over it before.
-        var error = await Assert.ThrowsAsync<KvException>(() => link.Test.Store.ListAsync(KvSelector.Prefix([])).ToListAsync().AsTask().WaitAsync(Rows.Patience));
+        var error = await Assert.ThrowsAsync<KvException>(() => link.Test.Store.ListAsync(KvRange.Prefix([])).ToListAsync().AsTask().WaitAsync(Rows.Patience));
 
-        Assert.Equal(KvError.Unavailable, error.Kind);
+        Assert.Equal(KvErrorKind.Unavailable, error.Kind);
     }
 
     [Fact]
@@ -153,7 +153,7 @@ public sealed class PostgresFaultTests(PostgresDatabase database) : IClassFixtur
         var read = await Assert.ThrowsAsync<KvException>(() => link.Test.Store.GetAsync(["sum"]).AsTask());
         link.Proxy.Heal();
 
-        Assert.Equal((KvError.Unavailable, KvError.Unavailable), (write.Kind, read.Kind));
+        Assert.Equal((KvErrorKind.Unavailable, KvErrorKind.Unavailable), (write.Kind, read.Kind));
         Assert.Equal(3ul, await link.Test.Store.GetAsync<ulong>(["sum"]));
     }
 
@@ -169,7 +169,7 @@ public sealed class PostgresFaultTests(PostgresDatabase database) : IClassFixtur
         var error = await Assert.ThrowsAsync<KvException>(() => test.Store.GetAsync(["a"]).AsTask());
         proxy.Heal();
 
-        Assert.Equal(KvError.Unavailable, error.Kind);
+        Assert.Equal(KvErrorKind.Unavailable, error.Kind);
         Assert.Null(await test.Store.GetAsync(["a"]));
     }
 
@@ -206,7 +206,7 @@ public sealed class PostgresFaultTests(PostgresDatabase database) : IClassFixtur
             var reads = Enumerable.Range(0, 8).Select(_ => link.Test.Store.GetAsync<ulong>(["sum"]).AsTask());
             Assert.All(await Task.WhenAll(reads).WaitAsync(Hang), static sum => Assert.Equal(3ul, sum));
             Assert.Equal([3ul, 3ul], (await link.Test.Store.GetManyAsync([["sum"], ["sum"]])).Select(static e => e!.As<ulong>()));
-            Assert.Single(await link.Test.Store.ListAsync(KvSelector.Prefix(KvKey.Empty)).ToListAsync());
+            Assert.Single(await link.Test.Store.ListAsync(KvRange.Prefix(KvKey.Empty)).ToListAsync());
         }
     }
 

@@ -33,7 +33,7 @@ public sealed class PostgresLockTests(PostgresDatabase database) : IClassFixture
         foreach (var error in errors)
         {
             var refused = Assert.IsType<KvException>(error);
-            Assert.Equal(KvError.Unavailable, refused.Kind);
+            Assert.Equal(KvErrorKind.Unavailable, refused.Kind);
             Assert.Contains("Nothing was written", refused.Message, StringComparison.Ordinal);
         }
 
@@ -57,7 +57,7 @@ public sealed class PostgresLockTests(PostgresDatabase database) : IClassFixture
             await test.Store.Atomic().Sum(["n"], 1).CommitAsync(context);
 
             var refused = await Assert.ThrowsAsync<KvException>(() => test.Store.Atomic().Sum(["n"], 1).CommitAsync().AsTask().WaitAsync(Rows.Patience));
-            Assert.Equal(KvError.Unavailable, refused.Kind);
+            Assert.Equal(KvErrorKind.Unavailable, refused.Kind);
             Assert.Contains($"process {((NpgsqlConnection)context.Database.GetDbConnection()).ProcessID} ", refused.Message, StringComparison.Ordinal);
             await transaction.CommitAsync();
         }
@@ -80,7 +80,7 @@ public sealed class PostgresLockTests(PostgresDatabase database) : IClassFixture
         var refused = await Assert.ThrowsAsync<KvException>(() => test.Store.Atomic().Set(["k"], 1).CommitAsync(context).AsTask().WaitAsync(Rows.Patience));
 
         Assert.InRange(TimeProvider.System.GetElapsedTime(started), Budget / 2, Bound);
-        Assert.Equal(KvError.Unavailable, refused.Kind);
+        Assert.Equal(KvErrorKind.Unavailable, refused.Kind);
         Assert.Contains($"process {holder.ProcessID} ", refused.Message, StringComparison.Ordinal);
         await ExecuteAsync(holder, "rollback");
         await test.Store.Atomic().Set(["k"], 2).CommitAsync(context);
@@ -103,7 +103,7 @@ public sealed class PostgresLockTests(PostgresDatabase database) : IClassFixture
 
         var refused = await Assert.ThrowsAsync<KvException>(() => test.Store.SetAsync(["k"], 1).AsTask().WaitAsync(Rows.Patience));
 
-        Assert.Equal(KvError.Unavailable, refused.Kind);
+        Assert.Equal(KvErrorKind.Unavailable, refused.Kind);
         Assert.Contains("Nothing was written", refused.Message, StringComparison.Ordinal);
     }
 
@@ -114,7 +114,7 @@ public sealed class PostgresLockTests(PostgresDatabase database) : IClassFixture
         await using var holder = await HoldAsync(test, "lock table kv in access exclusive mode");
         var write = test.Store.SetAsync(["k"], 1).AsTask();
         var read = test.Store.GetAsync(["k"]).AsTask();
-        var listing = test.Store.ListAsync(KvSelector.Prefix([]), new KvListOptions { Snapshot = true }).ToListAsync().AsTask();
+        var listing = test.Store.ListAsync(KvRange.Prefix([]), new KvListOptions { Snapshot = true }).ToListAsync().AsTask();
         var cancelled = 0;
         while (cancelled < 3)
         {

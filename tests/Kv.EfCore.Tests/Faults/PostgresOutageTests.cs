@@ -21,9 +21,9 @@ public sealed class PostgresOutageTests(PostgresDatabase database) : IClassFixtu
         for (var i = 0; i < 3; i++)
         {
             await link.EndBackendsAsync();
-            Assert.Equal(10, await link.Test.Store.ListAsync(KvSelector.Prefix(["a"]), new KvListOptions { Snapshot = true, BatchSize = 3 }).CountAsync());
+            Assert.Equal(10, await link.Test.Store.ListAsync(KvRange.Prefix(["a"]), new KvListOptions { Snapshot = true, BatchSize = 3 }).CountAsync());
             link.Proxy.Cut();
-            Assert.Equal(10, await link.Test.Store.ListKeysAsync(KvSelector.Prefix(["a"]), new KvListOptions { Snapshot = true, Reverse = true }).CountAsync());
+            Assert.Equal(10, await link.Test.Store.ListKeysAsync(KvRange.Prefix(["a"]), new KvListOptions { Snapshot = true, Reverse = true }).CountAsync());
         }
     }
 
@@ -40,7 +40,7 @@ public sealed class PostgresOutageTests(PostgresDatabase database) : IClassFixtu
 
         var error = await Assert.ThrowsAsync<KvException>(async () =>
         {
-            await foreach (var entry in link.Test.Store.ListAsync(KvSelector.Prefix(["a"]), options))
+            await foreach (var entry in link.Test.Store.ListAsync(KvRange.Prefix(["a"]), options))
             {
                 found.Add(entry.As<int>());
                 if (found.Count == 4)
@@ -52,10 +52,10 @@ public sealed class PostgresOutageTests(PostgresDatabase database) : IClassFixtu
         });
         link.Proxy.Heal();
 
-        Assert.Equal((KvError.Unavailable, 6), (error.Kind, found.Count));
+        Assert.Equal((KvErrorKind.Unavailable, 6), (error.Kind, found.Count));
         Assert.NotNull(error.Cursor);
         Assert.Contains(error.Cursor, error.Message, StringComparison.Ordinal);
-        await foreach (var entry in link.Test.Store.ListAsync(KvSelector.Prefix(["a"]), options with { Cursor = error.Cursor }))
+        await foreach (var entry in link.Test.Store.ListAsync(KvRange.Prefix(["a"]), options with { Cursor = error.Cursor }))
         {
             found.Add(entry.As<int>());
         }

@@ -27,12 +27,12 @@ public sealed class PostgresReadOnlyTests(PostgresDatabase database) : IClassFix
 
         // Several at once, so that several connections are opened while it is so.
         var errors = await Task.WhenAll(Enumerable.Range(0, 4).Select(i => Record.ExceptionAsync(() => test.Store.SetAsync(["k"], i).AsTask()).AsTask()));
-        await Task.WhenAll(Enumerable.Range(0, 8).Select(async _ => await test.Store.CountAsync(KvSelector.Prefix([]))));
+        await Task.WhenAll(Enumerable.Range(0, 8).Select(async _ => await test.Store.CountAsync(KvRange.Prefix([]))));
 
         // The commit whose connection the server ended cannot be asked for where nothing can be locked.
-        Assert.All(errors, static error => Assert.True(error is KvException { Kind: KvError.Unavailable or KvError.CommitUnknown }, error?.ToString()));
+        Assert.All(errors, static error => Assert.True(error is KvException { Kind: KvErrorKind.Unavailable or KvErrorKind.CommitUnknown }, error?.ToString()));
         var refused = await Assert.ThrowsAsync<KvException>(() => test.Store.SetAsync(["k"], 5).AsTask());
-        Assert.Equal(KvError.Unavailable, refused.Kind);
+        Assert.Equal(KvErrorKind.Unavailable, refused.Kind);
         Assert.Contains("read-only transaction", refused.Message, StringComparison.Ordinal);
         await database.ExecuteAsync($"alter database {name} reset default_transaction_read_only");
 

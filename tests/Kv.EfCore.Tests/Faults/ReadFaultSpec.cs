@@ -39,7 +39,7 @@ public abstract class ReadFaultSpec(KvDatabase database)
         await using var test = await database.CreateStoreAsync(options: static o => o.CommandTimeout = TimeSpan.FromSeconds(3));
         await test.Store.Atomic().Set(["a", 1], 1).Set(["a", 2], 2).CommitAsync();
         var listings = Enumerable.Range(0, test.Engine.Dialect.Readers)
-            .Select(_ => test.Store.ListAsync(KvSelector.Prefix(["a"]), new KvListOptions { Snapshot = true, BatchSize = 1 }).GetAsyncEnumerator()).ToList();
+            .Select(_ => test.Store.ListAsync(KvRange.Prefix(["a"]), new KvListOptions { Snapshot = true, BatchSize = 1 }).GetAsyncEnumerator()).ToList();
         foreach (var listing in listings)
         {
             Assert.True(await listing.MoveNextAsync());
@@ -47,7 +47,7 @@ public abstract class ReadFaultSpec(KvDatabase database)
 
         var refused = await Assert.ThrowsAsync<KvException>(async () => await test.Store.GetAsync<int>(["a", 1]));
 
-        Assert.Equal(KvError.Unavailable, refused.Kind);
+        Assert.Equal(KvErrorKind.Unavailable, refused.Kind);
         Assert.Contains("Snapshot", refused.Message, StringComparison.Ordinal);
         await listings[0].DisposeAsync();
         Assert.Equal(1, await test.Store.GetAsync<int>(["a", 1]));

@@ -20,10 +20,10 @@ public abstract class RefusalSpec(KvDatabase database)
             await context.Database.ExecuteSqlRawAsync("drop table kv; drop table queue; drop table queue_running");
         }
 
-        await AssertRefusedAsync(test, KvError.Schema, "MigrateKvStoreAsync", reads: true);
+        await AssertRefusedAsync(test, KvErrorKind.Schema, "MigrateKvStoreAsync", reads: true);
     }
 
-    protected static async Task AssertRefusedAsync(KvTestStore test, KvError kind, string text, bool reads, bool asked = true)
+    protected static async Task AssertRefusedAsync(KvTestStore test, KvErrorKind kind, string text, bool reads, bool asked = true)
     {
         var queue = test.Services.GetRequiredService<IKvQueue>();
         Func<Task>[] writing =
@@ -31,22 +31,22 @@ public abstract class RefusalSpec(KvDatabase database)
             () => test.Store.SetAsync(["k"], 1).AsTask(),
             () => test.Store.Atomic().Sum(["n"], 1).CommitAsync().AsTask(),
             () => test.Store.EnqueueAsync("m").AsTask(),
-            () => test.Store.DeleteAsync(KvSelector.Prefix(["a"])).AsTask(),
-            () => test.Store.TransactAsync((t, _) => Task.FromResult(t.Writes.Set(["c"], 1))),
+            () => test.Store.DeleteRangeAsync(KvRange.Prefix(["a"])).AsTask(),
+            () => test.Store.TransactAsync((t, _) => Task.FromResult(t.Writes.Set(["c"], 1))).AsTask(),
             () => queue.PauseAsync("m").AsTask(),
         ];
         Func<Task>[] reading =
         [
             () => test.Store.GetAsync(["k"]).AsTask(),
             () => test.Store.ExistsAsync(["k"]).AsTask(),
-            () => test.Store.CountAsync(KvSelector.Prefix([])).AsTask(),
+            () => test.Store.CountAsync(KvRange.Prefix([])).AsTask(),
             () => test.Store.GetManyAsync([["k"]]).AsTask(),
-            () => test.Store.ListPageAsync(KvSelector.Prefix([])).AsTask(),
-            () => test.Store.ListAsync(KvSelector.Prefix([])).ToListAsync().AsTask(),
-            () => test.Store.ListAsync(KvSelector.Prefix([]), new KvListOptions { Snapshot = true }).ToListAsync().AsTask(),
+            () => test.Store.ListPageAsync(KvRange.Prefix([])).AsTask(),
+            () => test.Store.ListAsync(KvRange.Prefix([])).ToListAsync().AsTask(),
+            () => test.Store.ListAsync(KvRange.Prefix([]), new KvListOptions { Snapshot = true }).ToListAsync().AsTask(),
             () => test.Store.WatchAsync([["k"]]).FirstAsync().AsTask(),
             () => queue.PeekAsync("m").AsTask(),
-            () => queue.StatsAsync().AsTask(),
+            () => queue.GetStatsAsync().AsTask(),
             () => queue.CancelAsync("id").AsTask(),
         ];
         foreach (var call in writing.Concat(reads ? reading : []))
@@ -72,7 +72,7 @@ public sealed class SqliteRefusalTests(SqliteDatabase database) : RefusalSpec(da
             connectionString: new SqliteConnectionStringBuilder(owner.ConnectionString) { Mode = SqliteOpenMode.ReadOnly }.ConnectionString);
 
         Assert.Equal(1, await test.Store.GetAsync<int>(["k"]));
-        await AssertRefusedAsync(test, KvError.Unavailable, "is read-only for this process", reads: false, asked: false);
+        await AssertRefusedAsync(test, KvErrorKind.Unavailable, "is read-only for this process", reads: false, asked: false);
         Assert.Equal(1, await test.Store.GetAsync<int>(["k"]));
         Assert.True(test.Engine.Dialect.IsSpent(new SqliteException("attempt to write a readonly database", 8)));
     }
@@ -91,7 +91,7 @@ public sealed class PostgresRefusalTests(PostgresDatabase database) : RefusalSpe
             connectionString: new NpgsqlConnectionStringBuilder(owner.ConnectionString) { Options = "-c role=pg_read_all_data" }.ConnectionString);
 
         Assert.Equal(1, await test.Store.GetAsync<int>(["k"]));
-        await AssertRefusedAsync(test, KvError.Refused, "42501", reads: false);
+        await AssertRefusedAsync(test, KvErrorKind.Refused, "42501", reads: false);
         Assert.Equal(1, await owner.Store.GetAsync<int>(["k"]));
     }
 
@@ -111,7 +111,7 @@ public sealed class PostgresRefusalTests(PostgresDatabase database) : RefusalSpe
             await Task.WhenAll(Enumerable.Range(0, 10).Select(i => test.Store.SetAsync(["a", i], i).AsTask()));
 
             var error = await Assert.ThrowsAsync<KvException>(() => refused);
-            Assert.Equal(KvError.Refused, error.Kind);
+            Assert.Equal(KvErrorKind.Refused, error.Kind);
             Assert.Contains("LATIN1", error.Message, StringComparison.Ordinal);
             Assert.Equal("日本", await test.Store.GetAsync<string>(["k"]));
             Assert.Equal(11, (await test.KeysAsync()).Length);

@@ -37,7 +37,7 @@ public abstract class TimeSpec(KvDatabase database)
         Assert.All(errors, static error =>
         {
             var refused = Assert.IsType<KvException>(error);
-            Assert.Equal(KvError.Unavailable, refused.Kind);
+            Assert.Equal(KvErrorKind.Unavailable, refused.Kind);
             Assert.Contains("Nothing was written", refused.Message, StringComparison.Ordinal);
         });
         test.FailPoints.OnHit = null;
@@ -80,7 +80,7 @@ public abstract class TimeSpec(KvDatabase database)
         Assert.All(errors, error =>
         {
             var refused = Assert.IsType<KvException>(error);
-            Assert.Equal(KvError.Unavailable, refused.Kind);
+            Assert.Equal(KvErrorKind.Unavailable, refused.Kind);
             Assert.Contains(cause, refused.Message, StringComparison.OrdinalIgnoreCase);
             Assert.DoesNotContain("transient", refused.Message, StringComparison.Ordinal);
         });
@@ -118,7 +118,7 @@ public sealed class SqliteTimeTests(SqliteDatabase database) : TimeSpec(database
         var refused = await Assert.ThrowsAsync<KvException>(() => test.Store.EnqueueAsync("m").AsTask());
 
         Assert.InRange(TimeProvider.System.GetElapsedTime(started), Budget / 2, Bound);
-        Assert.Equal(KvError.Unavailable, refused.Kind);
+        Assert.Equal(KvErrorKind.Unavailable, refused.Kind);
         Assert.Contains("in this process or another one", refused.Message, StringComparison.Ordinal);
         Assert.Contains("Nothing was written", refused.Message, StringComparison.Ordinal);
     }
@@ -174,7 +174,7 @@ public sealed class PostgresTimeTests(PostgresDatabase database) : TimeSpec(data
             Assert.Equal(PostgresErrorCodes.TooManyConnections, full.SqlState);
             var read = test.Store.GetAsync(["k"]).AsTask();
             var write = test.Store.SetAsync(["k"], 1).AsTask();
-            var listing = test.Store.ListAsync(KvSelector.Prefix([]), new KvListOptions { Snapshot = true }).ToListAsync().AsTask();
+            var listing = test.Store.ListAsync(KvRange.Prefix([]), new KvListOptions { Snapshot = true }).ToListAsync().AsTask();
             others.ForEach(static o => o.Dispose());
 
             await Task.WhenAll(read, write, listing).WaitAsync(Rows.Patience);

@@ -16,10 +16,10 @@ public abstract class AmbientSpec(KvDatabase database)
     {
         ["set"] = static test => test.Store.SetAsync(["k"], 2).AsTask(),
         ["delete"] = static test => test.Store.DeleteAsync(["k"]).AsTask(),
-        ["delete a range"] = static test => test.Store.DeleteAsync(KvSelector.Prefix([])).AsTask(),
+        ["delete a range"] = static test => test.Store.DeleteRangeAsync(KvRange.Prefix([])).AsTask(),
         ["enqueue"] = static test => test.Store.EnqueueAsync("m").AsTask(),
         ["commit"] = static test => test.Store.Atomic().Check(["k"], null).Sum(["n"], 1).CommitAsync().AsTask(),
-        ["transact"] = static test => test.Store.TransactAsync(static (_, _) => Task.FromException(new ArgumentException("The block ran."))),
+        ["transact"] = static test => test.Store.TransactAsync(static (_, _) => Task.FromException(new ArgumentException("The block ran."))).AsTask(),
         ["pause"] = static test => Queue(test).PauseAsync("t").AsTask(),
         ["resume"] = static test => Queue(test).ResumeAsync("t").AsTask(),
         ["cancel"] = static test => Queue(test).CancelAsync("no such message").AsTask(),
@@ -96,7 +96,7 @@ public abstract class AmbientSpec(KvDatabase database)
         InvalidOperationException Refused()
         {
             Assert.Equal(1, test.Store.GetAsync<int>(["k"]).AsTask().GetAwaiter().GetResult());
-            Assert.Equal(1, test.Store.CountAsync(KvSelector.Prefix([])).AsTask().GetAwaiter().GetResult());
+            Assert.Equal(1, test.Store.CountAsync(KvRange.Prefix([])).AsTask().GetAwaiter().GetResult());
             return Assert.Throws<InvalidOperationException>(() => test.Store.SetAsync(["k"], 3).AsTask().GetAwaiter().GetResult());
         }
     }
@@ -140,7 +140,7 @@ public abstract class AmbientSpec(KvDatabase database)
 
         Assert.Equal(completes || !Enlists ? 1 : 0, await CountAsync(test));
         await test.Store.SetAsync(["k", 9], 9);
-        Assert.Equal(6, await test.Store.CountAsync(KvSelector.Prefix(["k"])));
+        Assert.Equal(6, await test.Store.CountAsync(KvRange.Prefix(["k"])));
 
         async Task ReadAsync()
         {
@@ -148,14 +148,14 @@ public abstract class AmbientSpec(KvDatabase database)
             Assert.Equal(1, await test.Store.GetAsync<int>(["k", 1]));
             Assert.Equal(2, (await test.Store.GetManyAsync([["k", 1], ["k", 2]])).Count(static e => e is not null));
             Assert.True(await test.Store.ExistsAsync(["k", 1]));
-            Assert.Equal(5, await test.Store.CountAsync(KvSelector.Prefix(["k"])));
-            Assert.Equal(5, (await test.Store.ListAsync(KvSelector.Prefix(["k"])).ToListAsync()).Count);
-            Assert.Equal(2, (await test.Store.ListPageAsync(KvSelector.Prefix(["k"]), new() { Limit = 2 })).Entries.Count);
-            Assert.Equal(1, Assert.Single(await queue.StatsAsync()).Due);
+            Assert.Equal(5, await test.Store.CountAsync(KvRange.Prefix(["k"])));
+            Assert.Equal(5, (await test.Store.ListAsync(KvRange.Prefix(["k"])).ToListAsync()).Count);
+            Assert.Equal(2, (await test.Store.ListPageAsync(KvRange.Prefix(["k"]), new() { Limit = 2 })).Entries.Count);
+            Assert.Equal(1, Assert.Single(await queue.GetStatsAsync()).Due);
             Assert.Equal(id, Assert.Single(await queue.PeekAsync("t")).Id);
-            Assert.Empty(await queue.RunningAsync());
+            Assert.Empty(await queue.ListRunningAsync());
             Assert.Equal(id, (await queue.GetAsync(id))!.Id);
-            Assert.Empty(await queue.DeadLettersAsync().ToListAsync());
+            Assert.Empty(await queue.ListDeadLettersAsync().ToListAsync());
             await using var watch = test.Store.WatchAsync([["k", 1]]).GetAsyncEnumerator();
             Assert.Equal(1, Assert.Single(await watch.NextAsync())!.As<int>());
             Assert.Null(await test.Store.ResolveAsync(new KvOperationId(1, 1, 0)));
@@ -163,7 +163,7 @@ public abstract class AmbientSpec(KvDatabase database)
 
         async Task SnapshotAsync()
         {
-            var entries = await test.Store.ListAsync(KvSelector.Prefix(["k"]), new() { Snapshot = true, BatchSize = 2 }).ToListAsync();
+            var entries = await test.Store.ListAsync(KvRange.Prefix(["k"]), new() { Snapshot = true, BatchSize = 2 }).ToListAsync();
             Assert.Equal([0, 1, 2, 3, 4], entries.Select(static e => e.As<int>()));
         }
     }
@@ -241,7 +241,7 @@ public abstract class AmbientSpec(KvDatabase database)
             {
                 await watch.NextAsync();
                 await test.Services.GetRequiredKeyedService<IKvStore>("second").GetAsync(["k"]);
-                await Task.WhenAll(Enumerable.Range(0, 6).Select(_ => test.Store.ListAsync(KvSelector.Prefix([]), new() { Snapshot = true }).ToListAsync().AsTask()));
+                await Task.WhenAll(Enumerable.Range(0, 6).Select(_ => test.Store.ListAsync(KvRange.Prefix([]), new() { Snapshot = true }).ToListAsync().AsTask()));
                 await test.Store.ResolveAsync(new KvOperationId(1, 1, 0));
             }
 
@@ -267,7 +267,7 @@ public abstract class AmbientSpec(KvDatabase database)
         using (ExecutionContext.SuppressFlow())
         {
             writing = test.Store.SetAsync(["k"], 1).AsTask();
-            reading = test.Store.CountAsync(KvSelector.Prefix([])).AsTask();
+            reading = test.Store.CountAsync(KvRange.Prefix([])).AsTask();
             Assert.True(ExecutionContext.IsFlowSuppressed());
         }
 

@@ -13,7 +13,7 @@ public abstract class AtomicSpec(KvDatabase database)
 
         var error = await Assert.ThrowsAsync<KvException>(() => test.Store.Atomic().Set(["a"], 1).Sum(["count"], 1).Set(["b"], 2).CommitAsync().AsTask());
 
-        Assert.Equal(KvError.Type, error.Kind);
+        Assert.Equal(KvErrorKind.Type, error.Kind);
         Assert.Null(await test.Store.GetAsync(["a"]));
         Assert.Null(await test.Store.GetAsync(["b"]));
     }
@@ -26,7 +26,7 @@ public abstract class AtomicSpec(KvDatabase database)
         var before = await SnapshotAsync(test);
         Func<KvAtomic, KvAtomic>[] good =
         [
-            a => a.Set(["new"], 1), a => a.Set(["text"], "u"), a => a.Delete(["one"]), a => a.Delete(KvSelector.Prefix(["range"])), a => a.Sum(["one"], 1),
+            a => a.Set(["new"], 1), a => a.Set(["text"], "u"), a => a.Delete(["one"]), a => a.DeleteRange(KvRange.Prefix(["range"])), a => a.Sum(["one"], 1),
             a => a.SetVersionstamped(["log"], 1), a => a.Touch(["one"], TimeSpan.FromHours(1)), a => a.Enqueue("message"),
         ];
         Func<KvAtomic, KvAtomic>[] failing =
@@ -211,7 +211,7 @@ public abstract class AtomicSpec(KvDatabase database)
         Assert.Equal(60, versions.Distinct().Count());
         foreach (var task in failing)
         {
-            Assert.Equal(KvError.Type, (await Assert.ThrowsAsync<KvException>(() => task)).Kind);
+            Assert.Equal(KvErrorKind.Type, (await Assert.ThrowsAsync<KvException>(() => task)).Kind);
         }
 
         Assert.All(await Task.WhenAll(refused), static r => Assert.Equal(0, Assert.Single(r.FailedChecks).Index));

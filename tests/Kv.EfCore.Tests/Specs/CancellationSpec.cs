@@ -57,7 +57,7 @@ public abstract class CancellationSpec(KvDatabase database)
         var t when t == typeof(CancellationToken) => new CancellationToken(canceled: true),
         var t when t == typeof(KvKey) => KvKey.Create(["k"]),
         var t when t == typeof(IReadOnlyList<KvKey>) => (KvKey[])[["k"], ["l"]],
-        var t when t == typeof(KvSelector) => KvSelector.Prefix([]),
+        var t when t == typeof(KvRange) => KvRange.Prefix([]),
         var t when t == typeof(int) => 5,
         var t when t == typeof(string) => "m",
         var t when t == typeof(KvOperationId) => new KvOperationId(1L << 40, 1, 0),

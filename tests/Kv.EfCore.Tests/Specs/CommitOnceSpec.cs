@@ -33,7 +33,7 @@ public abstract class CommitOnceSpec(KvDatabase database)
         Action[] members =
         [
             () => write.Check(["a"], null), () => write.Set(["a"], 1), () => write.SetVersionstamped(["a"], 1), () => write.Delete(["a"]),
-            () => write.Delete(KvSelector.Prefix([])), () => write.Sum(["a"], 1), () => write.SumWithin(["a"], 1), () => write.Min(["a"], 1), () => write.Max(["a"], 1),
+            () => write.DeleteRange(KvRange.Prefix([])), () => write.Sum(["a"], 1), () => write.SumWithin(["a"], 1), () => write.Min(["a"], 1), () => write.Max(["a"], 1),
             () => write.Touch(["a"], null), () => write.Enqueue("m"),
         ];
 
@@ -171,10 +171,10 @@ public abstract class CommitOnceSpec(KvDatabase database)
         await using var context = test.CreateContext();
         var write = test.Store.Atomic().Sum(["n"], 1).Enqueue("m");
 
-        Assert.Equal(KvError.Type, (await Assert.ThrowsAsync<KvException>(() => write.CommitAsync().AsTask())).Kind);
+        Assert.Equal(KvErrorKind.Type, (await Assert.ThrowsAsync<KvException>(() => write.CommitAsync().AsTask())).Kind);
         await using (await context.Database.BeginTransactionAsync())
         {
-            Assert.Equal(KvError.Type, (await Assert.ThrowsAsync<KvException>(() => write.CommitAsync(context).AsTask())).Kind);
+            Assert.Equal(KvErrorKind.Type, (await Assert.ThrowsAsync<KvException>(() => write.CommitAsync(context).AsTask())).Kind);
         }
 
         await test.Store.DeleteAsync(["n"]);

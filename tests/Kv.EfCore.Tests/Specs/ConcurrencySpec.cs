@@ -27,7 +27,7 @@ public abstract class ConcurrencySpec(KvDatabase database)
 
         Assert.Equal(640UL, await test.Store.GetAsync<ulong>(["n"]));
         Assert.Equal(640, stamps.SelectMany(static s => s).Distinct().Count());
-        Assert.Equal(640, await test.Store.CountAsync(KvSelector.Prefix(["log"])));
+        Assert.Equal(640, await test.Store.CountAsync(KvRange.Prefix(["log"])));
     }
 
     [Fact]

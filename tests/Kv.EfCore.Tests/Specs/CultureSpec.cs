@@ -1,6 +1,7 @@
 using System.Globalization;
 using Kv.Changes;
 using Kv.TestKit;
+using Microsoft.Extensions.DependencyInjection;
 
 namespace Kv.Tests.Specs;
 
@@ -73,7 +74,7 @@ public abstract class CultureSpec(KvDatabase database)
         List<string> lines = [];
         await UnderAsync(culture, async () =>
         {
-            await foreach (var entry in test.Store.ListAsync(KvSelector.Prefix([])))
+            await foreach (var entry in test.Store.ListAsync(KvRange.Prefix([])))
             {
                 lines.Add($"{entry.Key} {Convert.ToHexString(entry.Value.Bytes.Span)} {entry.Value.Encoding}");
             }

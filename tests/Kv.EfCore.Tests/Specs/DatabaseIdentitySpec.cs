@@ -1,6 +1,7 @@
 using Kv.TestKit;
 using Microsoft.Data.Sqlite;
 using Microsoft.EntityFrameworkCore;
+using Microsoft.Extensions.DependencyInjection;
 using Npgsql;
 
 namespace Kv.Tests.Specs;
@@ -352,7 +353,7 @@ public sealed class PostgresDatabaseIdentityTests(PostgresDatabase database) : D
             await transaction.CommitAsync();
         }
 
-        Assert.Equal(4, await test.Store.CountAsync(KvSelector.Prefix(["k"])));
+        Assert.Equal(4, await test.Store.CountAsync(KvRange.Prefix(["k"])));
     }
 
     protected override IEnumerable<string> Spellings(string connectionString)

@@ -31,7 +31,7 @@ public abstract class ExpirySpec(KvDatabase database)
     {
         await using var test = await UnsweptAsync();
         var store = test.Store;
-        var all = KvSelector.Prefix([]);
+        var all = KvRange.Prefix([]);
 
         Assert.Null(await store.GetAsync(["gone"]));
         Assert.False(await store.ExistsAsync(["gone"]));
@@ -68,8 +68,8 @@ public abstract class ExpirySpec(KvDatabase database)
     [Fact]
     public async Task Sweeping_deletes_in_batches_that_each_take_a_version()
     {
-        await using var test = await UnsweptAsync(static options => options.SweepBatchSize = 10);
-        for (var i = 0; i < 34; i++)
+        await using var test = await UnsweptAsync();
+        for (var i = 0; i < 1234; i++)
         {
             await test.InsertAsync(KvKey.Create(["n", i]).Encoded, [1], 3, expiresAt: Now);
         }
@@ -79,9 +79,9 @@ public abstract class ExpirySpec(KvDatabase database)
 
         Assert.Equal([["lives"]], (await test.KeysAsync()));
         Assert.Equal(1, await test.CountRowsAsync());
-        Assert.Equal(before + 4, await test.VersionAsync());
+        Assert.Equal(before + 3, await test.VersionAsync());
         await SweepAsync(test);
-        Assert.Equal(before + 4, await test.VersionAsync());
+        Assert.Equal(before + 3, await test.VersionAsync());
     }
 
     [Fact]

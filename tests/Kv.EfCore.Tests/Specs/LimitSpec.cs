@@ -34,7 +34,7 @@ public abstract class LimitSpec(KvDatabase database)
         Assert.True((await atomic.Enqueue("m").CommitAsync()).Succeeded);
         await store.SetAsync(KeyOf(2048), new byte[65_536]);
         Assert.True(await store.ExistsAsync(KeyOf(2048)));
-        await store.DeleteAsync(KvSelector.Prefix(KeyOf(2048)));
+        await store.DeleteRangeAsync(KvRange.Prefix(KeyOf(2048)));
         await store.EnqueueAsync(new byte[65_536], new()
         {
             Delay = TimeSpan.FromDays(30),
@@ -79,11 +79,11 @@ public abstract class LimitSpec(KvDatabase database)
             store.EnqueueAsync("m", new() { KeysIfUndelivered = [.. Enumerable.Repeat(KeyOf(3), 11)] }).AsTask());
         await RefusedAsync("expireIn must be a non-negative TimeSpan: received -00:00:00.0010000 for [\"k\"].", "Leave it out", () => store.SetAsync(["k"], 1, -ms).AsTask());
         await RefusedAsync("expireIn is too large: 10675199.02:48:05.4775807 for [\"k\"].", "Leave it out", () => store.SetAsync(["k"], 1, TimeSpan.MaxValue).AsTask());
-        await RefusedAsync("Too many ranges (max 10): received 11 keys.", "KvStoreOptions.MaxReadKeys", () =>
+        await RefusedAsync("Too many ranges (max 10): received 11 keys.", "KvStoreOptions.MaxReadRanges", () =>
             store.GetManyAsync([.. Enumerable.Repeat(KeyOf(3), 11)]).AsTask());
         await RefusedAsync("Too many keys (max 10) or none: received 11.", "", () => Task.FromResult(store.WatchAsync([.. Enumerable.Repeat(KeyOf(3), 11)])));
-        await RefusedAsync("Too many entries (max 1000): the batch size is 1001.", "KvStoreOptions.MaxBatchSize", () =>
-            Task.FromResult(store.ListAsync(KvSelector.Prefix([]), new() { BatchSize = 1001 })));
+        await RefusedAsync("Too many entries (max 1000): the batch size is 1001.", "KvStoreOptions.MaxReadEntries", () =>
+            Task.FromResult(store.ListAsync(KvRange.Prefix([]), new() { BatchSize = 1001 })));
     }
 
     [Fact]
@@ -112,12 +112,12 @@ public abstract class LimitSpec(KvDatabase database)
     public async Task A_bound_over_the_limit_of_reads_is_refused()
     {
         await using var nowhere = await NowhereAsync();
-        var larger = KvSelector.Prefix(KeyOf(2049));
+        var larger = KvRange.Prefix(KeyOf(2049));
         const string Message = "Key too large for read (max 2049 bytes): a bound of the range takes 2050 bytes.";
 
         await RefusedAsync(Message, "Shorten", () => Task.FromResult(nowhere.Store.ListAsync(larger)));
         await RefusedAsync(Message, "Shorten", () => nowhere.Store.CountAsync(larger).AsTask());
-        await RefusedAsync(Message, "Shorten", () => nowhere.Store.DeleteAsync(larger).AsTask());
+        await RefusedAsync(Message, "Shorten", () => nowhere.Store.DeleteRangeAsync(larger).AsTask());
     }
 
     [Fact]
@@ -130,8 +130,8 @@ public abstract class LimitSpec(KvDatabase database)
             options.MaxChecks = 101;
             options.MaxMutations = 1001;
             options.MaxTotalKeySize = 81_921;
-            options.MaxReadKeys = 11;
-            options.MaxBatchSize = 1001;
+            options.MaxReadRanges = 11;
+            options.MaxReadEntries = 1001;
         });
         var store = test.Store;
 
@@ -141,7 +141,7 @@ public abstract class LimitSpec(KvDatabase database)
 
         Assert.Equal(1_000_000, (await store.GetAsync<byte[]>(["k"]))!.Length);
         Assert.Equal(11, (await store.GetManyAsync([.. Enumerable.Repeat(KeyOf(3), 11)])).Count);
-        Assert.Equal(1001, await store.ListKeysAsync(KvSelector.Prefix(["n"]), new() { BatchSize = 1001 }).CountAsync());
+        Assert.Equal(1001, await store.ListKeysAsync(KvRange.Prefix(["n"]), new() { BatchSize = 1001 }).CountAsync());
         await RefusedAsync("Value too large (max 1000000 bytes)", "1000001", () => store.SetAsync(["k"], new byte[1_000_001]).AsTask());
     }
 

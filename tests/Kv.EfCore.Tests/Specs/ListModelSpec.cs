@@ -35,7 +35,7 @@ public abstract class ListModelSpec(KvDatabase database)
 
     private static async Task RunAsync(IKvStore store, Case c)
     {
-        var atomic = store.Atomic().Delete(KvSelector.Prefix([]));
+        var atomic = store.Atomic().DeleteRange(KvRange.Prefix([]));
         foreach (var key in c.Keys)
         {
             atomic.Set(key, key.ToString());
@@ -74,16 +74,16 @@ public abstract class ListModelSpec(KvDatabase database)
     }
 
     // The table of section 1.5 of the specification.
-    private static IEnumerable<(KvSelector Selector, byte[] Start, byte[] End)> Selectors(Case c)
+    private static IEnumerable<(KvRange Selector, byte[] Start, byte[] End)> Selectors(Case c)
     {
         var prefix = c.Prefix.Encoded.ToArray();
         KvKey start = c.Prefix.Append([.. c.Left]);
         KvKey end = c.Prefix.Append([.. c.Right]);
         var (low, high) = c.Left.Encoded.Span.SequenceCompareTo(c.Right.Encoded.Span) <= 0 ? (c.Left, c.Right) : (c.Right, c.Left);
-        yield return (KvSelector.Prefix(c.Prefix), [.. prefix, 0x00], [.. prefix, 0xFF]);
-        yield return (KvSelector.Prefix(c.Prefix, start, null), start.Encoded.ToArray(), [.. prefix, 0xFF]);
-        yield return (KvSelector.Prefix(c.Prefix, null, end), [.. prefix, 0x00], end.Encoded.ToArray());
-        yield return (KvSelector.Range(low, high), low.Encoded.ToArray(), high.Encoded.ToArray());
+        yield return (KvRange.Prefix(c.Prefix), [.. prefix, 0x00], [.. prefix, 0xFF]);
+        yield return (KvRange.Prefix(c.Prefix, start, null), start.Encoded.ToArray(), [.. prefix, 0xFF]);
+        yield return (KvRange.Prefix(c.Prefix, null, end), [.. prefix, 0x00], end.Encoded.ToArray());
+        yield return (KvRange.Between(low, high), low.Encoded.ToArray(), high.Encoded.ToArray());
     }
 
     private sealed record Case(KvKey[] Keys, KvKey Prefix, KvKey Left, KvKey Right, int Limit, int Batch);

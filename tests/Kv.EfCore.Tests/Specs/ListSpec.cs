@@ -25,7 +25,7 @@ public abstract class ListSpec(KvDatabase database)
         await atomic.CommitAsync();
 
         Assert.Equal(AllTypes, await test.KeysAsync());
-        Assert.Equal(AllTypes.Reverse(), await test.Store.ListKeysAsync(KvSelector.Prefix([]), new() { Reverse = true }).ToListAsync());
+        Assert.Equal(AllTypes.Reverse(), await test.Store.ListKeysAsync(KvRange.Prefix([]), new() { Reverse = true }).ToListAsync());
     }
 
     [Fact]
@@ -33,15 +33,15 @@ public abstract class ListSpec(KvDatabase database)
     {
         await using var test = await FilledAsync();
 
-        Assert.Equal("a1 a2 a3 a31", await NamesAsync(test, KvSelector.Prefix(["a"])));
-        Assert.Equal("a2 a3 a31", await NamesAsync(test, KvSelector.Prefix(["a"], start: ["a", 2], end: null)));
-        Assert.Equal("a1 a2", await NamesAsync(test, KvSelector.Prefix(["a"], start: null, end: ["a", 3])));
-        Assert.Equal("a1 a2", await NamesAsync(test, KvSelector.Range(["a", 1], ["a", 3])));
-        Assert.Equal("a a1 a2 a3 a31 ab", await NamesAsync(test, KvSelector.Range(["a"], ["b"])));
-        Assert.Equal("", await NamesAsync(test, KvSelector.Range(["a"], ["a"])));
-        Assert.Equal("a a1 a2 a3 a31 ab b", await NamesAsync(test, KvSelector.Prefix([])));
-        Assert.Equal("a a1 a2 a3 a31 ab b", await NamesAsync(test, KvSelector.Range([], [true])));
-        Assert.Equal("a31", await NamesAsync(test, KvSelector.Prefix(["a", 3])));
+        Assert.Equal("a1 a2 a3 a31", await NamesAsync(test, KvRange.Prefix(["a"])));
+        Assert.Equal("a2 a3 a31", await NamesAsync(test, KvRange.Prefix(["a"], start: ["a", 2], end: null)));
+        Assert.Equal("a1 a2", await NamesAsync(test, KvRange.Prefix(["a"], start: null, end: ["a", 3])));
+        Assert.Equal("a1 a2", await NamesAsync(test, KvRange.Between(["a", 1], ["a", 3])));
+        Assert.Equal("a a1 a2 a3 a31 ab", await NamesAsync(test, KvRange.Between(["a"], ["b"])));
+        Assert.Equal("", await NamesAsync(test, KvRange.Between(["a"], ["a"])));
+        Assert.Equal("a a1 a2 a3 a31 ab b", await NamesAsync(test, KvRange.Prefix([])));
+        Assert.Equal("a a1 a2 a3 a31 ab b", await NamesAsync(test, KvRange.Between([], [true])));
+        Assert.Equal("a31", await NamesAsync(test, KvRange.Prefix(["a", 3])));
     }
 
     [Fact]
@@ -49,10 +49,10 @@ public abstract class ListSpec(KvDatabase database)
     {
         await using var test = await FilledAsync();
 
-        Assert.Equal("a31 a3 a2 a1", await NamesAsync(test, KvSelector.Prefix(["a"]), new() { Reverse = true }));
-        Assert.Equal("a2 a1", await NamesAsync(test, KvSelector.Range(["a", 1], ["a", 3]), new() { Reverse = true }));
-        Assert.Equal("a31 a3", await NamesAsync(test, KvSelector.Prefix(["a"], ["a", 2], null), new() { Reverse = true, Limit = 2 }));
-        Assert.Equal("a1 a2 a3", await NamesAsync(test, KvSelector.Prefix(["a"]), new() { Limit = 3, BatchSize = 2 }));
+        Assert.Equal("a31 a3 a2 a1", await NamesAsync(test, KvRange.Prefix(["a"]), new() { Reverse = true }));
+        Assert.Equal("a2 a1", await NamesAsync(test, KvRange.Between(["a", 1], ["a", 3]), new() { Reverse = true }));
+        Assert.Equal("a31 a3", await NamesAsync(test, KvRange.Prefix(["a"], ["a", 2], null), new() { Reverse = true, Limit = 2 }));
+        Assert.Equal("a1 a2 a3", await NamesAsync(test, KvRange.Prefix(["a"]), new() { Limit = 3, BatchSize = 2 }));
     }
 
     [Theory]
@@ -74,8 +74,8 @@ public abstract class ListSpec(KvDatabase database)
                 {
                     var options = new KvListOptions { BatchSize = batch, Reverse = reverse, Snapshot = snapshot };
                     var expected = reverse ? Enumerable.Range(1, count).Reverse() : Enumerable.Range(1, count);
-                    Assert.Equal(expected, await test.Store.ListAsync(KvSelector.Prefix(["n"]), options).Select(static e => e.As<int>()).ToListAsync());
-                    Assert.Equal(expected.Take(3), await test.Store.ListKeysAsync(KvSelector.Prefix(["n"]), options with { Limit = 3 }).Select(static k => (int)k[1].AsInt64()).ToListAsync());
+                    Assert.Equal(expected, await test.Store.ListAsync(KvRange.Prefix(["n"]), options).Select(static e => e.As<int>()).ToListAsync());
+                    Assert.Equal(expected.Take(3), await test.Store.ListKeysAsync(KvRange.Prefix(["n"]), options with { Limit = 3 }).Select(static k => (int)k[1].AsInt64()).ToListAsync());
                 }
             }
         }
@@ -93,12 +93,12 @@ public abstract class ListSpec(KvDatabase database)
 
         await atomic.CommitAsync();
 
-        Assert.Equal(Enumerable.Range(0, 601), await test.Store.ListAsync(KvSelector.Prefix(["n"])).Select(static e => e.As<int>()).ToListAsync());
-        Assert.Equal(Enumerable.Range(0, 600), await test.Store.ListAsync(KvSelector.Prefix(["n"]), new() { Limit = 600 }).Select(static e => e.As<int>()).ToListAsync());
-        Assert.Equal(100, (await test.Store.ListPageAsync(KvSelector.Prefix(["n"]))).Entries.Count);
-        Assert.Equal(601, await test.Store.CountAsync(KvSelector.Prefix(["n"])));
-        Assert.Equal(500, await test.Store.CountAsync(KvSelector.Range(["n", 100], ["n", 600])));
-        Assert.Equal(0, await test.Store.CountAsync(KvSelector.Prefix(["m"])));
+        Assert.Equal(Enumerable.Range(0, 601), await test.Store.ListAsync(KvRange.Prefix(["n"])).Select(static e => e.As<int>()).ToListAsync());
+        Assert.Equal(Enumerable.Range(0, 600), await test.Store.ListAsync(KvRange.Prefix(["n"]), new() { Limit = 600 }).Select(static e => e.As<int>()).ToListAsync());
+        Assert.Equal(100, (await test.Store.ListPageAsync(KvRange.Prefix(["n"]))).Entries.Count);
+        Assert.Equal(601, await test.Store.CountAsync(KvRange.Prefix(["n"])));
+        Assert.Equal(500, await test.Store.CountAsync(KvRange.Between(["n", 100], ["n", 600])));
+        Assert.Equal(0, await test.Store.CountAsync(KvRange.Prefix(["m"])));
     }
 
     [Fact]
@@ -113,7 +113,7 @@ public abstract class ListSpec(KvDatabase database)
             string? cursor = null;
             do
             {
-                var page = await test.Store.ListPageAsync(KvSelector.Prefix(["a"]), new() { Limit = size, Reverse = reverse, Cursor = cursor });
+                var page = await test.Store.ListPageAsync(KvRange.Prefix(["a"]), new() { Limit = size, Reverse = reverse, Cursor = cursor });
                 read.Add(string.Join(' ', page.Entries.Select(static e => e.As<string>())));
                 cursor = page.Cursor;
             }
@@ -122,7 +122,7 @@ public abstract class ListSpec(KvDatabase database)
             Assert.Equal(pages, string.Join('|', read));
         }
 
-        var empty = await test.Store.ListPageAsync(KvSelector.Prefix(["none"]), new() { Limit = 1 });
+        var empty = await test.Store.ListPageAsync(KvRange.Prefix(["none"]), new() { Limit = 1 });
         Assert.Empty(empty.Entries);
         Assert.Null(empty.Cursor);
     }
@@ -131,7 +131,7 @@ public abstract class ListSpec(KvDatabase database)
     public async Task A_cursor_resumes_after_its_key_even_if_that_is_gone()
     {
         await using var test = await FilledAsync();
-        var all = KvSelector.Prefix(["a"]);
+        var all = KvRange.Prefix(["a"]);
         var cursor = all.CursorAt(["a", 2]);
 
         Assert.Equal("a3 a31", await NamesAsync(test, all, new() { Cursor = cursor }));
@@ -154,9 +154,9 @@ public abstract class ListSpec(KvDatabase database)
             }
         }
 
-        var page = await test.Store.ListPageAsync(KvSelector.Prefix(["pg"]), new() { Limit = 2 });
-        foreach (var other in (KvSelector[])[
-            KvSelector.Prefix(["pq"]), KvSelector.Prefix([]), KvSelector.Range(["pg"], ["pq", 9]), KvSelector.Prefix(["pg"], ["pg", 0], null), KvSelector.Prefix(["pg"], null, ["pg", 4])])
+        var page = await test.Store.ListPageAsync(KvRange.Prefix(["pg"]), new() { Limit = 2 });
+        foreach (var other in (KvRange[])[
+            KvRange.Prefix(["pq"]), KvRange.Prefix([]), KvRange.Between(["pg"], ["pq", 9]), KvRange.Prefix(["pg"], ["pg", 0], null), KvRange.Prefix(["pg"], null, ["pg", 4])])
         {
             foreach (var reverse in (bool[])[false, true])
             {
@@ -170,16 +170,16 @@ public abstract class ListSpec(KvDatabase database)
         }
 
         // Two that are written alike are one selector, and the cursor is good in either direction, for every kind of listing.
-        Assert.Equal([2, 3, 4], (await test.Store.ListPageAsync(KvSelector.Prefix(["pg"]), new() { Cursor = page.Cursor })).Entries.Select(static e => e.As<int>()));
-        Assert.Equal([2, 3, 4], await test.Store.ListAsync(KvSelector.Prefix(["pg"]), new() { Cursor = page.Cursor, Snapshot = true }).Select(static e => e.As<int>()).ToListAsync());
-        Assert.Equal([0], await test.Store.ListAsync(KvSelector.Prefix(["pg"]), new() { Cursor = page.Cursor, Reverse = true }).Select(static e => e.As<int>()).ToListAsync());
+        Assert.Equal([2, 3, 4], (await test.Store.ListPageAsync(KvRange.Prefix(["pg"]), new() { Cursor = page.Cursor })).Entries.Select(static e => e.As<int>()));
+        Assert.Equal([2, 3, 4], await test.Store.ListAsync(KvRange.Prefix(["pg"]), new() { Cursor = page.Cursor, Snapshot = true }).Select(static e => e.As<int>()).ToListAsync());
+        Assert.Equal([0], await test.Store.ListAsync(KvRange.Prefix(["pg"]), new() { Cursor = page.Cursor, Reverse = true }).Select(static e => e.As<int>()).ToListAsync());
     }
 
     [Fact]
     public async Task Options_that_cannot_be_are_refused_at_the_call()
     {
         await using var test = await database.CreateStoreAsync();
-        var all = KvSelector.Prefix(["a"]);
+        var all = KvRange.Prefix(["a"]);
         foreach (var (options, message) in ((KvListOptions, string)[])[
             (new() { Limit = 0 }, "Limit must be a positive integer: received 0."),
             (new() { Limit = -1 }, "Limit must be a positive integer: received -1."),
@@ -194,9 +194,9 @@ public abstract class ListSpec(KvDatabase database)
             Assert.StartsWith(message, page.Message, StringComparison.Ordinal);
         }
 
-        var outside = new KvListOptions { Cursor = KvSelector.Prefix([]).CursorAt(["b"]) };
+        var outside = new KvListOptions { Cursor = KvRange.Prefix([]).CursorAt(["b"]) };
         Assert.StartsWith(
-            "cursor out of bounds", Assert.Throws<ArgumentException>(() => test.Store.ListAsync(KvSelector.Range(["c"], ["d"]), outside)).Message, StringComparison.Ordinal);
+            "cursor out of bounds", Assert.Throws<ArgumentException>(() => test.Store.ListAsync(KvRange.Between(["c"], ["d"]), outside)).Message, StringComparison.Ordinal);
         Assert.Empty(await test.Store.ListAsync(all, new() { BatchSize = 1000 }).ToListAsync());
     }
 
@@ -214,7 +214,7 @@ public abstract class ListSpec(KvDatabase database)
         foreach (var snapshot in (bool[])[true, false])
         {
             List<(long Key, int Value)> read = [];
-            await foreach (var entry in test.Store.ListAsync(KvSelector.Prefix(["n"]), new() { BatchSize = 2, Snapshot = snapshot }))
+            await foreach (var entry in test.Store.ListAsync(KvRange.Prefix(["n"]), new() { BatchSize = 2, Snapshot = snapshot }))
             {
                 read.Add((entry.Key[1].AsInt64(), entry.As<int>()));
                 if (read.Count == 1)
@@ -253,7 +253,7 @@ public abstract class ListSpec(KvDatabase database)
         while (!transfers.IsCompleted || listings < 10)
         {
             var total = 0UL;
-            await foreach (var entry in test.Store.ListAsync(KvSelector.Prefix(["account"]), new() { BatchSize = 3, Snapshot = true }))
+            await foreach (var entry in test.Store.ListAsync(KvRange.Prefix(["account"]), new() { BatchSize = 3, Snapshot = true }))
             {
                 total += entry.As<ulong>();
             }
@@ -274,7 +274,7 @@ public abstract class ListSpec(KvDatabase database)
             // More often than there are sessions to read with.
             for (var i = 0; i < 20; i++)
             {
-                await using var listing = test.Store.ListAsync(KvSelector.Prefix([]), new() { BatchSize = 1, Snapshot = snapshot }).GetAsyncEnumerator();
+                await using var listing = test.Store.ListAsync(KvRange.Prefix([]), new() { BatchSize = 1, Snapshot = snapshot }).GetAsyncEnumerator();
                 Assert.Equal("a", (await listing.NextAsync()).As<string>());
             }
         }
@@ -290,7 +290,7 @@ public abstract class ListSpec(KvDatabase database)
         return test;
     }
 
-    private static async Task<string> NamesAsync(KvTestStore test, KvSelector selector, KvListOptions? options = null) =>
+    private static async Task<string> NamesAsync(KvTestStore test, KvRange selector, KvListOptions? options = null) =>
         string.Join(' ', await test.Store.ListAsync(selector, options).Select(static e => e.As<string>()).ToListAsync());
 }
 

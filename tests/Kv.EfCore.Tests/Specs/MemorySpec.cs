@@ -32,7 +32,7 @@ public abstract class MemorySpec(KvDatabase database)
         foreach (var snapshot in (bool[])[false, true])
         {
             long read = 0, least = long.MaxValue, most = 0;
-            await foreach (var entry in test.Store.ListAsync(KvSelector.Prefix(["n"]), new() { BatchSize = 1000, Snapshot = snapshot }))
+            await foreach (var entry in test.Store.ListAsync(KvRange.Prefix(["n"]), new() { BatchSize = 1000, Snapshot = snapshot }))
             {
                 read += entry.Value.Bytes.Length;
                 if (read % (Count / 8 * ValueSize) == 0)

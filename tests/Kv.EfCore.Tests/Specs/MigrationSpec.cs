@@ -7,6 +7,7 @@ using Microsoft.EntityFrameworkCore;
 using Microsoft.EntityFrameworkCore.Infrastructure;
 using Microsoft.EntityFrameworkCore.Metadata;
 using Microsoft.EntityFrameworkCore.Migrations;
+using Microsoft.Extensions.DependencyInjection;
 using Npgsql;
 
 namespace Kv.Tests.Specs;
@@ -120,7 +121,7 @@ public abstract class MigrationSpec(KvDatabase database)
 
         var error = await Assert.ThrowsAsync<KvException>(() => test.Store.GetAsync(["a"]).AsTask());
 
-        Assert.Equal(KvError.Schema, error.Kind);
+        Assert.Equal(KvErrorKind.Schema, error.Kind);
         Assert.Contains("_Messages", error.Message, StringComparison.Ordinal);
         Assert.Equal(at != "Expiry", error.Message.Contains("_Expiry", StringComparison.Ordinal));
         Assert.Equal(at == "0", error.Message.Contains("_Initial", StringComparison.Ordinal));
@@ -139,7 +140,7 @@ public abstract class MigrationSpec(KvDatabase database)
 
         var error = await Assert.ThrowsAsync<KvException>(() => test.Store.GetAsync(["a"]).AsTask());
 
-        Assert.Equal(KvError.Schema, error.Kind);
+        Assert.Equal(KvErrorKind.Schema, error.Kind);
         Assert.Contains("_Initial", error.Message, StringComparison.Ordinal);
         await using var context = test.CreateContext();
         Assert.False(await context.Database.CanConnectAsync());
@@ -155,7 +156,7 @@ public abstract class MigrationSpec(KvDatabase database)
         foreach (var use in new[] { () => test.Store.GetAsync(["a"]).AsTask(), () => (Task)test.Services.MigrateKvStoreAsync() })
         {
             var error = await Assert.ThrowsAsync<KvException>(use);
-            Assert.Equal(KvError.Schema, error.Kind);
+            Assert.Equal(KvErrorKind.Schema, error.Kind);
             Assert.Contains("29990101000000_Later", error.Message, StringComparison.Ordinal);
             Assert.Contains("Update", error.Message, StringComparison.Ordinal);
         }

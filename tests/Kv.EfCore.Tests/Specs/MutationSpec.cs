@@ -40,7 +40,7 @@ public abstract class MutationSpec(KvDatabase database)
             (ulong.MaxValue, 1, 0, 1, ulong.MaxValue),
             (10, ulong.MaxValue, 9, 10, ulong.MaxValue)])
         {
-            await test.Store.DeleteAsync(KvSelector.Prefix([]));
+            await test.Store.DeleteRangeAsync(KvRange.Prefix([]));
             if (stored is { } number)
             {
                 await test.Store.Atomic().Set(["sum"], number).Set(["min"], number).Set(["max"], number).CommitAsync();
@@ -73,7 +73,7 @@ public abstract class MutationSpec(KvDatabase database)
             (ulong.MaxValue, long.MinValue, 0, ulong.MaxValue, long.MaxValue, long.MaxValue),
             (1, long.MaxValue, 0, ulong.MaxValue, 1UL << 63, 1UL << 63)])
         {
-            await test.Store.DeleteAsync(KvSelector.Prefix([]));
+            await test.Store.DeleteRangeAsync(KvRange.Prefix([]));
             if (stored is { } number)
             {
                 await test.Store.Atomic().Set(["strict"], number).Set(["clamp"], number).CommitAsync();
@@ -91,7 +91,7 @@ public abstract class MutationSpec(KvDatabase database)
             }
 
             var error = await Assert.ThrowsAsync<KvException>(() => strict.CommitAsync().AsTask());
-            Assert.Equal(KvError.Range, error.Kind);
+            Assert.Equal(KvErrorKind.Range, error.Kind);
             Assert.StartsWith("The result of a Sum operation would exceed its range limit: [\"strict\"] would become ", error.Message, StringComparison.Ordinal);
             Assert.Equal(stored, await test.Store.GetAsync<ulong?>(["strict"]));
         }
@@ -121,7 +121,7 @@ public abstract class MutationSpec(KvDatabase database)
             foreach (var (name, encoding) in ((string, int)[])[("json", 4), ("bytes", 3), ("v8", 1)])
             {
                 var error = await Assert.ThrowsAsync<KvException>(() => add(test.Store.Atomic(), [name]).CommitAsync().AsTask());
-                Assert.Equal(KvError.Type, error.Kind);
+                Assert.Equal(KvErrorKind.Type, error.Kind);
                 Assert.StartsWith(
                     $"Failed to perform '{verb}' mutation on a non-U64 value in the database: the value of [\"{name}\"] has encoding {(KvEncoding)encoding}.",
                     error.Message,
@@ -239,15 +239,15 @@ public abstract class MutationSpec(KvDatabase database)
 
         await test.Store.Atomic()
             .Set(["r", 4], 4).Set(["s", 1], 5)
-            .Delete(KvSelector.Prefix(["r"]))
+            .DeleteRange(KvRange.Prefix(["r"]))
             .Set(["r", 3], 33).Sum(["r", 2], 7).Touch(["r", 1], null)
-            .Delete(KvSelector.Range(["s", 1], ["s", 1]))
+            .DeleteRange(KvRange.Between(["s", 1], ["s", 1]))
             .CommitAsync();
 
         Assert.Equal([["r"], ["r", 2], ["r", 3], ["s"], ["s", 1]], await test.KeysAsync());
         Assert.Equal(7UL, await test.Store.GetAsync<ulong>(["r", 2]));
         Assert.Equal(33, await test.Store.GetAsync<int>(["r", 3]));
-        await test.Store.DeleteAsync(KvSelector.Prefix([]));
+        await test.Store.DeleteRangeAsync(KvRange.Prefix([]));
         Assert.Empty(await test.KeysAsync());
     }
 
@@ -260,7 +260,7 @@ public abstract class MutationSpec(KvDatabase database)
         var first = await test.Store.Atomic().SetVersionstamped(prefix, "a").SetVersionstamped(prefix, "b").SetVersionstamped(["other"], "c").CommitAsync();
         var second = await test.Store.Atomic().SetVersionstamped(prefix, "d").CommitAsync();
 
-        var log = await test.Store.ListAsync(KvSelector.Prefix(prefix)).ToListAsync();
+        var log = await test.Store.ListAsync(KvRange.Prefix(prefix)).ToListAsync();
         Assert.Equal([prefix.Append(first.Versionstamp.ToString()), prefix.Append(second.Versionstamp.ToString())], log.Select(static e => e.Key));
         Assert.Equal(["b", "d"], log.Select(static e => e.As<string>()));
         Assert.Equal(
@@ -284,7 +284,7 @@ public abstract class MutationSpec(KvDatabase database)
         string? cursor = null;
         do
         {
-            var page = await test.Store.ListPageAsync(KvSelector.Prefix(prefix), new() { Limit = 1, Cursor = cursor });
+            var page = await test.Store.ListPageAsync(KvRange.Prefix(prefix), new() { Limit = 1, Cursor = cursor });
             read.AddRange(page.Entries.Select(static e => e.As<int>()));
             cursor = page.Cursor;
         }

@@ -81,7 +81,7 @@ public abstract class OwnTransactionSpec(KvDatabase database)
             var refused = await test.Store.Atomic().Check(["text"], null).Set(["refused"], 1).CommitAsync(context);
             Assert.Equal(new KvFailedCheck(0, ["text"], text), Assert.Single(refused.FailedChecks));
             var error = await Assert.ThrowsAsync<KvException>(() => test.Store.Atomic().Set(["failed"], 1).Sum(["text"], 1).CommitAsync(context).AsTask());
-            Assert.Equal(KvError.Type, error.Kind);
+            Assert.Equal(KvErrorKind.Type, error.Kind);
 
             Assert.True((await test.Store.Atomic().Check(["text"], text).Set(["good"], 1).CommitAsync(context)).Succeeded);
             Assert.True((await test.Store.Atomic().Sum(["n"], 1).CommitAsync(context)).Succeeded);

@@ -9,7 +9,7 @@ namespace Kv.Tests.Specs;
 public sealed class PostgresClockTests(PostgresDatabase database) : IClassFixture<PostgresDatabase>
 {
     private static readonly TimeSpan Hour = TimeSpan.FromHours(1);
-    private static readonly KvSelector All = KvSelector.Prefix([]);
+    private static readonly KvRange All = KvRange.Prefix([]);
 
     /// <summary>How many hours the clock of a machine is ahead, or behind.</summary>
     public static TheoryData<int> Hours => [2, 24 * 400, -2, -24 * 400];

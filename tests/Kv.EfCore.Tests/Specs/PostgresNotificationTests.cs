@@ -4,6 +4,7 @@ using Kv.Messages;
 using Kv.Sql;
 using Kv.TestKit;
 using Kv.Tests.Faults;
+using Microsoft.Extensions.DependencyInjection;
 using Npgsql;
 
 namespace Kv.Tests.Specs;

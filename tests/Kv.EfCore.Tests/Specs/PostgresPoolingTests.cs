@@ -28,7 +28,7 @@ public sealed class PostgresPoolingTests(PostgresDatabase database) : IClassFixt
 
             Assert.Equal(2, await test.Store.GetAsync<int>(["k"]));
             Assert.Equal(3UL, await test.Store.GetAsync<ulong>(["n"]));
-            Assert.Equal(2, await test.Store.CountAsync(KvSelector.Prefix([])));
+            Assert.Equal(2, await test.Store.CountAsync(KvRange.Prefix([])));
         }
 
         await test.Engine.DisposeAsync();

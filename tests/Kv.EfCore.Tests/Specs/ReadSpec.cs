@@ -100,7 +100,7 @@ public abstract class ReadSpec(KvDatabase database)
         var error = await Assert.ThrowsAsync<ArgumentException>(() => test.Store.GetManyAsync(keys).AsTask());
 
         Assert.StartsWith("Too many ranges (max 10): received 11 keys.", error.Message, StringComparison.Ordinal);
-        Assert.Contains("KvStoreOptions.MaxReadKeys", error.Message, StringComparison.Ordinal);
+        Assert.Contains("KvStoreOptions.MaxReadRanges", error.Message, StringComparison.Ordinal);
     }
 
     [Fact]
@@ -171,17 +171,17 @@ public abstract class ReadSpec(KvDatabase database)
             ("027800", 1, "FF0F4902", "[\"x\"]", "The value has encoding V8"),
             ("0278FF", 77, "0102", "undecodable 0x0278FF", "The value encoding 77 is unknown.")])
         {
-            await test.Store.Atomic().Delete(KvSelector.Prefix([])).Set(["w"], 1).Set(["y"], 2).CommitAsync();
+            await test.Store.Atomic().DeleteRange(KvRange.Prefix([])).Set(["w"], 1).Set(["y"], 2).CommitAsync();
             await test.InsertAsync(Convert.FromHexString(key), Convert.FromHexString(value), encoding);
 
-            var entries = await test.Store.ListAsync(KvSelector.Prefix([])).ToListAsync();
+            var entries = await test.Store.ListAsync(KvRange.Prefix([])).ToListAsync();
             var error = Assert.Throws<KvException>(() => entries[1].As<int>());
 
             Assert.Equal(3, entries.Count);
             Assert.Equal((1, 2), (entries[0].As<int>(), entries[2].As<int>()));
             Assert.Equal(key, Convert.ToHexString(entries[1].Key.Encoded.Span));
             Assert.Equal((value, encoding), (Convert.ToHexString(entries[1].Value.Bytes.Span), (int)entries[1].Value.Encoding));
-            Assert.Equal(KvError.Encoding, error.Kind);
+            Assert.Equal(KvErrorKind.Encoding, error.Kind);
             Assert.StartsWith($"The entry {name} ({entries[1].Value}) cannot be read: {reason}", error.Message, StringComparison.Ordinal);
             var typed = await Assert.ThrowsAsync<KvException>(() => test.Store.GetAsync<int>(entries[1].Key).AsTask());
             Assert.Equal(error.Message, typed.Message);

@@ -29,7 +29,7 @@ internal static class Rows
     }
 
     public static async Task<KvKey[]> KeysAsync(this KvTestStore test) =>
-        await test.Store.ListKeysAsync(KvSelector.Prefix([])).ToArrayAsync();
+        await test.Store.ListKeysAsync(KvRange.Prefix([])).ToArrayAsync();
 
     /// <summary>Waits for what comes by itself, and fails if it does not.</summary>
     public static async Task UntilAsync(Func<bool> condition)

@@ -20,7 +20,7 @@ public abstract class SetupSpec(KvDatabase database)
     {
         var address = await Database.CreateMigratedAsync();
         var services = new ServiceCollection();
-        services.AddKvStore(OtherProvider, static o => o.MaxReadKeys = 3);
+        services.AddKvStore(OtherProvider, static o => o.MaxReadRanges = 3);
         services.AddKvStore("named", (_, db) => OtherProvider(db));
         services.AddKvStore(db => Database.Configure(db, address));
         services.AddKvStore("named", (_, db) => Database.Configure(db, address));
@@ -29,7 +29,7 @@ public abstract class SetupSpec(KvDatabase database)
         await provider.GetRequiredService<IKvStore>().SetAsync(["k"], 1);
 
         Assert.Equal(1, await provider.GetRequiredKeyedService<IKvStore>("named").GetAsync<int>(["k"]));
-        Assert.Equal(3, provider.GetRequiredService<KvStore>().Engine.Options.MaxReadKeys);
+        Assert.Equal(3, provider.GetRequiredService<KvStore>().Engine.Options.MaxReadRanges);
         await using var context = provider.GetRequiredService<IDbContextFactory<KvDbContext>>().CreateDbContext();
         Assert.Equal(1, await context.Entries.CountAsync());
         Database.Release(address);
@@ -48,7 +48,7 @@ public abstract class SetupSpec(KvDatabase database)
 
         var error = await Assert.ThrowsAsync<KvException>(() => test.Services.MigrateKvStoreAsync());
 
-        Assert.Equal(KvError.Schema, error.Kind);
+        Assert.Equal(KvErrorKind.Schema, error.Kind);
         Assert.Contains("of your own model's migrations (UseKv", error.Message, StringComparison.Ordinal);
         await test.Store.SetAsync(["k"], 1);
         Assert.Equal(1, await test.Store.GetAsync<int>(["k"]));
@@ -67,7 +67,7 @@ public abstract class SetupSpec(KvDatabase database)
 
         var error = await Assert.ThrowsAsync<KvException>(() => test.Services.MigrateKvStoreAsync());
 
-        Assert.Equal(KvError.Schema, error.Kind);
+        Assert.Equal(KvErrorKind.Schema, error.Kind);
         Assert.Contains(what, error.Message, StringComparison.Ordinal);
         Assert.Contains("of its own", error.Message, StringComparison.Ordinal);
         await using var after = test.CreateContext();
@@ -86,7 +86,7 @@ public abstract class SetupSpec(KvDatabase database)
 
         var error = await Assert.ThrowsAsync<KvException>(() => test.Services.MigrateKvStoreAsync());
 
-        Assert.Equal(KvError.Schema, error.Kind);
+        Assert.Equal(KvErrorKind.Schema, error.Kind);
         Assert.Contains("queue_running_id_idx", error.Message, StringComparison.Ordinal);
         Assert.NotNull(error.InnerException);
     }
@@ -124,7 +124,7 @@ public sealed class SqliteSetupTests(SqliteDatabase database) : SetupSpec(databa
         foreach (var use in Uses(test))
         {
             var error = await Assert.ThrowsAsync<KvException>(use);
-            Assert.Equal(KvError.Schema, error.Kind);
+            Assert.Equal(KvErrorKind.Schema, error.Kind);
             Assert.Contains($"the folder '{folder}'", error.Message, StringComparison.Ordinal);
             Assert.Contains("Create the folder", error.Message, StringComparison.Ordinal);
         }
@@ -139,7 +139,7 @@ public sealed class SqliteSetupTests(SqliteDatabase database) : SetupSpec(databa
         foreach (var use in Uses(test))
         {
             var error = await Assert.ThrowsAsync<KvException>(use);
-            Assert.Equal(KvError.Schema, error.Kind);
+            Assert.Equal(KvErrorKind.Schema, error.Kind);
             Assert.Contains($"the file '{file}' does not exist, and Mode=ReadWrite creates none", error.Message, StringComparison.Ordinal);
         }
 
@@ -170,7 +170,7 @@ public sealed class SqliteSetupTests(SqliteDatabase database) : SetupSpec(databa
         Assert.Equal(1, await test.Store.GetAsync<int>(["k"]));
         Assert.Equal([["k"]], await test.KeysAsync());
         var error = await Assert.ThrowsAsync<KvException>(() => test.Store.SetAsync(["k"], 2).AsTask());
-        Assert.Equal(KvError.Unavailable, error.Kind);
+        Assert.Equal(KvErrorKind.Unavailable, error.Kind);
         Assert.Contains("read-only", error.Message, StringComparison.Ordinal);
         Assert.Contains(FileOf(address), error.Message, StringComparison.Ordinal);
         Assert.Equal(1, await test.Store.GetAsync<int>(["k"]));
@@ -195,7 +195,7 @@ public sealed class PostgresSetupTests(PostgresDatabase database) : SetupSpec(da
 
         var error = await Assert.ThrowsAsync<KvException>(() => test.Store.SetAsync(["k"], 1).AsTask());
 
-        Assert.Equal(KvError.Schema, error.Kind);
+        Assert.Equal(KvErrorKind.Schema, error.Kind);
         Assert.Contains($"database \"efkv_nodb\" does not exist on {settings.Host}:{settings.Port}", error.Message, StringComparison.Ordinal);
         Assert.DoesNotContain("secret", error.Message, StringComparison.Ordinal);
     }
@@ -225,7 +225,7 @@ public sealed class PostgresSetupTests(PostgresDatabase database) : SetupSpec(da
             foreach (var use in (Func<Task>[])[() => test.Store.GetAsync(["k"]).AsTask(), () => test.Services.MigrateKvStoreAsync()])
             {
                 var error = await Assert.ThrowsAsync<KvException>(use);
-                Assert.Equal(KvError.Schema, error.Kind);
+                Assert.Equal(KvErrorKind.Schema, error.Kind);
                 Assert.Contains("in schema sales", error.Message, StringComparison.Ordinal);
                 Assert.Contains("Search Path=sales", error.Message, StringComparison.Ordinal);
                 Assert.DoesNotContain("MigrateKvStoreAsync", error.Message, StringComparison.Ordinal);
@@ -247,7 +247,7 @@ public sealed class PostgresSetupTests(PostgresDatabase database) : SetupSpec(da
 
         var error = await Assert.ThrowsAsync<KvException>(() => test.Services.MigrateKvStoreAsync());
 
-        Assert.Equal(KvError.Unavailable, error.Kind);
+        Assert.Equal(KvErrorKind.Unavailable, error.Kind);
         Assert.Contains("database \"shop\" on 127.0.0.1:1", error.Message, StringComparison.Ordinal);
         Assert.Contains("Failed to connect", error.Message, StringComparison.Ordinal);
         Assert.DoesNotContain("transient", error.Message, StringComparison.Ordinal);
@@ -296,10 +296,10 @@ public sealed class PostgresSetupTests(PostgresDatabase database) : SetupSpec(da
         {
             await test.Store.SetAsync(["k", i], i);
             Assert.Equal(i, await test.Store.GetAsync<int>(["k", i]));
-            Assert.NotEmpty(await test.Store.ListAsync(KvSelector.Prefix(["k"]), new() { Limit = 3 }).ToListAsync());
+            Assert.NotEmpty(await test.Store.ListAsync(KvRange.Prefix(["k"]), new() { Limit = 3 }).ToListAsync());
         }));
 
-        Assert.Equal(200, await test.Store.CountAsync(KvSelector.Prefix(["k"])));
+        Assert.Equal(200, await test.Store.CountAsync(KvRange.Prefix(["k"])));
     }
 
     [Theory]

@@ -23,14 +23,14 @@ public sealed class SqliteFileTests(SqliteDatabase database) : IClassFixture<Sql
             await test.Store.SetAsync(["a", i], i);
         }
 
-        await using var listing = test.Store.ListAsync(KvSelector.Prefix(["a"]), new KvListOptions { BatchSize = 10 }).GetAsyncEnumerator();
+        await using var listing = test.Store.ListAsync(KvRange.Prefix(["a"]), new KvListOptions { BatchSize = 10 }).GetAsyncEnumerator();
         await using var watch = test.Store.WatchAsync([["a", 0]]).GetAsyncEnumerator();
         Assert.True(await listing.MoveNextAsync());
         Assert.True(await watch.MoveNextAsync());
         await test.Store.SetAsync(["a", 0], 100);
         Assert.Equal("0 0 0", await CheckpointAsync(test));
 
-        var snapshot = test.Store.ListAsync(KvSelector.Prefix(["a"]), new KvListOptions { BatchSize = 10, Snapshot = true }).GetAsyncEnumerator();
+        var snapshot = test.Store.ListAsync(KvRange.Prefix(["a"]), new KvListOptions { BatchSize = 10, Snapshot = true }).GetAsyncEnumerator();
         Assert.True(await snapshot.MoveNextAsync());
         await test.Store.SetAsync(["a", 1], 100);
         Assert.StartsWith("1 ", await CheckpointAsync(test, patience: TimeSpan.FromMilliseconds(1)), StringComparison.Ordinal);
@@ -159,7 +159,7 @@ public sealed class SqliteFileTests(SqliteDatabase database) : IClassFixture<Sql
 
         await writers;
         Assert.Equal(2560UL, await test.Store.GetAsync<ulong>(["n"]));
-        Assert.Equal(2560, await other.Store.CountAsync(KvSelector.Prefix(["w"])));
+        Assert.Equal(2560, await other.Store.CountAsync(KvRange.Prefix(["w"])));
         Assert.True(held > 0);
     }
 

@@ -31,8 +31,8 @@ public sealed class SqliteLossTests(SqliteDatabase database) : IClassFixture<Sql
         {
             // Without its log the file is still there, and goes on with a new one.
             Assert.All(errors, static e => Assert.IsType<KvException>(e, exactMatch: false));
-            Assert.Equal(KvError.Schema, (await Assert.ThrowsAsync<KvException>(() => test.Store.GetAsync(["k"]).AsTask())).Kind);
-            Assert.Equal(KvError.Schema, (await Assert.ThrowsAsync<KvException>(() => test.Store.SetAsync(["k"], 3).AsTask())).Kind);
+            Assert.Equal(KvErrorKind.Schema, (await Assert.ThrowsAsync<KvException>(() => test.Store.GetAsync(["k"]).AsTask())).Kind);
+            Assert.Equal(KvErrorKind.Schema, (await Assert.ThrowsAsync<KvException>(() => test.Store.SetAsync(["k"], 3).AsTask())).Kind);
             Assert.False(File.Exists(file));
         }
     }
@@ -49,7 +49,7 @@ public sealed class SqliteLossTests(SqliteDatabase database) : IClassFixture<Sql
             await test.Store.GetAsync(["k"]);
         }
 
-        await using var held = test.Store.ListAsync(KvSelector.Prefix([]), new() { Snapshot = true, BatchSize = 1 }).GetAsyncEnumerator();
+        await using var held = test.Store.ListAsync(KvRange.Prefix([]), new() { Snapshot = true, BatchSize = 1 }).GetAsyncEnumerator();
         Assert.True(await held.MoveNextAsync());
         var other = await database.CreateStoreAsync();
         await other.Store.SetAsync(["k"], "new");
@@ -78,7 +78,7 @@ public sealed class SqliteLossTests(SqliteDatabase database) : IClassFixture<Sql
 
         await Assert.ThrowsAnyAsync<Exception>(() => test.Engine.Sweeper.SweepAsync(new CancellationTokenSource(TimeSpan.FromMilliseconds(200)).Token));
 
-        Assert.Equal(KvError.Schema, (await Assert.ThrowsAsync<KvException>(() => test.Store.GetAsync(["k"]).AsTask())).Kind);
+        Assert.Equal(KvErrorKind.Schema, (await Assert.ThrowsAsync<KvException>(() => test.Store.GetAsync(["k"]).AsTask())).Kind);
     }
 
     private static string FileOf(KvTestStore test) => new SqliteConnectionStringBuilder(test.ConnectionString).DataSource;

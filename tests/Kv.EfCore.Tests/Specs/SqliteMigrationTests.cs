@@ -5,6 +5,7 @@ using Kv.Sql;
 using Kv.TestKit;
 using Microsoft.Data.Sqlite;
 using Microsoft.EntityFrameworkCore;
+using Microsoft.Extensions.DependencyInjection;
 
 namespace Kv.Tests.Specs;
 
@@ -24,7 +25,7 @@ public sealed class SqliteMigrationTests(SqliteDatabase database) : MigrationSpe
         var applied = await test.Services.MigrateKvStoreAsync();
 
         Assert.Equal(missing, applied.Select(NameOf));
-        var listed = await test.Store.ListAsync(KvSelector.Prefix(KvKey.Empty)).ToListAsync();
+        var listed = await test.Store.ListAsync(KvRange.Prefix(KvKey.Empty)).ToListAsync();
         Assert.Equal(keys.Order(), listed.Select(static e => e.Key));
         Assert.All(listed, static e => Assert.Equal(KvEncoding.UInt64, e.Value.Encoding));
         Assert.Equal([1, 2, 3, 4, 5], keys.Select(key => (int)listed.Single(e => e.Key == key).As<ulong>()));
@@ -48,7 +49,7 @@ public sealed class SqliteMigrationTests(SqliteDatabase database) : MigrationSpe
 
         Assert.Equal(["Expiry", "Messages", "Delivery", "Place"], (await test.Services.MigrateKvStoreAsync()).Select(NameOf));
 
-        Assert.Equal(keys.Order(), await test.Store.ListKeysAsync(KvSelector.Prefix(KvKey.Empty)).ToListAsync());
+        Assert.Equal(keys.Order(), await test.Store.ListKeysAsync(KvRange.Prefix(KvKey.Empty)).ToListAsync());
         Assert.Equal("00000000000000060000", (await test.Store.SetAsync(["c"], new KvValue(new byte[] { 1 }, KvEncoding.Bytes))).ToString());
         await AssertTakenOverAsync(test);
     }
@@ -100,7 +101,7 @@ public sealed class SqliteMigrationTests(SqliteDatabase database) : MigrationSpe
             await transaction.CommitAsync();
         }
 
-        Assert.All([value, suffix, message], static error => Assert.Equal(KvError.Encoding, error.Kind));
+        Assert.All([value, suffix, message], static error => Assert.Equal(KvErrorKind.Encoding, error.Kind));
         Assert.All(["[\"orders\", 42]", "JSON", "Deno", "byte[]", "V8"], part => Assert.Contains(part, value.Message, StringComparison.Ordinal));
         Assert.All(["'order'", "JSON", "Deno", "byte[]", "V8"], part => Assert.Contains(part, message.Message, StringComparison.Ordinal));
         Assert.False(await test.Store.ExistsAsync(["n"]));

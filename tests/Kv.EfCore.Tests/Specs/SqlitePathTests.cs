@@ -44,10 +44,10 @@ public sealed class SqlitePathTests : IDisposable
 
         var reads = await Task.WhenAll(Enumerable.Range(0, 60).Select(_ => Task.Run(() => kv.GetAsync<string>(["k"]).AsTask())));
         Assert.All(reads, static value => Assert.Equal("mine", value));
-        await Task.WhenAll(Enumerable.Range(0, 20).Select(_ => kv.ListAsync(KvSelector.Prefix([]), new() { Snapshot = true }).ToListAsync().AsTask()));
+        await Task.WhenAll(Enumerable.Range(0, 20).Select(_ => kv.ListAsync(KvRange.Prefix([]), new() { Snapshot = true }).ToListAsync().AsTask()));
         await kv.EnqueueAsync("m");
         Assert.Equal("mine", await named.GetAsync<string>(["k"]));
-        Assert.Equal(1, Assert.Single(await provider.GetRequiredService<IKvQueue>().StatsAsync()).Due);
+        Assert.Equal(1, Assert.Single(await provider.GetRequiredService<IKvQueue>().GetStatsAsync()).Due);
         await using (var context = await provider.GetRequiredService<IDbContextFactory<KvDbContext>>().CreateDbContextAsync())
         {
             Assert.Equal(1, await context.Entries.CountAsync());
@@ -79,7 +79,7 @@ public sealed class SqlitePathTests : IDisposable
             GoTo("there");
             AppDomain.CurrentDomain.SetData("DataDirectory", _folder);
 
-            await Task.WhenAll(Enumerable.Range(0, 20).Select(_ => kv.ListAsync(KvSelector.Prefix([]), new() { Snapshot = true }).ToListAsync().AsTask()));
+            await Task.WhenAll(Enumerable.Range(0, 20).Select(_ => kv.ListAsync(KvRange.Prefix([]), new() { Snapshot = true }).ToListAsync().AsTask()));
             Assert.Equal("mine", await kv.GetAsync<string>(["k"]));
             Assert.True(File.Exists(Path.Combine(_folder, "here", "sub", "app.db")));
             Assert.Empty(Directory.GetFiles(Path.Combine(_folder, "there"), "*", SearchOption.AllDirectories));

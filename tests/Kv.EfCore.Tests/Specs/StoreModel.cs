@@ -19,7 +19,7 @@ internal sealed class StoreModel
         [.. checks.Index().Where(c => Find(c.Item.Key, now)?.Versionstamp != c.Item.Versionstamp).Select(c => new KvFailedCheck(c.Index, c.Item.Key, Find(c.Item.Key, now)?.Versionstamp))];
 
     /// <summary>Does all of a write, or none of it and tells why.</summary>
-    public KvError? Apply(IEnumerable<Change> changes, DateTimeOffset now, KvVersionstamp versionstamp)
+    public KvErrorKind? Apply(IEnumerable<Change> changes, DateTimeOffset now, KvVersionstamp versionstamp)
     {
         var before = new SortedDictionary<KvKey, Cell>(_cells);
         foreach (var change in changes)
@@ -34,7 +34,7 @@ internal sealed class StoreModel
         return null;
     }
 
-    private KvError? Apply(Change change, DateTimeOffset now, KvVersionstamp versionstamp)
+    private KvErrorKind? Apply(Change change, DateTimeOffset now, KvVersionstamp versionstamp)
     {
         var key = change.Key;
         var expiresAt = change.ExpireIn is { } expireIn ? now + expireIn : (DateTimeOffset?)null;
@@ -72,17 +72,17 @@ internal sealed class StoreModel
         }
     }
 
-    private KvError? Count(Change change, Cell? present, KvVersionstamp versionstamp)
+    private KvErrorKind? Count(Change change, Cell? present, KvVersionstamp versionstamp)
     {
         if (present is { Number: null })
         {
-            return KvError.Type;
+            return KvErrorKind.Type;
         }
 
         Int128 sum = (Int128)(present?.Number ?? 0) + change.Delta;
         if (change.Kind == ChangeKind.SumWithin && change.ExpireIn is null && (sum < 0 || sum > 25))
         {
-            return KvError.Range;
+            return KvErrorKind.Range;
         }
 
         var result = change.Kind switch

@@ -51,7 +51,7 @@ public abstract class StoreModelSpec(KvDatabase database)
     private static async Task RunAsync(IKvStore store, ManualTime time, Step[] steps)
     {
         var model = new StoreModel();
-        var start = await store.DeleteAsync(KvSelector.Prefix([]));
+        var start = await store.DeleteRangeAsync(KvRange.Prefix([]));
         foreach (var step in steps)
         {
             time.Advance(TimeSpan.FromMilliseconds(step.Advance));
@@ -93,7 +93,7 @@ public abstract class StoreModelSpec(KvDatabase database)
                 Assert.Equal(failed.Count == 0, result.Succeeded);
             }
 
-            var entries = await store.ListAsync(KvSelector.Prefix([])).Select(static e => (e.Key, Convert.ToHexString(e.Value.Bytes.Span), e.Versionstamp)).ToListAsync();
+            var entries = await store.ListAsync(KvRange.Prefix([])).Select(static e => (e.Key, Convert.ToHexString(e.Value.Bytes.Span), e.Versionstamp)).ToListAsync();
             Assert.Equal(model.Live(now), entries);
         }
     }
@@ -136,7 +136,7 @@ public abstract class StoreModelSpec(KvDatabase database)
             ChangeKind.SetCounter => atomic.Set(Key, Number, ExpireIn),
             ChangeKind.SetVersionstamped => atomic.SetVersionstamped(Key, Number, ExpireIn),
             ChangeKind.Delete => atomic.Delete(Key),
-            ChangeKind.DeleteRange => atomic.Delete(KvSelector.Prefix(Key)),
+            ChangeKind.DeleteRange => atomic.DeleteRange(KvRange.Prefix(Key)),
             ChangeKind.Sum => atomic.Sum(Key, Number),
             ChangeKind.SumWithin => atomic.SumWithin(Key, Delta, min: 0, max: 25, clamp: ExpireIn is not null),
             ChangeKind.Min => atomic.Min(Key, Number),

@@ -19,12 +19,9 @@ public sealed class StoreOptionsTests
             (static o => o.MaxMutations = -1, "KvStoreOptions.MaxMutations is -1; it must be at least 1."),
             (static o => o.MaxTotalSize = 65_535, "KvStoreOptions.MaxTotalSize is 65535; it must be at least 65536 (MaxValueSize: a write must be able to hold one value)."),
             (static o => o.MaxTotalKeySize = 2047, "KvStoreOptions.MaxTotalKeySize is 2047; it must be at least 2048 (the largest key)."),
-            (static o => o.MaxReadKeys = 0, "KvStoreOptions.MaxReadKeys is 0;"),
-            (static o => o.MaxBatchSize = 0, "KvStoreOptions.MaxBatchSize is 0;"),
-            (static o => o.SweepBatchSize = 0, "KvStoreOptions.SweepBatchSize is 0;"),
+            (static o => o.MaxReadRanges = 0, "KvStoreOptions.MaxReadRanges is 0;"),
+            (static o => o.MaxReadEntries = 0, "KvStoreOptions.MaxReadEntries is 0;"),
             (static o => o.MaxPendingWrites = 0, "KvStoreOptions.MaxPendingWrites is 0;"),
-            (static o => o.MaxGroupWrites = 0, "KvStoreOptions.MaxGroupWrites is 0;"),
-            (static o => o.MaxGroupSize = 0, "KvStoreOptions.MaxGroupSize is 0;"),
             (static o => o.CommandTimeout = TimeSpan.Zero, "KvStoreOptions.CommandTimeout is 00:00:00; it must be more than zero and at most a day."),
             (static o => o.WatchInterval = TimeSpan.FromDays(1.5), "KvStoreOptions.WatchInterval is 1.12:00:00;"),
             (static o => o.SweepInterval = TimeSpan.FromSeconds(-1), "KvStoreOptions.SweepInterval is -00:00:01;"),
@@ -41,7 +38,7 @@ public sealed class StoreOptionsTests
     [Fact]
     public async Task All_that_is_wrong_is_said_at_once_also_of_a_named_store()
     {
-        using var host = Build(static services => services.AddKvStore("other", static (_, db) => db.UseSqlite("Data Source=never-opened.db"), static o => (o.MaxChecks, o.MaxReadKeys) = (0, 0)));
+        using var host = Build(static services => services.AddKvStore("other", static (_, db) => db.UseSqlite("Data Source=never-opened.db"), static o => (o.MaxChecks, o.MaxReadRanges) = (0, 0)));
 
         var error = await Assert.ThrowsAsync<OptionsValidationException>(() => host.StartAsync());
 

@@ -23,8 +23,8 @@ public abstract class TracingSpec(KvDatabase database)
         await test.Store.GetAsync(["a"]);
         await test.Store.GetManyAsync([["a"], ["b"]]);
         await test.Store.ExistsAsync(["a"]);
-        await test.Store.CountAsync(KvSelector.Prefix([]));
-        await foreach (var _ in test.Store.ListAsync(KvSelector.Prefix([])))
+        await test.Store.CountAsync(KvRange.Prefix([]));
+        await foreach (var _ in test.Store.ListAsync(KvRange.Prefix([])))
         {
             // One row.
         }

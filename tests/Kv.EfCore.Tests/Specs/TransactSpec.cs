@@ -13,7 +13,7 @@ public abstract class TransactSpec(KvDatabase database)
         {
             var count = await transaction.GetAsync<int>(["n"], token);
             transaction.Writes.Set(["n"], count + 1);
-        }))));
+        }).AsTask())));
 
         Assert.Equal(64, await test.Store.GetAsync<int>(["n"]));
     }
@@ -78,9 +78,9 @@ public abstract class TransactSpec(KvDatabase database)
             await transaction.GetAsync(["n"], token);
             await test.Store.SetAsync(["n"], ++ran, cancellationToken: token);
             transaction.Writes.Set(["mine"], 1);
-        }));
+        }).AsTask());
 
-        Assert.Equal(KvError.Conflict, error.Kind);
+        Assert.Equal(KvErrorKind.Conflict, error.Kind);
         Assert.StartsWith("Other writers came between for 0.5 seconds; the last time at [\"n\"]. Nothing was written.", error.Message, StringComparison.Ordinal);
         Assert.Null(await test.Store.GetAsync(["mine"]));
     }
@@ -94,7 +94,7 @@ public abstract class TransactSpec(KvDatabase database)
         {
             transaction.Writes.Set(["n"], 1);
             throw new TimeZoneNotFoundException();
-        }));
+        }).AsTask());
 
         Assert.Empty(await test.KeysAsync());
     }
@@ -121,7 +121,7 @@ public abstract class TransactSpec(KvDatabase database)
             {
                 refusal = error;
             }
-        });
+        }).AsTask();
         refusal = swallows ? refusal : await Assert.ThrowsAsync<InvalidOperationException>(() => transacting);
         await (swallows ? transacting : Task.CompletedTask);
 
@@ -141,7 +141,7 @@ public abstract class TransactSpec(KvDatabase database)
             kept = transaction;
             transaction.Writes.Set(["n"], 1);
             return fails ? throw new TimeZoneNotFoundException() : Task.CompletedTask;
-        });
+        }).AsTask();
         await (fails ? Assert.ThrowsAsync<TimeZoneNotFoundException>(() => transacting) : transacting);
 
         Assert.StartsWith(
@@ -195,7 +195,7 @@ public abstract class TransactSpec(KvDatabase database)
         {
             transaction.Writes.Set(["n"], 1);
             return none;
-        }));
+        }).AsTask());
 
         Assert.StartsWith("The block of TransactAsync returned null instead of a Task", error.Message, StringComparison.Ordinal);
         Assert.Empty(await test.KeysAsync());

@@ -108,7 +108,7 @@ public abstract class ChaosVerbsSpec(KvDatabase database) : IDisposable
         Assert.Equal(0, (await writer.EndAsync()).ExitCode);
 
         await using var store = await database.CreateStoreAsync(connectionString: connection);
-        var there = await store.Store.ListKeysAsync(KvSelector.Prefix(["t"])).Select(static key => key[^1].AsInt64()).ToListAsync();
+        var there = await store.Store.ListKeysAsync(KvRange.Prefix(["t"])).Select(static key => key[^1].AsInt64()).ToListAsync();
         var acknowledged = Read().Select(static line => long.Parse(line, CultureInfo.InvariantCulture)).ToList();
         Assert.Equal(Enumerable.Range(1, there.Count).Select(static i => (long)i), there);
         Assert.Equal(acknowledged, acknowledged.Distinct().Order());

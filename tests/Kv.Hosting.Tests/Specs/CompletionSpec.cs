@@ -117,7 +117,7 @@ public abstract class CompletionSpec(KvDatabase database)
         gate.Open();
         await test.IdleAsync();
 
-        Assert.Equal(KvError.LeaseLost, error!.Kind);
+        Assert.Equal(KvErrorKind.LeaseLost, error!.Kind);
         Assert.Null(await test.Store.GetAsync(["a"]));
         Assert.Empty(await test.QueuedAsync());
         Assert.Equivalent(taken, await test.RunningAsync());
@@ -166,7 +166,7 @@ public abstract class CompletionSpec(KvDatabase database)
                 write.Acknowledges = message.Fence;
                 await queue.CommitAsync(write, CancellationToken.None);
             }
-            catch (KvException error) when (error.Kind == KvError.LeaseLost)
+            catch (KvException error) when (error.Kind == KvErrorKind.LeaseLost)
             {
                 // The other was first, and nothing was written.
             }
@@ -241,7 +241,7 @@ public abstract class CompletionSpec(KvDatabase database)
 
         await test.SettleAsync();
 
-        Assert.Equal(KvError.CommitUnknown, error!.Kind);
+        Assert.Equal(KvErrorKind.CommitUnknown, error!.Kind);
         Assert.Equal(committed ? 1 : 2, runs);
         Assert.Equal(1UL, await test.Store.GetAsync<ulong>(["count"]));
         Assert.DoesNotContain(_logs.Entries, static e => e.Event is 104 or 105 or 106);
@@ -288,7 +288,7 @@ public abstract class CompletionSpec(KvDatabase database)
 
         await test.SettleAsync();
 
-        Assert.Equal(KvError.LeaseLost, error!.Kind);
+        Assert.Equal(KvErrorKind.LeaseLost, error!.Kind);
         Assert.Null(await test.Store.GetAsync(["done"]));
     }
 

@@ -59,12 +59,12 @@ public abstract class ControlSpec(KvDatabase database)
         _time.Advance(TimeSpan.FromMinutes(2) - TimeSpan.FromMilliseconds(1));
         await test.SettleAsync();
         Assert.Single(await test.QueuedAsync());
-        Assert.True(Assert.Single(await test.Queue().StatsAsync()).IsPaused);
+        Assert.True(Assert.Single(await test.Queue().GetStatsAsync()).IsPaused);
 
         _time.Advance(TimeSpan.FromMilliseconds(1));
         await test.SettleAsync();
         await test.AssertEmptyAsync();
-        Assert.Empty(await test.Queue().StatsAsync());
+        Assert.Empty(await test.Queue().GetStatsAsync());
     }
 
     [Fact]
@@ -108,8 +108,8 @@ public abstract class ControlSpec(KvDatabase database)
         await test.Store.EnqueueAsync(new Job(1), new() { KeysIfUndelivered = [["dead"]], Delay = TimeSpan.FromHours(1) });
         var id = Assert.Single(await test.QueuedAsync()).Id;
 
-        Assert.Equal(KvCancellation.Removed, await test.Queue().CancelAsync(id));
-        Assert.Equal(KvCancellation.NotFound, await test.Queue().CancelAsync(id));
+        Assert.Equal(KvCancelResult.Removed, await test.Queue().CancelAsync(id));
+        Assert.Equal(KvCancelResult.NotFound, await test.Queue().CancelAsync(id));
 
         await test.AssertEmptyAsync();
         Assert.Null(await test.Store.GetAsync(["dead"]));
@@ -126,8 +126,8 @@ public abstract class ControlSpec(KvDatabase database)
         }
 
         var ids = (await test.QueuedAsync()).OrderBy(static m => m.Version).Select(static m => m.Id).ToList();
-        Assert.Equal(KvCancellation.Removed, await test.Queue().CancelAsync(ids[0]));
-        Assert.Equal(KvCancellation.Removed, await test.Queue().CancelAsync(ids[2]));
+        Assert.Equal(KvCancelResult.Removed, await test.Queue().CancelAsync(ids[0]));
+        Assert.Equal(KvCancelResult.Removed, await test.Queue().CancelAsync(ids[2]));
 
         await test.ClaimAsync();
         Assert.Equal(ids[1], Assert.Single(test.Worker().Held).Message.Fence.Id);
@@ -141,9 +141,9 @@ public abstract class ControlSpec(KvDatabase database)
     {
         await using var test = await HoldingAsync();
         await test.Store.EnqueueAsync(new Job(1), new() { UniqueKey = "u" });
-        Assert.Equal(KvCancellation.Removed, await test.Queue().CancelAsync(Assert.Single(await test.QueuedAsync()).Id));
+        Assert.Equal(KvCancelResult.Removed, await test.Queue().CancelAsync(Assert.Single(await test.QueuedAsync()).Id));
 
-        await test.Store.EnqueueAsync(new Job(2), new() { UniqueKey = "u", IfDuplicate = KvDuplicate.Refuse });
+        await test.Store.EnqueueAsync(new Job(2), new() { UniqueKey = "u", IfDuplicate = KvDuplicatePolicy.Refuse });
 
         Assert.Single(await test.QueuedAsync());
     }
@@ -160,7 +160,7 @@ public abstract class ControlSpec(KvDatabase database)
         await test.ClaimAsync();
         var id = (await _gate.Begun).Id;
 
-        Assert.Equal(KvCancellation.Requested, await (here ? test : other).Queue().CancelAsync(id));
+        Assert.Equal(KvCancelResult.Requested, await (here ? test : other).Queue().CancelAsync(id));
         test.Worker().Heartbeat.Beat();
         await test.IdleAsync();
 
@@ -171,7 +171,7 @@ public abstract class ControlSpec(KvDatabase database)
         Assert.NotEqual(id, next.Id);
         Assert.Null(await test.Store.GetAsync(["dead"]));
         Assert.Empty(await test.DeadLettersAsync());
-        Assert.Equal(KvCancellation.NotFound, await other.Queue().CancelAsync(id));
+        Assert.Equal(KvCancelResult.NotFound, await other.Queue().CancelAsync(id));
     }
 
     [Fact]
@@ -210,7 +210,7 @@ public abstract class ControlSpec(KvDatabase database)
         await test.ClaimAsync();
         var id = (await _gate.Begun).Id;
 
-        Assert.Equal(KvCancellation.Requested, await test.Queue().CancelAsync(id));
+        Assert.Equal(KvCancelResult.Requested, await test.Queue().CancelAsync(id));
         _gate.Open();
         await test.IdleAsync();
         await test.SettleAsync();
@@ -287,11 +287,11 @@ public abstract class ControlSpec(KvDatabase database)
         }
 
         await test.StartAsync();
-        var cancelled = new ConcurrentDictionary<string, KvCancellation>();
+        var cancelled = new ConcurrentDictionary<string, KvCancelResult>();
         await Parallel.ForEachAsync(ids.Index(), new ParallelOptions { MaxDegreeOfParallelism = 8 }, async (message, token) =>
             cancelled[message.Item] = await (message.Index % 2 == 0 ? test : other).Queue().CancelAsync(message.Item, token));
         var started = TimeProvider.System.GetTimestamp();
-        while ((await test.Queue().StatsAsync()).Count > 0)
+        while ((await test.Queue().GetStatsAsync()).Count > 0)
         {
             Assert.True(TimeProvider.System.GetElapsedTime(started) < WorkerTesting.Patience, "Something is left.");
             await Task.Yield();
@@ -302,8 +302,8 @@ public abstract class ControlSpec(KvDatabase database)
         {
             var done = await test.Store.GetAsync(["done", id]) is not null;
             Assert.True(handled.GetValueOrDefault(id) <= 1);
-            Assert.False(cancelled[id] == KvCancellation.Removed && handled.ContainsKey(id), "It was taken out of the queue, and handled.");
-            Assert.True(done || cancelled[id] != KvCancellation.NotFound, "It is neither done nor cancelled.");
+            Assert.False(cancelled[id] == KvCancelResult.Removed && handled.ContainsKey(id), "It was taken out of the queue, and handled.");
+            Assert.True(done || cancelled[id] != KvCancelResult.NotFound, "It is neither done nor cancelled.");
         }
 
         await test.AssertEmptyAsync();
@@ -323,12 +323,12 @@ public abstract class ControlSpec(KvDatabase database)
         Assert.Equal("""{"Number":1}""", System.Text.Encoding.UTF8.GetString(due.Payload.Bytes.Span));
         Assert.Equal(KvMessageState.Blocked, (await test.Queue().GetAsync(ids[1]))!.State);
         var delayed = (await test.Queue().GetAsync(ids[2]))!;
-        Assert.Equal((KvMessageState.Delayed, _time.GetUtcNow() + TimeSpan.FromMinutes(1)), (delayed.State, delayed.Until));
+        Assert.Equal((KvMessageState.Delayed, _time.GetUtcNow() + TimeSpan.FromMinutes(1)), (delayed.State, delayed.DueAt));
 
         await test.ClaimAsync();
         await _gate.Begun;
         var running = (await test.Queue().GetAsync(ids[0]))!;
-        Assert.Equal((KvMessageState.Running, 32, _time.GetUtcNow() + TimeSpan.FromSeconds(28.5)), (running.State, running.Owner!.Length, running.Until));
+        Assert.Equal((KvMessageState.Running, 32, _time.GetUtcNow() + TimeSpan.FromSeconds(28.5)), (running.State, running.Owner!.Length, running.LeaseEndsAt));
         _gate.Open();
         await test.IdleAsync();
         Assert.Null(await test.Queue().GetAsync(ids[0]));
@@ -363,14 +363,14 @@ public abstract class ControlSpec(KvDatabase database)
         await test.Store.EnqueueAsync(new Job(2));
         await test.ClaimAsync();
 
-        var running = await test.Queue().RunningAsync();
+        var running = await test.Queue().ListRunningAsync();
 
         Assert.Equal(2, running.Count);
-        Assert.Equal(TimeSpan.FromSeconds(1), running[1].Until - running[0].Until);
-        Assert.Equal(running[0].Id, Assert.Single(await test.Queue().RunningAsync(1)).Id);
+        Assert.Equal(TimeSpan.FromSeconds(1), running[1].LeaseEndsAt - running[0].LeaseEndsAt);
+        Assert.Equal(running[0].Id, Assert.Single(await test.Queue().ListRunningAsync(1)).Id);
         _gate.Open();
         await test.IdleAsync();
-        Assert.Empty(await test.Queue().RunningAsync());
+        Assert.Empty(await test.Queue().ListRunningAsync());
     }
 
     [Fact]
@@ -397,7 +397,7 @@ public abstract class ControlSpec(KvDatabase database)
                 new KvTopicStats("job", 2, 2, 2, 1, TimeSpan.FromSeconds(30), true),
                 new KvTopicStats("late", 0, 1, 0, 0, null, false),
             ],
-            await test.Queue().StatsAsync());
+            await test.Queue().GetStatsAsync());
         _gate.Open();
         await test.IdleAsync();
     }
@@ -432,13 +432,13 @@ public abstract class ControlSpec(KvDatabase database)
         await RefusedAsync(() => queue.PauseAsync("job", TimeSpan.MaxValue).AsTask());
         await RefusedAsync(() => queue.PeekAsync("job", 0).AsTask());
         await RefusedAsync(() => queue.PeekAsync("job", 1001).AsTask());
-        await RefusedAsync(() => queue.RunningAsync(-1).AsTask());
-        await RefusedAsync(() => queue.RunningAsync(1001).AsTask());
-        Assert.Equal(KvCancellation.NotFound, await queue.CancelAsync(new string('x', 100_000)));
+        await RefusedAsync(() => queue.ListRunningAsync(-1).AsTask());
+        await RefusedAsync(() => queue.ListRunningAsync(1001).AsTask());
+        Assert.Equal(KvCancelResult.NotFound, await queue.CancelAsync(new string('x', 100_000)));
 
         Assert.Equivalent(before, await test.QueuedAsync());
-        Assert.False(Assert.Single(await queue.StatsAsync()).IsPaused);
-        Assert.Empty(await test.Store.ListKeysAsync(KvSelector.Prefix([])).ToListAsync());
+        Assert.False(Assert.Single(await queue.GetStatsAsync()).IsPaused);
+        Assert.Empty(await test.Store.ListKeysAsync(KvRange.Prefix([])).ToListAsync());
 
         static async Task RefusedAsync(Func<Task> call)
         {

@@ -68,9 +68,9 @@ public abstract class DeadLetterSpec(KvDatabase database)
         await test.SettleAsync();
 
         Assert.Equal(["job", "job", "job", "note", "note", "note"], (await test.DeadLettersAsync()).Select(static l => l.Topic));
-        Assert.Equal([0, 1, 2], (await test.Queue().DeadLettersAsync("job").ToListAsync()).Select(static l => l.As<Job>()!.Number));
-        Assert.Empty(await test.Queue().DeadLettersAsync("jo").ToListAsync());
-        Assert.Empty(await test.Queue().DeadLettersAsync(new string('t', 3000)).ToListAsync());
+        Assert.Equal([0, 1, 2], (await test.Queue().ListDeadLettersAsync("job").ToListAsync()).Select(static l => l.As<Job>()!.Number));
+        Assert.Empty(await test.Queue().ListDeadLettersAsync("jo").ToListAsync());
+        Assert.Empty(await test.Queue().ListDeadLettersAsync(new string('t', 3000)).ToListAsync());
     }
 
     [Fact]
@@ -147,7 +147,7 @@ public abstract class DeadLetterSpec(KvDatabase database)
             {
                 await test.Queue().ReplayAllAsync();
             }
-            catch (KvException error) when (error.Kind is KvError.Unavailable or KvError.CommitUnknown)
+            catch (KvException error) when (error.Kind is KvErrorKind.Unavailable or KvErrorKind.CommitUnknown)
             {
                 // Who is not told tries again.
             }
@@ -173,7 +173,7 @@ public abstract class DeadLetterSpec(KvDatabase database)
 
         Assert.Equal(3, await test.Queue().ReplayAllAsync("job", static letter => letter.As<Job>()!.Number % 2 == 0));
         Assert.Equal(2, await test.Queue().DeleteAllAsync("job", static letter => letter.As<Job>()!.Number > 2));
-        Assert.Equal([1], (await test.Queue().DeadLettersAsync("job").ToListAsync()).Select(static l => l.As<Job>()!.Number));
+        Assert.Equal([1], (await test.Queue().ListDeadLettersAsync("job").ToListAsync()).Select(static l => l.As<Job>()!.Number));
         Assert.Equal(6, await test.Queue().DeleteAllAsync("note"));
         Assert.Equal(1, await test.Queue().ReplayAllAsync());
         Assert.Equal(0, await test.Queue().ReplayAllAsync());
@@ -276,7 +276,7 @@ public abstract class DeadLetterSpec(KvDatabase database)
 
         await Assert.ThrowsAsync<ArgumentNullException>(() => test.Queue().ReplayAsync(null!).AsTask());
         await Assert.ThrowsAsync<ArgumentNullException>(() => test.Queue().DeleteAsync(null!).AsTask());
-        Assert.Contains("DeadLettersAsync", (await Assert.ThrowsAsync<ArgumentException>(() => test.Queue().ReplayAsync(letter).AsTask())).Message, StringComparison.Ordinal);
+        Assert.Contains("ListDeadLettersAsync", (await Assert.ThrowsAsync<ArgumentException>(() => test.Queue().ReplayAsync(letter).AsTask())).Message, StringComparison.Ordinal);
         await Assert.ThrowsAsync<ArgumentException>(() => test.Queue().DeleteAsync(letter).AsTask());
         Assert.Single(await test.DeadLettersAsync());
         await test.AssertEmptyAsync();
@@ -308,7 +308,7 @@ public abstract class DeadLetterSpec(KvDatabase database)
 
         await test.SettleAsync();
 
-        Assert.Equal(topic, Assert.Single(await test.Queue().DeadLettersAsync(topic).ToListAsync()).Topic);
+        Assert.Equal(topic, Assert.Single(await test.Queue().ListDeadLettersAsync(topic).ToListAsync()).Topic);
         Assert.Equal(1, await test.Queue().ReplayAllAsync(topic));
     }
 

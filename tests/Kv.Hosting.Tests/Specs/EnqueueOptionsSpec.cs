@@ -27,8 +27,8 @@ public abstract class EnqueueOptionsSpec(KvDatabase database)
         ["a negative time to be unique for"] = (new() { UniqueKey = "u", UniqueFor = TimeSpan.FromSeconds(-1) }, ["unique for -00:00:01", "zero to 30 days"]),
         ["a time to be unique for that is too long"] = (new() { UniqueKey = "u", UniqueFor = TimeSpan.FromDays(31) }, ["31.00:00:00", "zero to 30 days"]),
         ["a time without a unique key"] = (new() { UniqueFor = TimeSpan.FromSeconds(1) }, ["no unique key", "Name the key"]),
-        ["a choice about duplicates without a unique key"] = (new() { IfDuplicate = KvDuplicate.Refuse }, ["no unique key", "Name the key"]),
-        ["a choice that there is not"] = (new() { UniqueKey = "u", IfDuplicate = (KvDuplicate)7 }, ["7", "KvDuplicate", "Keep, Replace or Refuse"]),
+        ["a choice about duplicates without a unique key"] = (new() { IfDuplicate = KvDuplicatePolicy.Refuse }, ["no unique key", "Name the key"]),
+        ["a choice that there is not"] = (new() { UniqueKey = "u", IfDuplicate = (KvDuplicatePolicy)7 }, ["7", "KvDuplicatePolicy", "Keep, Replace or Refuse"]),
     };
 
     public static TheoryData<string> Names => [.. Refused.Keys];
@@ -44,7 +44,7 @@ public abstract class EnqueueOptionsSpec(KvDatabase database)
 
         Assert.All(says, text => Assert.Contains(text, error.Message, StringComparison.Ordinal));
         await test.AssertEmptyAsync();
-        Assert.Equal(0, await test.Store.CountAsync(KvSelector.Prefix([])));
+        Assert.Equal(0, await test.Store.CountAsync(KvRange.Prefix([])));
     }
 
     [Fact]
@@ -62,7 +62,7 @@ public abstract class EnqueueOptionsSpec(KvDatabase database)
             RateKey = longest,
             UniqueKey = longest,
             UniqueFor = TimeSpan.FromDays(30),
-            IfDuplicate = KvDuplicate.Replace,
+            IfDuplicate = KvDuplicatePolicy.Replace,
         };
 
         await test.Store.EnqueueAsync(new Job(1), options);
@@ -71,7 +71,7 @@ public abstract class EnqueueOptionsSpec(KvDatabase database)
         await test.SettleAsync();
 
         await test.AssertEmptyAsync();
-        Assert.Equal(1, await test.Store.CountAsync(KvSelector.Prefix(["efkv", "unique"])));
+        Assert.Equal(1, await test.Store.CountAsync(KvRange.Prefix(["efkv", "unique"])));
     }
 }
 

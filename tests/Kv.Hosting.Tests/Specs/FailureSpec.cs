@@ -182,9 +182,9 @@ public abstract class FailureSpec(KvDatabase database)
     public async Task A_topic_says_when_what_has_no_handler_and_what_cannot_be_read_is_tried_again(bool byMessage)
     {
         var never = await UnreadableAsync(static topic => topic.UnreadableRetry = KvRetryPolicy.Never, byMessage);
-        var twice = await UnreadableAsync(static topic => topic.UnreadableRetry = KvRetryPolicy.Schedule(TimeSpan.FromSeconds(3), TimeSpan.FromSeconds(3)), byMessage);
+        var twice = await UnreadableAsync(static topic => topic.UnreadableRetry = KvRetryPolicy.Delays(TimeSpan.FromSeconds(3), TimeSpan.FromSeconds(3)), byMessage);
         var asOthers = await UnreadableAsync(
-            static topic => topic.Retry = KvRetryPolicy.Schedule(TimeSpan.FromSeconds(3)).On<KvUnreadableMessageException>(KvRetryPolicy.Never), byMessage);
+            static topic => topic.Retry = KvRetryPolicy.Delays(TimeSpan.FromSeconds(3)).On<KvUnreadableMessageException>(KvRetryPolicy.Never), byMessage);
 
         Assert.Equal((0, 2), never);
         Assert.Equal((2, 0), twice);
@@ -196,7 +196,7 @@ public abstract class FailureSpec(KvDatabase database)
     {
         await using var test = await database.CreateWorkerAsync(
             worker => worker
-                .Handle<Job>((_, context, _) => Task.FromResult(context.GetCheckpoint<Job>() ?? throw new KvException(KvError.Encoding, "A value cannot be read.")))
+                .Handle<Job>((_, context, _) => Task.FromResult(context.GetCheckpoint<Job>() ?? throw new KvException(KvErrorKind.Encoding, "A value cannot be read.")))
                 .Topic<Job>(static topic => topic.UnreadableRetry = KvRetryPolicy.Never),
             _time);
         await test.Store.EnqueueAsync(new Job(1));

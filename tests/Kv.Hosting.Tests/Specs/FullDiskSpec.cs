@@ -59,9 +59,9 @@ public abstract class FullDiskSpec(KvDatabase database, Disk disk)
         [
             () => test.Store.SetAsync(["b"], 1).AsTask(),
             () => test.Store.DeleteAsync(["a"]).AsTask(),
-            () => test.Store.DeleteAsync(KvSelector.Prefix(["r"])).AsTask(),
+            () => test.Store.DeleteRangeAsync(KvRange.Prefix(["r"])).AsTask(),
             () => test.Store.EnqueueAsync("again").AsTask(),
-            () => test.Store.TransactAsync((transaction, _) => Task.FromResult(transaction.Writes.Set(["c"], 1))),
+            () => test.Store.TransactAsync((transaction, _) => Task.FromResult(transaction.Writes.Set(["c"], 1))).AsTask(),
             () => test.Queue().PauseAsync("job").AsTask(),
             () => test.Queue().CancelAsync(id).AsTask(),
         ];
@@ -74,7 +74,7 @@ public abstract class FullDiskSpec(KvDatabase database, Disk disk)
         }
 
         Assert.Equal(1, await test.Store.GetAsync<int>(["a"]));
-        Assert.Equal(2, await test.Store.CountAsync(KvSelector.Prefix([])));
+        Assert.Equal(2, await test.Store.CountAsync(KvRange.Prefix([])));
         await disk.FreeAsync();
         await Task.WhenAll(writers.Select(static write => write()));
 
@@ -98,7 +98,7 @@ public abstract class FullDiskSpec(KvDatabase database, Disk disk)
             await Record.ExceptionAsync(() => transaction.CommitAsync());
         }
 
-        Assert.Equal(0, await test.Store.CountAsync(KvSelector.Prefix([])));
+        Assert.Equal(0, await test.Store.CountAsync(KvRange.Prefix([])));
         await test.Store.EnqueueAsync("other");
         Assert.Equal("other", Encoding(Assert.Single(await test.QueuedAsync()).Data));
     }
@@ -222,7 +222,7 @@ public abstract class FullDiskSpec(KvDatabase database, Disk disk)
     {
         var named = Assert.IsType<KvException>(error);
         Assert.True(disk.IsCause(named.InnerException), named.ToString());
-        Assert.Equal(KvError.Unavailable, named.Kind);
+        Assert.Equal(KvErrorKind.Unavailable, named.Kind);
         Assert.Contains(named.InnerException!.Message, named.Message, StringComparison.Ordinal);
         Assert.Contains("Nothing was written; make room", named.Message, StringComparison.Ordinal);
     }
@@ -265,12 +265,12 @@ public sealed class SqliteFullDiskTests : FullDiskSpec, IClassFixture<SqliteData
         }
 
         AssertNamed(full);
-        Assert.Equal(2 * count, await test.Store.CountAsync(KvSelector.Prefix([])));
-        Assert.Equal(count, await test.Store.CountAsync(KvSelector.Prefix(["b"])));
+        Assert.Equal(2 * count, await test.Store.CountAsync(KvRange.Prefix([])));
+        Assert.Equal(count, await test.Store.CountAsync(KvRange.Prefix(["b"])));
 
-        await test.Store.DeleteAsync(KvSelector.Prefix(["a"]));
+        await test.Store.DeleteRangeAsync(KvRange.Prefix(["a"]));
         await test.Store.SetAsync(["b", count], new string('z', 20_000));
-        Assert.Equal(count + 1, await test.Store.CountAsync(KvSelector.Prefix([])));
+        Assert.Equal(count + 1, await test.Store.CountAsync(KvRange.Prefix([])));
     }
 
     // SQLite rolls the whole transaction back: what is written after that would be committed on the spot, apart from the rest.
@@ -294,7 +294,7 @@ public sealed class SqliteFullDiskTests : FullDiskSpec, IClassFixture<SqliteData
             await Assert.ThrowsAsync<InvalidOperationException>(() => transaction.CommitAsync());
         }
 
-        Assert.Equal(0, await test.Store.CountAsync(KvSelector.Prefix([])));
+        Assert.Equal(0, await test.Store.CountAsync(KvRange.Prefix([])));
         await test.Store.SetAsync(["later"], 1);
     }
 

@@ -217,12 +217,12 @@ public abstract class GroupSpec(KvDatabase database)
         var ids = (await test.Store.Atomic().Enqueue(new Job(1), In("a")).Enqueue(new Job(2), In("a")).Enqueue(new Job(3), In("a"))
             .Enqueue(new Job(4), In("a")).CommitAsync()).MessageIds;
 
-        Assert.Equal(KvCancellation.Removed, await test.Queue().CancelAsync(ids[2]));
+        Assert.Equal(KvCancelResult.Removed, await test.Queue().CancelAsync(ids[2]));
         Assert.Equal(MessageState.Ready, (await test.QueuedAsync())[0].State);
-        Assert.Equal(KvCancellation.Removed, await test.Queue().CancelAsync(ids[0]));
+        Assert.Equal(KvCancelResult.Removed, await test.Queue().CancelAsync(ids[0]));
         await test.ClaimAsync();
         await gate.Begun;
-        Assert.Equal(KvCancellation.Requested, await test.Queue().CancelAsync(ids[1]));
+        Assert.Equal(KvCancelResult.Requested, await test.Queue().CancelAsync(ids[1]));
         test.Worker().Heartbeat.Beat();
         await test.IdleAsync();
         await test.SettleAsync();
@@ -391,7 +391,7 @@ public abstract class GroupSpec(KvDatabase database)
 
         Assert.Equal(KvMessageState.Due, (await test.Queue().GetAsync(ids[0]))!.State);
         Assert.Equal(KvMessageState.Blocked, (await test.Queue().GetAsync(ids[1]))!.State);
-        Assert.Equal((1, 1), (Assert.Single(await test.Queue().StatsAsync()) is var stats ? (stats.Due, stats.Blocked) : default));
+        Assert.Equal((1, 1), (Assert.Single(await test.Queue().GetStatsAsync()) is var stats ? (stats.Due, stats.Blocked) : default));
     }
 
     /// <summary>Three messages a commit, over a few groups.</summary>

@@ -73,7 +73,7 @@ public abstract class HandlerEndSpec(KvDatabase database)
 
         await test.SettleAsync();
 
-        Assert.Equal(KvError.LeaseLost, error!.Kind);
+        Assert.Equal(KvErrorKind.LeaseLost, error!.Kind);
         Assert.Contains("its lease ran out", error.Message, StringComparison.Ordinal);
     }
 

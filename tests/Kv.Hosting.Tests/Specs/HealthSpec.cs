@@ -21,7 +21,7 @@ public abstract class HealthSpec(KvDatabase database, Disk disk)
         await test.Store.SetAsync(["a"], 1);
         Assert.Equal(HealthStatus.Healthy, (await CheckAsync(test)).Status);
         await disk.FillAsync();
-        Assert.Equal(KvError.Unavailable, (await Assert.ThrowsAsync<KvException>(() => test.Store.SetAsync(["a"], 2).AsTask())).Kind);
+        Assert.Equal(KvErrorKind.Unavailable, (await Assert.ThrowsAsync<KvException>(() => test.Store.SetAsync(["a"], 2).AsTask())).Kind);
 
         Assert.Equal(1, await test.Store.GetAsync<int>(["a"]));
         var degraded = await CheckAsync(test);
@@ -87,8 +87,8 @@ public sealed class SqliteHealthTests(SqliteDatabase database) : HealthSpec(data
         await File.WriteAllBytesAsync(file, damaged);
         await using (var test = await _database.CreateStoreAsync(connectionString: address))
         {
-            var refused = await Assert.ThrowsAsync<KvException>(() => test.Store.ListAsync(KvSelector.Prefix(["k"])).ToListAsync().AsTask());
-            Assert.Equal(KvError.Refused, refused.Kind);
+            var refused = await Assert.ThrowsAsync<KvException>(() => test.Store.ListAsync(KvRange.Prefix(["k"])).ToListAsync().AsTask());
+            Assert.Equal(KvErrorKind.Refused, refused.Kind);
             Assert.Contains("malformed", refused.Message, StringComparison.Ordinal);
             for (var look = 0; look < 3; look++)
             {

@@ -126,7 +126,7 @@ public abstract class MessageTypeSpec(KvDatabase database)
             await test.Store.EnqueueAsync(message);
             var row = Assert.Single(await test.QueuedAsync());
             Assert.Equal((name, name), (row.Topic, row.Type));
-            Assert.Equal(KvCancellation.Removed, await test.Queue().CancelAsync(row.Id));
+            Assert.Equal(KvCancelResult.Removed, await test.Queue().CancelAsync(row.Id));
         }
     }
 
@@ -184,12 +184,12 @@ public abstract class MessageTypeSpec(KvDatabase database)
         await RefusedAsync("The message 'hidden' cannot be stored", () => test.Store.EnqueueAsync<object>(hidden).AsTask());
 
         await test.AssertEmptyAsync();
-        Assert.Equal(0, await test.Store.CountAsync(KvSelector.Prefix(KvKey.Empty)));
+        Assert.Equal(0, await test.Store.CountAsync(KvRange.Prefix(KvKey.Empty)));
 
         static async Task RefusedAsync(string says, Func<Task> write)
         {
             var error = await Assert.ThrowsAsync<KvException>(write);
-            Assert.Equal(KvError.Encoding, error.Kind);
+            Assert.Equal(KvErrorKind.Encoding, error.Kind);
             Assert.Contains(says, error.Message, StringComparison.Ordinal);
         }
     }
@@ -208,7 +208,7 @@ public abstract class MessageTypeSpec(KvDatabase database)
         Assert.Equal(double.NaN, await test.Store.GetAsync<double>(["nan"]));
         Assert.Equal(new Placed("1", 2), await test.Store.GetAsync<Placed>(["event"]));
         var error = await Assert.ThrowsAsync<KvException>(() => test.Store.GetAsync<IEvent>(["event"]).AsTask());
-        Assert.Equal(KvError.Encoding, error.Kind);
+        Assert.Equal(KvErrorKind.Encoding, error.Kind);
         Assert.Contains("[\"event\"]", error.Message, StringComparison.Ordinal);
     }
 

@@ -38,7 +38,7 @@ public sealed class PostgresWorkerClockTests(PostgresDatabase database) : IClass
         Assert.InRange(third.DueAt, from + Milliseconds(Hour), to + Milliseconds(Hour));
         Assert.InRange(third.UniqueUntil, from + Milliseconds(2 * Hour), to + Milliseconds(2 * Hour));
         Assert.All(await wrong.Queue().PeekAsync("job"), static m => Assert.Equal(KvMessageState.Delayed, m.State));
-        var stats = Assert.Single(await wrong.Queue().StatsAsync());
+        var stats = Assert.Single(await wrong.Queue().GetStatsAsync());
         Assert.Equal((0, 2), (stats.Due, stats.Delayed));
     }
 

@@ -26,7 +26,7 @@ public abstract class ProgressSpec(KvDatabase database)
         var info = (await other.Queue().GetAsync(id))!;
 
         Assert.Equal((0.5, "Half of the half."), (info.Progress, info.Note));
-        Assert.Equal(0.5, Assert.Single(await other.Queue().RunningAsync()).Progress);
+        Assert.Equal(0.5, Assert.Single(await other.Queue().ListRunningAsync()).Progress);
         _gate.Open();
         await test.IdleAsync();
     }
@@ -177,7 +177,7 @@ public abstract class ProgressSpec(KvDatabase database)
     [Fact]
     public async Task Who_lost_the_lease_can_neither_report_nor_save()
     {
-        List<KvError> errors = [];
+        List<KvErrorKind> errors = [];
         await using var test = await HandlingAsync(async context =>
         {
             await context.SaveCheckpointAsync("mine");
@@ -195,7 +195,7 @@ public abstract class ProgressSpec(KvDatabase database)
         await _gate.Begun;
 
         var row = Assert.Single(await test.RunningAsync());
-        Assert.Equal([KvError.LeaseLost, KvError.LeaseLost], errors);
+        Assert.Equal([KvErrorKind.LeaseLost, KvErrorKind.LeaseLost], errors);
         Assert.Equal((0.1, "mine", "\"mine\""), (row.Progress, row.Note, System.Text.Encoding.UTF8.GetString(row.Checkpoint!)));
         _gate.Open();
         await test.IdleAsync();

@@ -34,7 +34,7 @@ public sealed class RetryPolicyTests
     {
         var growing = KvRetryPolicy.Exponential(1000, TimeSpan.FromMilliseconds(1), TimeSpan.FromDays(30), factor: 100, jitter: 1);
         var none = KvRetryPolicy.Exponential(1000, TimeSpan.Zero, factor: 100, jitter: 1);
-        var listed = KvRetryPolicy.Schedule(Second, Second);
+        var listed = KvRetryPolicy.Delays(Second, Second);
         for (var failures = 1; failures <= 1000; failures++)
         {
             Assert.InRange(growing.Next(Error, failures, 0.999)!.Value, TimeSpan.Zero, TimeSpan.FromDays(30));
@@ -51,22 +51,22 @@ public sealed class RetryPolicyTests
     public void A_schedule_has_as_many_retries_as_waits_and_a_copy_of_them()
     {
         List<TimeSpan> waits = [Second, Second * 5];
-        var policy = KvRetryPolicy.Schedule(waits);
+        var policy = KvRetryPolicy.Delays(waits);
         waits.Clear();
 
         Assert.Equal(2, policy.Retries);
         Assert.Equal([Second, Second * 5, null], Enumerable.Range(1, 3).Select(failures => policy.Next(Error, failures, 0.9)));
-        Assert.Null(KvRetryPolicy.Schedule().Next(Error, 1, 0));
+        Assert.Null(KvRetryPolicy.Delays().Next(Error, 1, 0));
         Assert.Null(KvRetryPolicy.Never.Next(Error, 1, 0));
     }
 
     [Fact]
     public void The_first_rule_that_fits_an_exception_or_what_it_derives_from_counts()
     {
-        var policy = KvRetryPolicy.Schedule(Second)
-            .On<FileNotFoundException>(KvRetryPolicy.Schedule(Second * 2))
+        var policy = KvRetryPolicy.Delays(Second)
+            .On<FileNotFoundException>(KvRetryPolicy.Delays(Second * 2))
             .On<IOException>(KvRetryPolicy.Never)
-            .On<DirectoryNotFoundException>(KvRetryPolicy.Schedule(Second * 3));
+            .On<DirectoryNotFoundException>(KvRetryPolicy.Delays(Second * 3));
 
         Assert.Equal(Second, policy.Next(new InvalidOperationException("No."), 1, 0));
         Assert.Equal(Second * 2, policy.Next(new FileNotFoundException(), 1, 0));
@@ -78,8 +78,8 @@ public sealed class RetryPolicyTests
     [Fact]
     public void A_rule_counts_all_failures_of_the_message_and_leaves_the_policy_that_it_was_added_to()
     {
-        var plain = KvRetryPolicy.Schedule(Second);
-        var ruled = plain.On<IOException>(KvRetryPolicy.Schedule(Second * 2, Second * 4).On<EndOfStreamException>(KvRetryPolicy.Never));
+        var plain = KvRetryPolicy.Delays(Second);
+        var ruled = plain.On<IOException>(KvRetryPolicy.Delays(Second * 2, Second * 4).On<EndOfStreamException>(KvRetryPolicy.Never));
 
         Assert.Equal(Second * 4, ruled.Next(new IOException("No."), 2, 0));
         Assert.Null(ruled.Next(new EndOfStreamException(), 1, 0));
@@ -100,10 +100,10 @@ public sealed class RetryPolicyTests
         Refused("jitter", static () => KvRetryPolicy.Exponential(1, Second, jitter: -0.1));
         Refused("jitter", static () => KvRetryPolicy.Exponential(1, Second, jitter: 1.1));
         Refused("jitter", static () => KvRetryPolicy.Exponential(1, Second, jitter: double.NaN));
-        Refused("waits", static () => KvRetryPolicy.Schedule(Second, -Second));
-        Refused("waits", static () => KvRetryPolicy.Schedule(TimeSpan.FromDays(31)));
-        Refused("waits", static () => KvRetryPolicy.Schedule([.. Enumerable.Repeat(Second, 1001)]));
-        Assert.Throws<ArgumentNullException>(static () => KvRetryPolicy.Schedule(null!));
+        Refused("waits", static () => KvRetryPolicy.Delays(Second, -Second));
+        Refused("waits", static () => KvRetryPolicy.Delays(TimeSpan.FromDays(31)));
+        Refused("waits", static () => KvRetryPolicy.Delays([.. Enumerable.Repeat(Second, 1001)]));
+        Assert.Throws<ArgumentNullException>(static () => KvRetryPolicy.Delays(null!));
         Assert.Throws<ArgumentNullException>(static () => KvRetryPolicy.Never.On<IOException>(null!));
 
         Assert.Equal(0, KvRetryPolicy.Exponential(0, TimeSpan.Zero, TimeSpan.Zero, factor: 1, jitter: 0).Retries);

@@ -11,7 +11,7 @@ public abstract class RetrySpec(KvDatabase database)
     [Fact]
     public async Task The_delays_of_a_message_win_over_the_policy_of_its_topic()
     {
-        await using var test = await FailingAsync(KvRetryPolicy.Schedule(Minute));
+        await using var test = await FailingAsync(KvRetryPolicy.Delays(Minute));
         await test.Store.EnqueueAsync(new Job(1), new() { BackoffSchedule = [TimeSpan.FromSeconds(7)] });
 
         await test.SettleAsync();
@@ -22,7 +22,7 @@ public abstract class RetrySpec(KvDatabase database)
     [Fact]
     public async Task A_message_without_a_schedule_goes_by_the_policy_of_its_topic_to_its_end()
     {
-        await using var test = await FailingAsync(KvRetryPolicy.Schedule(Minute, Minute * 5));
+        await using var test = await FailingAsync(KvRetryPolicy.Delays(Minute, Minute * 5));
         await test.Store.EnqueueAsync(new Job(1));
 
         await test.SettleAsync();

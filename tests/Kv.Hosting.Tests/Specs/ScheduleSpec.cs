@@ -195,7 +195,7 @@ public abstract class ScheduleSpec(KvDatabase database)
         Assert.Throws<ArgumentException>(() => worker.Schedule("", KvSchedule.Every(Minute), new Tick(default)));
         Assert.Throws<ArgumentException>(() => worker.Schedule("o", KvSchedule.Every(Minute), new object()));
         Assert.Throws<ArgumentNullException>(() => worker.Schedule("n", KvSchedule.Every(Minute), (Tick)null!));
-        var refusing = new KvScheduleOptions { Enqueue = new() { UniqueKey = "u", IfDuplicate = KvDuplicate.Refuse } };
+        var refusing = new KvScheduleOptions { Enqueue = new() { UniqueKey = "u", IfDuplicate = KvDuplicatePolicy.Refuse } };
         Assert.Contains("Keep", Assert.Throws<ArgumentException>(() => worker.Schedule("r", KvSchedule.Every(Minute), new Tick(default), refusing)).Message, StringComparison.Ordinal);
         Assert.Throws<ArgumentException>(() => worker.Schedule("b", KvSchedule.Every(Minute), new Tick(default), new() { Missed = (KvMissedTicks)7 }));
         await Task.CompletedTask;

@@ -204,7 +204,7 @@ public abstract class StrayRowSpec(KvDatabase database)
         Assert.Equal(1, letter.As<Job>()!.Number);
         Assert.Contains("state 7", letter.Reason, StringComparison.Ordinal);
         Assert.Contains(_logs.Entries, static e => e.Event == 260);
-        await test.Store.EnqueueAsync(new Job(2), new() { UniqueKey = "u", IfDuplicate = KvDuplicate.Refuse });
+        await test.Store.EnqueueAsync(new Job(2), new() { UniqueKey = "u", IfDuplicate = KvDuplicatePolicy.Refuse });
         Assert.True(await test.Queue().ReplayAsync(letter));
         await SettleAsync(test);
         Assert.Equal([1, 2], _handled.Order());
@@ -267,8 +267,8 @@ public abstract class StrayRowSpec(KvDatabase database)
         await test.Store.EnqueueAsync(new Job(13), new() { Delay = TimeSpan.FromSeconds(45) });
 
         // Whoever looks sees them all.
-        _ = await test.Queue().StatsAsync();
-        _ = await test.Queue().RunningAsync();
+        _ = await test.Queue().GetStatsAsync();
+        _ = await test.Queue().ListRunningAsync();
         _ = await test.Queue().PeekAsync("job");
 
         await SettleAsync(test);
@@ -278,7 +278,7 @@ public abstract class StrayRowSpec(KvDatabase database)
         await SettleAsync(test);
 
         Assert.True(_handled.Count(static n => n >= 10) == before + 4, $"With {what}: of 10, 11, 12 and 13 {string.Join(", ", _handled.Where(static n => n >= 10).Skip(before))} were handled.");
-        var stats = await test.Queue().StatsAsync();
+        var stats = await test.Queue().GetStatsAsync();
         var left = stats.Sum(static s => s.Due + s.Blocked + s.Running);
         Assert.True(!isDue || left + stats.Sum(static s => s.Delayed) == 0, $"With {what}: {string.Join("; ", stats)} is left.");
         await test.ExecuteAsync("delete from queue");

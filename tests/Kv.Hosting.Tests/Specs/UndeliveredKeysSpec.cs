@@ -58,7 +58,7 @@ public abstract class UndeliveredKeysSpec(KvDatabase database)
 
         await test.SettleAsync();
 
-        Assert.Equal(count, await test.Store.CountAsync(KvSelector.Prefix(["dead"])));
+        Assert.Equal(count, await test.Store.CountAsync(KvRange.Prefix(["dead"])));
         Assert.Empty(await test.DeadLettersAsync());
         Assert.DoesNotContain(_logs.Entries, static e => e.Event == 109);
         await test.AssertEmptyAsync();

@@ -6,8 +6,8 @@ namespace Kv.Tests.Specs;
 public abstract class UniqueSpec(KvDatabase database)
 {
     private static readonly KvEnqueueOptions Keep = new() { UniqueKey = "u" };
-    private static readonly KvEnqueueOptions Replace = Keep with { IfDuplicate = KvDuplicate.Replace };
-    private static readonly KvEnqueueOptions Refuse = Keep with { IfDuplicate = KvDuplicate.Refuse };
+    private static readonly KvEnqueueOptions Replace = Keep with { IfDuplicate = KvDuplicatePolicy.Replace };
+    private static readonly KvEnqueueOptions Refuse = Keep with { IfDuplicate = KvDuplicatePolicy.Refuse };
     private readonly ManualTime _time = new();
     private readonly Gate _gate = new();
     private readonly List<int> _seen = [];
@@ -35,7 +35,7 @@ public abstract class UniqueSpec(KvDatabase database)
 
         var error = await Assert.ThrowsAsync<KvException>(() => test.Store.Atomic().Set(["a"], 1).Enqueue(new Job(3)).Enqueue(new Job(2), Refuse).CommitAsync().AsTask());
 
-        Assert.Equal(KvError.Duplicate, error.Kind);
+        Assert.Equal(KvErrorKind.Duplicate, error.Kind);
         Assert.Contains("'u'", error.Message, StringComparison.Ordinal);
         Assert.Contains(first, error.Message, StringComparison.Ordinal);
         Assert.Null(await test.Store.GetAsync(["a"]));
@@ -53,7 +53,7 @@ public abstract class UniqueSpec(KvDatabase database)
             : test.Store.SetAsync(["k", (long)i], i).AsTask()).ToList();
         await Task.WhenAll(writes);
 
-        Assert.Equal(25, await test.Store.CountAsync(KvSelector.Prefix(["k"])));
+        Assert.Equal(25, await test.Store.CountAsync(KvRange.Prefix(["k"])));
         Assert.Single(await test.QueuedAsync());
     }
 
@@ -110,9 +110,9 @@ public abstract class UniqueSpec(KvDatabase database)
     }
 
     [Theory]
-    [InlineData(KvDuplicate.Keep)]
-    [InlineData(KvDuplicate.Refuse)]
-    public async Task The_key_is_taken_while_the_message_runs_and_free_when_it_is_done(KvDuplicate ifDuplicate)
+    [InlineData(KvDuplicatePolicy.Keep)]
+    [InlineData(KvDuplicatePolicy.Refuse)]
+    public async Task The_key_is_taken_while_the_message_runs_and_free_when_it_is_done(KvDuplicatePolicy ifDuplicate)
     {
         await using var test = await WorkingAsync((job, context, token) => job.Number == 1 ? _gate.PassAsync(context, token) : Task.CompletedTask);
         var first = await EnqueueAsync(test, 1, Keep);
@@ -136,8 +136,8 @@ public abstract class UniqueSpec(KvDatabase database)
         var first = await EnqueueAsync(test, 1, Keep with { BackoffSchedule = [TimeSpan.FromMinutes(1)] });
         await test.SettleAsync();
 
-        await AssertTakenAsync(test, first, KvDuplicate.Keep);
-        await AssertTakenAsync(test, first, KvDuplicate.Refuse);
+        await AssertTakenAsync(test, first, KvDuplicatePolicy.Keep);
+        await AssertTakenAsync(test, first, KvDuplicatePolicy.Refuse);
         _time.Advance(TimeSpan.FromMinutes(1));
         await test.SettleAsync();
 
@@ -153,8 +153,8 @@ public abstract class UniqueSpec(KvDatabase database)
         await test.AssertEmptyAsync();
 
         _time.Advance(TimeSpan.FromMinutes(10) - TimeSpan.FromMilliseconds(1));
-        await AssertTakenAsync(test, first, KvDuplicate.Keep);
-        await AssertTakenAsync(test, first, KvDuplicate.Refuse);
+        await AssertTakenAsync(test, first, KvDuplicatePolicy.Keep);
+        await AssertTakenAsync(test, first, KvDuplicatePolicy.Refuse);
         _time.Advance(TimeSpan.FromMilliseconds(1));
 
         await EnqueueAsync(test, 2, Refuse);
@@ -169,7 +169,7 @@ public abstract class UniqueSpec(KvDatabase database)
         var first = await EnqueueAsync(test, 1, Keep with { UniqueFor = TimeSpan.FromMinutes(1), Delay = TimeSpan.FromHours(1) });
         _time.Advance(TimeSpan.FromMinutes(30));
 
-        await AssertTakenAsync(test, first, KvDuplicate.Keep);
+        await AssertTakenAsync(test, first, KvDuplicatePolicy.Keep);
         _time.Advance(TimeSpan.FromMinutes(30));
         await test.SettleAsync();
 
@@ -192,9 +192,9 @@ public abstract class UniqueSpec(KvDatabase database)
     }
 
     [Theory]
-    [InlineData(KvDuplicate.Keep, 1)]
-    [InlineData(KvDuplicate.Replace, 2)]
-    public async Task Two_in_one_write_are_one(KvDuplicate ifDuplicate, int survivor)
+    [InlineData(KvDuplicatePolicy.Keep, 1)]
+    [InlineData(KvDuplicatePolicy.Replace, 2)]
+    public async Task Two_in_one_write_are_one(KvDuplicatePolicy ifDuplicate, int survivor)
     {
         await using var test = await WorkingAsync();
         KvEnqueueOptions options = Keep with { IfDuplicate = ifDuplicate };
@@ -231,10 +231,10 @@ public abstract class UniqueSpec(KvDatabase database)
     }
 
     [Theory]
-    [InlineData(KvDuplicate.Keep)]
-    [InlineData(KvDuplicate.Replace)]
-    [InlineData(KvDuplicate.Refuse)]
-    public async Task However_many_enqueue_at_once_there_is_one_message(KvDuplicate ifDuplicate)
+    [InlineData(KvDuplicatePolicy.Keep)]
+    [InlineData(KvDuplicatePolicy.Replace)]
+    [InlineData(KvDuplicatePolicy.Refuse)]
+    public async Task However_many_enqueue_at_once_there_is_one_message(KvDuplicatePolicy ifDuplicate)
     {
         await using var test = await WorkingAsync();
         await using var second = await database.CreateStoreAsync(_time, connectionString: test.ConnectionString);
@@ -247,7 +247,7 @@ public abstract class UniqueSpec(KvDatabase database)
             {
                 return Assert.Single((await stores[i % 3].Store.Atomic().Enqueue(new Job(i), Keep with { IfDuplicate = ifDuplicate }).CommitAsync()).MessageIds);
             }
-            catch (KvException error) when (error.Kind == KvError.Duplicate)
+            catch (KvException error) when (error.Kind == KvErrorKind.Duplicate)
             {
                 return null;
             }
@@ -255,9 +255,9 @@ public abstract class UniqueSpec(KvDatabase database)
 
         var id = Assert.Single(await test.QueuedAsync()).Id;
         Assert.Equal(
-            ifDuplicate switch { KvDuplicate.Keep => 90, _ => 1 },
+            ifDuplicate switch { KvDuplicatePolicy.Keep => 90, _ => 1 },
             outcomes.Count(outcome => outcome == id));
-        Assert.Equal(ifDuplicate == KvDuplicate.Refuse ? 89 : 0, outcomes.Count(static outcome => outcome is null));
+        Assert.Equal(ifDuplicate == KvDuplicatePolicy.Refuse ? 89 : 0, outcomes.Count(static outcome => outcome is null));
         await test.SettleAsync();
         Assert.Single(_seen);
         await AssertFreeAsync(test);
@@ -272,7 +272,7 @@ public abstract class UniqueSpec(KvDatabase database)
         Assert.Single(await test.DeadLettersAsync());
 
         var second = await EnqueueAsync(test, 2, Refuse);
-        Assert.Equal(KvCancellation.Removed, await test.Queue().CancelAsync(second));
+        Assert.Equal(KvCancelResult.Removed, await test.Queue().CancelAsync(second));
 
         await AssertFreeAsync(test);
         await EnqueueAsync(test, 3, Refuse);
@@ -289,8 +289,8 @@ public abstract class UniqueSpec(KvDatabase database)
         _gate.Open();
         await test.IdleAsync();
 
-        await AssertTakenAsync(test, second, KvDuplicate.Refuse);
-        Assert.Equal(KvCancellation.Removed, await test.Queue().CancelAsync(second));
+        await AssertTakenAsync(test, second, KvDuplicatePolicy.Refuse);
+        Assert.Equal(KvCancelResult.Removed, await test.Queue().CancelAsync(second));
         await AssertFreeAsync(test);
     }
 
@@ -330,20 +330,20 @@ public abstract class UniqueSpec(KvDatabase database)
     private static async Task<string> EnqueueAsync(KvTestStore test, int number, KvEnqueueOptions options) =>
         Assert.Single((await test.Store.Atomic().Enqueue(new Job(number), options).CommitAsync()).MessageIds);
 
-    private static async Task AssertTakenAsync(KvTestStore test, string by, KvDuplicate ifDuplicate)
+    private static async Task AssertTakenAsync(KvTestStore test, string by, KvDuplicatePolicy ifDuplicate)
     {
-        if (ifDuplicate == KvDuplicate.Keep)
+        if (ifDuplicate == KvDuplicatePolicy.Keep)
         {
             Assert.Equal(by, await EnqueueAsync(test, -1, Keep));
             return;
         }
 
         var error = await Assert.ThrowsAsync<KvException>(() => EnqueueAsync(test, -1, Refuse));
-        Assert.Equal(KvError.Duplicate, error.Kind);
+        Assert.Equal(KvErrorKind.Duplicate, error.Kind);
     }
 
     private static async Task AssertFreeAsync(KvTestStore test) =>
-        Assert.Equal(0, await test.Store.CountAsync(KvSelector.Prefix(["efkv", "unique"])));
+        Assert.Equal(0, await test.Store.CountAsync(KvRange.Prefix(["efkv", "unique"])));
 
     private Task<KvTestStore> WorkingAsync(Func<Job, KvMessageContext, CancellationToken, Task>? handle = null) => database.CreateWorkerAsync(
         worker => worker.Handle<Job>((job, context, token) =>

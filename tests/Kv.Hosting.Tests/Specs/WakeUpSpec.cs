@@ -241,7 +241,7 @@ public sealed class PostgresWakeUpTests(PostgresDatabase database) : WakeUpSpec(
         await using var other = await _database.CreateStoreAsync(connectionString: test.ConnectionString);
         await other.Store.EnqueueAsync(new Job(1));
 
-        Assert.Equal(KvCancellation.Requested, await other.Queue().CancelAsync(await begun.Task.WaitAsync(WorkerTesting.Patience)));
+        Assert.Equal(KvCancelResult.Requested, await other.Queue().CancelAsync(await begun.Task.WaitAsync(WorkerTesting.Patience)));
 
         await cancelled.Task.WaitAsync(WorkerTesting.Patience);
     }

@@ -52,7 +52,7 @@ public abstract class WorkSpec(KvDatabase database)
         Assert.Equal(Count, handled.Count);
         Assert.All(handled.Values, static times => Assert.Equal(1, times));
         Assert.Equal((ulong)Count, await workers[0].Store.GetAsync<ulong>(["count"]));
-        await foreach (var entry in workers[0].Store.ListAsync(KvSelector.Prefix(["job"])))
+        await foreach (var entry in workers[0].Store.ListAsync(KvRange.Prefix(["job"])))
         {
             Assert.Equal(1UL, entry.As<ulong>());
         }

@@ -1,7 +1,7 @@
 namespace Kv;
 
 /// <summary>The types a key part can have, in the order in which keys sort: any byte array is below any string, and so on.</summary>
-public enum KvPartType
+public enum KvKeyPartType
 {
     /// <summary>A byte array. Sorts by its bytes, unsigned.</summary>
     Bytes = 0,

@@ -1,7 +1,7 @@
 namespace Kv;
 
 /// <summary>What happens to a message whose unique key is taken.</summary>
-public enum KvDuplicate
+public enum KvDuplicatePolicy
 {
     /// <summary>The message that is there stays, and this one is not put in. The write as a whole takes effect.</summary>
     Keep = 0,
@@ -12,6 +12,6 @@ public enum KvDuplicate
     /// </summary>
     Replace = 1,
 
-    /// <summary>The write as a whole fails with <see cref="KvError.Duplicate"/>, and nothing is written.</summary>
+    /// <summary>The write as a whole fails with <see cref="KvErrorKind.Duplicate"/>, and nothing is written.</summary>
     Refuse = 2,
 }

@@ -3,14 +3,14 @@ using Kv.Keys;
 namespace Kv;
 
 /// <summary>A range of keys to list, count or delete: all keys below a prefix, a part of them, or everything between two keys.</summary>
-public sealed class KvSelector
+public sealed class KvRange
 {
     private readonly KvKey? _prefix;
     private readonly KvKey? _start;
     private readonly KvKey? _end;
     private readonly int _commonSize;
 
-    private KvSelector(KvKey? prefix, KvKey? start, KvKey? end)
+    private KvRange(KvKey? prefix, KvKey? start, KvKey? end)
     {
         (_prefix, _start, _end) = (prefix, start, end);
         Start = start?.Bytes ?? [.. prefix!.Bytes, 0x00];
@@ -24,24 +24,27 @@ public sealed class KvSelector
     /// <summary>The first encoded key after the range. A range whose end is not above its start is empty.</summary>
     internal byte[] End { get; }
 
+    /// <summary>Every key.</summary>
+    public static KvRange All { get; } = Prefix([]);
+
     /// <summary>All keys that begin with the parts of <paramref name="prefix"/> and have more; <c>[]</c> selects every key.</summary>
     /// <remarks>The prefix itself is not selected, and only whole parts match: <c>["a"]</c> does not select <c>["ab"]</c>.</remarks>
-    public static KvSelector Prefix(KvKey prefix) => Prefix(prefix, null, null);
+    public static KvRange Prefix(KvKey prefix) => Prefix(prefix, null, null);
 
     /// <summary>The keys below <paramref name="prefix"/>, from a start or up to an end.</summary>
     /// <param name="prefix">The parts that all selected keys begin with.</param>
     /// <param name="start">The first key, inclusive; it need not exist. Null: the first key below the prefix.</param>
     /// <param name="end">The last key, exclusive; it need not exist. Null: the last key below the prefix, inclusive.</param>
     /// <exception cref="ArgumentException">
-    /// Start and end are both given (use <see cref="Range"/>), or the one that is given is not below the prefix.
+    /// Start and end are both given (use <see cref="Between"/>), or the one that is given is not below the prefix.
     /// </exception>
-    public static KvSelector Prefix(KvKey prefix, KvKey? start, KvKey? end)
+    public static KvRange Prefix(KvKey prefix, KvKey? start, KvKey? end)
     {
         ArgumentNullException.ThrowIfNull(prefix);
         if (start is not null && end is not null)
             throw new ArgumentException(
                 "Selector can not specify both 'start' and 'end' key when specifying 'prefix'. "
-                + $"Start {start} and end {end} say it all: use {nameof(KvSelector)}.{nameof(Range)}(start, end).",
+                + $"Start {start} and end {end} say it all: use {nameof(KvRange)}.{nameof(Between)}(start, end).",
                 nameof(end));
         if (start is not null && !IsBelow(prefix, start))
             throw new ArgumentException(
@@ -58,13 +61,13 @@ public sealed class KvSelector
 
     /// <summary>The keys from <paramref name="start"/>, inclusive, up to <paramref name="end"/>, exclusive. Neither need exist.</summary>
     /// <exception cref="ArgumentException">The start sorts after the end, or one of them is null.</exception>
-    public static KvSelector Range(KvKey start, KvKey end)
+    public static KvRange Between(KvKey start, KvKey end)
     {
         if (start is null || end is null)
             throw new ArgumentNullException(
                 start is null ? nameof(start) : nameof(end),
                 "Selector must specify either 'prefix' or both 'start' and 'end' key. "
-                + $"Use {nameof(KvSelector)}.{nameof(Prefix)}(prefix, start, end) for a range that is open at one side.");
+                + $"Use {nameof(KvRange)}.{nameof(Prefix)}(prefix, start, end) for a range that is open at one side.");
         if (start > end)
             throw new ArgumentException(
                 $"Start key is greater than end key: {start} sorts after {end}. "
@@ -73,28 +76,28 @@ public sealed class KvSelector
         return new(null, start, end);
     }
 
-    /// <summary>The cursor that resumes a listing of this selector after the entry of <paramref name="key"/>.</summary>
+    /// <summary>The cursor that resumes a listing of this range after the entry of <paramref name="key"/>.</summary>
     /// <returns>
-    /// Text that is good for this selector in either direction, on any store; the entry may be gone by then. It is the cursor of Deno KV,
-    /// which says nothing of its selector: of another one it is refused only where it names an entry outside of that. The cursor of a
-    /// <see cref="KvPage"/> is refused by every other selector.
+    /// Text that is good for this range in either direction, on any store; the entry may be gone by then. It is the cursor of Deno KV,
+    /// which says nothing of its range: of another one it is refused only where it names an entry outside of that. The cursor of a
+    /// <see cref="KvPage"/> is refused by every other range.
     /// </returns>
-    /// <exception cref="ArgumentException">The selector does not select the key.</exception>
+    /// <exception cref="ArgumentException">The range does not have the key.</exception>
     public string CursorAt(KvKey key)
     {
         ArgumentNullException.ThrowIfNull(key);
         var bytes = key.Bytes.AsSpan();
         if (bytes.SequenceCompareTo(Start) < 0 || bytes.SequenceCompareTo(End) >= 0)
             throw new ArgumentException(
-                $"The key {key} is not selected by {this}. Pass a key that a listing of this selector returned.",
+                $"The key {key} is not in {this}. Pass a key that a listing of this range returned.",
                 nameof(key));
         return Cursor.Encode(bytes[_commonSize..]);
     }
 
-    /// <summary>The cursor of a page: that of Deno, and what tells its selector.</summary>
+    /// <summary>The cursor of a page: that of Deno, and what tells its range.</summary>
     internal string PageCursorAt(KvKey key) => $"{CursorAt(key)}{Cursor.Separator}{Cursor.MarkOf(Start, End, _commonSize)}";
 
-    /// <summary>The selector as text for logs, such as <c>prefix ["users"], start ["users", 42]</c>.</summary>
+    /// <summary>The range as text for logs, such as <c>prefix ["users"], start ["users", 42]</c>.</summary>
     public override string ToString() => (_prefix, _start, _end) switch
     {
         (null, _, _) => $"start {_start}, end {_end}",
@@ -114,16 +117,16 @@ public sealed class KvSelector
             nameof(cursor));
         if (mark is not null && mark != Cursor.MarkOf(Start, End, _commonSize))
             throw new ArgumentException(
-                $"cursor of another selector: '{Shortened(cursor)}' was not given by a page of {this}, and resuming there would leave entries out. "
-                + "Resume with the selector that gave the cursor.",
+                $"cursor of another range: '{Shortened(cursor)}' was not given by a page of {this}, and resuming there would leave entries out. "
+                + "Resume with the range that gave the cursor.",
                 nameof(cursor));
         byte[] named = [.. Start.AsSpan(0, _commonSize), .. rest];
 
-        // Deno looks at a given start or end only, and in one direction each. What names no entry of the selector is a mistake either way.
+        // Deno looks at a given start or end only, and in one direction each. What names no entry of the range is a mistake either way.
         if (named.AsSpan().SequenceCompareTo(Start) < 0 || named.AsSpan().SequenceCompareTo(End) >= 0)
             throw new ArgumentException(
                 $"cursor out of bounds: '{Shortened(cursor)}' names an entry outside of {this}. "
-                + "Resume with the selector that gave the cursor.",
+                + "Resume with the range that gave the cursor.",
                 nameof(cursor));
         return reverse ? (Start, named) : ([.. named, 0x00], End);
     }

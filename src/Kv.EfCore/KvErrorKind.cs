@@ -1,7 +1,7 @@
 namespace Kv;
 
 /// <summary>What a caller can do about a <see cref="KvException"/>.</summary>
-public enum KvError
+public enum KvErrorKind
 {
     /// <summary>A value has another type than the operation or the caller expects. Read or write it as the type it has.</summary>
     Type = 0,
