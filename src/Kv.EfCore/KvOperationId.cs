@@ -2,12 +2,14 @@ using System.Diagnostics.CodeAnalysis;
 using System.Globalization;
 using System.Runtime.InteropServices;
 using System.Text.Json.Serialization;
+using Kv.Keys;
 
 namespace Kv;
 
 /// <summary>Names one write, so that a store can be asked later whether it was committed. Opaque: keep it, print it, parse it.</summary>
 [StructLayout(LayoutKind.Auto)]
 [JsonConverter(typeof(KvJsonConverter))]
+[JsonForm(typeof(OperationIdConverter))]
 public readonly record struct KvOperationId : IParsable<KvOperationId>
 {
     internal KvOperationId(long writer, long sequence, int back) => (Writer, Sequence, Back) = (writer, sequence, back);

@@ -1,5 +1,3 @@
-using Kv.Commits;
-using Kv.Messages;
 
 namespace Kv.Changes;
 
@@ -34,36 +32,31 @@ internal sealed class CommitSignals(TimeProvider time)
     /// <summary>Somebody asked for a message that is held to be cancelled, or may have.</summary>
     public event Action? CancelRequested;
 
-    /// <summary>A group of this process was committed. Raised before anybody is told of what it brought.</summary>
-    public event Action<Group, GroupEffects>? GroupCommitted;
-
     /// <summary>Something was committed here that other processes wait for, too: what it is, and the version that it took, or 0.</summary>
     public event Action<ChangeKinds, long>? ForOthers;
 
     /// <summary>The highest version that this process knows to be committed.</summary>
     public long Version => Interlocked.Read(ref _version);
 
-    public void Committed(Group group, GroupReads reads, GroupEffects effects)
+    /// <summary>A commit of this process has come through.</summary>
+    public void Committed(in CommitSummary commit)
     {
-        GroupCommitted?.Invoke(group, effects);
-        if (reads.LastVersion > 0)
+        if (commit.Version > 0)
         {
-            Advance(reads.LastVersion);
+            Advance(commit.Version);
         }
 
-        if (effects.SoonestExpiry < UntilSweep())
+        if (commit.SoonestExpiry < UntilSweep())
         {
             Expiry.Set();
         }
 
-        var left = Left(reads, effects.Messages);
-        if (effects.Unblocked.Count > 0 || left.Exists(static m => m.Message.Delay == 0))
+        if (commit.HasDue)
         {
             MessagesDue?.Invoke();
         }
 
-        var queued = left.Count > 0 || effects.LetsGo || reads.Recovered > 0 || group.Requeues.Count > 0;
-        Tell((reads.LastVersion > 0 ? ChangeKinds.Version : ChangeKinds.None) | (queued ? ChangeKinds.Messages : ChangeKinds.None), reads.LastVersion);
+        Tell((commit.Version > 0 ? ChangeKinds.Version : ChangeKinds.None) | (commit.HasQueued ? ChangeKinds.Messages : ChangeKinds.None), commit.Version);
     }
 
     /// <summary>Has everybody look, in this process and the others, for what a commit brought that is no group's.</summary>
@@ -137,18 +130,6 @@ internal sealed class CommitSignals(TimeProvider time)
         {
             return !_ended && !cancellationToken.IsCancellationRequested;
         }
-    }
-
-    /// <summary>The messages of which somebody has to know: not those that claims of the same commit took.</summary>
-    private static List<(NewMessage Message, long Back)> Left(GroupReads reads, List<(NewMessage Message, long Back)> messages)
-    {
-        if (messages.Count == 0 || reads.Claimed.Count == 0)
-        {
-            return messages;
-        }
-
-        var taken = reads.Claimed.Values.SelectMany(static claimed => claimed).Select(static m => m.Fence.Id).ToHashSet(StringComparer.Ordinal);
-        return messages.FindAll(m => !taken.Contains(m.Message.Id));
     }
 
     private double UntilSweep() => SweepAt is < long.MaxValue and var at ? time.GetElapsedTime(time.GetTimestamp(), at).TotalMilliseconds : long.MaxValue;

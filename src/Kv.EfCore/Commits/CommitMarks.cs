@@ -1,13 +1,11 @@
 using Kv.Connections;
+using Kv.Sql;
 
 namespace Kv.Commits;
 
 /// <summary>Numbers the commits of a writer. The number of a writer holds the time at which it was drawn, so old markers can be pruned.</summary>
 internal sealed class CommitMarks(StoreClock clock)
 {
-    /// <summary>How many bits of a writer's number tell apart those that were drawn in the same millisecond.</summary>
-    public const int RandomBits = 20;
-
     private long _drawnAt;
 
     /// <summary>How long a commit can be resolved. The first commit under a number deletes the marks of writers that are older.</summary>
@@ -30,6 +28,6 @@ internal sealed class CommitMarks(StoreClock clock)
     public void Renew()
     {
         _drawnAt = clock.Now;
-        Current = new CommitMark((_drawnAt << RandomBits) | (long)Random.Shared.Next(1 << RandomBits), 0);
+        Current = new CommitMark((_drawnAt << KvSql.WriterRandomBits) | (long)Random.Shared.Next(1 << KvSql.WriterRandomBits), 0);
     }
 }

@@ -118,7 +118,7 @@ internal sealed class CommitPipeline(GroupRunner runner, KvStoreOptions options)
     {
         lock (_gate)
         {
-            ObjectDisposedException.ThrowIf(_disposed, typeof(IKvStore));
+            StoreDisposed.ThrowIf(_disposed);
             _waiting.Enqueue(work);
             if (_busy && !_watched)
             {
@@ -280,7 +280,7 @@ internal sealed class CommitPipeline(GroupRunner runner, KvStoreOptions options)
     {
         while (_waiting.TryDequeue(out var work))
         {
-            work.Fail(new ObjectDisposedException(nameof(IKvStore), "The store was disposed while the write waited. Nothing was written."));
+            work.Fail(StoreDisposed.Error("The store was disposed while the write waited. Nothing was written."));
         }
     }
 

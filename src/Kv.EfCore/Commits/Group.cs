@@ -1,3 +1,4 @@
+using Kv.Keys;
 using Kv.Messages;
 
 namespace Kv.Commits;
@@ -170,18 +171,4 @@ internal sealed class GroupEffects
 
     /// <summary>In how many milliseconds the first of what is written expires; <see cref="long.MaxValue"/> for none.</summary>
     public long SoonestExpiry { get; set; } = long.MaxValue;
-}
-
-internal sealed class KeyComparer : IEqualityComparer<byte[]>
-{
-    public static readonly KeyComparer Instance = new();
-
-    public bool Equals(byte[]? x, byte[]? y) => x.AsSpan().SequenceEqual(y);
-
-    public int GetHashCode(byte[] obj)
-    {
-        var hash = default(HashCode);
-        hash.AddBytes(obj);
-        return hash.ToHashCode();
-    }
 }

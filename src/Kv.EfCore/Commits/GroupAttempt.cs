@@ -1,3 +1,4 @@
+using Kv.Changes;
 using Kv.Messages;
 
 namespace Kv.Commits;
@@ -30,6 +31,17 @@ internal sealed class GroupAttempt(Group group, GroupReads reads, bool adopted =
         }
 
         Effects = evaluator.Finish();
+    }
+
+    /// <summary>What those hear of the commit that wait for one.</summary>
+    public CommitSummary Summarize()
+    {
+        var left = Left();
+        return new(
+            Reads.LastVersion,
+            Effects.SoonestExpiry,
+            HasDue: Effects.Unblocked.Count > 0 || left.Exists(static m => m.Message.Delay == 0),
+            HasQueued: left.Count > 0 || Effects.LetsGo || Reads.Recovered > 0 || group.Requeues.Count > 0);
     }
 
     /// <summary>Gives every member its answer.</summary>
@@ -100,6 +112,18 @@ internal sealed class GroupAttempt(Group group, GroupReads reads, bool adopted =
         {
             work.Fail(cause);
         }
+    }
+
+    /// <summary>The messages that came into the queue and were not taken by claims of the same commit.</summary>
+    private List<(NewMessage Message, long Back)> Left()
+    {
+        if (Effects.Messages.Count == 0 || Reads.Claimed.Count == 0)
+        {
+            return Effects.Messages;
+        }
+
+        var taken = Reads.Claimed.Values.SelectMany(static claimed => claimed).Select(static m => m.Fence.Id).ToHashSet(StringComparer.Ordinal);
+        return Effects.Messages.FindAll(m => !taken.Contains(m.Message.Id));
     }
 
     private int Back(int index) => group.Writes.Count - 1 - index;

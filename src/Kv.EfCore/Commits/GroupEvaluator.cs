@@ -1,6 +1,7 @@
 using System.Buffers.Binary;
 using System.Globalization;
 using System.Text;
+using Kv.Keys;
 using Kv.Messages;
 
 namespace Kv.Commits;

@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using Kv.Changes;
 using Kv.Connections;
 using Kv.Diagnostics;
@@ -15,6 +16,9 @@ internal sealed class GroupRunner(
     private readonly CommitMarks _marks = new(clock);
     private readonly CommitResolver _resolver = new(sessions, dialect, clock, options, failPoints, turn);
 
+    /// <summary>A group of this runner was committed, and none of its callers has an answer yet.</summary>
+    public event Action<Group, GroupEffects>? Committed;
+
     /// <summary>Hears that what was committed is found by nobody, and why.</summary>
     public event Func<string, ValueTask>? Lost;
 
@@ -24,7 +28,7 @@ internal sealed class GroupRunner(
     /// <summary>Runs a group. It never throws: every member gets its answer.</summary>
     public async Task RunAsync(Group group)
     {
-        using var span = KvTracing.Start(group, dialect);
+        using var span = KvTracing.IsOn ? StartSpan(group) : null;
         try
         {
             if (group.Writes.Count > 0)
@@ -348,7 +352,7 @@ internal sealed class GroupRunner(
                 return;
             }
 
-            signals.Committed(group, reads, attempt.Effects);
+            Announce(group, attempt);
         }
 
         attempt.Tell(certain);
@@ -385,7 +389,7 @@ internal sealed class GroupRunner(
             }
 
             attempt.Reads.LastVersion = version.Value;
-            signals.Committed(group, attempt.Reads, attempt.Effects);
+            Announce(group, attempt);
             attempt.Tell(certain: false);
         }
         catch (Exception error)
@@ -397,6 +401,17 @@ internal sealed class GroupRunner(
         }
 
         return true;
+    }
+
+    private Activity? StartSpan(Group group) => KvTracing.StartTransaction(dialect.Name, group.Count, group.Writes.Select(static w => w.Caller))?
+        .SetTag("efkv.writes", group.Writes.Count).SetTag("efkv.completions", group.Completions.Count).SetTag("efkv.retries", group.Requeues.Count)
+        .SetTag("efkv.claims", group.Claims.Count);
+
+    // What writers know is right before anything that the commit brought can lead to the next one.
+    private void Announce(Group group, GroupAttempt attempt)
+    {
+        Committed?.Invoke(group, attempt.Effects);
+        signals.Committed(attempt.Summarize());
     }
 
     private async ValueTask<GroupWriter> OpenAsync(TimeSpan within, CancellationToken cancellationToken) =>

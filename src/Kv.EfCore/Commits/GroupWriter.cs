@@ -1,6 +1,7 @@
 using System.Data.Common;
 using Kv.Connections;
 using Kv.Diagnostics;
+using Kv.Keys;
 using Kv.Messages;
 using Kv.Sql;
 

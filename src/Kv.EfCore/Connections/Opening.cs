@@ -40,9 +40,9 @@ internal sealed class Opening(Func<CancellationToken, Task> open, KvDialect dial
                 $"The database could not be opened within {longest.TotalSeconds:0.#} seconds ({DatabaseErrors.Text(cause)}). Nothing was read or written. Try again when it is back.",
                 cause);
         }
-        catch (OperationCanceledException error) when (!cancellationToken.IsCancellationRequested)
+        catch (OperationCanceledException) when (!cancellationToken.IsCancellationRequested)
         {
-            throw new ObjectDisposedException(nameof(IKvStore), error);
+            throw StoreDisposed.Error();
         }
         finally
         {
@@ -54,7 +54,7 @@ internal sealed class Opening(Func<CancellationToken, Task> open, KvDialect dial
     {
         lock (_gate)
         {
-            ObjectDisposedException.ThrowIf(stop.IsCancellationRequested, typeof(IKvStore));
+            StoreDisposed.ThrowIf(stop.IsCancellationRequested);
             if (_round is null or { IsOver: true })
             {
                 _round = new Round(open, dialect, _round?.Ended ?? Task.CompletedTask, stop);

@@ -1,12 +1,17 @@
 using System.Data.Common;
-using Kv.Schema;
 using Microsoft.EntityFrameworkCore;
 using Microsoft.Extensions.Logging;
 
 namespace Kv.Connections;
 
 /// <summary>Opens sessions of a store: connections that many callers use, so each is opened with nothing of the one who happens to need it first.</summary>
-internal sealed class SessionFactory(Func<KvDbContext> contexts, KvDialect dialect, KvStoreOptions options, ILogger logger) : IAsyncDisposable
+/// <param name="contexts">Makes contexts of the store's model, with connections of their own.</param>
+/// <param name="dialect">The database.</param>
+/// <param name="openCurrent">Opens the connection of a context after it has made sure of the schema.</param>
+/// <param name="options">The store's options.</param>
+/// <param name="logger">Hears what goes wrong.</param>
+internal sealed class SessionFactory(
+    Func<KvDbContext> contexts, KvDialect dialect, Func<KvDbContext, KvDialect, CancellationToken, Task> openCurrent, KvStoreOptions options, ILogger logger) : IAsyncDisposable
 {
     private KvDbContext? _first;
 
@@ -24,7 +29,7 @@ internal sealed class SessionFactory(Func<KvDbContext> contexts, KvDialect diale
         var context = contexts();
         try
         {
-            await SchemaCheck.OpenCurrentAsync(context, dialect, cancellationToken).ConfigureAwait(false);
+            await openCurrent(context, dialect, cancellationToken).ConfigureAwait(false);
             await clock.ReadAsync(context.Database.GetDbConnection(), cancellationToken).ConfigureAwait(false);
             await LookAsync(context.Database.GetDbConnection(), writes: false, cancellationToken).ConfigureAwait(false);
             IsAdopted = await dialect.IsAdoptedAsync(context.Database.GetDbConnection(), cancellationToken).ConfigureAwait(false);

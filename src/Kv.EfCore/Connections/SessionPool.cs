@@ -22,7 +22,7 @@ internal sealed class SessionPool(SessionFactory factory, int size, TimeSpan lon
 
         try
         {
-            ObjectDisposedException.ThrowIf(_disposed, typeof(IKvStore));
+            StoreDisposed.ThrowIf(_disposed);
             return _idle.TryTake(out var session) ? session : await OpenAsync(cancellationToken).ConfigureAwait(false);
         }
         catch
@@ -60,7 +60,7 @@ internal sealed class SessionPool(SessionFactory factory, int size, TimeSpan lon
     /// <summary>Takes an idle session, or opens one more than the pool has: for whom slow readers must not hold up.</summary>
     public async ValueTask<Session> RentBesidesAsync(CancellationToken cancellationToken)
     {
-        ObjectDisposedException.ThrowIf(_disposed, typeof(IKvStore));
+        StoreDisposed.ThrowIf(_disposed);
         return _idle.TryTake(out var session) ? session : await OpenAsync(cancellationToken).ConfigureAwait(false);
     }
 

@@ -1,6 +1,4 @@
 using System.Diagnostics;
-using Kv.Commits;
-using Kv.Connections;
 
 namespace Kv.Diagnostics;
 
@@ -21,13 +19,16 @@ internal static class KvTracing
 
     /// <summary>Begins the span of a call.</summary>
     /// <param name="operation">What is called.</param>
-    /// <param name="dialect">Where.</param>
+    /// <param name="system">What OpenTelemetry calls the database.</param>
     /// <param name="size">How many things it is about, which is only told of several.</param>
-    public static Activity? Start(string operation, KvDialect dialect, int size = 1) =>
-        IsOn ? Describe(Source.StartActivity($"{operation} {Table}", ActivityKind.Client), operation, dialect, size) : null;
+    public static Activity? Start(string operation, string system, int size = 1) =>
+        IsOn ? Describe(Source.StartActivity($"{operation} {Table}", ActivityKind.Client), operation, system, size) : null;
 
     /// <summary>Begins the span of a transaction, below the call that has it to itself; calls that share it are linked.</summary>
-    public static Activity? Start(Group group, KvDialect dialect)
+    /// <param name="system">What OpenTelemetry calls the database.</param>
+    /// <param name="size">How many calls share it.</param>
+    /// <param name="spans">The spans that these were made in, where there are any.</param>
+    public static Activity? StartTransaction(string system, int size, IEnumerable<Activity?> spans)
     {
         if (!IsOn)
         {
@@ -35,25 +36,23 @@ internal static class KvTracing
         }
 
         const string Operation = "transaction";
-        var callers = group.Writes.Select(static w => w.Caller?.Context).OfType<ActivityContext>().ToList();
-        var parent = group.Count == 1 && callers.Count == 1 ? callers[0] : default;
+        var callers = spans.Select(static span => span?.Context).OfType<ActivityContext>().ToList();
+        var parent = size == 1 && callers.Count == 1 ? callers[0] : default;
 
         // Else it would be below whatever is current: the call that happens to lead, or the one that started the worker.
         Activity.Current = null;
         var span = Source.StartActivity(
             $"{Operation} {Table}", ActivityKind.Client, parent, links: parent == default ? callers.Select(static c => new ActivityLink(c)) : null);
-        return Describe(span, Operation, dialect, group.Count)?
-            .SetTag("efkv.writes", group.Writes.Count).SetTag("efkv.completions", group.Completions.Count).SetTag("efkv.retries", group.Requeues.Count)
-            .SetTag("efkv.claims", group.Claims.Count);
+        return Describe(span, Operation, system, size);
     }
 
     /// <summary>Notes why what the span is of failed.</summary>
     public static void Fail(this Activity span, Exception error) =>
         span.SetStatus(ActivityStatusCode.Error, error.Message).SetTag("error.type", error.GetType().FullName).AddException(error);
 
-    private static Activity? Describe(Activity? span, string operation, KvDialect dialect, int size)
+    private static Activity? Describe(Activity? span, string operation, string system, int size)
     {
-        span?.SetTag("db.system.name", dialect.Name).SetTag("db.operation.name", operation).SetTag("db.collection.name", Table);
+        span?.SetTag("db.system.name", system).SetTag("db.operation.name", operation).SetTag("db.collection.name", Table);
         return size > 1 ? span?.SetTag("db.operation.batch.size", size) : span;
     }
 }

@@ -5,6 +5,7 @@ using Kv.Diagnostics;
 using Kv.Messages;
 using Kv.Queue;
 using Kv.Reads;
+using Kv.Schema;
 using Microsoft.Extensions.Logging;
 
 namespace Kv.Engine;
@@ -19,6 +20,7 @@ internal sealed class KvEngine : IAsyncDisposable
     private readonly SessionFactory _sessions;
     private readonly CommitSignals _signals;
     private readonly CommitPipeline _claims;
+    private readonly List<GroupRunner> _runners = [];
     private readonly TaskCompletionSource _answered = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private Task _sweeping = Task.CompletedTask;
     private volatile string? _loss;
@@ -32,7 +34,7 @@ internal sealed class KvEngine : IAsyncDisposable
         Clock = new StoreClock(time, Dialect, options.Clock);
         _signals = new CommitSignals(time);
         Unnamed = new UnnamedMessages(logger);
-        _sessions = new SessionFactory(contexts, Dialect, options, logger);
+        _sessions = new SessionFactory(contexts, Dialect, SchemaCheck.OpenCurrentAsync, options, logger);
         ReadLock = Dialect.IsRemote ? null : new HeldReadLock(Dialect.Sql, TimeProvider.System, logger);
         _pool = new SessionPool(_sessions, Dialect.Readers, options.CommandTimeout, ReadLock, returned: () => _answered.TrySetResult());
         _opening = new Opening(OpenOnceAsync, Dialect, options.CommandTimeout, _stop.Token);
@@ -43,7 +45,6 @@ internal sealed class KvEngine : IAsyncDisposable
         Reader = new SnapshotReader(reads, _pool, Dialect, Clock);
         Notifier = new ChangeNotifier(_pool, Dialect, options, logger);
         _signals.ForOthers += Notifier.Tell;
-        _signals.GroupCommitted += (_, _) => _answered.TrySetResult();
         Listener = new ChangeListener(_sessions, Reader, Notifier, Dialect, _signals, Clock, options, logger, _stop.Token);
         var turn = ReadLock is null ? null : new WriteTurn(ReadLock);
         failPoints ??= new FailPoints();
@@ -60,7 +61,8 @@ internal sealed class KvEngine : IAsyncDisposable
         GroupRunner NewRunner()
         {
             var runner = new GroupRunner(_sessions, Dialect, Clock, options, _signals, Notifier, failPoints, turn, Health, logger);
-            _signals.GroupCommitted += runner.Observe;
+            _runners.Add(runner);
+            runner.Committed += ObserveCommit;
             runner.Lost += LoseAsync;
             return runner;
         }
@@ -195,6 +197,16 @@ internal sealed class KvEngine : IAsyncDisposable
                 await LoseAsync(loss).ConfigureAwait(false);
             }
         }
+    }
+
+    private void ObserveCommit(Group group, GroupEffects effects)
+    {
+        foreach (var runner in _runners)
+        {
+            runner.Observe(group, effects);
+        }
+
+        _answered.TrySetResult();
     }
 
     // No connection that leads to the lost file is used again, and the next call looks what is there by its name.

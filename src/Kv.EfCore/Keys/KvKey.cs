@@ -18,6 +18,7 @@ namespace Kv;
 /// </remarks>
 [CollectionBuilder(typeof(KvKey), nameof(Create))]
 [JsonConverter(typeof(KvJsonConverter))]
+[JsonForm(typeof(KeyConverter))]
 [TypeConverter(typeof(KvKeyTypeConverter))]
 public sealed class KvKey : IReadOnlyList<KvKeyPart>, IEquatable<KvKey>, IComparable<KvKey>, IParsable<KvKey>
 {

@@ -14,6 +14,7 @@ namespace Kv;
 /// one part. A string with half of a surrogate pair is refused with an <see cref="ArgumentException"/>. The default value is the empty byte array.
 /// </remarks>
 [JsonConverter(typeof(KvJsonConverter))]
+[JsonForm(typeof(KeyPartConverter))]
 public readonly struct KvKeyPart : IEquatable<KvKeyPart>, IComparable<KvKeyPart>
 {
     // The string, the byte[], or the BigInteger that does not fit 64 bits.

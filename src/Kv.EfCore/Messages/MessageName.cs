@@ -1,6 +1,7 @@
 using System.Collections.Concurrent;
 using System.Reflection;
 using System.Runtime.CompilerServices;
+using Kv.Values;
 
 namespace Kv.Messages;
 
@@ -41,52 +42,11 @@ internal sealed record MessageName(Type Type, string Name, string Topic)
     /// <exception cref="ArgumentException">No message goes by the type.</exception>
     public static MessageName Handled<T>() => (typeof(T).IsInterface || typeof(T).IsAbstract) && Attribute(typeof(T)) is null
         ? throw new ArgumentException(
-            $"No message is a {Text(typeof(T))}: messages go by the type that they have, and this is "
+            $"No message is a {TypeText.Of(typeof(T))}: messages go by the type that they have, and this is "
             + $"{(typeof(T).IsInterface ? "an interface" : "an abstract class")}. Register a handler for each type that implements it; "
             + "or give it [KvMessage(\"name\")] and a [JsonDerivedType] for each, and enqueue as it.",
             nameof(T))
         : Of<T>();
-
-    /// <summary>
-    /// A type as one would write it, with namespaces: <c>App.Envelope&lt;App.Job&gt;</c>, <c>App.Outer+Inner[]</c>. No assembly's name or
-    /// version is in it.
-    /// </summary>
-    public static string Text(Type type) => Text(type, Text);
-
-    private static string Text(Type type, Func<Type, string> argument)
-    {
-        if (type.HasElementType)
-        {
-            var suffix = type.IsArray ? $"[{new string(',', type.GetArrayRank() - 1)}]" : type.IsPointer ? "*" : "&";
-            return argument(type.GetElementType()!) + suffix;
-        }
-
-        if (!type.IsConstructedGenericType)
-        {
-            return type.FullName ?? type.Name;
-        }
-
-        // The arguments of an outer type come first in those of an inner one.
-        var arguments = type.GetGenericArguments();
-        var text = "";
-        var used = 0;
-        foreach (var part in type.GetGenericTypeDefinition().FullName!.Split('+'))
-        {
-            var mark = part.IndexOf('`', StringComparison.Ordinal);
-            text += text.Length > 0 ? "+" : "";
-            if (mark < 0)
-            {
-                text += part;
-                continue;
-            }
-
-            var count = int.Parse(part.AsSpan(mark + 1), System.Globalization.CultureInfo.InvariantCulture);
-            text += $"{part[..mark]}<{string.Join(',', arguments.Skip(used).Take(count).Select(argument))}>";
-            used += count;
-        }
-
-        return text;
-    }
 
     private static MessageName Read(Type type)
     {
@@ -95,7 +55,7 @@ internal sealed record MessageName(Type Type, string Name, string Topic)
         if (type == typeof(object) || Nullable.GetUnderlyingType(type) is not null || type.ContainsGenericParameters || isNobodys)
         {
             throw new ArgumentException(
-                $"A message must have a type of its own, with a name that a handler can be registered by, and {Text(type)} is none. "
+                $"A message must have a type of its own, with a name that a handler can be registered by, and {TypeText.Of(type)} is none. "
                 + "Make it a class or record: Enqueue(new OrderPlaced(...)).",
                 nameof(type));
         }
@@ -108,7 +68,7 @@ internal sealed record MessageName(Type Type, string Name, string Topic)
         catch (ArgumentException error)
         {
             throw new ArgumentException(
-                $"The message type {Text(type)} has no name that can be stored: {error.Message} Give it one: [KvMessage(\"order-placed\")].",
+                $"The message type {TypeText.Of(type)} has no name that can be stored: {error.Message} Give it one: [KvMessage(\"order-placed\")].",
                 nameof(type),
                 error);
         }
@@ -117,7 +77,7 @@ internal sealed record MessageName(Type Type, string Name, string Topic)
     }
 
     // One attribute names all closed forms of a generic type, which are different messages.
-    private static string Called(Type type) => Attribute(type) is not { } attribute ? Text(type, Called)
+    private static string Called(Type type) => Attribute(type) is not { } attribute ? TypeText.Of(type, Called)
         : type.IsConstructedGenericType ? $"{attribute.Name}<{string.Join(',', type.GetGenericArguments().Select(Called))}>"
         : attribute.Name;
 

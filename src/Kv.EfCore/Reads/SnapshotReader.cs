@@ -4,6 +4,7 @@ using System.Runtime.CompilerServices;
 using Kv.Commits;
 using Kv.Connections;
 using Kv.Diagnostics;
+using Kv.Keys;
 using Kv.Sql;
 
 namespace Kv.Reads;
@@ -287,7 +288,7 @@ internal sealed class SnapshotReader
     private async ValueTask<(List<T> Rows, byte[]? Last)> ListAsync<T>(
         Session session, ListRange range, Func<Row, T> read, long now, CancellationToken cancellationToken)
     {
-        using var span = KvTracing.Start("list", _dialect);
+        using var span = KvTracing.Start("list", _dialect.Name);
         try
         {
             var batch = await ReadBatchAsync(session, range, read, now, cancellationToken).ConfigureAwait(false);

@@ -1,5 +1,4 @@
 using System.Globalization;
-using Kv.Commits;
 using Kv.Connections;
 
 namespace Kv.Sql;
@@ -148,9 +147,12 @@ internal sealed partial class KvSql(bool arrays)
         on conflict (k) do update set version = case when data_version.seq < excluded.seq then excluded.version end, seq = excluded.seq
         """;
 
-    /// <summary>The number of a writer begins with the time at which it was drawn (<see cref="CommitMarks"/>).</summary>
+    /// <summary>How many bits of a writer's number tell apart those that were drawn in the same millisecond; the time stands above them.</summary>
+    public const int WriterRandomBits = 20;
+
+    /// <summary>Deletes the marks of writers whose numbers were drawn too long ago.</summary>
     public static Func<bool, string> DeleteOldMarks { get; } = Once(static serverClock => $"""
-        delete from data_version where k > 0 and k < (({Now(serverClock)} - @lifetime) << {CommitMarks.RandomBits})
+        delete from data_version where k > 0 and k < (({Now(serverClock)} - @lifetime) << {WriterRandomBits})
         """);
 
     // Notices between processes.

@@ -1,9 +1,12 @@
 using System.Text.Json.Serialization;
+using Kv.Keys;
+using Kv.Store;
 
 namespace Kv;
 
 /// <summary>What became of an atomic write: committed, or refused by its checks.</summary>
 [JsonConverter(typeof(KvJsonConverter))]
+[JsonForm(typeof(CommitResultConverter))]
 public sealed class KvCommitResult
 {
     private readonly KvVersionstamp? _versionstamp;

@@ -248,7 +248,7 @@ internal sealed class KvStore(KvEngine engine, IKvValueSerializer serializer) : 
         string operation, int size, TArgument argument, Func<KvEngine, TArgument, CancellationToken, ValueTask<TResult>> call, CancellationToken cancellationToken)
     {
         cancellationToken.ThrowIfCancellationRequested();
-        using var span = KvTracing.Start(operation, Engine.Dialect, size);
+        using var span = KvTracing.Start(operation, Engine.Dialect.Name, size);
         try
         {
             await Engine.OpenAsync(cancellationToken).ConfigureAwait(false);

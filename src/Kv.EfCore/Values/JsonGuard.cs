@@ -1,6 +1,5 @@
 using System.Collections.Concurrent;
 using System.Text.Json.Serialization.Metadata;
-using Kv.Messages;
 
 namespace Kv.Values;
 
@@ -33,8 +32,8 @@ internal static class JsonGuard
         if (type != declared)
         {
             throw Refusal(
-                $"a {MessageName.Text(type)} stands where a {MessageName.Text(declared)} is declared, and only what that one has would be "
-                + $"stored. Declare it by its own type, or name it by [JsonDerivedType] on {MessageName.Text(declared)}, which keeps the type");
+                $"a {TypeText.Of(type)} stands where a {TypeText.Of(declared)} is declared, and only what that one has would be "
+                + $"stored. Declare it by its own type, or name it by [JsonDerivedType] on {TypeText.Of(declared)}, which keeps the type");
         }
 
         then?.Invoke(value);

@@ -6,7 +6,6 @@ using System.Reflection;
 using System.Text.Json;
 using System.Text.Json.Serialization;
 using System.Text.Json.Serialization.Metadata;
-using Kv.Messages;
 
 namespace Kv.Values;
 
@@ -43,7 +42,7 @@ internal static class JsonState
             {
                 if (Lost(contract, members, field) is { } lost)
                 {
-                    return $"{lost} of {MessageName.Text(type)}. {Remedy}";
+                    return $"{lost} of {TypeText.Of(type)}. {Remedy}";
                 }
             }
         }
@@ -57,12 +56,12 @@ internal static class JsonState
         var type = contract.Type;
         if (Levels(type).Any(static level => level.IsGenericType && IsStack(level.GetGenericTypeDefinition())))
         {
-            return $"a {MessageName.Text(type)} comes back upside down. Store a list";
+            return $"a {TypeText.Of(type)} comes back upside down. Store a list";
         }
 
         if (contract.KeyType == typeof(object) && type.IsGenericType)
         {
-            return $"the keys of a {MessageName.Text(type)} do not come back as what they are. Give the keys a type";
+            return $"the keys of a {TypeText.Of(type)} do not come back as what they are. Give the keys a type";
         }
 
         if (!type.IsVisible && IsFramework(type))
@@ -78,7 +77,7 @@ internal static class JsonState
         }
         catch (Exception error) when (error is NotSupportedException or InvalidOperationException)
         {
-            return $"a {MessageName.Text(type)} cannot be read again ({error.Message.Split(" Path:")[0].TrimEnd('.')}). "
+            return $"a {TypeText.Of(type)} cannot be read again ({error.Message.Split(" Path:")[0].TrimEnd('.')}). "
                 + "Declare it as a List, an array, a Dictionary or an interface of those, or write a JsonConverter";
         }
         catch (Exception)
@@ -98,7 +97,7 @@ internal static class JsonState
             // What implements the interfaces itself has its elements in private fields.
             if ((derives || field.IsPublic || (AutoProperty(field) is { } name && type.GetProperty(name) is not null)) && !IsNoData(field))
             {
-                return $"'{AutoProperty(field) ?? field.Name}' of {MessageName.Text(type)}, since a collection becomes its elements alone. "
+                return $"'{AutoProperty(field) ?? field.Name}' of {TypeText.Of(type)}, since a collection becomes its elements alone. "
                     + "Put the collection into a property of a class that has the rest, or write a JsonConverter";
             }
         }
@@ -121,7 +120,7 @@ internal static class JsonState
 
         if (Member(contract, property) is { } member && Hides(member, field))
         {
-            return $"'{name}' of {MessageName.Text(field.DeclaringType!)} is hidden by that";
+            return $"'{name}' of {TypeText.Of(field.DeclaringType!)} is hidden by that";
         }
 
         var returns = property.Set is not null || property.AssociatedParameter is not null || Populates(contract, property);
@@ -151,14 +150,14 @@ internal static class JsonState
         if (contract.ConstructorAttributeProvider is ConstructorInfo constructor)
         {
             return Array.Find(constructor.GetParameters(), parameter => !bound.Contains(parameter.Name ?? "")) is { } free
-                ? $"the parameter '{free.Name}' of the constructor of {MessageName.Text(contract.Type)} matches no property by name and type, "
+                ? $"the parameter '{free.Name}' of the constructor of {TypeText.Of(contract.Type)} matches no property by name and type, "
                     + $"so it cannot be read again. {Remedy}"
                 : null;
         }
 
         return bound.Count > 0
             ? null
-            : $"a {MessageName.Text(contract.Type)} cannot be read again. Give it a public constructor without parameters, a single "
+            : $"a {TypeText.Of(contract.Type)} cannot be read again. Give it a public constructor without parameters, a single "
                 + "public one, or one with [JsonConstructor]";
     }
 

@@ -1,11 +1,14 @@
 using System.Diagnostics;
 using System.Text.Json.Serialization;
+using Kv.Keys;
+using Kv.Values;
 
 namespace Kv;
 
 /// <summary>A key, its value, and when it was written, as they were at the time of reading.</summary>
 [DebuggerDisplay("{Key} = {Value.Shown,nq} ({Versionstamp})")]
 [JsonConverter(typeof(KvJsonConverter))]
+[JsonForm(typeof(EntryConverter))]
 public sealed class KvEntry
 {
     private readonly IKvValueSerializer _serializer;

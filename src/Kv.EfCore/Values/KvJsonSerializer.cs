@@ -167,7 +167,7 @@ public sealed class KvJsonSerializer : IKvValueSerializer
             // Constructors and setters of the type may throw whatever they like.
             throw new KvException(
                 KvErrorKind.Encoding,
-                $"The value has encoding {KvEncoding.Json}, {value.Array.Length} bytes, and cannot be read as {MessageName.Text(typeof(T))}: "
+                $"The value has encoding {KvEncoding.Json}, {value.Array.Length} bytes, and cannot be read as {TypeText.Of(typeof(T))}: "
                 + $"{error.Message} "
                 + $"Read it as the type it was written as, or as {nameof(KvValue)}.",
                 error);
@@ -191,7 +191,7 @@ public sealed class KvJsonSerializer : IKvValueSerializer
         {
             throw new KvException(
                 KvErrorKind.Encoding,
-                $"A {MessageName.Text(type)} cannot be written as JSON: {error.Message} Store the data that it is made of, or give "
+                $"A {TypeText.Of(type)} cannot be written as JSON: {error.Message} Store the data that it is made of, or give "
                 + $"{nameof(KvJsonSerializer)} options with a JsonConverter for it, or a context that has it.",
                 error);
         }

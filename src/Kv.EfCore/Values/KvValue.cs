@@ -2,6 +2,8 @@ using System.Buffers.Binary;
 using System.Diagnostics;
 using System.Globalization;
 using System.Text.Json.Serialization;
+using Kv.Keys;
+using Kv.Values;
 
 namespace Kv;
 
@@ -13,6 +15,7 @@ namespace Kv;
 /// </remarks>
 [DebuggerDisplay("{Shown,nq}")]
 [JsonConverter(typeof(KvJsonConverter))]
+[JsonForm(typeof(ValueConverter))]
 public sealed class KvValue : IEquatable<KvValue>
 {
     /// <summary>Makes a value; the bytes are copied.</summary>

@@ -3,6 +3,8 @@ using System.Buffers.Binary;
 using System.Diagnostics.CodeAnalysis;
 using System.Runtime.InteropServices;
 using System.Text.Json.Serialization;
+using Kv.Keys;
+using Kv.Values;
 
 namespace Kv;
 
@@ -12,6 +14,7 @@ namespace Kv;
 /// <remarks>Compare versionstamps for equality and order only; how far apart those of consecutive commits are is nothing to rely on. All ten bytes count.</remarks>
 [StructLayout(LayoutKind.Auto)]
 [JsonConverter(typeof(KvJsonConverter))]
+[JsonForm(typeof(VersionstampConverter))]
 public readonly record struct KvVersionstamp : IComparable<KvVersionstamp>, IParsable<KvVersionstamp>
 {
     private const int Size = 10;

@@ -1,6 +1,7 @@
 using System.Diagnostics.CodeAnalysis;
 using System.Reflection;
 using Kv.Messages;
+using Kv.Values;
 using Microsoft.Extensions.DependencyInjection;
 
 namespace Kv.Handling;
@@ -91,10 +92,10 @@ internal sealed class HandlerNeeds(IServiceCollection services)
             return known.IsService(parameter.ParameterType) ? Missing(parameter.ParameterType) : Text("");
 
             string Text(string key) =>
-                $"the parameter '{parameter.Name}' of {Owner(parameter.Member)} is a {MessageName.Text(parameter.ParameterType)}{key}";
+                $"the parameter '{parameter.Name}' of {Owner(parameter.Member)} is a {TypeText.Of(parameter.ParameterType)}{key}";
         }
 
         private static string Owner(MemberInfo member) =>
-            member is ConstructorInfo ? $"the constructor of {MessageName.Text(member.DeclaringType!)}" : "its delegate";
+            member is ConstructorInfo ? $"the constructor of {TypeText.Of(member.DeclaringType!)}" : "its delegate";
     }
 }

@@ -2,6 +2,7 @@ using System.Diagnostics.CodeAnalysis;
 using System.Reflection;
 using System.Runtime.CompilerServices;
 using Kv.Messages;
+using Kv.Values;
 using Microsoft.Extensions.DependencyInjection;
 
 namespace Kv.Handling;
@@ -25,12 +26,12 @@ internal static class InjectedHandler
             parameters = invoke.GetParameters();
         }
 
-        var text = $"handler of {MessageName.Text(typeof(TMessage))}";
+        var text = $"handler of {TypeText.Of(typeof(TMessage))}";
         if (invoke.ReturnType != typeof(ValueTask) && !typeof(Task).IsAssignableFrom(invoke.ReturnType)
             && (invoke.ReturnType != typeof(void) || handle.Method.IsDefined(typeof(AsyncStateMachineAttribute), inherit: false)))
         {
             throw new ArgumentException(
-                $"The {text} returns {MessageName.Text(invoke.ReturnType)}, so nothing tells when it has ended. Return a Task or ValueTask.", nameof(handle));
+                $"The {text} returns {TypeText.Of(invoke.ReturnType)}, so nothing tells when it has ended. Return a Task or ValueTask.", nameof(handle));
         }
 
         if (Array.Find(parameters, static p => p.ParameterType.IsByRef || p.ParameterType.IsByRefLike) is { } reference)

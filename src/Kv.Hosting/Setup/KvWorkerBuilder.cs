@@ -3,6 +3,7 @@ using Kv.Handling;
 using Kv.Keys;
 using Kv.Messages;
 using Kv.Schedules;
+using Kv.Values;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.DependencyInjection.Extensions;
 
@@ -32,7 +33,7 @@ public sealed class KvWorkerBuilder
         Handle<TMessage>(
             static (message, context, token) => context.Services.GetRequiredService<THandler>().HandleAsync(message, context, token), topic);
         Services.TryAddScoped<THandler>();
-        _handlers.Needs.Add($"The handler {MessageName.Text(typeof(THandler))} of '{MessageName.Of<TMessage>().Name}'", typeof(THandler));
+        _handlers.Needs.Add($"The handler {TypeText.Of(typeof(THandler))} of '{MessageName.Of<TMessage>().Name}'", typeof(THandler));
         return this;
     }
 
@@ -121,7 +122,7 @@ public sealed class KvWorkerBuilder
         where TMiddleware : class, IKvMessageMiddleware
     {
         Services.TryAddScoped<TMiddleware>();
-        _handlers.Needs.Add($"The middleware {MessageName.Text(typeof(TMiddleware))}", typeof(TMiddleware));
+        _handlers.Needs.Add($"The middleware {TypeText.Of(typeof(TMiddleware))}", typeof(TMiddleware));
         _handlers.Use<TMiddleware>();
         return this;
     }

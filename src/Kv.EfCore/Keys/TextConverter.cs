@@ -1,7 +1,7 @@
 using System.Text.Json;
 using System.Text.Json.Serialization;
 
-namespace Kv.Values;
+namespace Kv.Keys;
 
 /// <summary>What has a text that can be read again is that text in JSON, also as the key of a dictionary.</summary>
 /// <param name="parse">Reads the text.</param>
@@ -30,20 +30,4 @@ internal class TextConverter<T>(Func<string, T> parse) : JsonConverter<T>
             throw new JsonException(error.Message, error);
         }
     }
-}
-
-/// <summary>Keys as their texts. One that cannot be taken apart is its bytes.</summary>
-internal sealed class KeyConverter() : TextConverter<KvKey>(Key)
-{
-    private const string Undecodable = "undecodable 0x";
-
-    public static KeyConverter Instance { get; } = new();
-
-    public static KvKeyPart Part(string text) => KvKey.Parse($"[{text}]") is [var part]
-        ? part
-        : throw new FormatException("The text is not one part of a key.");
-
-    private static KvKey Key(string text) => text.StartsWith(Undecodable, StringComparison.Ordinal)
-        ? KvKey.FromStored(Convert.FromHexString(text.AsSpan(Undecodable.Length)))
-        : KvKey.Parse(text);
 }

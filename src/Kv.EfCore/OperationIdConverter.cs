@@ -1,0 +1,6 @@
+using Kv.Keys;
+
+namespace Kv;
+
+/// <summary>Names of commits as their texts.</summary>
+internal sealed class OperationIdConverter() : TextConverter<KvOperationId>(KvOperationId.Parse);
