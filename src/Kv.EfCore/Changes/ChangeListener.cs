@@ -13,9 +13,9 @@ namespace Kv.Changes;
 /// </remarks>
 internal sealed class ChangeListener(
     SessionFactory sessions,
-    SnapshotReader reader,
+    StoreReader reader,
     ChangeNotifier notifier,
-    KvDialect dialect,
+    ChangeSource source,
     CommitSignals signals,
     StoreClock clock,
     KvStoreOptions options,
@@ -92,7 +92,7 @@ internal sealed class ChangeListener(
         await before.ConfigureAwait(false);
         await _opened.Task.WaitAsync(token).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
         var looking = LookAsync(token);
-        if (!dialect.Notifies || options.Notifies)
+        if (source.CanListen)
         {
             await ListenAsync(token).ConfigureAwait(false);
         }
@@ -139,10 +139,10 @@ internal sealed class ChangeListener(
         var session = await sessions.OpenAsync(SessionRole.Listen, interruption.Token).ConfigureAwait(false);
         await using (session.ConfigureAwait(false))
         {
-            Ears? ears = null;
+            NoticeReceiver? ears = null;
             try
             {
-                ears = new Ears(await dialect.OpenFeedAsync(session, options, interruption.Token).ConfigureAwait(false));
+                ears = new NoticeReceiver(await source.OpenFeedAsync(session, interruption.Token).ConfigureAwait(false));
                 await HearAsync(ears, cancellationToken).ConfigureAwait(false);
             }
             catch (Exception error)
@@ -160,7 +160,7 @@ internal sealed class ChangeListener(
         }
     }
 
-    private async Task HearAsync(Ears ears, CancellationToken cancellationToken)
+    private async Task HearAsync(NoticeReceiver ears, CancellationToken cancellationToken)
     {
         if (!await ProbeAsync(ears, cancellationToken).ConfigureAwait(false))
         {
@@ -185,9 +185,9 @@ internal sealed class ChangeListener(
     }
 
     /// <summary>Sees whether a notice to itself comes back. It is sent on another connection: a pooler may return it on the same one, and only there.</summary>
-    private async ValueTask<bool> ProbeAsync(Ears ears, CancellationToken cancellationToken)
+    private async ValueTask<bool> ProbeAsync(NoticeReceiver ears, CancellationToken cancellationToken)
     {
-        if (!dialect.Notifies)
+        if (!source.Notifies)
         {
             return true;
         }

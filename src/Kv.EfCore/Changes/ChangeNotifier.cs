@@ -12,7 +12,7 @@ namespace Kv.Changes;
 /// share. Nobody waits for it, and what fails is sent again. What is left when the store ends goes out on a connection that is open: a container
 /// that is disposed of can make no other by then.
 /// </remarks>
-internal sealed class ChangeNotifier(SessionPool pool, KvDialect dialect, KvStoreOptions options, ILogger logger) : IAsyncDisposable
+internal sealed class ChangeNotifier(SessionPool pool, ChangeSource source, ILogger logger) : IAsyncDisposable
 {
     /// <summary>At most one notice in this time.</summary>
     public static readonly TimeSpan Interval = TimeSpan.FromMilliseconds(10);
@@ -32,7 +32,7 @@ internal sealed class ChangeNotifier(SessionPool pool, KvDialect dialect, KvStor
     /// <summary>What notices of this store in this process are signed with.</summary>
     public long Id { get; } = Random.Shared.NextInt64(1, long.MaxValue);
 
-    private bool IsOn => dialect.Notifies && options.Notifies;
+    private bool IsOn => source.Notifies;
 
     /// <summary>Has others told of a commit, soon.</summary>
     public void Tell(ChangeKinds what, long version)

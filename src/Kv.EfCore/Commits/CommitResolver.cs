@@ -5,7 +5,7 @@ namespace Kv.Commits;
 
 /// <summary>Finds out what became of commits whose answers were lost.</summary>
 internal sealed class CommitResolver(
-    SessionFactory sessions, KvDialect dialect, StoreClock clock, KvStoreOptions options, FailPoints failPoints, WriteTurn? turn)
+    SessionFactory sessions, Driver driver, Func<Session, GroupWriter> newWriter, KvStoreOptions options, SharedLocks? locks)
 {
     /// <summary>Finds out whether the commit of a mark happened, for as long as a write would try.</summary>
     /// <returns>Its last version, or null: then it did not happen and never will.</returns>
@@ -17,21 +17,20 @@ internal sealed class CommitResolver(
         string? holder = null;
         while (true)
         {
-            var wait = new LockWait(sessions, dialect, backoff.Left, looks: locked && holder is null);
+            var wait = new LockWait(sessions, driver, backoff.Left, looks: locked && holder is null);
             await using var _ = wait.ConfigureAwait(false);
             try
             {
-                var writer = dialect.CreateWriter(
-                    await sessions.OpenAsync(SessionRole.Write, cancellationToken, backoff.Left).ConfigureAwait(false), clock, options, failPoints);
+                var writer = newWriter(await sessions.OpenAsync(SessionRole.Write, cancellationToken, backoff.Left).ConfigureAwait(false));
                 await using (writer.ConfigureAwait(false))
                 {
                     writer.Wait = wait;
-                    return await InTurnAsync(writer, w => w.ResolveAsync(mark, cancellationToken)).ConfigureAwait(false);
+                    return await BehindGateAsync(writer, w => w.ResolveAsync(mark, cancellationToken)).ConfigureAwait(false);
                 }
             }
-            catch (Exception error) when (dialect.Classify(error) != Fault.Permanent)
+            catch (Exception error) when (driver.Classify(error) != Fault.Permanent)
             {
-                locked = dialect.IsLockWait(error);
+                locked = driver.IsLockWait(error);
                 holder = wait.Holder ?? holder;
                 if (!await backoff.WaitAsync(cancellationToken).ConfigureAwait(false))
                 {
@@ -43,7 +42,7 @@ internal sealed class CommitResolver(
             }
             catch (Exception error) when (error is not KvException && DatabaseErrors.IsOfDatabase(error))
             {
-                throw DatabaseErrors.Refused(dialect, error, "to tell whether the write was committed");
+                throw DatabaseErrors.Refused(driver, error, "to tell whether the write was committed");
             }
         }
     }
@@ -51,19 +50,18 @@ internal sealed class CommitResolver(
     /// <summary>Finds out whether the database takes writes, by one that changes nothing.</summary>
     public async ValueTask ProbeAsync(CancellationToken cancellationToken)
     {
-        var writer = dialect.CreateWriter(
-            await sessions.OpenAsync(SessionRole.Write, cancellationToken).ConfigureAwait(false), clock, options, failPoints);
+        var writer = newWriter(await sessions.OpenAsync(SessionRole.Write, cancellationToken).ConfigureAwait(false));
         await using (writer.ConfigureAwait(false))
         {
-            await InTurnAsync(writer, w => w.ProbeAsync(cancellationToken)).ConfigureAwait(false);
+            await BehindGateAsync(writer, w => w.ProbeAsync(cancellationToken)).ConfigureAwait(false);
         }
     }
 
-    private async ValueTask<long?> InTurnAsync(GroupWriter writer, Func<GroupWriter, ValueTask<long?>> act)
+    private async ValueTask<long?> BehindGateAsync(GroupWriter writer, Func<GroupWriter, ValueTask<long?>> act)
     {
-        if (turn is not null)
+        if (locks is not null)
         {
-            await turn.EnterAsync().ConfigureAwait(false);
+            await locks.EnterAsync().ConfigureAwait(false);
         }
 
         try
@@ -77,7 +75,7 @@ internal sealed class CommitResolver(
         }
         finally
         {
-            turn?.Leave();
+            locks?.Leave();
         }
     }
 }

@@ -9,12 +9,21 @@ namespace Kv.Commits;
 
 /// <summary>Runs groups one after the other on one writing session, and sees each through to one of three answers: committed, refused, unknown.</summary>
 internal sealed class GroupRunner(
-    SessionFactory sessions, KvDialect dialect, StoreClock clock, KvStoreOptions options, CommitSignals signals, ChangeNotifier notifier, FailPoints failPoints, WriteTurn? turn, StoreHealth health, ILogger logger)
+    SessionFactory sessions,
+    Driver driver,
+    Func<Session, GroupWriter> newWriter,
+    StoreClock clock,
+    KvStoreOptions options,
+    CommitSignals signals,
+    ChangeNotifier notifier,
+    SharedLocks? locks,
+    StoreHealth health,
+    ILogger logger)
     : IAsyncDisposable
 {
     private static readonly TimeSpan LastMoment = TimeSpan.FromMilliseconds(20);
     private readonly CommitMarks _marks = new(clock);
-    private readonly CommitResolver _resolver = new(sessions, dialect, clock, options, failPoints, turn);
+    private readonly CommitResolver _resolver = new(sessions, driver, newWriter, options, locks);
 
     /// <summary>A group of this runner was committed, and none of its callers has an answer yet.</summary>
     public event Action<Group, GroupEffects>? Committed;
@@ -38,7 +47,7 @@ internal sealed class GroupRunner(
 
             await RunToTheEndAsync(group).ConfigureAwait(false);
         }
-        catch (Exception error) when (group.Count > 1 && dialect.Classify(error) == Fault.Permanent && error is not KvException)
+        catch (Exception error) when (group.Count > 1 && driver.Classify(error) == Fault.Permanent && error is not KvException)
         {
             // The database refused the transaction as a whole, and one member is to blame: alone, each finds out for itself.
             KvLog.GroupSplit(logger, error, group.Count);
@@ -50,7 +59,7 @@ internal sealed class GroupRunner(
                 await RunAsync(alone).ConfigureAwait(false);
             }
         }
-        catch (System.Data.Common.DbException error) when (dialect.Classify(error) == Fault.Permanent && TryGiveWay(group))
+        catch (System.Data.Common.DbException error) when (driver.Classify(error) == Fault.Permanent && TryGiveWay(group))
         {
             KvLog.GivesWay(logger, error);
             span?.Fail(error);
@@ -115,7 +124,7 @@ internal sealed class GroupRunner(
         {
             return await TryNestedAsync(work, session, cancellationToken).ConfigureAwait(false);
         }
-        catch (Exception error) when (session.Identity is not null && dialect.IsGuard(error))
+        catch (Exception error) when (session.Identity is not null && driver.IsGuard(error))
         {
             // Another database than the store knew: the context's is another, or the store's is.
             await session.Identity.EnsureAsync(session, cancellationToken).ConfigureAwait(false);
@@ -129,13 +138,13 @@ internal sealed class GroupRunner(
         cancellationToken.ThrowIfCancellationRequested();
         var group = new Group();
         group.Add(work);
-        var writer = dialect.CreateWriter(session, clock, options, failPoints);
+        var writer = newWriter(session);
         var backoff = Backoff.ForLocks(session.Longest is var own && own < options.CommandTimeout ? own : options.CommandTimeout);
         string? holder = null;
         for (var locked = false; ; locked = true)
         {
             // What the user's session has for its locks is theirs to say, so each transaction is told; half of the time leaves some to look.
-            var wait = new LockWait(sessions, dialect, locked ? backoff.Left : backoff.Left / 2, looks: locked && holder is null);
+            var wait = new LockWait(sessions, driver, locked ? backoff.Left : backoff.Left / 2, looks: locked && holder is null);
             await using var _ = wait.ConfigureAwait(false);
             writer.Wait = wait;
             try
@@ -147,14 +156,14 @@ internal sealed class GroupRunner(
             {
                 session.Blame(error);
                 holder = wait.Holder ?? holder;
-                if (!await writer.TryRollbackAsync().ConfigureAwait(false) || !dialect.IsLockWait(error))
+                if (!await writer.TryRollbackAsync().ConfigureAwait(false) || !driver.IsLockWait(error))
                 {
                     throw;
                 }
 
                 if (!await backoff.WaitAsync(cancellationToken).ConfigureAwait(false))
                 {
-                    throw DatabaseErrors.Locked(dialect, options, error, holder);
+                    throw DatabaseErrors.Locked(driver, options, error, holder);
                 }
             }
         }
@@ -211,12 +220,13 @@ internal sealed class GroupRunner(
         {
             Exception error;
             var left = options.CommandTimeout - TimeProvider.System.GetElapsedTime(group.AskedAt);
-            var wait = dialect.IsRemote && (locked || !LockWait.IsFirst(left, options.CommandTimeout)) ? new LockWait(sessions, dialect, left, looks: holder is null) : null;
+            LockWait? wait = null;
             try
             {
                 _writer ??= await OpenAsync(left, CancellationToken.None).ConfigureAwait(false);
+                wait = _writer.WaitsAtServer && (locked || !LockWait.IsFirst(left, options.CommandTimeout)) ? new LockWait(sessions, driver, left, looks: holder is null) : null;
                 (_writer.Patience, _writer.Wait) = (left, wait);
-                await TryInTurnAsync(group, _writer, certain).ConfigureAwait(false);
+                await TryBehindGateAsync(group, _writer, certain).ConfigureAwait(false);
                 health.WriteSucceeded();
                 return;
             }
@@ -233,11 +243,11 @@ internal sealed class GroupRunner(
                 }
             }
 
-            locked = dialect.IsLockWait(error);
+            locked = driver.IsLockWait(error);
             holder = wait?.Holder ?? holder;
-            var unsure = _writer is { CommitSent: true } writer && !writer.ProvesRollback(dialect, error);
+            var unsure = _writer is { CommitSent: true } writer && !writer.ProvesRollback(driver, error);
             _writer?.Blame(error);
-            await EndTransactionAsync(broken: unsure || dialect.IsSpent(error)).ConfigureAwait(false);
+            await EndTransactionAsync(broken: unsure || driver.IsSpent(error)).ConfigureAwait(false);
             if (unsure)
             {
                 // Queue work proves its fences again, so it may run again; writes may not, before it is known that they did not happen.
@@ -261,7 +271,7 @@ internal sealed class GroupRunner(
     /// <returns>Null if the time of those who came first is over.</returns>
     private async ValueTask<Backoff?> WaitOrThrowAsync(Backoff? backoff, Exception error, Group group)
     {
-        var fault = dialect.Classify(error);
+        var fault = driver.Classify(error);
         if (fault is Fault.Broken or Fault.Full)
         {
             health.WriteFailed(error);
@@ -279,7 +289,7 @@ internal sealed class GroupRunner(
     private KvException NotTaken(Exception error) => new(
         KvErrorKind.Unavailable,
         $"The database did not take the write within {options.CommandTimeout.TotalSeconds:0.#} seconds ({DatabaseErrors.Text(error)}). "
-        + $"Nothing was written; {(dialect.Classify(error) == Fault.Full ? "make room, then try again" : "try again when it is back")}.",
+        + $"Nothing was written; {(driver.Classify(error) == Fault.Full ? "make room, then try again" : "try again when it is back")}.",
         error);
 
     /// <summary>Answers those whose time is over. Whoever came later has theirs.</summary>
@@ -287,7 +297,7 @@ internal sealed class GroupRunner(
     private bool LetGo(Group group, Exception error, string? holder)
     {
         health.WriteFailed(error);
-        var told = dialect.IsLockWait(error) ? DatabaseErrors.Locked(dialect, options, error, holder) : NotTaken(error);
+        var told = driver.IsLockWait(error) ? DatabaseErrors.Locked(driver, options, error, holder) : NotTaken(error);
         foreach (var work in group.RemoveOlder(options.CommandTimeout - LastMoment))
         {
             work.Fail(told);
@@ -299,7 +309,7 @@ internal sealed class GroupRunner(
     /// <summary>What callers are told of an error that is none of the store's.</summary>
     private Exception Told(Exception error)
     {
-        if (dialect.IsDamage(error))
+        if (driver.IsDamage(error))
         {
             health.Damaged(error);
         }
@@ -309,19 +319,19 @@ internal sealed class GroupRunner(
             return error;
         }
 
-        if (!dialect.IsOfValues(error))
+        if (!driver.IsOfValues(error))
         {
             health.WriteFailed(error);
         }
 
-        return DatabaseErrors.Refused(dialect, error, "the write, and nothing was written");
+        return DatabaseErrors.Refused(driver, error, "the write, and nothing was written");
     }
 
-    private async Task TryInTurnAsync(Group group, GroupWriter writer, bool certain)
+    private async Task TryBehindGateAsync(Group group, GroupWriter writer, bool certain)
     {
-        if (turn is not null)
+        if (locks is not null)
         {
-            await turn.EnterAsync().ConfigureAwait(false);
+            await locks.EnterAsync().ConfigureAwait(false);
         }
 
         try
@@ -330,7 +340,7 @@ internal sealed class GroupRunner(
         }
         finally
         {
-            turn?.Leave();
+            locks?.Leave();
         }
     }
 
@@ -403,7 +413,7 @@ internal sealed class GroupRunner(
         return true;
     }
 
-    private Activity? StartSpan(Group group) => KvTracing.StartTransaction(dialect.Name, group.Count, group.Writes.Select(static w => w.Caller))?
+    private Activity? StartSpan(Group group) => KvTracing.StartTransaction(driver.Name, group.Count, group.Writes.Select(static w => w.Caller))?
         .SetTag("efkv.writes", group.Writes.Count).SetTag("efkv.completions", group.Completions.Count).SetTag("efkv.retries", group.Requeues.Count)
         .SetTag("efkv.claims", group.Claims.Count);
 
@@ -415,7 +425,7 @@ internal sealed class GroupRunner(
     }
 
     private async ValueTask<GroupWriter> OpenAsync(TimeSpan within, CancellationToken cancellationToken) =>
-        dialect.CreateWriter(await sessions.OpenAsync(SessionRole.Write, cancellationToken, within).ConfigureAwait(false), clock, options, failPoints);
+        newWriter(await sessions.OpenAsync(SessionRole.Write, cancellationToken, within).ConfigureAwait(false));
 
     private async ValueTask EndTransactionAsync(bool broken)
     {

@@ -23,11 +23,14 @@ internal abstract class GroupWriter(Session session, FailPoints failPoints) : IA
     /// <summary>How long the next transaction may take.</summary>
     public TimeSpan? Patience { get; set; }
 
+    /// <summary>Whether the database itself waits for locks, and is told for how long.</summary>
+    public virtual bool WaitsAtServer => false;
+
     /// <summary>How long the next transaction waits for locks, and who looks meanwhile; null for as long as its session may.</summary>
     public LockWait? Wait { get; set; }
 
     /// <summary>Whether an error proves that the commit that was sent did not happen.</summary>
-    public bool ProvesRollback(KvDialect dialect, Exception error) => dialect.ProvesRollback(error, Session.Connection);
+    public bool ProvesRollback(Driver driver, Exception error) => driver.ProvesRollback(error, Session.Connection);
 
     /// <summary>Hears of an error that ended the transaction.</summary>
     public void Blame(Exception error) => Session.Blame(error);

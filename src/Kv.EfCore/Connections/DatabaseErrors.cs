@@ -41,27 +41,27 @@ internal static class DatabaseErrors
     };
 
     /// <summary>The error for a caller who waited for a lock in vain.</summary>
-    /// <param name="dialect">The database.</param>
+    /// <param name="driver">The database.</param>
     /// <param name="options">How long callers wait.</param>
     /// <param name="error">What the database said.</param>
     /// <param name="holder">Who has the lock; null if that is not known.</param>
-    public static KvException Locked(KvDialect dialect, KvStoreOptions options, Exception error, string? holder)
+    public static KvException Locked(Driver driver, KvStoreOptions options, Exception error, string? holder)
     {
         var who = holder is null ? "others have" : $"is held by {holder.TrimEnd('.')}";
         return new KvException(
             KvErrorKind.Unavailable,
             $"The write waited for {options.CommandTimeout.TotalSeconds:0.#} seconds for a lock of the database that {who} ({error.Message.TrimEnd('.')}). "
-            + $"Nothing was written. {(holder is null ? dialect.LockAdvice : "End that transaction")}, or raise KvStoreOptions.CommandTimeout.",
+            + $"Nothing was written. {(holder is null ? driver.LockAdvice : "End that transaction")}, or raise KvStoreOptions.CommandTimeout.",
             error);
     }
 
     /// <summary>The error for a caller whose request the database refuses, and would again.</summary>
-    /// <param name="dialect">The database.</param>
+    /// <param name="driver">The database.</param>
     /// <param name="error">What it said.</param>
     /// <param name="what">What it refused.</param>
-    public static KvException Refused(KvDialect dialect, Exception error, string what)
+    public static KvException Refused(Driver driver, Exception error, string what)
     {
-        var kind = dialect.KindOf(error);
+        var kind = driver.KindOf(error);
         var remedy = kind switch
         {
             KvErrorKind.Schema => "The store's tables are not as this version wants them: "

@@ -16,17 +16,17 @@ internal sealed class LockWait : IAsyncDisposable
     private static readonly TimeSpan FirstLook = TimeSpan.FromMilliseconds(20);
     private readonly CancellationTokenSource _end = new();
     private readonly SessionFactory _sessions;
-    private readonly KvDialect _dialect;
+    private readonly Driver _driver;
     private readonly TimeSpan _longest;
     private Task _looking = Task.CompletedTask;
     private volatile string? _holder;
 
     /// <param name="sessions">Where to ask.</param>
-    /// <param name="dialect">The database.</param>
+    /// <param name="driver">The database.</param>
     /// <param name="left">How much of the caller's time is left.</param>
     /// <param name="looks">Whether to look for who has the lock.</param>
-    public LockWait(SessionFactory sessions, KvDialect dialect, TimeSpan left, bool looks) =>
-        (_sessions, _dialect, _longest, Looks) = (sessions, dialect, Within(left), looks);
+    public LockWait(SessionFactory sessions, Driver driver, TimeSpan left, bool looks) =>
+        (_sessions, _driver, _longest, Looks) = (sessions, driver, Within(left), looks);
 
     /// <summary>Whether somebody looks for who has the lock.</summary>
     public bool Looks { get; }
@@ -75,7 +75,7 @@ internal sealed class LockWait : IAsyncDisposable
         {
             while (await backoff.WaitAsync(_end.Token).ConfigureAwait(false))
             {
-                _holder = await _dialect.FindHolderAsync(session, backend, interruption.Token).ConfigureAwait(false) ?? _holder;
+                _holder = await _driver.FindHolderAsync(session, backend, interruption.Token).ConfigureAwait(false) ?? _holder;
             }
         }
     }

@@ -2,10 +2,10 @@ namespace Kv.Connections;
 
 /// <summary>Opens a store for all who want it at one moment: tries for as long as one of them waits, and each waits for its own time.</summary>
 /// <param name="open">Opens it once.</param>
-/// <param name="dialect">The database.</param>
+/// <param name="driver">The database.</param>
 /// <param name="longest">How long a caller waits.</param>
 /// <param name="stop">Ends it all.</param>
-internal sealed class Opening(Func<CancellationToken, Task> open, KvDialect dialect, TimeSpan longest, CancellationToken stop)
+internal sealed class Opening(Func<CancellationToken, Task> open, Driver driver, TimeSpan longest, CancellationToken stop)
 {
     private readonly Lock _gate = new();
     private Round? _round;
@@ -57,7 +57,7 @@ internal sealed class Opening(Func<CancellationToken, Task> open, KvDialect dial
             StoreDisposed.ThrowIf(stop.IsCancellationRequested);
             if (_round is null or { IsOver: true })
             {
-                _round = new Round(open, dialect, _round?.Ended ?? Task.CompletedTask, stop);
+                _round = new Round(open, driver, _round?.Ended ?? Task.CompletedTask, stop);
             }
 
             _round.Waiting++;
@@ -83,13 +83,13 @@ internal sealed class Opening(Func<CancellationToken, Task> open, KvDialect dial
         private readonly TaskCompletionSource _result = new(TaskCreationOptions.RunContinuationsAsynchronously);
         private volatile Exception? _last;
 
-        public Round(Func<CancellationToken, Task> open, KvDialect dialect, Task before, CancellationToken stop)
+        public Round(Func<CancellationToken, Task> open, Driver driver, Task before, CancellationToken stop)
         {
             _end = CancellationTokenSource.CreateLinkedTokenSource(stop);
             _result.Task.Abandon();
 
             // It outlives whoever came first, and is no part of their trace or transaction.
-            Ended = Detached.RunAsync(() => RunAsync(open, dialect, before));
+            Ended = Detached.RunAsync(() => RunAsync(open, driver, before));
         }
 
         public Task Result => _result.Task;
@@ -107,7 +107,7 @@ internal sealed class Opening(Func<CancellationToken, Task> open, KvDialect dial
 
         public void End() => _end.CancelAsync().Abandon();
 
-        private async Task RunAsync(Func<CancellationToken, Task> open, KvDialect dialect, Task before)
+        private async Task RunAsync(Func<CancellationToken, Task> open, Driver driver, Task before)
         {
             await before.ConfigureAwait(false);
             var backoff = new Backoff(TimeSpan.FromMilliseconds(20), TimeSpan.FromSeconds(1), TimeSpan.MaxValue);
@@ -122,7 +122,7 @@ internal sealed class Opening(Func<CancellationToken, Task> open, KvDialect dial
                         _result.TrySetResult();
                         return;
                     }
-                    catch (Exception error) when (dialect.Classify(error) != Fault.Permanent)
+                    catch (Exception error) when (driver.Classify(error) != Fault.Permanent)
                     {
                         _last = error;
                     }
@@ -137,7 +137,7 @@ internal sealed class Opening(Func<CancellationToken, Task> open, KvDialect dial
             catch (Exception error)
             {
                 _result.TrySetException(
-                    error is not KvException && DatabaseErrors.IsOfDatabase(error) ? DatabaseErrors.Refused(dialect, error, "to be opened") : error);
+                    error is not KvException && DatabaseErrors.IsOfDatabase(error) ? DatabaseErrors.Refused(driver, error, "to be opened") : error);
             }
         }
     }

@@ -5,7 +5,7 @@ namespace Kv.Connections;
 
 /// <summary>Runs reads on sessions of the pool.</summary>
 /// <remarks>A read that fails for reasons of the connection or of the moment is safe to run again, so it is.</remarks>
-internal sealed class ReadRunner(SessionPool pool, KvDialect dialect, KvStoreOptions options, StoreHealth health, ILogger logger)
+internal sealed class ReadRunner(SessionPool pool, Driver driver, KvStoreOptions options, StoreHealth health, ILogger logger)
 {
     private volatile bool _failing;
 
@@ -23,18 +23,18 @@ internal sealed class ReadRunner(SessionPool pool, KvDialect dialect, KvStoreOpt
         cancellationToken.ThrowIfCancellationRequested();
         var startedAt = Environment.TickCount64;
         Tries? tries = null;
-        using var interruption = dialect.IsRemote && cancellationToken.CanBeCanceled ? new Interruption(cancellationToken) : null;
-        var driver = interruption?.Token ?? cancellationToken;
+        using var interruption = driver.Interrupt(cancellationToken);
+        var ends = interruption?.Token ?? cancellationToken;
         while (true)
         {
             Exception failure;
             try
             {
-                var session = await pool.RentAsync(tries?.Token ?? driver).ConfigureAwait(false);
+                var session = await pool.RentAsync(tries?.Token ?? ends).ConfigureAwait(false);
                 var healthy = false;
                 try
                 {
-                    var result = await read(session, argument, tries?.Token ?? driver).ConfigureAwait(false);
+                    var result = await read(session, argument, tries?.Token ?? ends).ConfigureAwait(false);
                     healthy = true;
                     if (_failing)
                     {
@@ -63,20 +63,20 @@ internal sealed class ReadRunner(SessionPool pool, KvDialect dialect, KvStoreOpt
             }
 
             // Without a session: who waits here takes none from others.
-            tries ??= new Tries(options.CommandTimeout, startedAt, dialect.Classify(failure) == Fault.Busy, driver);
+            tries ??= new Tries(options.CommandTimeout, startedAt, driver.Classify(failure) == Fault.Busy, ends);
             await WaitAsync(tries, failure, cancellationToken).ConfigureAwait(false);
         }
     }
 
     /// <summary>The error for a caller whose read the database refuses, or could not go on with.</summary>
-    public Exception Told(Exception error) => dialect.Classify(error) != Fault.Permanent
+    public Exception Told(Exception error) => driver.Classify(error) != Fault.Permanent
         ? new KvException(KvErrorKind.Unavailable, $"The database ceased to answer a read ({DatabaseErrors.Text(error)}). Try again when it is back.", error)
-        : DatabaseErrors.IsOfDatabase(error) && error is not KvException ? DatabaseErrors.Refused(dialect, error, "a read") : error;
+        : DatabaseErrors.IsOfDatabase(error) && error is not KvException ? DatabaseErrors.Refused(driver, error, "a read") : error;
 
     /// <summary>An error after which the read may be run again; all others are thrown on, as the caller is to get them.</summary>
     private Exception Passing(Exception error, Tries? tries, CancellationToken cancellationToken)
     {
-        if (dialect.IsDamage(error))
+        if (driver.IsDamage(error))
         {
             health.Damaged(error);
         }
@@ -92,7 +92,7 @@ internal sealed class ReadRunner(SessionPool pool, KvDialect dialect, KvStoreOpt
             throw cancellationToken.IsCancellationRequested ? new OperationCanceledException(error.Message, error, cancellationToken) : error;
         }
 
-        if (dialect.Classify(error) != Fault.Permanent)
+        if (driver.Classify(error) != Fault.Permanent)
         {
             return error;
         }
@@ -113,7 +113,7 @@ internal sealed class ReadRunner(SessionPool pool, KvDialect dialect, KvStoreOpt
         KvLog.ReadRetried(logger, _failing ? LogLevel.Debug : LogLevel.Warning, failure);
         _failing = true;
         tries.Last = failure;
-        if (dialect.IsSpent(failure))
+        if (driver.IsSpent(failure))
         {
             await pool.ClearAsync().ConfigureAwait(false);
         }

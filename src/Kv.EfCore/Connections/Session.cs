@@ -8,7 +8,7 @@ namespace Kv.Connections;
 /// The connection is the context's own, so the user's connection string, data source and connection interceptors apply. It is held open,
 /// since a context for each call costs more than most calls do. Not for concurrent use.
 /// </remarks>
-internal sealed class Session(DbContext context, KvDialect dialect, DbTransaction? transaction = null) : IAsyncDisposable, IDisposable
+internal sealed class Session(DbContext context, Driver driver, DbTransaction? transaction = null) : IAsyncDisposable, IDisposable
 {
     private readonly Dictionary<string, Statement> _statements = new(StringComparer.Ordinal);
     private readonly Dictionary<string, DbBatch> _batches = new(StringComparer.Ordinal);
@@ -44,14 +44,14 @@ internal sealed class Session(DbContext context, KvDialect dialect, DbTransactio
 
     /// <summary>Why what is written on it is found by nobody else any more; null if it is found.</summary>
     /// <param name="hasWritten">Whether it has written.</param>
-    public string? FindLoss(bool hasWritten = false) => (_place ??= dialect.PlaceOf(Connection))?.FindLoss(hasWritten);
+    public string? FindLoss(bool hasWritten = false) => (_place ??= driver.PlaceOf(Connection))?.FindLoss(hasWritten);
 
     /// <summary>Hears of an error that it met: of one that makes its connection useless, the driver need not know that it does.</summary>
     public void Blame(Exception error)
     {
-        if (dialect.IsSpent(error))
+        if (driver.IsSpent(error))
         {
-            dialect.ClearPool(context);
+            driver.ClearPool(context);
         }
     }
 
@@ -65,7 +65,7 @@ internal sealed class Session(DbContext context, KvDialect dialect, DbTransactio
     {
         if (!_statements.TryGetValue(text, out var statement))
         {
-            statement = dialect.CreateStatement(this, text);
+            statement = driver.CreateStatement(this, text);
             _statements.Add(text, statement);
         }
 
@@ -128,7 +128,7 @@ internal sealed class Session(DbContext context, KvDialect dialect, DbTransactio
 
         if (Transaction is null)
         {
-            dialect.Closing(Connection);
+            driver.Closing(Connection);
             context.Dispose();
         }
     }
@@ -147,7 +147,7 @@ internal sealed class Session(DbContext context, KvDialect dialect, DbTransactio
 
         if (Transaction is null)
         {
-            dialect.Closing(Connection);
+            driver.Closing(Connection);
             await context.DisposeAsync().ConfigureAwait(false);
         }
     }

@@ -6,12 +6,12 @@ namespace Kv.Connections;
 
 /// <summary>Opens sessions of a store: connections that many callers use, so each is opened with nothing of the one who happens to need it first.</summary>
 /// <param name="contexts">Makes contexts of the store's model, with connections of their own.</param>
-/// <param name="dialect">The database.</param>
+/// <param name="driver">The database.</param>
 /// <param name="openCurrent">Opens the connection of a context after it has made sure of the schema.</param>
 /// <param name="options">The store's options.</param>
 /// <param name="logger">Hears what goes wrong.</param>
 internal sealed class SessionFactory(
-    Func<KvDbContext> contexts, KvDialect dialect, Func<KvDbContext, KvDialect, CancellationToken, Task> openCurrent, KvStoreOptions options, ILogger logger) : IAsyncDisposable
+    Func<KvDbContext> contexts, Driver driver, Func<KvDbContext, Driver, CancellationToken, Task> openCurrent, KvStoreOptions options, ILogger logger) : IAsyncDisposable
 {
     private KvDbContext? _first;
 
@@ -29,10 +29,10 @@ internal sealed class SessionFactory(
         var context = contexts();
         try
         {
-            await openCurrent(context, dialect, cancellationToken).ConfigureAwait(false);
+            await openCurrent(context, driver, cancellationToken).ConfigureAwait(false);
             await clock.ReadAsync(context.Database.GetDbConnection(), cancellationToken).ConfigureAwait(false);
             await LookAsync(context.Database.GetDbConnection(), writes: false, cancellationToken).ConfigureAwait(false);
-            IsAdopted = await dialect.IsAdoptedAsync(context.Database.GetDbConnection(), cancellationToken).ConfigureAwait(false);
+            IsAdopted = await driver.IsAdoptedAsync(context.Database.GetDbConnection(), cancellationToken).ConfigureAwait(false);
             if (Interlocked.Exchange(ref _first, context) is { } unused)
             {
                 await unused.DisposeAsync().ConfigureAwait(false);
@@ -57,10 +57,10 @@ internal sealed class SessionFactory(
         try
         {
             var connection = context.Database.GetDbConnection();
-            dialect.CheckConnection(connection);
-            dialect.RefuseToCreate(connection);
+            driver.CheckConnection(connection);
+            driver.RefuseToCreate(connection);
             context.Database.OpenConnection();
-            dialect.OpenedAsync(connection, role, options, logger, CancellationToken.None).AsTask().GetAwaiter().GetResult();
+            driver.OpenedAsync(connection, role, options, logger, CancellationToken.None).AsTask().GetAwaiter().GetResult();
             return SessionOf(context, role);
         }
         catch
@@ -97,10 +97,10 @@ internal sealed class SessionFactory(
         try
         {
             var connection = context.Database.GetDbConnection();
-            dialect.CheckConnection(connection);
-            dialect.RefuseToCreate(connection);
+            driver.CheckConnection(connection);
+            driver.RefuseToCreate(connection);
             await context.Database.OpenConnectionAsync(cancellationToken).ConfigureAwait(false);
-            await dialect.OpenedAsync(connection, role, options, logger, cancellationToken).ConfigureAwait(false);
+            await driver.OpenedAsync(connection, role, options, logger, cancellationToken).ConfigureAwait(false);
             await LookAsync(connection, role == SessionRole.Write, cancellationToken).ConfigureAwait(false);
             return SessionOf(context, role);
         }
@@ -116,7 +116,7 @@ internal sealed class SessionFactory(
         Opened?.Invoke(connection, writes, cancellationToken) ?? ValueTask.CompletedTask;
 
     private Session SessionOf(KvDbContext context, SessionRole role) =>
-        new(context, dialect) { CommandTimeout = dialect.CommandTimeout(role, options), Prepares = !options.TransactionPooling };
+        new(context, driver) { CommandTimeout = driver.CommandTimeout(role, options), Prepares = !options.TransactionPooling };
 
     public ValueTask DisposeAsync() => Interlocked.Exchange(ref _first, null)?.DisposeAsync() ?? ValueTask.CompletedTask;
 }

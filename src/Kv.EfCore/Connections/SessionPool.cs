@@ -3,7 +3,7 @@ using System.Collections.Concurrent;
 namespace Kv.Connections;
 
 /// <summary>The sessions that read. A reader rents one for one batch, so a slow consumer holds none, unless it asked for one snapshot of all.</summary>
-internal sealed class SessionPool(SessionFactory factory, int size, TimeSpan longest, HeldReadLock? readLock, Action returned) : IAsyncDisposable
+internal sealed class SessionPool(SessionFactory factory, int size, TimeSpan longest, SharedLocks? locks, Action returned) : IAsyncDisposable
 {
     private readonly ConcurrentBag<Session> _idle = [];
     private readonly Places _free = new(size);
@@ -39,7 +39,7 @@ internal sealed class SessionPool(SessionFactory factory, int size, TimeSpan lon
         {
             if (healthy && !_disposed && session.Making == _making)
             {
-                if (readLock?.Observe(session) != true)
+                if (locks?.Observe(session) != true)
                 {
                     await KeepAsync(session).ConfigureAwait(false);
                 }

@@ -10,12 +10,14 @@ namespace Kv.Connections;
 /// (<see cref="KvSql"/>), and what a process reckons between them starts from what the server said last. Where every client runs on the
 /// database's own machine, and where a program injects a clock in place of the system's, that one decides.
 /// </remarks>
-internal sealed class StoreClock(TimeProvider time, KvDialect dialect, KvClockSource source = KvClockSource.Automatic)
+internal sealed class StoreClock(TimeProvider time, bool hasServer, KvClockSource source = KvClockSource.Automatic)
 {
     // What drifts apart in that time is less than what an answer takes.
     private static readonly TimeSpan Fresh = TimeSpan.FromSeconds(30);
-    private readonly bool _hasServer = dialect.HasServerClock;
     private Reading? _server;
+
+    /// <summary>Whether there is a clock that all clients of the database share.</summary>
+    public bool HasServer { get; } = hasServer;
 
     /// <summary>What timers and lengths of time are measured by, whichever clock decides.</summary>
     public TimeProvider Time { get; } = time;
@@ -24,7 +26,7 @@ internal sealed class StoreClock(TimeProvider time, KvDialect dialect, KvClockSo
     {
         KvClockSource.Server => true,
         KvClockSource.Injected => false,
-        _ => dialect.HasServerClock && ReferenceEquals(time, TimeProvider.System),
+        _ => hasServer && ReferenceEquals(time, TimeProvider.System),
     };
 
     /// <summary>The time in Unix milliseconds, without asking the server: as far as it is known here, and never ahead of it.</summary>
@@ -59,7 +61,7 @@ internal sealed class StoreClock(TimeProvider time, KvDialect dialect, KvClockSo
     /// <returns>Null where there is no server.</returns>
     public async ValueTask<TimeSpan?> OffAsync(DbConnection connection, CancellationToken cancellationToken)
     {
-        if (!_hasServer)
+        if (!HasServer)
         {
             return null;
         }

@@ -9,7 +9,7 @@ namespace Kv.Connections;
 /// context may be on another database, on a copy, or find other tables first.
 /// </summary>
 /// <remarks>See decision 0036.</remarks>
-internal sealed class StoreIdentity(ReadRunner reads, KvDialect dialect)
+internal sealed class StoreIdentity(ReadRunner reads, Driver driver)
 {
     private const int MostBatches = 4096;
     private readonly ConcurrentDictionary<(string, string), bool> _prepared = new();
@@ -22,7 +22,7 @@ internal sealed class StoreIdentity(ReadRunner reads, KvDialect dialect)
     /// <exception cref="InvalidOperationException">It does not. Nothing was written, and the transaction can go on.</exception>
     public async ValueTask EnsureAsync(Session session, CancellationToken cancellationToken)
     {
-        var there = await dialect.IdentifyAsync(session.Connection, session.Transaction, cancellationToken).ConfigureAwait(false);
+        var there = await driver.IdentifyAsync(session.Connection, session.Transaction, cancellationToken).ConfigureAwait(false);
         var known = _known;
         if (known?.IsStill(there) == true)
         {
@@ -30,8 +30,8 @@ internal sealed class StoreIdentity(ReadRunner reads, KvDialect dialect)
         }
 
         // The server was restarted, the database was made anew, or this is the first time: the store's own connections tell.
-        var here = (known is null ? null : dialect.IdentifyAgain(known)) ?? (_known = await reads.RunAsync(
-            dialect, static (own, of, token) => of.IdentifyAsync(own.Connection, own.Transaction, token), cancellationToken).ConfigureAwait(false));
+        var here = (known is null ? null : driver.IdentifyAgain(known)) ?? (_known = await reads.RunAsync(
+            driver, static (own, of, token) => of.IdentifyAsync(own.Connection, own.Transaction, token), cancellationToken).ConfigureAwait(false));
         if (!here.Is(there))
         {
             throw new InvalidOperationException(
@@ -47,9 +47,9 @@ internal sealed class StoreIdentity(ReadRunner reads, KvDialect dialect)
     /// <param name="cancellationToken">Gives up.</param>
     public async ValueTask OpenedAsync(DbConnection connection, bool writes, CancellationToken cancellationToken)
     {
-        if (!dialect.IsRemote && (_known is null || writes))
+        if (_known is null || writes)
         {
-            _known = await dialect.IdentifyAsync(connection, null, cancellationToken).ConfigureAwait(false);
+            _known = await driver.IdentifyOpenedAsync(connection, cancellationToken).ConfigureAwait(false) ?? _known;
         }
     }
 
@@ -59,7 +59,7 @@ internal sealed class StoreIdentity(ReadRunner reads, KvDialect dialect)
     /// </summary>
     public async ValueTask EnsurePreparableAsync(Session session, string batch, CancellationToken cancellationToken)
     {
-        if (dialect.SessionName(session.Connection) is not { } name)
+        if (driver.SessionName(session.Connection) is not { } name)
         {
             await EnsureAsync(session, cancellationToken).ConfigureAwait(false);
             return;

@@ -14,7 +14,7 @@ namespace Kv.Engine;
 /// that was just set forward is doubted: what it makes expire is kept for some time, in which whoever set it may see that it is wrong.
 /// </remarks>
 internal sealed class ExpirySweeper(
-    SnapshotReader reader, CommitPipeline pipeline, CommitSignals signals, StoreClock clock, KvStoreOptions options, ILogger logger, Func<CancellationToken, ValueTask>? look = null)
+    StoreReader reader, CommitPipeline pipeline, CommitSignals signals, StoreClock clock, KvStoreOptions options, ILogger logger, Func<CancellationToken, ValueTask>? look = null)
 {
     /// <summary>How long a clock is doubted that was set forward.</summary>
     public static readonly TimeSpan Doubt = TimeSpan.FromMinutes(10);

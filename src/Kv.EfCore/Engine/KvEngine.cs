@@ -27,50 +27,60 @@ internal sealed class KvEngine : IAsyncDisposable
     private volatile bool _open;
     private volatile bool _disposed;
 
-    public KvEngine(Func<KvDbContext> contexts, KvDialect dialect, KvStoreOptions options, TimeProvider time, ILogger logger, FailPoints? failPoints = null)
+    public KvEngine(Func<KvDbContext> contexts, KvProvider provider, KvStoreOptions options, TimeProvider time, ILogger logger, FailPoints? failPoints = null)
     {
-        (Options, Dialect, logger) = (options, dialect, new UnfailingLogger(logger));
+        (Options, Provider, logger) = (options, provider, new UnfailingLogger(logger));
         Logger = logger;
-        Clock = new StoreClock(time, Dialect, options.Clock);
-        _signals = new CommitSignals(time);
-        Unnamed = new UnnamedMessages(logger);
-        _sessions = new SessionFactory(contexts, Dialect, SchemaCheck.OpenCurrentAsync, options, logger);
-        ReadLock = Dialect.IsRemote ? null : new HeldReadLock(Dialect.Sql, TimeProvider.System, logger);
-        _pool = new SessionPool(_sessions, Dialect.Readers, options.CommandTimeout, ReadLock, returned: () => _answered.TrySetResult());
-        _opening = new Opening(OpenOnceAsync, Dialect, options.CommandTimeout, _stop.Token);
-        Health = new StoreHealth(time);
-        var reads = new ReadRunner(_pool, Dialect, options, Health, logger);
-        Identity = new StoreIdentity(reads, Dialect);
-        _sessions.Opened = Identity.OpenedAsync;
-        Reader = new SnapshotReader(reads, _pool, Dialect, Clock);
-        Notifier = new ChangeNotifier(_pool, Dialect, options, logger);
-        _signals.ForOthers += Notifier.Tell;
-        Listener = new ChangeListener(_sessions, Reader, Notifier, Dialect, _signals, Clock, options, logger, _stop.Token);
-        var turn = ReadLock is null ? null : new WriteTurn(ReadLock);
         failPoints ??= new FailPoints();
+        Clock = new StoreClock(time, provider.HasServerClock, options.Clock);
+        Unnamed = new UnnamedMessages(logger);
+        Health = new StoreHealth(time);
+        _signals = new CommitSignals(time);
+        _sessions = new SessionFactory(contexts, Driver, SchemaCheck.OpenCurrentAsync, options, logger);
+        Locks = provider.CreateLocks(logger);
+        _pool = new SessionPool(_sessions, Driver.Readers, options.CommandTimeout, Locks, returned: () => _answered.TrySetResult());
+        _opening = new Opening(OpenOnceAsync, Driver, options.CommandTimeout, _stop.Token);
+        var reads = new ReadRunner(_pool, Driver, options, Health, logger);
+        Identity = new StoreIdentity(reads, Driver);
+        _sessions.Opened = Identity.OpenedAsync;
+        Reader = provider.CreateReader(reads, _pool, Clock);
+        var changes = provider.CreateChanges(options);
+        Notifier = new ChangeNotifier(_pool, changes, logger);
+        _signals.ForOthers += Notifier.Tell;
+        Listener = new ChangeListener(_sessions, Reader, Notifier, changes, _signals, Clock, options, logger, _stop.Token);
         Runner = NewRunner();
         Pipeline = new CommitPipeline(Runner, options);
-
-        // A server has a process for each connection: one claims from a backlog while the other ends what was handled.
-        _claims = Dialect.IsRemote ? new CommitPipeline(NewRunner(), options) : Pipeline;
+        _claims = provider.CreateClaims(Pipeline, () => new CommitPipeline(NewRunner(), options));
         Queue = new MessageQueue(
-            Pipeline, _claims, new QueueReader(reads, Dialect, Clock), new StrayFinder(reads, Pipeline, Dialect, Clock), _sessions, Dialect, Clock, turn, _signals, Listener);
+            Pipeline,
+            _claims,
+            provider.CreateQueueReader(reads, Clock),
+            new StrayFinder(reads, Pipeline, Driver, provider.Mends, Clock),
+            _sessions,
+            session => provider.CreateLeaseKeeper(session, Clock, Locks),
+            Clock,
+            _signals,
+            Listener);
         Views = new QueueViews(reads);
         Sweeper = new ExpirySweeper(Reader, Pipeline, _signals, Clock, options, logger, LookForLossAsync);
 
         GroupRunner NewRunner()
         {
-            var runner = new GroupRunner(_sessions, Dialect, Clock, options, _signals, Notifier, failPoints, turn, Health, logger);
+            var runner = new GroupRunner(_sessions, Driver, NewWriter, Clock, options, _signals, Notifier, Locks, Health, logger);
             _runners.Add(runner);
             runner.Committed += ObserveCommit;
             runner.Lost += LoseAsync;
             return runner;
         }
+
+        GroupWriter NewWriter(Session session) => provider.CreateWriter(session, Clock, options, failPoints);
     }
 
     public KvStoreOptions Options { get; }
 
-    public KvDialect Dialect { get; }
+    public KvProvider Provider { get; }
+
+    public Driver Driver => Provider.Driver;
 
     /// <summary>What it throws is its own.</summary>
     public ILogger Logger { get; }
@@ -79,7 +89,7 @@ internal sealed class KvEngine : IAsyncDisposable
 
     public StoreIdentity Identity { get; }
 
-    public SnapshotReader Reader { get; }
+    public StoreReader Reader { get; }
 
     public GroupRunner Runner { get; }
 
@@ -95,8 +105,8 @@ internal sealed class KvEngine : IAsyncDisposable
 
     public ChangeListener Listener { get; }
 
-    /// <summary>Kept for all readers where locks are asked of the kernel.</summary>
-    public HeldReadLock? ReadLock { get; }
+    /// <summary>What the sessions share of the database's locks; null where each has its own.</summary>
+    public SharedLocks? Locks { get; }
 
     public CommitSignals Signals => _signals;
 
@@ -161,9 +171,9 @@ internal sealed class KvEngine : IAsyncDisposable
         await closing.ConfigureAwait(false);
         await Notifier.DisposeAsync().ConfigureAwait(false);
         await _pool.DisposeAsync().ConfigureAwait(false);
-        if (ReadLock is not null)
+        if (Locks is not null)
         {
-            await ReadLock.DisposeAsync().ConfigureAwait(false);
+            await Locks.DisposeAsync().ConfigureAwait(false);
         }
 
         await _sessions.DisposeAsync().ConfigureAwait(false);
@@ -187,15 +197,9 @@ internal sealed class KvEngine : IAsyncDisposable
     /// <summary>Sees whether the store's file is still the one that its connections have open, where there is a file.</summary>
     public async ValueTask LookForLossAsync(CancellationToken cancellationToken)
     {
-        if (!Dialect.IsRemote && IsOpen)
+        if (IsOpen && await Provider.FindLossAsync(_pool, cancellationToken).ConfigureAwait(false) is { } loss)
         {
-            var session = await _pool.RentBesidesAsync(cancellationToken).ConfigureAwait(false);
-            var loss = session.FindLoss();
-            await _pool.ReturnBesidesAsync(session, healthy: loss is null).ConfigureAwait(false);
-            if (loss is not null)
-            {
-                await LoseAsync(loss).ConfigureAwait(false);
-            }
+            await LoseAsync(loss).ConfigureAwait(false);
         }
     }
 
@@ -215,7 +219,7 @@ internal sealed class KvEngine : IAsyncDisposable
         KvLog.FileLost(Logger, loss);
         _loss = loss;
         _open = false;
-        ReadLock?.Renew();
+        Locks?.Renew();
         await _pool.RenewAsync().ConfigureAwait(false);
         await _sessions.DisposeAsync().ConfigureAwait(false);
     }

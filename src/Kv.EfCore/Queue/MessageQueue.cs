@@ -8,7 +8,7 @@ namespace Kv.Queue;
 
 /// <summary>What happens to messages: claim, extend, complete, requeue. Every change of a held message proves that it is still held.</summary>
 internal sealed class MessageQueue(
-    CommitPipeline pipeline, CommitPipeline claims, QueueReader reader, StrayFinder strays, SessionFactory sessions, KvDialect dialect, StoreClock clock, WriteTurn? turn, CommitSignals signals, ChangeListener listener)
+    CommitPipeline pipeline, CommitPipeline claims, QueueReader reader, StrayFinder strays, SessionFactory sessions, Func<Session, LeaseKeeper> newLeaseKeeper, StoreClock clock, CommitSignals signals, ChangeListener listener)
 {
     /// <summary>Asked before a commit of this process that brings messages which are due at once, with their number by topic: for a claim that shares it, or null.</summary>
     public event Func<IReadOnlyDictionary<string, int>, ClaimWork?> MessagesComing
@@ -57,7 +57,7 @@ internal sealed class MessageQueue(
     public bool ServerJudges => clock.ServerDecides;
 
     /// <summary>Whether all who use the database are on one machine, and judge by its clock: there is no other.</summary>
-    public bool IsLocal => !dialect.HasServerClock;
+    public bool IsLocal => !clock.HasServer;
 
     /// <summary>Hears of commits of other processes until the result is disposed of.</summary>
     public IDisposable Listen() => listener.Listen(watches: false);
@@ -158,5 +158,5 @@ internal sealed class MessageQueue(
     public bool ClaimsApart => claims != pipeline;
 
     /// <summary>Opens a session that does nothing but keep leases alive. It blocks the calling thread.</summary>
-    public LeaseKeeper OpenLeaseKeeper() => new(sessions.Open(SessionRole.Heartbeat), dialect, clock, turn);
+    public LeaseKeeper OpenLeaseKeeper() => newLeaseKeeper(sessions.Open(SessionRole.Heartbeat));
 }

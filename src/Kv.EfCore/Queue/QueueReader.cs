@@ -6,8 +6,12 @@ using Kv.Sql;
 namespace Kv.Queue;
 
 /// <summary>Looks into the queue without taking anything.</summary>
-internal sealed class QueueReader(ReadRunner runner, KvDialect dialect, StoreClock clock)
+internal abstract class QueueReader(ReadRunner runner, Driver driver, StoreClock clock)
 {
+    protected Driver Driver { get; } = driver;
+
+    protected StoreClock Clock { get; } = clock;
+
     /// <summary>Whether a message that is held is to be cancelled.</summary>
     /// <remarks>A read, and no work of a group: the answer to a commit that was lost must not turn into a yes, by which the message would be dropped.</remarks>
     public ValueTask<bool> IsCancelledAsync(Fence fence, CancellationToken cancellationToken) =>
@@ -47,7 +51,7 @@ internal sealed class QueueReader(ReadRunner runner, KvDialect dialect, StoreClo
 
     /// <summary>What lapsed, or is to lapse within a time; the first of it.</summary>
     public ValueTask<List<LapsedLease>> LapsedAsync(TimeSpan ahead, int limit, CancellationToken cancellationToken) => runner.RunAsync(
-        (Clock: clock, Ahead: (long)ahead.TotalMilliseconds, Limit: limit),
+        (Clock, Ahead: (long)ahead.TotalMilliseconds, Limit: limit),
         static async (session, arg, token) =>
         {
             List<LapsedLease> lapsed = [];
@@ -65,76 +69,37 @@ internal sealed class QueueReader(ReadRunner runner, KvDialect dialect, StoreClo
         },
         cancellationToken);
 
-    private async ValueTask<NextDue> NextDueAsync(
-        Session session, IReadOnlyList<TopicClaim> topics, CancellationToken cancellationToken)
-    {
-        var statement = session.Statement(dialect.Sql.NextDue(clock.ServerDecides)).Set("@now", clock.Now);
-        if (dialect.Sql.Arrays)
-        {
-            return await ReadAsync(statement.Set("@topics", topics.Select(static t => t.Topic).ToArray()).Set("@pauses", topics.Select(static t => t.Pause).ToArray()))
-                .ConfigureAwait(false);
-        }
+    /// <inheritdoc cref="NextDueAsync(IReadOnlyList{TopicClaim}, CancellationToken)" />
+    protected abstract ValueTask<NextDue> NextDueAsync(Session session, IReadOnlyList<TopicClaim> topics, CancellationToken cancellationToken);
 
-        NextDue next = default;
-        foreach (var topic in topics)
-        {
-            var one = await ReadAsync(statement.Set("@topic", topic.Topic).Set("@pause", topic.Pause)).ConfigureAwait(false);
-            next = one with { Due = Earlier(next.Due, one.Due), Deferred = Earlier(next.Deferred, one.Deferred) };
-        }
-
-        return next;
-
-        async ValueTask<NextDue> ReadAsync(Statement of)
-        {
-            var reader = await of.ReadAsync(cancellationToken).ConfigureAwait(false);
-            await using (reader.ConfigureAwait(false))
-            {
-                await reader.ReadAsync(cancellationToken).ConfigureAwait(false);
-                return new NextDue(At(0), At(1), At(2), !reader.IsDBNull(2) || !reader.IsDBNull(3));
-            }
-
-            long? At(int column) => reader.IsDBNull(column) ? null : reader.GetInt64(column);
-        }
-
-        static long? Earlier(long? one, long? other) => one is null || other < one ? other ?? one : one;
-    }
+    /// <summary>Looks at so many groups of each topic, after the one that is named.</summary>
+    /// <returns>Those that wait for nothing, and of each topic the last of those that do wait for something: a topic without one was looked through.</returns>
+    protected abstract ValueTask<List<(MessageGroup Group, bool IsStranded)>> LookForStrandedAsync(
+        Session session, IReadOnlyList<MessageGroup> after, int limit, CancellationToken cancellationToken);
 
     private async ValueTask<(IReadOnlyList<MessageGroup> Stranded, IReadOnlyList<MessageGroup> After)> StrandedAsync(
         Session session, IReadOnlyList<MessageGroup> after, int limit, CancellationToken cancellationToken)
     {
-        List<(MessageGroup Group, bool IsStranded)> seen = [];
-        var statement = session.Statement(dialect.Sql.Stranded).Set("@limit", limit);
-        if (dialect.Sql.Arrays)
-        {
-            await ReadAsync(statement.Set("@topics", after.Select(static a => a.Topic).ToArray()).Set("@afters", after.Select(static a => a.Key).ToArray()), null)
-                .ConfigureAwait(false);
-        }
-        else
-        {
-            foreach (var (topic, key) in after)
-            {
-                await ReadAsync(statement.Set("@topic", topic).Set("@after", key), topic).ConfigureAwait(false);
-            }
-        }
+        var seen = await LookForStrandedAsync(session, after, limit, cancellationToken).ConfigureAwait(false);
 
         // A topic that gave none that is well was looked through to its end.
         var last = seen.Where(static s => !s.IsStranded).ToDictionary(static s => s.Group.Topic, static s => s.Group.Key, StringComparer.Ordinal);
         return (
             [.. seen.Where(static s => s.IsStranded).Select(static s => s.Group)],
             [.. after.Select(a => new MessageGroup(a.Topic, last.GetValueOrDefault(a.Topic, "")))]);
+    }
 
-        async ValueTask ReadAsync(Statement of, string? topic)
+    /// <summary>Reads the row of a look for due times.</summary>
+    protected static async ValueTask<NextDue> ReadNextDueAsync(Statement statement, CancellationToken cancellationToken)
+    {
+        var reader = await statement.ReadAsync(cancellationToken).ConfigureAwait(false);
+        await using (reader.ConfigureAwait(false))
         {
-            var reader = await of.ReadAsync(cancellationToken).ConfigureAwait(false);
-            await using (reader.ConfigureAwait(false))
-            {
-                var first = topic is null ? 1 : 0;
-                while (await reader.ReadAsync(cancellationToken).ConfigureAwait(false))
-                {
-                    seen.Add((new MessageGroup(topic ?? reader.GetString(0), reader.GetString(first)), reader.GetInt32(first + 1) == 1));
-                }
-            }
+            await reader.ReadAsync(cancellationToken).ConfigureAwait(false);
+            return new NextDue(At(0), At(1), At(2), !reader.IsDBNull(2) || !reader.IsDBNull(3));
         }
+
+        long? At(int column) => reader.IsDBNull(column) ? null : reader.GetInt64(column);
     }
 }
 

@@ -10,7 +10,7 @@ namespace Kv.Queue;
 /// Looks for rows that no claim would ever take, whatever put them in: what can be handled is made so that it is, and the rest is for the
 /// worker to make dead letters of. It looks by indexes and writes only where it found something.
 /// </summary>
-internal sealed class StrayFinder(ReadRunner runner, CommitPipeline pipeline, KvDialect dialect, StoreClock clock)
+internal sealed class StrayFinder(ReadRunner runner, CommitPipeline pipeline, Driver driver, IReadOnlyList<(string Find, string Mend)> mends, StoreClock clock)
 {
     private const int ManyAtOnce = 100;
 
@@ -26,9 +26,9 @@ internal sealed class StrayFinder(ReadRunner runner, CommitPipeline pipeline, Kv
         IReadOnlyList<string> topics, bool endless, CancellationToken cancellationToken)
     {
         var mended = 0;
-        foreach (var topic in dialect.Mends.Count == 0 ? [] : topics)
+        foreach (var topic in mends.Count == 0 ? [] : topics)
         {
-            foreach (var (find, mend) in dialect.Mends)
+            foreach (var (find, mend) in mends)
             {
                 if (await ExistsAsync(find, [("@topic", topic)], cancellationToken).ConfigureAwait(false))
                 {
@@ -100,14 +100,9 @@ internal sealed class StrayFinder(ReadRunner runner, CommitPipeline pipeline, Kv
         return strays;
     }
 
-    private KvSql Sql => dialect.Sql;
+    private KvSql Sql => driver.Sql;
 
-    /// <summary>A statement on some topics: once with all of them where statements take arrays, else once for each.</summary>
-    private IEnumerable<Statement> OfEach(Statement statement, IReadOnlyList<string> topics)
-    {
-        statement.Set("@limit", ManyAtOnce);
-        return Sql.Arrays ? [statement.Set("@topics", topics.ToArray())] : topics.Select(topic => statement.Set("@topic", topic));
-    }
+    private IEnumerable<Statement> OfEach(Statement statement, IReadOnlyList<string> topics) => driver.OfTopics(statement.Set("@limit", ManyAtOnce), topics);
 
     private static Statement Fill(Statement statement, (string Name, object? Value)[] values)
     {

@@ -16,10 +16,10 @@ namespace Kv.Schema;
 /// the database's, which ends with its holder, and the script is EF Core's, run with its history in one transaction.
 /// </remarks>
 /// <param name="context">A context on the database.</param>
-/// <param name="dialect">The database.</param>
+/// <param name="driver">The database.</param>
 /// <param name="patience">How long a database is waited for that is starting.</param>
 /// <param name="logger">Where it says what it does.</param>
-internal sealed class Migrator(KvDbContext context, KvDialect dialect, TimeSpan patience, ILogger logger)
+internal sealed class Migrator(KvDbContext context, Driver driver, TimeSpan patience, ILogger logger)
 {
     private static readonly TimeSpan Budget = TimeSpan.FromSeconds(60);
 
@@ -27,7 +27,7 @@ internal sealed class Migrator(KvDbContext context, KvDialect dialect, TimeSpan 
     /// <exception cref="KvException">The database is not there in time (<see cref="KvErrorKind.Unavailable"/>), or cannot be migrated (<see cref="KvErrorKind.Schema"/>).</exception>
     public async Task<IReadOnlyList<string>> MigrateAsync(CancellationToken cancellationToken)
     {
-        dialect.CheckConnection(context.Database.GetDbConnection());
+        driver.CheckConnection(context.Database.GetDbConnection());
         var backoff = Backoff.ForConnections(patience);
         for (var told = false; ; told = true)
         {
@@ -36,7 +36,7 @@ internal sealed class Migrator(KvDbContext context, KvDialect dialect, TimeSpan 
             {
                 return await MigrateOnceAsync(cancellationToken).ConfigureAwait(false);
             }
-            catch (Exception error) when (dialect.IsRemote && error is not KvException && dialect.Classify(error) is Fault.Broken or Fault.Full)
+            catch (Exception error) when (error is not KvException && driver.IsStarting(error))
             {
                 failure = error;
             }
@@ -66,7 +66,7 @@ internal sealed class Migrator(KvDbContext context, KvDialect dialect, TimeSpan 
         }
     }
 
-    private string Database => dialect.Describe(context.Database.GetDbConnection());
+    private string Database => driver.Describe(context.Database.GetDbConnection());
 
     private async Task<IReadOnlyList<string>> MigrateOnceAsync(CancellationToken cancellationToken)
     {
@@ -130,12 +130,12 @@ internal sealed class Migrator(KvDbContext context, KvDialect dialect, TimeSpan 
     /// <summary>Makes sure that the names of the tables are free, and that there are no tables of the application's own model instead.</summary>
     private async Task EnsureFreeAsync(CancellationToken cancellationToken)
     {
-        if (await dialect.FindElsewhereAsync(context.Database.GetDbConnection(), cancellationToken).ConfigureAwait(false) is { } elsewhere)
+        if (await driver.FindElsewhereAsync(context.Database.GetDbConnection(), cancellationToken).ConfigureAwait(false) is { } elsewhere)
         {
             throw new KvException(KvErrorKind.Schema, $"{elsewhere} Nothing was changed.");
         }
 
-        var there = await SchemaCheck.ReadAsync(context, dialect, dialect.Sql.InTheWay, cancellationToken).ConfigureAwait(false);
+        var there = await SchemaCheck.ReadAsync(context, driver, driver.Sql.InTheWay, cancellationToken).ConfigureAwait(false);
         if (there.Count == 0)
         {
             return;
@@ -144,16 +144,16 @@ internal sealed class Migrator(KvDbContext context, KvDialect dialect, TimeSpan 
         var names = string.Join(", ", there.Select(static name => $"{name}".Insert($"{name}".IndexOf(' ', StringComparison.Ordinal) + 1, "'") + "'"));
         throw new KvException(
             KvErrorKind.Schema,
-            await SchemaCheck.HasTablesAsync(context, dialect, cancellationToken).ConfigureAwait(false)
+            await SchemaCheck.HasTablesAsync(context, driver, cancellationToken).ConfigureAwait(false)
                 ? $"The store's tables in {Database} were not made by the store's migrations: they are of your own model's migrations (UseKv in a context of yours), or EnsureCreated made them. "
                     + "Nothing was changed, and the store can use them as they are. Leave MigrateKvStoreAsync out; your own migrations bring them up to date."
                 : $"{Database} has {names} already, not as the store makes it, and the store's tables need the names kv, data_version, queue and queue_running. Nothing was changed. "
-                    + $"Rename what is in the way, or give the store {dialect.PlaceOfItsOwn} of its own.");
+                    + $"Rename what is in the way, or give the store {driver.PlaceOfItsOwn} of its own.");
     }
 
     private async Task<List<string>> AdoptAsync(IHistoryRepository history, List<string> known, CancellationToken cancellationToken)
     {
-        var names = await dialect.AdoptAsync(context.Database.GetDbConnection(), cancellationToken).ConfigureAwait(false);
+        var names = await driver.AdoptAsync(context.Database.GetDbConnection(), cancellationToken).ConfigureAwait(false);
         var adopted = known.Take(names.Count).ToList();
         foreach (var migration in adopted)
         {
@@ -172,11 +172,11 @@ internal sealed class Migrator(KvDbContext context, KvDialect dialect, TimeSpan 
     {
         try
         {
-            var (missing, unknown) = await SchemaCheck.CompareAsync(context, dialect, cancellationToken).ConfigureAwait(false);
+            var (missing, unknown) = await SchemaCheck.CompareAsync(context, driver, cancellationToken).ConfigureAwait(false);
             SchemaCheck.EnsureNotAhead(unknown);
             return missing.Count == 0;
         }
-        catch (DbException error) when (dialect.Classify(error) == Fault.Busy)
+        catch (DbException error) when (driver.Classify(error) == Fault.Busy)
         {
             return false;
         }
@@ -190,10 +190,10 @@ internal sealed class Migrator(KvDbContext context, KvDialect dialect, TimeSpan 
         {
             try
             {
-                await ExecuteAsync(dialect.Sql.BeginMigration, cancellationToken).ConfigureAwait(false);
+                await ExecuteAsync(driver.Sql.BeginMigration, cancellationToken).ConfigureAwait(false);
                 return;
             }
-            catch (DbException error) when (dialect.Classify(error) == Fault.Busy)
+            catch (DbException error) when (driver.Classify(error) == Fault.Busy)
             {
                 if (!told)
                 {
@@ -233,7 +233,7 @@ internal sealed class Migrator(KvDbContext context, KvDialect dialect, TimeSpan 
         var creator = context.GetService<IRelationalDatabaseCreator>();
         if (!await creator.ExistsAsync(cancellationToken).ConfigureAwait(false))
         {
-            dialect.EnsureCreatable(context.Database.GetDbConnection());
+            driver.EnsureCreatable(context.Database.GetDbConnection());
             try
             {
                 await creator.CreateAsync(cancellationToken).ConfigureAwait(false);

@@ -14,21 +14,21 @@ internal static class SchemaCheck
 
     /// <summary>Opens the connection of a context and leaves it open: for what is asked here, and for whoever goes on with it.</summary>
     /// <exception cref="KvException">It has not (<see cref="KvErrorKind.Schema"/>); the message says which migrations are missing and what to run.</exception>
-    public static async Task OpenCurrentAsync(KvDbContext context, KvDialect dialect, CancellationToken cancellationToken)
+    public static async Task OpenCurrentAsync(KvDbContext context, Driver driver, CancellationToken cancellationToken)
     {
-        dialect.CheckConnection(context.Database.GetDbConnection());
-        if (!await ExistsAsync(context, dialect, cancellationToken).ConfigureAwait(false))
+        driver.CheckConnection(context.Database.GetDbConnection());
+        if (!await ExistsAsync(context, driver, cancellationToken).ConfigureAwait(false))
         {
             throw new KvException(
                 KvErrorKind.Schema,
-                $"The store cannot be opened: {dialect.DescribeMissing(context.Database.GetDbConnection())} "
+                $"The store cannot be opened: {driver.DescribeMissing(context.Database.GetDbConnection())} "
                 + $"What makes the tables is {string.Join(", ", context.Database.GetMigrations())}: MigrateKvStoreAsync() applies it, and so does `dotnet ef database update --context {nameof(KvDbContext)}`.");
         }
 
         await context.Database.OpenConnectionAsync(cancellationToken).ConfigureAwait(false);
-        var (missing, unknown) = await CompareAsync(context, dialect, cancellationToken).ConfigureAwait(false);
+        var (missing, unknown) = await CompareAsync(context, driver, cancellationToken).ConfigureAwait(false);
         EnsureNotAhead(unknown);
-        if (missing.Count == 0 && await IsMissingClockAsync(context, dialect, cancellationToken).ConfigureAwait(false))
+        if (missing.Count == 0 && await IsMissingClockAsync(context, driver, cancellationToken).ConfigureAwait(false))
         {
             throw new KvException(
                 KvErrorKind.Schema,
@@ -36,7 +36,7 @@ internal static class SchemaCheck
         }
 
         var none = missing.Count == context.Database.GetMigrations().Count();
-        if (missing.Count == 0 || (none && await HasTablesAsync(context, dialect, cancellationToken).ConfigureAwait(false)))
+        if (missing.Count == 0 || (none && await HasTablesAsync(context, driver, cancellationToken).ConfigureAwait(false)))
         {
             return;
         }
@@ -44,17 +44,17 @@ internal static class SchemaCheck
         var connection = context.Database.GetDbConnection();
         throw new KvException(
             KvErrorKind.Schema,
-            (none ? await dialect.FindElsewhereAsync(connection, cancellationToken).ConfigureAwait(false) : null)
-                ?? $"The store's schema is behind: {string.Join(", ", missing)} {(missing.Count == 1 ? "is" : "are")} not applied to {dialect.Describe(connection)}. "
+            (none ? await driver.FindElsewhereAsync(connection, cancellationToken).ConfigureAwait(false) : null)
+                ?? $"The store's schema is behind: {string.Join(", ", missing)} {(missing.Count == 1 ? "is" : "are")} not applied to {driver.Describe(connection)}. "
                 + $"Run `dotnet ef database update --context {nameof(KvDbContext)}`, or call `await services.MigrateKvStoreAsync()` when the application starts. "
                 + "If the tables are to be of your own model (UseKv), neither is for you: add a migration of your own.");
     }
 
     /// <summary>The migrations that the database lacks, and those that it has and this version does not know. The connection is open.</summary>
-    public static async Task<(List<string> Missing, List<string> Unknown)> CompareAsync(KvDbContext context, KvDialect dialect, CancellationToken cancellationToken)
+    public static async Task<(List<string> Missing, List<string> Unknown)> CompareAsync(KvDbContext context, Driver driver, CancellationToken cancellationToken)
     {
         var known = context.Database.GetMigrations().ToList();
-        var applied = await AppliedAsync(context, dialect, cancellationToken).ConfigureAwait(false);
+        var applied = await AppliedAsync(context, driver, cancellationToken).ConfigureAwait(false);
         return ([.. known.Except(applied, StringComparer.Ordinal)], [.. applied.Except(known, StringComparer.Ordinal)]);
     }
 
@@ -69,46 +69,46 @@ internal static class SchemaCheck
     }
 
     // A database that cannot be reached is no database without tables: whoever asks must get the error, and may try again.
-    private static async Task<bool> ExistsAsync(KvDbContext context, KvDialect dialect, CancellationToken cancellationToken) =>
+    private static async Task<bool> ExistsAsync(KvDbContext context, Driver driver, CancellationToken cancellationToken) =>
         await context.GetService<IRelationalDatabaseCreator>().ExistsAsync(cancellationToken).ConfigureAwait(false)
-        || !await dialect.IsMissingAsync(context.Database.GetDbConnection(), cancellationToken).ConfigureAwait(false);
+        || !await driver.IsMissingAsync(context.Database.GetDbConnection(), cancellationToken).ConfigureAwait(false);
 
     /// <summary>The migrations that the history names. Every start asks, so in plain SQL: EF Core builds a model of the history table for it (80 ms).</summary>
-    private static async Task<List<string>> AppliedAsync(KvDbContext context, KvDialect dialect, CancellationToken cancellationToken)
+    private static async Task<List<string>> AppliedAsync(KvDbContext context, Driver driver, CancellationToken cancellationToken)
     {
         var history = context.GetService<IDbContextOptions>().Extensions.OfType<RelationalOptionsExtension>().First().MigrationsHistoryTableName ?? HistoryTable;
-        return await ReadAsync(context, dialect, dialect.Sql.HasTable(history), cancellationToken).ConfigureAwait(false) is [true or 1L]
-            ? (await ReadAsync(context, dialect, KvSql.History(history), cancellationToken).ConfigureAwait(false)).ConvertAll(static id => (string)id)
+        return await ReadAsync(context, driver, driver.Sql.HasTable(history), cancellationToken).ConfigureAwait(false) is [true or 1L]
+            ? (await ReadAsync(context, driver, KvSql.History(history), cancellationToken).ConfigureAwait(false)).ConvertAll(static id => (string)id)
             : [];
     }
 
-    private static async Task<bool> IsMissingClockAsync(KvDbContext context, KvDialect dialect, CancellationToken cancellationToken) =>
-        (await ReadAsync(context, dialect, KvSql.Version, cancellationToken).ConfigureAwait(false)).Count == 0;
+    private static async Task<bool> IsMissingClockAsync(KvDbContext context, Driver driver, CancellationToken cancellationToken) =>
+        (await ReadAsync(context, driver, KvSql.Version, cancellationToken).ConfigureAwait(false)).Count == 0;
 
     /// <summary>Whether the tables are there with every column.</summary>
     /// <remarks>Those that an application's own migrations made (UseKv in its own context) have no history of ours, so they are asked for each column.</remarks>
-    public static async Task<bool> HasTablesAsync(KvDbContext context, KvDialect dialect, CancellationToken cancellationToken)
+    public static async Task<bool> HasTablesAsync(KvDbContext context, Driver driver, CancellationToken cancellationToken)
     {
         try
         {
             foreach (var probe in KvSql.Probes)
             {
-                await ReadAsync(context, dialect, probe, cancellationToken).ConfigureAwait(false);
+                await ReadAsync(context, driver, probe, cancellationToken).ConfigureAwait(false);
             }
 
             return true;
         }
-        catch (DbException error) when (dialect.Classify(error) == Fault.Permanent)
+        catch (DbException error) when (driver.Classify(error) == Fault.Permanent)
         {
             return false;
         }
     }
 
     /// <summary>The first column of the rows that a statement finds.</summary>
-    public static async Task<List<object>> ReadAsync(KvDbContext context, KvDialect dialect, string text, CancellationToken cancellationToken)
+    public static async Task<List<object>> ReadAsync(KvDbContext context, Driver driver, string text, CancellationToken cancellationToken)
     {
         List<object> found = [];
-        var command = dialect.CreateCommand(context.Database.GetDbConnection());
+        var command = driver.CreateCommand(context.Database.GetDbConnection());
         await using (command.ConfigureAwait(false))
         {
             command.CommandText = text;

@@ -1,4 +1,5 @@
 using Kv.Connections;
+using Kv.Engine;
 using Kv.Schema;
 using Microsoft.EntityFrameworkCore;
 using Microsoft.EntityFrameworkCore.Infrastructure;
@@ -18,19 +19,19 @@ internal static class KvContextOptions
             return true;
         });
         var relational = builder.Options.Extensions.OfType<RelationalOptionsExtension>().FirstOrDefault();
-        var dialect = DialectOf(builder.Options);
-        if (relational is { ConnectionString: { } connectionString } && dialect.Settle(connectionString) is var settled && settled != connectionString)
+        var provider = ProviderOf(builder.Options);
+        if (relational is { ConnectionString: { } connectionString } && provider.Driver.Settle(connectionString) is var settled && settled != connectionString)
         {
             relational = relational.WithConnectionString(settled);
         }
         else if (relational is { Connection: { State: System.Data.ConnectionState.Closed } connection })
         {
-            connection.ConnectionString = dialect.Settle(connection.ConnectionString);
+            connection.ConnectionString = provider.Driver.Settle(connection.ConnectionString);
         }
 
         if (relational is { MigrationsAssembly: null })
         {
-            relational = relational.WithMigrationsAssembly(dialect.MigrationsAssembly);
+            relational = relational.WithMigrationsAssembly(provider.MigrationsAssembly);
         }
 
         if (relational is { MigrationsHistoryTableName: null })
@@ -46,7 +47,7 @@ internal static class KvContextOptions
         // Whoever replaces parts of EF Core may mean those that make the model.
         if (builder.Options.FindExtension<CoreOptionsExtension>() is not { Model: not null } and not { ReplacedServices.Count: > 0 })
         {
-            builder.UseModel(dialect.Model);
+            builder.UseModel(provider.Model);
         }
     }
 
@@ -60,8 +61,8 @@ internal static class KvContextOptions
             && string.Equals(Path.GetFileNameWithoutExtension(command[0]), "ef", StringComparison.OrdinalIgnoreCase)
             && !command.Any(static argument => argument.Contains(nameof(KvDbContext), StringComparison.OrdinalIgnoreCase));
 
-    /// <summary>The dialect for the database that a context is configured for.</summary>
+    /// <summary>The driver for the database that a context is configured for.</summary>
     /// <remarks>By the options: a context would say so, too, but makes all of EF Core's services before it says anything.</remarks>
-    public static KvDialect DialectOf(DbContextOptions options) =>
-        KvDialect.For(options.Extensions.FirstOrDefault(static e => e.Info.IsDatabaseProvider)?.GetType().Assembly.GetName().Name);
+    public static KvProvider ProviderOf(DbContextOptions options) =>
+        KvProvider.For(options.Extensions.FirstOrDefault(static e => e.Info.IsDatabaseProvider)?.GetType().Assembly.GetName().Name);
 }

@@ -42,7 +42,7 @@ public static class KvMigrationExtensions
             var context = store.Engine.CreateContext();
             await using (context.ConfigureAwait(false))
             {
-                return await new Migrator(context, store.Engine.Dialect, store.Engine.Options.CommandTimeout, new UnfailingLogger(logger)).MigrateAsync(cancellationToken).ConfigureAwait(false);
+                return await new Migrator(context, store.Engine.Driver, store.Engine.Options.CommandTimeout, new UnfailingLogger(logger)).MigrateAsync(cancellationToken).ConfigureAwait(false);
             }
         }).ConfigureAwait(false);
     }

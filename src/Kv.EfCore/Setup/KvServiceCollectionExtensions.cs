@@ -116,17 +116,17 @@ public static class KvServiceCollectionExtensions
     private static KvStore Create(IServiceProvider provider, string name, DbContextOptions database, Func<KvDbContext> contexts) => Detached.Run(() =>
     {
         var options = provider.GetRequiredService<IOptionsMonitor<KvStoreOptions>>().Get(name);
-        var dialect = KvContextOptions.DialectOf(database);
-        if (options.Clock == KvClockSource.Server && !dialect.HasServerClock)
+        var kind = KvContextOptions.ProviderOf(database);
+        if (options.Clock == KvClockSource.Server && !kind.HasServerClock)
         {
             throw new OptionsValidationException(name, typeof(KvStoreOptions),
             [
-                $"KvStoreOptions.Clock is Server, but the store's database ({dialect.Name}) has no server with a clock of its own. Leave it Automatic: then the clock of the machine decides, which all processes of the file share.",
+                $"KvStoreOptions.Clock is Server, but the store's database ({kind.Driver.Name}) has no server with a clock of its own. Leave it Automatic: then the clock of the machine decides, which all processes of the file share.",
             ]);
         }
 
         var logger = provider.GetService<ILoggerFactory>()?.CreateLogger("Kv") ?? NullLogger.Instance;
-        var engine = new KvEngine(contexts, dialect, options, provider.GetRequiredService<TimeProvider>(), logger, provider.GetService<FailPoints>());
+        var engine = new KvEngine(contexts, kind, options, provider.GetRequiredService<TimeProvider>(), logger, provider.GetService<FailPoints>());
         return new KvStore(engine, provider.GetRequiredService<IKvValueSerializer>());
     });
 }

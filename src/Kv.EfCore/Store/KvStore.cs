@@ -205,13 +205,13 @@ internal sealed class KvStore(KvEngine engine, IKvValueSerializer serializer) : 
             AmbientTransaction.IsCurrent
                 ? $"{AmbientTransaction.Describe()}, and the context has no transaction of its own. A store joins transactions of EF Core and no scopes. Nothing was written. Leave the scope out, begin a transaction with context.Database.BeginTransactionAsync(), save your entities, call this, and commit."
                 : "The context has no transaction open, so there is nothing to be part of. Begin one with context.Database.BeginTransactionAsync(), save your entities, call this, and commit.");
-        if (KvDialect.For(context.Database.ProviderName) != Engine.Dialect)
+        if (KvProvider.For(context.Database.ProviderName) != Engine.Provider)
         {
             throw new InvalidOperationException(
                 $"The context uses '{context.Database.ProviderName}' and the store another database; one commit spans one database. Use a context on the store's database.");
         }
 
-        var session = new Session(context, Engine.Dialect, transaction.GetDbTransaction()) { Prepares = !Engine.Options.TransactionPooling, Identity = Engine.Identity };
+        var session = new Session(context, Engine.Driver, transaction.GetDbTransaction()) { Prepares = !Engine.Options.TransactionPooling, Identity = Engine.Identity };
         await using (session.ConfigureAwait(false))
         {
             return Result(
@@ -248,7 +248,7 @@ internal sealed class KvStore(KvEngine engine, IKvValueSerializer serializer) : 
         string operation, int size, TArgument argument, Func<KvEngine, TArgument, CancellationToken, ValueTask<TResult>> call, CancellationToken cancellationToken)
     {
         cancellationToken.ThrowIfCancellationRequested();
-        using var span = KvTracing.Start(operation, Engine.Dialect.Name, size);
+        using var span = KvTracing.Start(operation, Engine.Driver.Name, size);
         try
         {
             await Engine.OpenAsync(cancellationToken).ConfigureAwait(false);

@@ -56,11 +56,11 @@ internal sealed class Listing
     /// <param name="reader">Where it reads.</param>
     /// <param name="read">What becomes of a row, called while the database still sends the next ones.</param>
     /// <param name="cancellationToken">Gives up.</param>
-    public IAsyncEnumerable<List<T>> ReadAsync<T>(SnapshotReader reader, Func<Row, T> read, CancellationToken cancellationToken) =>
+    public IAsyncEnumerable<List<T>> ReadAsync<T>(StoreReader reader, Func<Row, T> read, CancellationToken cancellationToken) =>
         CutAsync(_snapshot ? reader.ListSnapshotAsync(_first, read, CursorAt, cancellationToken) : ReadBatchesAsync(reader, read, cancellationToken));
 
     private async IAsyncEnumerable<List<T>> ReadBatchesAsync<T>(
-        SnapshotReader reader, Func<Row, T> read, [EnumeratorCancellation] CancellationToken cancellationToken)
+        StoreReader reader, Func<Row, T> read, [EnumeratorCancellation] CancellationToken cancellationToken)
     {
         var range = _first;
         byte[]? last = null;

@@ -44,10 +44,10 @@ internal sealed class StoreHealthCheck(KvStore store, QueueWatch queue, WorkerHe
             var database = store.Engine.CreateContext();
             await using (database.ConfigureAwait(false))
             {
-                await SchemaCheck.OpenCurrentAsync(database, store.Engine.Dialect, cancellationToken).ConfigureAwait(false);
+                await SchemaCheck.OpenCurrentAsync(database, store.Engine.Driver, cancellationToken).ConfigureAwait(false);
                 if (health.Damage is { } damage)
                 {
-                    if (await store.Engine.Dialect.FindDamageAsync(database.Database.GetDbConnection(), cancellationToken).ConfigureAwait(false) is { } found)
+                    if (await store.Engine.Driver.FindDamageAsync(database.Database.GetDbConnection(), cancellationToken).ConfigureAwait(false) is { } found)
                     {
                         return new HealthCheckResult(context.Registration.FailureStatus, $"The database is damaged: {found}", damage);
                     }
@@ -55,7 +55,7 @@ internal sealed class StoreHealthCheck(KvStore store, QueueWatch queue, WorkerHe
                     health.Whole();
                 }
 
-                if (await store.Engine.Dialect.FindBurdenAsync(database.Database.GetDbConnection(), LongTransaction, cancellationToken).ConfigureAwait(false) is { } burden)
+                if (await store.Engine.Driver.FindBurdenAsync(database.Database.GetDbConnection(), LongTransaction, cancellationToken).ConfigureAwait(false) is { } burden)
                 {
                     troubles.Add(burden);
                 }
@@ -73,7 +73,7 @@ internal sealed class StoreHealthCheck(KvStore store, QueueWatch queue, WorkerHe
         }
         catch (Exception error) when (error is not OperationCanceledException || !cancellationToken.IsCancellationRequested)
         {
-            if (store.Engine.Dialect.IsDamage(error))
+            if (store.Engine.Driver.IsDamage(error))
             {
                 health.Damaged(error);
             }

@@ -2,6 +2,7 @@ using Kv.Commits;
 using Kv.Connections;
 using Kv.Diagnostics;
 using Kv.Messages;
+using Kv.Schema;
 using Kv.TestKit;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Logging;
@@ -88,7 +89,7 @@ public abstract class CommitFaultSpec(KvDatabase database)
         await test.Store.SetAsync(["a", 0], 100);
 
         Assert.Equal(0, first.As<int>());
-        for (var i = 0; i < 2 * test.Engine.Dialect.Readers; i++)
+        for (var i = 0; i < 2 * test.Engine.Driver.Readers; i++)
         {
             Assert.Equal(100, (await test.Store.GetManyAsync([["a", 0], ["a", 1]]))[0]!.As<int>());
         }
@@ -102,8 +103,8 @@ public abstract class CommitFaultSpec(KvDatabase database)
 
         Assert.Null(await test.Engine.Runner.ResolveAsync(mark, default));
 
-        var late = test.Engine.Dialect.CreateWriter(
-            await new SessionFactory(test.CreateContext, test.Engine.Dialect, test.Engine.Options, Microsoft.Extensions.Logging.Abstractions.NullLogger.Instance).OpenAsync(SessionRole.Write, default),
+        var late = test.Engine.Provider.CreateWriter(
+            await new SessionFactory(test.CreateContext, test.Engine.Driver, SchemaCheck.OpenCurrentAsync, test.Engine.Options, Microsoft.Extensions.Logging.Abstractions.NullLogger.Instance).OpenAsync(SessionRole.Write, default),
             test.Engine.Clock, test.Engine.Options, new FailPoints());
         await using (late)
         {

@@ -1,4 +1,5 @@
 using Kv.Connections;
+using Kv.Schema;
 using Kv.Sql;
 using Kv.TestKit;
 using Kv.Tests.Specs;
@@ -15,8 +16,8 @@ public abstract class ReadFaultSpec(KvDatabase database)
     {
         await using var test = await database.CreateStoreAsync();
         await test.Store.SetAsync(["a"], 1);
-        var (dialect, options) = (test.Engine.Dialect, test.Engine.Options);
-        await using var pool = new SessionPool(new SessionFactory(test.CreateContext, dialect, options, NullLogger.Instance), size: 1, options.CommandTimeout, readLock: null, returned: static () => { });
+        var (driver, options) = (test.Engine.Driver, test.Engine.Options);
+        await using var pool = new SessionPool(new SessionFactory(test.CreateContext, driver, SchemaCheck.OpenCurrentAsync, options, NullLogger.Instance), size: 1, options.CommandTimeout, locks: null, returned: static () => { });
         Task<object?>? other = null;
         bool? meanwhile = null;
 
@@ -27,7 +28,7 @@ public abstract class ReadFaultSpec(KvDatabase database)
         Assert.True(meanwhile);
         Assert.Equal(await other!, found);
 
-        async Task<object?> ReadAsync(ILogger logger, bool fails) => await new ReadRunner(pool, dialect, options, new StoreHealth(TimeProvider.System), logger).RunAsync(
+        async Task<object?> ReadAsync(ILogger logger, bool fails) => await new ReadRunner(pool, driver, options, new StoreHealth(TimeProvider.System), logger).RunAsync(
             0,
             (session, _, token) => fails && other is null ? throw new IOException("Cut by the test.") : session.Statement(KvSql.Version).ScalarAsync(token),
             default);
@@ -38,7 +39,7 @@ public abstract class ReadFaultSpec(KvDatabase database)
     {
         await using var test = await database.CreateStoreAsync(options: static o => o.CommandTimeout = TimeSpan.FromSeconds(3));
         await test.Store.Atomic().Set(["a", 1], 1).Set(["a", 2], 2).CommitAsync();
-        var listings = Enumerable.Range(0, test.Engine.Dialect.Readers)
+        var listings = Enumerable.Range(0, test.Engine.Driver.Readers)
             .Select(_ => test.Store.ListAsync(KvRange.Prefix(["a"]), new KvListOptions { Snapshot = true, BatchSize = 1 }).GetAsyncEnumerator()).ToList();
         foreach (var listing in listings)
         {

@@ -74,7 +74,7 @@ public sealed class SqliteRefusalTests(SqliteDatabase database) : RefusalSpec(da
         Assert.Equal(1, await test.Store.GetAsync<int>(["k"]));
         await AssertRefusedAsync(test, KvErrorKind.Unavailable, "is read-only for this process", reads: false, asked: false);
         Assert.Equal(1, await test.Store.GetAsync<int>(["k"]));
-        Assert.True(test.Engine.Dialect.IsSpent(new SqliteException("attempt to write a readonly database", 8)));
+        Assert.True(test.Engine.Driver.IsSpent(new SqliteException("attempt to write a readonly database", 8)));
     }
 }
 

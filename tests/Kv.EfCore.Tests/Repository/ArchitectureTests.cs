@@ -65,9 +65,9 @@ public sealed class ArchitectureTests
 
         Assert.Equal(
             [
-                "migrations/Kv.EfCore.PostgreSql/PostgreSqlDialect.cs",
+                "migrations/Kv.EfCore.PostgreSql/PostgreSqlDriver.cs",
                 "migrations/Kv.EfCore.Sqlite/DenoFile.cs",
-                "migrations/Kv.EfCore.Sqlite/SqliteDialect.cs",
+                "migrations/Kv.EfCore.Sqlite/SqliteDriver.cs",
                 "src/Kv.EfCore/Engine/KvSql.Arrays.cs",
                 "src/Kv.EfCore/Engine/KvSql.Claims.cs",
                 "src/Kv.EfCore/Engine/KvSql.Identity.cs",

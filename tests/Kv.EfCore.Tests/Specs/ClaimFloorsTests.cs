@@ -1,5 +1,6 @@
 using Kv.Commits;
 using Kv.Messages;
+using Kv.PostgreSql;
 using Kv.TestKit;
 
 namespace Kv.Tests.Specs;

@@ -1,6 +1,7 @@
 using System.Text.Json;
 using Kv.Commits;
 using Kv.Messages;
+using Kv.PostgreSql;
 using Kv.Sql;
 using Kv.TestKit;
 using Npgsql;

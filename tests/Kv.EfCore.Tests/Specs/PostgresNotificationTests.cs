@@ -52,7 +52,7 @@ public sealed class PostgresNotificationTests(PostgresDatabase database) : IClas
     public async Task Many_commits_are_told_in_few_notifications_and_the_last_is_among_them()
     {
         await using var test = await CreateAsync();
-        await using var ears = await Ears.OpenAsync(test.ConnectionString);
+        await using var ears = await NoticeReceiver.OpenAsync(test.ConnectionString);
         await test.Store.SetAsync(["a"], 0);
         var started = Stopwatch.GetTimestamp();
         KvVersionstamp last = default;
@@ -71,7 +71,7 @@ public sealed class PostgresNotificationTests(PostgresDatabase database) : IClas
     public async Task What_is_told_says_what_there_is_to_look_for()
     {
         await using var test = await CreateAsync();
-        await using var ears = await Ears.OpenAsync(test.ConnectionString);
+        await using var ears = await NoticeReceiver.OpenAsync(test.ConnectionString);
 
         await test.Store.SetAsync(["a"], 1);
         Assert.Equal(ChangeKinds.Version, (await ears.NextAsync()).What);
@@ -85,7 +85,7 @@ public sealed class PostgresNotificationTests(PostgresDatabase database) : IClas
     public async Task Nothing_is_told_of_what_is_refused_or_rolled_back()
     {
         await using var test = await CreateAsync();
-        await using var ears = await Ears.OpenAsync(test.ConnectionString);
+        await using var ears = await NoticeReceiver.OpenAsync(test.ConnectionString);
 
         await test.Store.Atomic().Check(["a"], KvVersionstamp.FromVersion(7)).Set(["a"], 1).CommitAsync();
         await using (var context = test.CreateContext())
@@ -104,7 +104,7 @@ public sealed class PostgresNotificationTests(PostgresDatabase database) : IClas
     {
         await using var test = await CreateAsync(await database.CreateWithNotifyAsync(
             "if to_regclass('broken') is not null then raise exception 'broken'; end if; perform pg_catalog.pg_notify(channel, payload);"));
-        await using var ears = await Ears.OpenAsync(test.ConnectionString);
+        await using var ears = await NoticeReceiver.OpenAsync(test.ConnectionString);
         await ears.ExecuteAsync("create table broken ()");
         var last = await test.Store.SetAsync(["a"], 1);
         for (var i = 0; i < 10; i++)
@@ -129,7 +129,7 @@ public sealed class PostgresNotificationTests(PostgresDatabase database) : IClas
     public async Task Notifications_that_hang_hold_up_no_commit_and_no_reader()
     {
         await using var test = await CreateAsync(await database.CreateWithNotifyAsync(Held));
-        await using var ears = await Ears.OpenAsync(test.ConnectionString);
+        await using var ears = await NoticeReceiver.OpenAsync(test.ConnectionString);
         await ears.ExecuteAsync("select pg_advisory_lock(1)");
         KvVersionstamp last = default;
         for (var i = 0; i < 100; i++)
@@ -155,7 +155,7 @@ public sealed class PostgresNotificationTests(PostgresDatabase database) : IClas
         await using var other = await CreateAsync(others.ConnectionString);
         await test.Services.MigrateKvStoreAsync();
         await other.Services.MigrateKvStoreAsync();
-        await using var ears = await Ears.OpenAsync(mine.ConnectionString);
+        await using var ears = await NoticeReceiver.OpenAsync(mine.ConnectionString);
 
         await other.Store.SetAsync(["a"], 1);
         await other.DisposeAsync();
@@ -169,7 +169,7 @@ public sealed class PostgresNotificationTests(PostgresDatabase database) : IClas
     {
         await using var test = await database.CreateStoreAsync(options: static o => (o.Notifications, o.WatchInterval) = (false, TimeSpan.FromMilliseconds(10)));
         await using var other = await database.CreateStoreAsync(connectionString: test.ConnectionString, options: static o => o.Notifications = false);
-        await using var ears = await Ears.OpenAsync(test.ConnectionString);
+        await using var ears = await NoticeReceiver.OpenAsync(test.ConnectionString);
         await using var watch = test.Store.WatchAsync([["a"]]).GetAsyncEnumerator();
         await watch.NextAsync();
 
@@ -214,18 +214,18 @@ public sealed class PostgresNotificationTests(PostgresDatabase database) : IClas
     private static Task WhenItHearsAsync(KvTestStore test) => Rows.UntilAsync(() => test.Engine.Listener.Hears);
 
     /// <summary>A connection that listens to a store's channel, as a further process does.</summary>
-    private sealed class Ears(NpgsqlConnection connection, string channel) : IAsyncDisposable
+    private sealed class NoticeReceiver(NpgsqlConnection connection, string channel) : IAsyncDisposable
     {
         private readonly Queue<Notice> _heard = [];
 
         public string Channel => channel;
 
-        public static async Task<Ears> OpenAsync(string connectionString)
+        public static async Task<NoticeReceiver> OpenAsync(string connectionString)
         {
             var connection = new NpgsqlConnection(connectionString);
             await connection.OpenAsync();
             var channel = (string)(await new NpgsqlCommand(KvSql.Channel, connection).ExecuteScalarAsync())!;
-            var ears = new Ears(connection, channel);
+            var ears = new NoticeReceiver(connection, channel);
             connection.Notification += (_, e) => ears._heard.Enqueue(Notice.Parse(e.Payload));
             await ears.ExecuteAsync(KvSql.Listen(channel));
             return ears;

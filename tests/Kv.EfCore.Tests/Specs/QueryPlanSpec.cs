@@ -2,6 +2,7 @@ using System.Reflection;
 using System.Text.RegularExpressions;
 using Kv.Connections;
 using Kv.Messages;
+using Kv.Schema;
 using Kv.Sql;
 using Kv.TestKit;
 using Microsoft.EntityFrameworkCore;
@@ -24,7 +25,7 @@ public abstract partial class QueryPlanSpec(KvDatabase database)
         await ExecuteAsync(context, Fill(Entries, Messages));
         await ExecuteAsync(context, "analyze");
 
-        var statements = Statements(test.Engine.Dialect.Sql).Where(statement => Table().IsMatch(statement.Text) && IsUsedHere(statement.Name, statement.Text)).ToList();
+        var statements = Statements(test.Engine.Driver.Sql).Where(statement => Table().IsMatch(statement.Text) && IsUsedHere(statement.Name, statement.Text)).ToList();
         List<string> scans = [];
         foreach (var (name, text) in statements)
         {
@@ -176,13 +177,13 @@ public sealed partial class PostgresQueryPlanTests(PostgresDatabase database) : 
     {
         await using var test = await database.CreateStoreAsync();
 
-        var statements = Statements(test.Engine.Dialect.Sql).Where(static s => s.Name.EndsWith(" by the server's clock", StringComparison.Ordinal)).ToList();
+        var statements = Statements(test.Engine.Driver.Sql).Where(static s => s.Name.EndsWith(" by the server's clock", StringComparison.Ordinal)).ToList();
 
         Assert.True(statements.Count > 20, $"Only {statements.Count} statements were found.");
         Assert.Empty(statements.Where(static s => s.Text.Contains("@now", StringComparison.Ordinal)).Select(static s => s.Name));
 
         // What has no such form is SQLite's, or judges no time; the end of a lease ahead of its time is for where no server decides.
-        Assert.Empty(Statements(test.Engine.Dialect.Sql).Where(s => !statements.Exists(other => s.Name == other.Name || s.Name + " by the server's clock" == other.Name))
+        Assert.Empty(Statements(test.Engine.Driver.Sql).Where(s => !statements.Exists(other => s.Name == other.Name || s.Name + " by the server's clock" == other.Name))
             .Where(static s => s.Name != nameof(KvSql.IsClear) && !RowByRow.Contains(s.Name) && s.Text.Contains("@now", StringComparison.Ordinal)).Select(static s => s.Name));
     }
 
@@ -190,7 +191,7 @@ public sealed partial class PostgresQueryPlanTests(PostgresDatabase database) : 
     public async Task What_the_planner_takes_for_dear_is_not_compiled_at_each_commit()
     {
         await using var test = await database.CreateStoreAsync();
-        var sessions = new SessionFactory(test.CreateContext, test.Engine.Dialect, new KvStoreOptions(), NullLogger.Instance);
+        var sessions = new SessionFactory(test.CreateContext, test.Engine.Driver, SchemaCheck.OpenCurrentAsync, new KvStoreOptions(), NullLogger.Instance);
         await using var session = await sessions.OpenAsync(SessionRole.Write, default);
 
         Assert.Equal("off", await session.Statement("show jit").ScalarAsync(default));
@@ -203,7 +204,7 @@ public sealed partial class PostgresQueryPlanTests(PostgresDatabase database) : 
         await using var context = test.CreateContext();
         await context.Database.OpenConnectionAsync();
         await ExecuteAsync(context, "analyze kv");
-        var sessions = new SessionFactory(test.CreateContext, test.Engine.Dialect, new KvStoreOptions(), NullLogger.Instance);
+        var sessions = new SessionFactory(test.CreateContext, test.Engine.Driver, SchemaCheck.OpenCurrentAsync, new KvStoreOptions(), NullLogger.Instance);
         await using var session = await sessions.OpenAsync(SessionRole.Read, default);
         var list = session.Statement(KvSql.ListForward(true)).Set("@start", new byte[] { 2 }).Set("@end", new byte[] { 3 }).Set("@limit", 10);
         for (var call = 0; call < 7; call++)

@@ -1,22 +1,25 @@
 using System.Data.Common;
+using Kv.Commits;
 using Kv.Connections;
 using Kv.Diagnostics;
 using Kv.Messages;
 using Kv.Sql;
 
-namespace Kv.Commits;
+namespace Kv.PostgreSql;
 
 /// <summary>
 /// Runs groups with array parameters, for a database that is a round trip away: two round trips for a group of any size, and one when no
 /// write of the group depends on what is stored.
 /// </summary>
 /// <param name="session">Where it runs them.</param>
-/// <param name="dialect">The database.</param>
+/// <param name="driver">The database.</param>
 /// <param name="clock">The store's clock.</param>
 /// <param name="settings">What makes the writer's settings in each transaction; null where its session has them.</param>
 /// <param name="failPoints">Where tests make it fail.</param>
-internal sealed class ArrayWriter(Session session, KvDialect dialect, StoreClock clock, string? settings, FailPoints failPoints) : GroupWriter(session, failPoints)
+internal sealed class PostgreSqlCommitWriter(Session session, Driver driver, StoreClock clock, string? settings, FailPoints failPoints) : GroupWriter(session, failPoints)
 {
+    public override bool WaitsAtServer => true;
+
     // More than these get a plan of their own, which takes 0.1 ms: a probe by a bad one takes 0.02 or so.
     private const int Few = 16;
     private readonly RoundTrip _trip = new(session);
@@ -32,7 +35,7 @@ internal sealed class ArrayWriter(Session session, KvDialect dialect, StoreClock
         _trip.Timeout = Patience is { } patience && Session.CommandTimeout is { } most && patience < TimeSpan.FromSeconds(most - 1)
             ? Math.Max((int)Math.Ceiling(patience.TotalSeconds), 1)
             : null;
-        _trip.Add("begin", IsNested ? KvSql.Savepoint : dialect.Sql.BeginWrite);
+        _trip.Add("begin", IsNested ? KvSql.Savepoint : driver.Sql.BeginWrite);
         if (Session.Identity is { } identity)
         {
             // Not known before the first look: then it is found to be another one, and looked at.
@@ -107,7 +110,7 @@ internal sealed class ArrayWriter(Session session, KvDialect dialect, StoreClock
 
     protected override async ValueTask BeginTransactionAsync(CancellationToken cancellationToken)
     {
-        await Session.ExecuteAsync(dialect.Sql.BeginWrite, cancellationToken).ConfigureAwait(false);
+        await Session.ExecuteAsync(driver.Sql.BeginWrite, cancellationToken).ConfigureAwait(false);
         if (Wait is { } wait)
         {
             AddLimit(wait);
@@ -161,7 +164,7 @@ internal sealed class ArrayWriter(Session session, KvDialect dialect, StoreClock
 
         foreach (var stray in StraysToCheck(group))
         {
-            _trip.Add("stray", dialect.Sql.StrayAt, p => RoundTrip.Set(p, ("@place", stray.Place), ("@id", stray.Id)), (_, reads) => reads.Strays.Add(stray));
+            _trip.Add("stray", driver.Sql.StrayAt, p => RoundTrip.Set(p, ("@place", stray.Place), ("@id", stray.Id)), (_, reads) => reads.Strays.Add(stray));
         }
     }
 
@@ -269,7 +272,7 @@ internal sealed class ArrayWriter(Session session, KvDialect dialect, StoreClock
         var takers = messages.ConvertAll(m => plan.TakerOf(m.Message));
         _trip.Add(
             "enqueue+hold",
-            dialect.Sql.EnqueueHeldAll(ServerClock),
+            driver.Sql.EnqueueHeldAll(ServerClock),
             p =>
             {
                 SetMessages(p, messages, now);

@@ -1,7 +1,8 @@
 using System.Data.Common;
+using Kv.Commits;
 using Kv.Connections;
 
-namespace Kv.Commits;
+namespace Kv.PostgreSql;
 
 /// <summary>Statements that go to the database together, as one batch, with what gives them their values and reads their rows.</summary>
 internal sealed class RoundTrip(Session session)

@@ -18,7 +18,7 @@ using Npgsql.EntityFrameworkCore.PostgreSQL.Storage.Internal;
 namespace Kv.PostgreSql;
 
 /// <summary>The store on PostgreSQL.</summary>
-internal sealed class PostgreSqlDialect : KvDialect
+internal sealed class PostgreSqlDriver : Driver
 {
     // Eight that read and one besides, two that write, one that hears, one for heartbeats, one for what comes seldom.
     private const int MostConnections = 14;
@@ -27,15 +27,7 @@ internal sealed class PostgreSqlDialect : KvDialect
 
     public override string Name => "postgresql";
 
-    public override IModel Model => KvDbContextModel.Instance;
-
     public override KvSql Sql { get; } = new(arrays: true);
-
-    public override bool HasServerClock => true;
-
-    public override bool IsRemote => true;
-
-    public override bool Notifies => true;
 
     public override int Readers => 8;
 
@@ -71,6 +63,12 @@ internal sealed class PostgreSqlDialect : KvDialect
 
     public override string DescribeMissing(DbConnection connection) =>
         $"database \"{connection.Database}\" does not exist on {Server(connection)}. Correct the connection string, create the database, or call `await services.MigrateKvStoreAsync()`, which creates it with the store's tables.";
+
+    public override bool IsStarting(Exception exception) => Classify(exception) is Fault.Broken or Fault.Full;
+
+    public override Interruption? Interrupt(CancellationToken cancellationToken) => cancellationToken.CanBeCanceled ? new Interruption(cancellationToken) : null;
+
+    public override IEnumerable<Statement> OfTopics(Statement statement, IReadOnlyList<string> topics) => [statement.Set("@topics", topics.ToArray())];
 
     public override string PlaceOfItsOwn => "a schema (Search Path=efkv in its connection string, after create schema efkv) or a database";
 
@@ -210,17 +208,6 @@ internal sealed class PostgreSqlDialect : KvDialect
         _ => false,
     };
 
-    public override GroupWriter CreateWriter(Session session, StoreClock clock, KvStoreOptions options, FailPoints failPoints) =>
-        new ArrayWriter(session, this, clock, options.TransactionPooling ? KvSql.WriterSettings(IdleTime(options), LockWait.First(options.CommandTimeout), local: true) : null, failPoints);
-
-    public override async ValueTask<ChangeFeed> OpenFeedAsync(Session session, KvStoreOptions options, CancellationToken cancellationToken)
-    {
-        var feed = new NotificationFeed(session);
-        var channel = (string)(await session.Statement(KvSql.Channel).ScalarAsync(cancellationToken).ConfigureAwait(false))!;
-        await session.ExecuteAsync(KvSql.Listen(channel), cancellationToken).ConfigureAwait(false);
-        return feed;
-    }
-
     public override async ValueTask<string?> FindBurdenAsync(DbConnection connection, TimeSpan longest, CancellationToken cancellationToken)
     {
         var command = connection.CreateCommand();
@@ -298,7 +285,7 @@ internal sealed class PostgreSqlDialect : KvDialect
 
     // A writer whose machine is cut off must not hold the version row for as long as TCP believes in it: well within the time that others
     // try, since this row is what they wait for.
-    private static TimeSpan IdleTime(KvStoreOptions options) => TimeSpan.FromMilliseconds(Math.Clamp(options.CommandTimeout.TotalMilliseconds / 3, 500, 10_000));
+    internal static TimeSpan IdleTime(KvStoreOptions options) => TimeSpan.FromMilliseconds(Math.Clamp(options.CommandTimeout.TotalMilliseconds / 3, 500, 10_000));
 
     private static Fault Classify(string state) => state switch
     {

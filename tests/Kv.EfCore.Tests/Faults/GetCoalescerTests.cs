@@ -1,8 +1,9 @@
+using Kv.PostgreSql;
 using Kv.Reads;
 
 namespace Kv.Tests.Faults;
 
-public sealed class PointReadsTests
+public sealed class GetCoalescerTests
 {
     [Theory]
     [InlineData(0)]
@@ -44,7 +45,7 @@ public sealed class PointReadsTests
         var alone = new TaskCompletionSource<Row?>();
         var together = new TaskCompletionSource<Row?[]>();
         var asked = new TaskCompletionSource();
-        var reads = new PointReads(
+        var reads = new GetCoalescer(
             _ => new ValueTask<Row?>(alone.Task),
             _ =>
             {

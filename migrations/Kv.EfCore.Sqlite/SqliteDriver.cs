@@ -15,7 +15,7 @@ using SQLitePCL;
 namespace Kv.Sqlite;
 
 /// <summary>The store on SQLite.</summary>
-internal sealed class SqliteDialect : KvDialect
+internal sealed class SqliteDriver : Driver
 {
     private const int NoPatience = -1;
     private const int Error = 1;
@@ -39,16 +39,7 @@ internal sealed class SqliteDialect : KvDialect
 
     public override string Name => "sqlite";
 
-    public override IModel Model => KvDbContextModel.Instance;
-
     public override KvSql Sql { get; } = new(arrays: false);
-
-    // Every client runs on the machine that has the file.
-    public override bool HasServerClock => false;
-
-    public override bool IsRemote => false;
-
-    public override bool Notifies => false;
 
     // Readers run on the threads of their callers without ever giving them up, so there are never more at work than the thread pool has
     // threads. Whoever finds none free waits for others and changes threads, which costs more than the read (with one for each core, 64
@@ -128,6 +119,11 @@ internal sealed class SqliteDialect : KvDialect
             ? new DatabaseIdentity(null, file.Path, $"{file}, where a temporary table hides {hidden}")
             : new DatabaseIdentity(file.Identity, file.Path, file.ToString()));
     }
+
+    public override async ValueTask<DatabaseIdentity?> IdentifyOpenedAsync(DbConnection connection, CancellationToken cancellationToken) =>
+        await IdentifyAsync(connection, null, cancellationToken).ConfigureAwait(false);
+
+    public override IEnumerable<Statement> OfTopics(Statement statement, IReadOnlyList<string> topics) => topics.Select(topic => statement.Set("@topic", topic));
 
     public override DatabaseIdentity? IdentifyAgain(DatabaseIdentity known)
     {
@@ -315,29 +311,6 @@ internal sealed class SqliteDialect : KvDialect
 
     // A failed COMMIT of SQLite has rolled back or can still be rolled back, except when the disk itself failed.
     public override bool ProvesRollback(Exception exception, DbConnection connection) => exception is SqliteException { SqliteErrorCode: not IoError };
-
-    public override GroupWriter CreateWriter(Session session, StoreClock clock, KvStoreOptions options, FailPoints failPoints) =>
-        new RowWriter(session, this, clock, options.CommandTimeout, failPoints);
-
-    public override async ValueTask<ChangeFeed> OpenFeedAsync(Session session, KvStoreOptions options, CancellationToken cancellationToken)
-    {
-        var feed = new FileFeed(session, this, options.WatchInterval);
-        await feed.LookAsync(cancellationToken).ConfigureAwait(false);
-        return feed;
-    }
-
-    // A column of SQLite holds what is put in, with a type that is but a wish. Texts sort above all numbers, and blobs above all texts, so the
-    // indexes find them. A due time that is no number is past, and each has one of its own, since it is half of the key.
-    public override IReadOnlyList<(string Find, string Mend)> Mends { get; } =
-    [
-        ("select 1 from queue where ts >= '' limit 1", "update or ignore queue set ts = -rowid where ts >= '' returning id"),
-        ("select 1 from queue where id >= x'' limit 1", "update or ignore queue set id = lower(hex(id)) where id >= x'' returning id"),
-        ("select 1 from queue where topic >= x'' limit 1", "update queue set topic = cast(topic as text) where topic >= x'' returning id"),
-        ("select 1 from queue where topic = @topic and group_key >= x'' limit 1",
-            "update queue set group_key = cast(group_key as text) where topic = @topic and group_key >= x'' returning id"),
-        ("select 1 from queue_running where deadline >= '' limit 1", "update or ignore queue_running set deadline = @now where deadline >= '' returning id"),
-        ("select 1 from queue_running where id >= x'' limit 1", "update or ignore queue_running set id = lower(hex(id)) where id >= x'' returning id"),
-    ];
 
     public override ValueTask<bool> IsAdoptedAsync(DbConnection connection, CancellationToken cancellationToken) => DenoFile.IsAsync(connection, cancellationToken);
 

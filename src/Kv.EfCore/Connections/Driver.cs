@@ -1,52 +1,18 @@
 using System.Data.Common;
-using Kv.Changes;
-using Kv.Commits;
-using Kv.Diagnostics;
 using Kv.Sql;
 using Microsoft.EntityFrameworkCore;
-using Microsoft.EntityFrameworkCore.Metadata;
 using Microsoft.Extensions.Logging;
 
 namespace Kv.Connections;
 
-/// <summary>What differs between the databases. Each provider package has one, without any state.</summary>
-internal abstract class KvDialect
+/// <summary>What sessions need to know of a database. Each provider package has one, without any state.</summary>
+internal abstract class Driver
 {
-    // By their names: the EF Core provider of the configured context decides which package is loaded.
-    private static readonly Dictionary<string, Lazy<KvDialect>> Dialects = new(StringComparer.Ordinal)
-    {
-        // The names stand where they are looked up, for the trimmer keeps what it can read there.
-        ["Microsoft.EntityFrameworkCore.Sqlite"] = Of(
-            "Kv.EfCore.Sqlite",
-            static () => Activator.CreateInstance(Type.GetType("Kv.Sqlite.SqliteDialect, Kv.EfCore.Sqlite", throwOnError: true)!, nonPublic: true)),
-        ["Npgsql.EntityFrameworkCore.PostgreSQL"] = Of(
-            "Kv.EfCore.PostgreSql",
-            static () => Activator.CreateInstance(Type.GetType("Kv.PostgreSql.PostgreSqlDialect, Kv.EfCore.PostgreSql", throwOnError: true)!, nonPublic: true)),
-    };
-
     /// <summary>What OpenTelemetry's conventions call the database.</summary>
     public abstract string Name { get; }
 
-    /// <summary>The assembly that holds this database's migrations: the provider package itself.</summary>
-    public string MigrationsAssembly => GetType().Assembly.GetName().Name!;
-
-    /// <summary>The model of <see cref="KvDbContext"/> as EF Core would make it at every start, made ahead by <c>migrations/optimize.sh</c>.</summary>
-    public abstract IModel Model { get; }
-
     /// <summary>The store's SQL for this database.</summary>
     public abstract KvSql Sql { get; }
-
-    /// <summary>
-    /// Whether the database has a clock that all its clients share. Then it decides (<see cref="StoreClock"/>); where every client runs on the
-    /// database's own machine, the injected clock does.
-    /// </summary>
-    public abstract bool HasServerClock { get; }
-
-    /// <summary>Whether the database is a round trip away, which several reads may share and the driver may have to be torn from.</summary>
-    public abstract bool IsRemote { get; }
-
-    /// <summary>Whether processes send one another notices; where they do not, each looks for itself.</summary>
-    public abstract bool Notifies { get; }
 
     /// <summary>How many connections read at the same time.</summary>
     public abstract int Readers { get; }
@@ -99,6 +65,9 @@ internal abstract class KvDialect
     /// <summary>Which tables a connection works on. It looks in a way that fails for no table that is missing.</summary>
     public abstract ValueTask<DatabaseIdentity> IdentifyAsync(DbConnection connection, DbTransaction? transaction, CancellationToken cancellationToken);
 
+    /// <summary>The same for a connection that was just opened, where that takes no round trip; otherwise null.</summary>
+    public virtual ValueTask<DatabaseIdentity?> IdentifyOpenedAsync(DbConnection connection, CancellationToken cancellationToken) => new((DatabaseIdentity?)null);
+
     /// <summary>What is there of a database that was identified before, where that can be told without a connection; otherwise null.</summary>
     public virtual DatabaseIdentity? IdentifyAgain(DatabaseIdentity known) => null;
 
@@ -146,6 +115,15 @@ internal abstract class KvDialect
     /// <summary>Whether the error is about the values of a statement, so that others are not to expect it.</summary>
     public abstract bool IsOfValues(Exception exception);
 
+    /// <summary>Whether the error says that the database is starting, or as good as, and a start may wait for it.</summary>
+    public virtual bool IsStarting(Exception exception) => false;
+
+    /// <summary>Has the driver let go when a caller gives up, where it would otherwise wait for the network; null where nothing is waited for.</summary>
+    public virtual Interruption? Interrupt(CancellationToken cancellationToken) => null;
+
+    /// <summary>A statement on some topics with a limit for each: ready to be run, once or more often.</summary>
+    public abstract IEnumerable<Statement> OfTopics(Statement statement, IReadOnlyList<string> topics);
+
     /// <summary>What a caller can do about an error that is permanent.</summary>
     public virtual KvErrorKind KindOf(Exception exception) => KvErrorKind.Refused;
 
@@ -172,24 +150,12 @@ internal abstract class KvDialect
     /// <param name="connection">The connection that met it.</param>
     public abstract bool ProvesRollback(Exception exception, DbConnection connection);
 
-    /// <summary>A new writer of groups over a session.</summary>
-    public abstract GroupWriter CreateWriter(Session session, StoreClock clock, KvStoreOptions options, FailPoints failPoints);
-
-    /// <summary>Begins to hear of the commits of other processes, over a session that is used for nothing else.</summary>
-    public abstract ValueTask<ChangeFeed> OpenFeedAsync(Session session, KvStoreOptions options, CancellationToken cancellationToken);
-
     /// <summary>Looks for what slows the store down more and more although nothing fails.</summary>
     /// <param name="connection">An open connection.</param>
     /// <param name="longest">How long a transaction may be open.</param>
     /// <param name="cancellationToken">Gives up.</param>
     /// <returns>What it is and what to do about it; null for nothing.</returns>
     public virtual ValueTask<string?> FindBurdenAsync(DbConnection connection, TimeSpan longest, CancellationToken cancellationToken) => new((string?)null);
-
-    /// <summary>
-    /// Statements that tell whether a column of the queue has a value of a class that is not the column's, and others that make it one that is.
-    /// Where the database lets none in, there are none. The parameters are the topic, and the present.
-    /// </summary>
-    public virtual IReadOnlyList<(string Find, string Mend)> Mends => [];
 
     /// <summary>Whether another program made the tables that were taken over.</summary>
     public virtual ValueTask<bool> IsAdoptedAsync(DbConnection connection, CancellationToken cancellationToken) => new(false);
@@ -198,56 +164,4 @@ internal abstract class KvDialect
     /// <returns>The names of the migrations that the tables already equal.</returns>
     public virtual ValueTask<IReadOnlyList<string>> AdoptAsync(DbConnection connection, CancellationToken cancellationToken) =>
         ValueTask.FromResult<IReadOnlyList<string>>([]);
-
-    /// <summary>The dialect of the provider package for the EF Core provider of a context: one for all stores and transactions.</summary>
-    /// <exception cref="NotSupportedException">The provider is not one that stores run on, or its package is not there.</exception>
-    public static KvDialect For(string? provider) => provider is not null && Dialects.TryGetValue(provider, out var dialect)
-        ? dialect.Value
-        : throw new NotSupportedException(
-            $"Kv stores run on SQLite and PostgreSQL; the context uses '{provider ?? "no provider"}'. Configure it with UseSqlite(...) or UseNpgsql(...).");
-
-    private static Lazy<KvDialect> Of(string package, Func<object?> create) => new(() =>
-    {
-        try
-        {
-            return (KvDialect)create()!;
-        }
-        catch (Exception missing) when (missing is FileNotFoundException or TypeLoadException)
-        {
-            throw new NotSupportedException(
-                $"The package {package}, which runs the store on the context's database, is not here, or is of another version than Kv.EfCore. Add it in the same version: dotnet add package {package}.", missing);
-        }
-    });
-}
-
-/// <summary>What a session is for.</summary>
-internal enum SessionRole
-{
-    /// <summary>Reads only.</summary>
-    Read,
-
-    /// <summary>Runs the groups of the commit pipeline.</summary>
-    Write,
-
-    /// <summary>Keeps leases alive, apart from all other traffic.</summary>
-    Heartbeat,
-
-    /// <summary>Hears of the commits of other processes.</summary>
-    Listen,
-}
-
-/// <summary>What an error means for the step that met it.</summary>
-internal enum Fault
-{
-    /// <summary>The statement is at fault, and would fail again.</summary>
-    Permanent,
-
-    /// <summary>Others were in the way (a lock, a serialization failure): the same step may be run again on the same connection.</summary>
-    Busy,
-
-    /// <summary>The connection is gone or going: the step may be run again on another one.</summary>
-    Broken,
-
-    /// <summary>The database has no room: it may have some later.</summary>
-    Full,
 }

@@ -1,4 +1,6 @@
-namespace Kv.Commits;
+using Kv.Commits;
+
+namespace Kv.PostgreSql;
 
 /// <summary>
 /// Where this process goes on in each topic when it claims again and again from a backlog, so that it does not walk past what it claimed

@@ -1,11 +1,13 @@
-namespace Kv.Connections;
+using Kv.Connections;
+
+namespace Kv.Sqlite;
 
 /// <summary>Whose turn it is to write, among those in this process that share a single write lock: first come, first served.</summary>
 /// <remarks>
 /// SQLite's lock knows no queue. A pipeline that commits group after group leaves it free for microseconds, so the heartbeat, which can only
 /// look again and again, would not meet it before its leases ended (measured: four writers, a lease of a second, lost).
 /// </remarks>
-internal sealed class WriteTurn(HeldReadLock readLock)
+internal sealed class WriteGate(SharedReadLock readLock)
 {
     private readonly Lock _gate = new();
     private readonly LinkedList<TaskCompletionSource> _waiting = [];

@@ -1,8 +1,9 @@
+using Kv.Connections;
 using Kv.Diagnostics;
 using Kv.Sql;
 using Microsoft.Extensions.Logging;
 
-namespace Kv.Connections;
+namespace Kv.Sqlite;
 
 /// <summary>Keeps the file's read lock for all readers of this process, by a session that stays in a transaction while they come and go.</summary>
 /// <remarks>
@@ -11,7 +12,7 @@ namespace Kv.Connections;
 /// transaction itself. While it is open the log cannot be recycled, so it ends before the store writes, and after 50 ms; and after somebody
 /// else was seen to write meanwhile it rests, each time for twice as long, since nobody tells it when they will do so again.
 /// </remarks>
-internal sealed class HeldReadLock : IAsyncDisposable
+internal sealed class SharedReadLock : IAsyncDisposable
 {
     /// <summary>With every so many of its reads a session asks for it: for fewer it costs more than it spares.</summary>
     private const int Often = 64;
@@ -35,12 +36,12 @@ internal sealed class HeldReadLock : IAsyncDisposable
     /// <param name="sql">The statements.</param>
     /// <param name="time">The clock of those who wait for the lock, who may be other processes: not an injected one.</param>
     /// <param name="logger">Hears what goes wrong.</param>
-    public HeldReadLock(KvSql sql, TimeProvider time, ILogger logger)
+    public SharedReadLock(KvSql sql, TimeProvider time, ILogger logger)
     {
         (_begin, _time, _logger) = (sql.BeginSnapshot, time, logger);
 
         // For when readers stop coming: those who come look at the time themselves. Whoever makes the store has no part in it.
-        _timer = Detached.Run(() => time.CreateTimer(static held => ((HeldReadLock)held!).Expire(), this, Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan));
+        _timer = Detached.Run(() => time.CreateTimer(static held => ((SharedReadLock)held!).Expire(), this, Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan));
     }
 
     /// <summary>Whether the lock is kept now.</summary>

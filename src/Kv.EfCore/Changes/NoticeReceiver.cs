@@ -3,7 +3,7 @@ using Kv.Connections;
 namespace Kv.Changes;
 
 /// <summary>Waits for notices with an end, and without making the driver give up its own wait: in a silence it goes on.</summary>
-internal sealed class Ears : IAsyncDisposable
+internal sealed class NoticeReceiver : IAsyncDisposable
 {
     private static readonly TimeSpan Patience = TimeSpan.FromSeconds(1);
     private readonly ChangeFeed _feed;
@@ -11,7 +11,7 @@ internal sealed class Ears : IAsyncDisposable
     private readonly Interruption _interruption;
     private Task<Notice>? _next;
 
-    public Ears(ChangeFeed feed) => (_feed, _interruption) = (feed, new Interruption(_over.Token));
+    public NoticeReceiver(ChangeFeed feed) => (_feed, _interruption) = (feed, new Interruption(_over.Token));
 
     /// <returns>Null if nothing was heard for so long.</returns>
     public async ValueTask<Notice?> NextAsync(TimeSpan longest, CancellationToken cancellationToken)

@@ -1,6 +1,7 @@
 using Kv.Connections;
+using Kv.Reads;
 
-namespace Kv.Reads;
+namespace Kv.PostgreSql;
 
 /// <summary>
 /// Reads of single keys on a database that is a round trip away: a few at a time go out alone, and what waits meanwhile goes out together,
@@ -10,7 +11,7 @@ namespace Kv.Reads;
 /// A read is sent after it was asked for, so it sees every commit that was answered before. Measured with 64 callers on two cores: 1 lane 4.1,
 /// 2 lanes 3.7, 4 lanes 2.4 times what 64 connections read one by one; a single caller never waits for another below the number of lanes.
 /// </remarks>
-internal sealed class PointReads(Func<byte[], ValueTask<Row?>> one, Func<IReadOnlyList<byte[]>, ValueTask<Row?[]>> many)
+internal sealed class GetCoalescer(Func<byte[], ValueTask<Row?>> one, Func<IReadOnlyList<byte[]>, ValueTask<Row?[]>> many)
 {
     private const int Lanes = 2;
     private const int MostAtOnce = 256;

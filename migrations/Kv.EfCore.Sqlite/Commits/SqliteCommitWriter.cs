@@ -1,16 +1,17 @@
 using System.Data.Common;
 using System.Globalization;
+using Kv.Commits;
 using Kv.Connections;
 using Kv.Diagnostics;
 using Kv.Messages;
 using Kv.Sql;
 
-namespace Kv.Commits;
+namespace Kv.Sqlite;
 
 /// <summary>Runs groups with a statement a row, for a database that lives in the process.</summary>
-internal sealed class RowWriter(Session session, KvDialect dialect, StoreClock clock, TimeSpan budget, FailPoints failPoints) : GroupWriter(session, failPoints)
+internal sealed class SqliteCommitWriter(Session session, Driver driver, StoreClock clock, TimeSpan budget, FailPoints failPoints) : GroupWriter(session, failPoints)
 {
-    private readonly RowClaims _claims = new(session, dialect);
+    private readonly RowClaims _claims = new(session, driver);
     private long _now;
 
     public override async ValueTask<GroupReads> BeginAsync(Group group, CommitMark mark, CancellationToken cancellationToken)
@@ -137,7 +138,7 @@ internal sealed class RowWriter(Session session, KvDialect dialect, StoreClock c
 
     protected override async ValueTask BeginTransactionAsync(CancellationToken cancellationToken)
     {
-        await RetryBusyAsync(IsNested ? KvSql.Savepoint : dialect.Sql.BeginWrite, cancellationToken).ConfigureAwait(false);
+        await RetryBusyAsync(IsNested ? KvSql.Savepoint : driver.Sql.BeginWrite, cancellationToken).ConfigureAwait(false);
         Session.HasBegun = true;
     }
 
@@ -152,7 +153,7 @@ internal sealed class RowWriter(Session session, KvDialect dialect, StoreClock c
                 await Session.ExecuteAsync(statement, cancellationToken).ConfigureAwait(false);
                 return;
             }
-            catch (Exception error) when (dialect.Classify(error) == Fault.Busy)
+            catch (Exception error) when (driver.Classify(error) == Fault.Busy)
             {
                 backoff ??= Backoff.ForLocks(Patience ?? budget);
                 if (!await backoff.WaitAsync(cancellationToken).ConfigureAwait(false))
@@ -207,7 +208,7 @@ internal sealed class RowWriter(Session session, KvDialect dialect, StoreClock c
 
         foreach (var stray in StraysToCheck(group))
         {
-            if (await At(dialect.Sql.StrayAt, stray).ScalarAsync(cancellationToken).ConfigureAwait(false) is not null)
+            if (await At(driver.Sql.StrayAt, stray).ScalarAsync(cancellationToken).ConfigureAwait(false) is not null)
             {
                 reads.Strays.Add(stray);
             }
@@ -219,7 +220,7 @@ internal sealed class RowWriter(Session session, KvDialect dialect, StoreClock c
         HashSet<TopicClaim> clear = [];
         foreach (var topic in plan.Topics)
         {
-            if (await Session.Statement(dialect.Sql.IsClear).Set("@topic", topic.Topic).Set("@pause", topic.Pause).Set("@now", _now).ScalarAsync(default).ConfigureAwait(false) is not null)
+            if (await Session.Statement(driver.Sql.IsClear).Set("@topic", topic.Topic).Set("@pause", topic.Pause).Set("@now", _now).ScalarAsync(default).ConfigureAwait(false) is not null)
             {
                 clear.Add(topic);
             }
@@ -246,7 +247,7 @@ internal sealed class RowWriter(Session session, KvDialect dialect, StoreClock c
                 await Filled(KvSql.EnqueueHeld, message).Set("@lease", taker.Topic.LeaseMilliseconds).Set("@owner", taker.Claim.Owner).ExecuteAsync(default).ConfigureAwait(false);
                 return true;
             }
-            catch (DbException error) when (dialect.Classify(error) == Fault.Permanent)
+            catch (DbException error) when (driver.Classify(error) == Fault.Permanent)
             {
                 return false;
             }

@@ -1,16 +1,17 @@
 using System.Data.Common;
+using Kv.Commits;
 using Kv.Connections;
 using Kv.Messages;
 using Kv.Sql;
 
-namespace Kv.Commits;
+namespace Kv.Sqlite;
 
 /// <summary>Claims and the way back of what lapsed, a row at a time, for a database that lives in the process.</summary>
 /// <remarks>
 /// A statement that fails takes back what it did itself and leaves the transaction as it was. So where one for many rows fails, each row is
 /// tried alone, and the one that is to blame is set aside: in a table that other programs write to, two rows may have one id.
 /// </remarks>
-internal sealed class RowClaims(Session session, KvDialect dialect)
+internal sealed class RowClaims(Session session, Driver driver)
 {
     private const int ManyAtOnce = 1000;
 
@@ -152,7 +153,7 @@ internal sealed class RowClaims(Session session, KvDialect dialect)
             await statement.ExecuteAsync(default).ConfigureAwait(false);
             return true;
         }
-        catch (DbException error) when (dialect.Classify(error) == Fault.Permanent)
+        catch (DbException error) when (driver.Classify(error) == Fault.Permanent)
         {
             return false;
         }

@@ -1,6 +1,8 @@
 using System.Data;
 using Kv.Connections;
+using Kv.Schema;
 using Kv.Sql;
+using Kv.Sqlite;
 using Kv.TestKit;
 using Microsoft.Data.Sqlite;
 using Microsoft.Extensions.DependencyInjection;
@@ -9,7 +11,7 @@ using Microsoft.Extensions.Logging.Abstractions;
 namespace Kv.Tests.Specs;
 
 /// <summary>The read lock that a process keeps for its readers is in nobody's way.</summary>
-public sealed class HeldReadLockTests(SqliteDatabase database) : IClassFixture<SqliteDatabase>
+public sealed class SharedReadLockTests(SqliteDatabase database) : IClassFixture<SqliteDatabase>
 {
     private static readonly TimeSpan Longest = TimeSpan.FromMilliseconds(50);
 
@@ -59,7 +61,7 @@ public sealed class HeldReadLockTests(SqliteDatabase database) : IClassFixture<S
         await using var test = await database.CreateStoreAsync();
         await test.Store.SetAsync(["k"], 0);
         await using var readers = new Readers(test);
-        var turn = new WriteTurn(readers.Lock);
+        var turn = new WriteGate(readers.Lock);
         for (var i = 0; i < 3; i++)
         {
             await readers.ReadAsync(64);
@@ -109,7 +111,7 @@ public sealed class HeldReadLockTests(SqliteDatabase database) : IClassFixture<S
             Random.Shared.NextBytes(value);
             await test.Store.SetAsync(["large", i % 10], value);
             await ReadAsync(test, 130);
-            held += test.Engine.ReadLock!.IsHeld ? 1 : 0;
+            held += ((FileLocks)test.Engine.Locks!).ReadLock.IsHeld ? 1 : 0;
         }
 
         // Not each time, since 50 ms may pass at any moment.
@@ -130,7 +132,7 @@ public sealed class HeldReadLockTests(SqliteDatabase database) : IClassFixture<S
             {
                 var least = Volatile.Read(ref written);
                 Assert.InRange(await test.Store.GetAsync<int>(["k"]), least, int.MaxValue);
-                if (test.Engine.ReadLock!.IsHeld)
+                if (((FileLocks)test.Engine.Locks!).ReadLock.IsHeld)
                 {
                     Interlocked.Increment(ref held);
                 }
@@ -154,7 +156,7 @@ public sealed class HeldReadLockTests(SqliteDatabase database) : IClassFixture<S
     {
         await using var test = await database.CreateStoreAsync();
         await test.Store.SetAsync(["k"], 1);
-        while (!test.Engine.ReadLock!.IsHeld)
+        while (!((FileLocks)test.Engine.Locks!).ReadLock.IsHeld)
         {
             await ReadAsync(test, 64);
         }
@@ -193,14 +195,14 @@ public sealed class HeldReadLockTests(SqliteDatabase database) : IClassFixture<S
 
         public Readers(KvTestStore test)
         {
-            var (dialect, options) = (test.Engine.Dialect, test.Engine.Options);
-            Lock = new HeldReadLock(dialect.Sql, Time, NullLogger.Instance);
-            _pool = new SessionPool(new SessionFactory(test.CreateContext, dialect, options, NullLogger.Instance), size: 1, options.CommandTimeout, Lock, returned: static () => { });
+            var (driver, options) = (test.Engine.Driver, test.Engine.Options);
+            Lock = new SharedReadLock(driver.Sql, Time, NullLogger.Instance);
+            _pool = new SessionPool(new SessionFactory(test.CreateContext, driver, SchemaCheck.OpenCurrentAsync, options, NullLogger.Instance), size: 1, options.CommandTimeout, new FileLocks(Lock), returned: static () => { });
         }
 
         public ManualTime Time { get; } = new();
 
-        public HeldReadLock Lock { get; }
+        public SharedReadLock Lock { get; }
 
         /// <summary>Reads one after the other.</summary>
         /// <returns>The session that read last.</returns>

@@ -10,44 +10,25 @@ using Kv.Sql;
 namespace Kv.Reads;
 
 /// <summary>Reads rows that are alive now. Each call sees one snapshot.</summary>
-internal sealed class SnapshotReader
+internal abstract class StoreReader(ReadRunner runner, SessionPool pool, Driver driver, StoreClock clock)
 {
-    /// <summary>How many keys a statement with a parameter for each takes: one statement for each number of keys is prepared.</summary>
-    private const int ManyAtOnce = 32;
+    public virtual ValueTask<Row?> GetAsync(byte[] key, CancellationToken cancellationToken) => GetAloneAsync(key, cancellationToken);
 
-    private static readonly string[] KeyParameters = [.. Enumerable.Range(0, ManyAtOnce).Select(KvSql.KeyParameter)];
-    private static readonly string[] GetManyTexts = [.. Enumerable.Range(1, ManyAtOnce).Select(KvSql.GetMany)];
-    private readonly ReadRunner _runner;
-    private readonly SessionPool _pool;
-    private readonly KvDialect _dialect;
-    private readonly StoreClock _clock;
-    private readonly PointReads? _points;
-
-    public SnapshotReader(ReadRunner runner, SessionPool pool, KvDialect dialect, StoreClock clock)
-    {
-        (_runner, _pool, _dialect, _clock) = (runner, pool, dialect, clock);
-
-        // Where the database lives in the process there is no round trip to share.
-        _points = dialect.IsRemote ? new PointReads(key => GetAloneAsync(key, default), keys => GetManyAsync(keys, default)) : null;
-    }
-
-    public ValueTask<Row?> GetAsync(byte[] key, CancellationToken cancellationToken) => _points?.GetAsync(key, cancellationToken) ?? GetAloneAsync(key, cancellationToken);
-
-    private ValueTask<Row?> GetAloneAsync(byte[] key, CancellationToken cancellationToken) =>
-        _runner.RunAsync((Reader: this, Key: key), static (session, arg, token) => arg.Reader.GetAsync(session, arg.Key, token), cancellationToken);
+    protected ValueTask<Row?> GetAloneAsync(byte[] key, CancellationToken cancellationToken) =>
+        runner.RunAsync((Reader: this, Key: key), static (session, arg, token) => arg.Reader.GetAsync(session, arg.Key, token), cancellationToken);
 
     public ValueTask<bool> ExistsAsync(byte[] key, CancellationToken cancellationToken) =>
-        _runner.RunAsync(
+        runner.RunAsync(
             (Reader: this, Key: key),
             static async (session, arg, token) =>
                 await session.Statement(KvSql.Exists(arg.Reader.ServerClock)).Set("@k", arg.Key).Set("@now", arg.Reader.Now).ScalarAsync(token).ConfigureAwait(false) is not null,
             cancellationToken);
 
     public ValueTask<Row?[]> GetManyAsync(IReadOnlyList<byte[]> keys, CancellationToken cancellationToken) =>
-        _runner.RunAsync((Reader: this, Keys: keys), static (session, arg, token) => arg.Reader.GetManyAsync(session, arg.Keys, token), cancellationToken);
+        runner.RunAsync((Reader: this, Keys: keys), static (session, arg, token) => arg.Reader.GetManyAsync(session, arg.Keys, token), cancellationToken);
 
     public ValueTask<long> CountAsync(byte[] start, byte[] end, CancellationToken cancellationToken) =>
-        _runner.RunAsync(
+        runner.RunAsync(
             (Reader: this, Start: start, End: end),
             static async (session, arg, token) => Convert.ToInt64(
                 await session.Statement(KvSql.Count(arg.Reader.ServerClock)).Set("@start", arg.Start).Set("@end", arg.End).Set("@now", arg.Reader.Now).ScalarAsync(token).ConfigureAwait(false),
@@ -57,7 +38,7 @@ internal sealed class SnapshotReader
     /// <summary>Reads one batch of a range.</summary>
     /// <returns>What became of its rows, and the last key if there may be more.</returns>
     public ValueTask<(List<T> Rows, byte[]? Last)> ListAsync<T>(ListRange range, Func<Row, T> read, CancellationToken cancellationToken) =>
-        _runner.RunAsync((Reader: this, Range: range, Read: read), static (session, arg, token) => arg.Reader.ListAsync(session, arg.Range, arg.Read, arg.Reader.Now, token), cancellationToken);
+        runner.RunAsync((Reader: this, Range: range, Read: read), static (session, arg, token) => arg.Reader.ListAsync(session, arg.Range, arg.Read, arg.Reader.Now, token), cancellationToken);
 
     /// <summary>Pages through a range in one snapshot, which holds a session and, on SQLite, keeps the log from being recycled, until the end.</summary>
     /// <param name="range">The range.</param>
@@ -94,7 +75,7 @@ internal sealed class SnapshotReader
                 {
                     throw new OperationCanceledException(error.Message, error, cancellationToken);
                 }
-                catch (Exception error) when (_runner.Told(error) is var told && told != error)
+                catch (Exception error) when (runner.Told(error) is var told && told != error)
                 {
                     // Its snapshot is gone with its session.
                     session.Blame(error);
@@ -107,12 +88,12 @@ internal sealed class SnapshotReader
         }
         finally
         {
-            await _pool.ReturnAsync(session, healthy).ConfigureAwait(false);
+            await pool.ReturnAsync(session, healthy).ConfigureAwait(false);
         }
     }
 
     private ValueTask<(Session Session, long Now, List<T> Rows, byte[]? Last)> BeginListAsync<T>(ListRange range, Func<Row, T> read, CancellationToken cancellationToken) =>
-        _runner.RunAsync(
+        runner.RunAsync(
             (Reader: this, Range: range, Read: read),
             static async (session, arg, token) =>
             {
@@ -125,7 +106,7 @@ internal sealed class SnapshotReader
             keep: true);
 
     public ValueTask<long> VersionAsync(CancellationToken cancellationToken) =>
-        _runner.RunAsync(
+        runner.RunAsync(
             this,
             static async (session, _, token) =>
                 Convert.ToInt64(await session.Statement(KvSql.Version).ScalarAsync(token).ConfigureAwait(false), CultureInfo.InvariantCulture),
@@ -133,7 +114,7 @@ internal sealed class SnapshotReader
 
     /// <summary>The rows of some keys together with the store's version, all of one snapshot.</summary>
     public ValueTask<(Row?[] Rows, long Version)> GetWithVersionAsync(IReadOnlyList<byte[]> keys, CancellationToken cancellationToken) =>
-        _runner.RunAsync(
+        runner.RunAsync(
             (Reader: this, Keys: keys),
             static async (session, arg, token) =>
             {
@@ -147,7 +128,7 @@ internal sealed class SnapshotReader
 
     /// <summary>What time it is, and when the first entry expires, in Unix milliseconds.</summary>
     public ValueTask<(long Now, long? Expiry)> NextExpiryAsync(CancellationToken cancellationToken) =>
-        _runner.RunAsync(
+        runner.RunAsync(
             this,
             static async (session, own, token) =>
             {
@@ -156,7 +137,7 @@ internal sealed class SnapshotReader
                 {
                     await reader.ReadAsync(token).ConfigureAwait(false);
                     var now = reader.GetInt64(0);
-                    own._clock.Learn(now);
+                    own.Clock.Learn(now);
                     return (now, reader.IsDBNull(1) ? (long?)null : reader.GetInt64(1));
                 }
             },
@@ -167,24 +148,24 @@ internal sealed class SnapshotReader
     {
         if (ServerClock)
         {
-            await _runner.RunAsync(
+            await runner.RunAsync(
                 this,
                 static async (session, own, token) =>
                 {
-                    own._clock.Learn(Convert.ToInt64(await session.Statement(KvSql.ServerTime).ScalarAsync(token).ConfigureAwait(false), CultureInfo.InvariantCulture));
+                    own.Clock.Learn(Convert.ToInt64(await session.Statement(KvSql.ServerTime).ScalarAsync(token).ConfigureAwait(false), CultureInfo.InvariantCulture));
                     return true;
                 },
                 cancellationToken).ConfigureAwait(false);
         }
 
-        return _clock.UtcNow;
+        return Clock.UtcNow;
     }
 
     /// <param name="limit">How many at most.</param>
     /// <param name="now">The time by which they are, where no server's clock decides.</param>
     /// <param name="cancellationToken">Gives up.</param>
     public ValueTask<List<byte[]>> ExpiredAsync(int limit, long now, CancellationToken cancellationToken) =>
-        _runner.RunAsync(
+        runner.RunAsync(
             (Reader: this, Limit: limit, Now: now),
             static async (session, arg, token) =>
             {
@@ -203,12 +184,14 @@ internal sealed class SnapshotReader
             },
             cancellationToken);
 
-    private bool ServerClock => _clock.ServerDecides;
+    private StoreClock Clock { get; } = clock;
+
+    protected bool ServerClock => Clock.ServerDecides;
 
     // Where the server's clock decides, no statement asks for it.
-    private long Now => ServerClock ? 0 : _clock.Now;
+    protected long Now => ServerClock ? 0 : Clock.Now;
 
-    private string BeginSnapshot => _dialect.Sql.BeginSnapshot;
+    protected string BeginSnapshot => driver.Sql.BeginSnapshot;
 
     private async ValueTask<Row?> GetAsync(Session session, byte[] key, CancellationToken cancellationToken)
     {
@@ -221,74 +204,16 @@ internal sealed class SnapshotReader
         }
     }
 
-    private async ValueTask<Row?[]> GetManyAsync(Session session, IReadOnlyList<byte[]> keys, CancellationToken cancellationToken)
-    {
-        if (_dialect.Sql.Arrays || keys.Count <= ManyAtOnce)
-        {
-            return await ReadManyAsync(session, keys, cancellationToken).ConfigureAwait(false);
-        }
+    /// <summary>The rows of some keys, all of one snapshot, in their order.</summary>
+    protected abstract ValueTask<Row?[]> GetManyAsync(Session session, IReadOnlyList<byte[]> keys, CancellationToken cancellationToken);
 
-        await session.ExecuteAsync(BeginSnapshot, cancellationToken).ConfigureAwait(false);
-        var rows = await ReadManyAsync(session, keys, cancellationToken).ConfigureAwait(false);
-        await session.ExecuteAsync(KvSql.Commit, CancellationToken.None).ConfigureAwait(false);
-        return rows;
-    }
-
-    private async ValueTask<Row?[]> ReadManyAsync(Session session, IReadOnlyList<byte[]> keys, CancellationToken cancellationToken)
-    {
-        var (rows, now) = (new Row?[keys.Count], Now);
-        if (_dialect.Sql.Arrays)
-        {
-            await ReadArrayAsync(session, keys, now, rows, cancellationToken).ConfigureAwait(false);
-            return rows;
-        }
-
-        for (var first = 0; first < rows.Length; first += ManyAtOnce)
-        {
-            var count = Math.Min(ManyAtOnce, rows.Length - first);
-            var statement = session.Statement(GetManyTexts[count - 1]).Set("@now", now);
-            for (var i = 0; i < count; i++)
-            {
-                statement.Set(KeyParameters[i], keys[first + i]);
-            }
-
-            var reader = await statement.ReadAsync(cancellationToken).ConfigureAwait(false);
-            await using (reader.ConfigureAwait(false))
-            {
-                while (await reader.ReadAsync(cancellationToken).ConfigureAwait(false))
-                {
-                    var position = first + reader.GetInt32(0) - 1;
-                    rows[position] = new Row(keys[position], reader.GetFieldValue<byte[]>(1), reader.GetInt32(2), reader.GetInt64(3));
-                }
-            }
-        }
-
-        return rows;
-    }
-
-    private async ValueTask ReadArrayAsync(Session session, IReadOnlyList<byte[]> keys, long now, Row?[] rows, CancellationToken cancellationToken)
-    {
-        var found = new Dictionary<byte[], Row>(KeyComparer.Instance);
-        var reader = await session.Statement(KvSql.GetManyArray(ServerClock)).Set("@keys", keys.ToArray()).Set("@now", now).ReadAsync(cancellationToken).ConfigureAwait(false);
-        await using (reader.ConfigureAwait(false))
-        {
-            while (await reader.ReadAsync(cancellationToken).ConfigureAwait(false))
-            {
-                var row = ReadRow(reader, keysOnly: false);
-                found[row.Key] = row;
-            }
-        }
-
-        for (var i = 0; i < rows.Length; i++)
-        {
-            rows[i] = found.TryGetValue(keys[i], out var row) ? row : null;
-        }
-    }
+    /// <summary>The same within a transaction that is a snapshot.</summary>
+    protected abstract ValueTask<Row?[]> ReadManyAsync(Session session, IReadOnlyList<byte[]> keys, CancellationToken cancellationToken);
 
     private async ValueTask<(List<T> Rows, byte[]? Last)> ListAsync<T>(
         Session session, ListRange range, Func<Row, T> read, long now, CancellationToken cancellationToken)
     {
-        using var span = KvTracing.Start("list", _dialect.Name);
+        using var span = KvTracing.Start("list", driver.Name);
         try
         {
             var batch = await ReadBatchAsync(session, range, read, now, cancellationToken).ConfigureAwait(false);
@@ -329,7 +254,7 @@ internal sealed class SnapshotReader
         return (rows, rows.Count < range.Limit ? null : last);
     }
 
-    private static Row ReadRow(DbDataReader reader, bool keysOnly) => keysOnly
+    protected static Row ReadRow(DbDataReader reader, bool keysOnly) => keysOnly
         ? new Row(reader.GetFieldValue<byte[]>(0), [], 0, 0)
         : new Row(reader.GetFieldValue<byte[]>(0), reader.GetFieldValue<byte[]>(1), reader.GetInt32(2), reader.GetInt64(3));
 }

@@ -1,8 +1,9 @@
+using Kv.Commits;
 using Kv.Connections;
 using Kv.Messages;
 using Kv.Sql;
 
-namespace Kv.Commits;
+namespace Kv.PostgreSql;
 
 /// <summary>What a group does to find messages for its claims, on a database that takes arrays: they go on where those before came to.</summary>
 internal sealed class ClaimSearches(StoreClock clock)

@@ -1,0 +1,43 @@
+using Kv.Connections;
+using Kv.Keys;
+using Kv.Reads;
+using Kv.Sql;
+
+namespace Kv.PostgreSql;
+
+/// <summary>Reads many keys by an array, and gets of many callers together: the database is a round trip away.</summary>
+internal sealed class PostgreSqlReader : StoreReader
+{
+    private readonly GetCoalescer _coalescer;
+
+    public PostgreSqlReader(ReadRunner runner, SessionPool pool, Driver driver, StoreClock clock)
+        : base(runner, pool, driver, clock) =>
+        _coalescer = new GetCoalescer(key => GetAloneAsync(key, default), keys => GetManyAsync(keys, default));
+
+    public override ValueTask<Row?> GetAsync(byte[] key, CancellationToken cancellationToken) => _coalescer.GetAsync(key, cancellationToken);
+
+    protected override ValueTask<Row?[]> GetManyAsync(Session session, IReadOnlyList<byte[]> keys, CancellationToken cancellationToken) =>
+        ReadManyAsync(session, keys, cancellationToken);
+
+    protected override async ValueTask<Row?[]> ReadManyAsync(Session session, IReadOnlyList<byte[]> keys, CancellationToken cancellationToken)
+    {
+        var found = new Dictionary<byte[], Row>(KeyComparer.Instance);
+        var reader = await session.Statement(KvSql.GetManyArray(ServerClock)).Set("@keys", keys.ToArray()).Set("@now", Now).ReadAsync(cancellationToken).ConfigureAwait(false);
+        await using (reader.ConfigureAwait(false))
+        {
+            while (await reader.ReadAsync(cancellationToken).ConfigureAwait(false))
+            {
+                var row = ReadRow(reader, keysOnly: false);
+                found[row.Key] = row;
+            }
+        }
+
+        var rows = new Row?[keys.Count];
+        for (var i = 0; i < rows.Length; i++)
+        {
+            rows[i] = found.TryGetValue(keys[i], out var row) ? row : null;
+        }
+
+        return rows;
+    }
+}

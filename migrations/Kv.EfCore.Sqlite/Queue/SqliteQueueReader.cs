@@ -1,0 +1,44 @@
+using Kv.Connections;
+using Kv.Messages;
+using Kv.Queue;
+
+namespace Kv.Sqlite;
+
+/// <summary>Looks at one topic after the other.</summary>
+internal sealed class SqliteQueueReader(ReadRunner runner, Driver driver, StoreClock clock) : QueueReader(runner, driver, clock)
+{
+    protected override async ValueTask<NextDue> NextDueAsync(Session session, IReadOnlyList<TopicClaim> topics, CancellationToken cancellationToken)
+    {
+        NextDue next = default;
+        foreach (var topic in topics)
+        {
+            var statement = session.Statement(Driver.Sql.NextDue(Clock.ServerDecides)).Set("@now", Clock.Now).Set("@topic", topic.Topic).Set("@pause", topic.Pause);
+            var one = await ReadNextDueAsync(statement, cancellationToken).ConfigureAwait(false);
+            next = one with { Due = Earlier(next.Due, one.Due), Deferred = Earlier(next.Deferred, one.Deferred) };
+        }
+
+        return next;
+
+        static long? Earlier(long? one, long? other) => one is null || other < one ? other ?? one : one;
+    }
+
+    protected override async ValueTask<List<(MessageGroup Group, bool IsStranded)>> LookForStrandedAsync(
+        Session session, IReadOnlyList<MessageGroup> after, int limit, CancellationToken cancellationToken)
+    {
+        List<(MessageGroup Group, bool IsStranded)> seen = [];
+        foreach (var (topic, key) in after)
+        {
+            var statement = session.Statement(Driver.Sql.Stranded).Set("@limit", limit).Set("@topic", topic).Set("@after", key);
+            var reader = await statement.ReadAsync(cancellationToken).ConfigureAwait(false);
+            await using (reader.ConfigureAwait(false))
+            {
+                while (await reader.ReadAsync(cancellationToken).ConfigureAwait(false))
+                {
+                    seen.Add((new MessageGroup(topic, reader.GetString(0)), reader.GetInt32(1) == 1));
+                }
+            }
+        }
+
+        return seen;
+    }
+}

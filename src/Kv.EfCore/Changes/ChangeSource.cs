@@ -1,0 +1,16 @@
+using Kv.Connections;
+
+namespace Kv.Changes;
+
+/// <summary>How the processes of a store learn of one another's commits.</summary>
+internal abstract class ChangeSource
+{
+    /// <summary>Whether they send one another notices; where they do not, each looks for itself.</summary>
+    public abstract bool Notifies { get; }
+
+    /// <summary>Whether there is something to listen to.</summary>
+    public abstract bool CanListen { get; }
+
+    /// <summary>Begins to receive, over a session that is used for nothing else.</summary>
+    public abstract ValueTask<ChangeFeed> OpenFeedAsync(Session session, CancellationToken cancellationToken);
+}

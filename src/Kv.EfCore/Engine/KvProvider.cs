@@ -1,0 +1,90 @@
+using Kv.Changes;
+using Kv.Commits;
+using Kv.Connections;
+using Kv.Diagnostics;
+using Kv.Queue;
+using Kv.Reads;
+using Microsoft.EntityFrameworkCore.Metadata;
+using Microsoft.Extensions.Logging;
+
+namespace Kv.Engine;
+
+/// <summary>Makes the parts of a store that differ between the databases. Each provider package has one, without any state.</summary>
+internal abstract class KvProvider
+{
+    // By their names: the EF Core provider of the configured context decides which package is loaded.
+    private static readonly Dictionary<string, Lazy<KvProvider>> Providers = new(StringComparer.Ordinal)
+    {
+        // The names stand where they are looked up, for the trimmer keeps what it can read there.
+        ["Microsoft.EntityFrameworkCore.Sqlite"] = Of(
+            "Kv.EfCore.Sqlite",
+            static () => Activator.CreateInstance(Type.GetType("Kv.Sqlite.SqliteProvider, Kv.EfCore.Sqlite", throwOnError: true)!, nonPublic: true)),
+        ["Npgsql.EntityFrameworkCore.PostgreSQL"] = Of(
+            "Kv.EfCore.PostgreSql",
+            static () => Activator.CreateInstance(Type.GetType("Kv.PostgreSql.PostgreSqlProvider, Kv.EfCore.PostgreSql", throwOnError: true)!, nonPublic: true)),
+    };
+
+    /// <summary>What sessions need to know of the database.</summary>
+    public abstract Driver Driver { get; }
+
+    /// <summary>The assembly that holds this database's migrations: the provider package itself.</summary>
+    public string MigrationsAssembly => GetType().Assembly.GetName().Name!;
+
+    /// <summary>The model of <see cref="KvDbContext"/> as EF Core would make it at every start, made ahead by <c>migrations/optimize.sh</c>.</summary>
+    public abstract IModel Model { get; }
+
+    /// <summary>Whether the database has a clock that all its clients share, which then decides.</summary>
+    public abstract bool HasServerClock { get; }
+
+    /// <summary>What the sessions of a process share of the database's locks; null where each has its own.</summary>
+    public virtual SharedLocks? CreateLocks(ILogger logger) => null;
+
+    /// <summary>What reads keys.</summary>
+    public abstract StoreReader CreateReader(ReadRunner runner, SessionPool pool, StoreClock clock);
+
+    /// <summary>A new writer of commit groups over a session.</summary>
+    public abstract GroupWriter CreateWriter(Session session, StoreClock clock, KvStoreOptions options, FailPoints failPoints);
+
+    /// <summary>The pipeline for claims of a backlog.</summary>
+    /// <param name="pipeline">The one for all else.</param>
+    /// <param name="another">Makes one with a connection of its own.</param>
+    public virtual CommitPipeline CreateClaims(CommitPipeline pipeline, Func<CommitPipeline> another) => pipeline;
+
+    /// <summary>How the commits of other processes are learned of.</summary>
+    public abstract ChangeSource CreateChanges(KvStoreOptions options);
+
+    /// <summary>What looks at the queue.</summary>
+    public abstract QueueReader CreateQueueReader(ReadRunner runner, StoreClock clock);
+
+    /// <summary>What extends leases over a session of its own.</summary>
+    public abstract LeaseKeeper CreateLeaseKeeper(Session session, StoreClock clock, SharedLocks? locks);
+
+    /// <summary>
+    /// Statements that tell whether a column of the queue has a value of a class that is not the column's, and others that make it one that is.
+    /// Where the database lets none in, there are none. The parameters are the topic, and the present.
+    /// </summary>
+    public virtual IReadOnlyList<(string Find, string Mend)> Mends => [];
+
+    /// <summary>Sees whether what the store's connections have open is still what others find; null if it is, or cannot be lost.</summary>
+    public virtual ValueTask<string?> FindLossAsync(SessionPool pool, CancellationToken cancellationToken) => new((string?)null);
+
+    /// <summary>The provider for the EF Core provider of a context: one for all stores and transactions.</summary>
+    /// <exception cref="NotSupportedException">The provider is not one that stores run on, or its package is not there.</exception>
+    public static KvProvider For(string? provider) => provider is not null && Providers.TryGetValue(provider, out var found)
+        ? found.Value
+        : throw new NotSupportedException(
+            $"Kv stores run on SQLite and PostgreSQL; the context uses '{provider ?? "no provider"}'. Configure it with UseSqlite(...) or UseNpgsql(...).");
+
+    private static Lazy<KvProvider> Of(string package, Func<object?> create) => new(() =>
+    {
+        try
+        {
+            return (KvProvider)create()!;
+        }
+        catch (Exception missing) when (missing is FileNotFoundException or TypeLoadException)
+        {
+            throw new NotSupportedException(
+                $"The package {package}, which runs the store on the context's database, is not here, or is of another version than Kv.EfCore. Add it in the same version: dotnet add package {package}.", missing);
+        }
+    });
+}
