@@ -3,6 +3,7 @@ using System.Text.Encodings.Web;
 using System.Text.Json;
 using System.Text.Json.Nodes;
 using Kv.Engine;
+using Kv.Messages;
 using Kv.Values;
 
 namespace Kv.Control;

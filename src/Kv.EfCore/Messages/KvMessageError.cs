@@ -1,4 +1,5 @@
 using System.Text.Json;
+using Kv.Messages;
 using Kv.Values;
 
 namespace Kv;

@@ -1,0 +1,16 @@
+namespace Kv.Tests.Repository;
+
+/// <summary>The folders of the source of each package, the roof first: a folder uses only those that stand below it. The root of a project is empty.</summary>
+internal static class Floors
+{
+    public static IReadOnlyDictionary<string, string[]> Of { get; } = new Dictionary<string, string[]>(StringComparer.Ordinal)
+    {
+        ["Kv.EfCore"] =
+        [
+            "Setup", "Control", "Store", "Engine", "Queue", "Commits", "Changes", "Reads", "Schema", "Connections", "Model", "Messages", "Values", "", "Keys", "Sql", "Diagnostics",
+        ],
+        ["Kv.Hosting"] = ["Setup", "Health", "Worker", "Schedules", "Handling", "Topics", ""],
+        ["Kv.EfCore.Sqlite"] = ["", "Queue", "Commits", "Changes", "Reads", "Connections", "Schema", "Statements", "CompiledModel", "Migrations"],
+        ["Kv.EfCore.PostgreSql"] = ["", "Queue", "Commits", "Changes", "Reads", "Connections", "CompiledModel", "Migrations"],
+    };
+}
