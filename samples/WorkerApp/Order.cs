@@ -11,12 +11,13 @@ internal sealed record Order(long Id, DateOnly Day, string Customer, string Item
     public static readonly IReadOnlyList<TimeSpan> Retries =
         [TimeSpan.FromMilliseconds(50), TimeSpan.FromMilliseconds(100), TimeSpan.FromMilliseconds(200)];
 
-    /// <summary>Why no attempt at this order can succeed; null for a good order.</summary>
-    public string? Problem() =>
+    /// <summary>Why an attempt at this order fails, from the first, 1, on; null if it succeeds.</summary>
+    public string? Problem(int attempt) =>
         Cents < 0 ? $"The amount of order {Id} is negative: {Cents} cents."
         : !Currencies.Contains(Currency) ? $"The currency of order {Id} is unknown: '{Currency}'."
+        : attempt <= Flaky ? $"The payment of order {Id} did not answer."
         : null;
 
     /// <summary>Whether some attempt succeeds: what the summary expects of the handler.</summary>
-    public bool IsDeliverable() => Problem() is null && Flaky <= Retries.Count;
+    public bool IsDeliverable() => Problem(attempt: 1 + Retries.Count) is null;
 }

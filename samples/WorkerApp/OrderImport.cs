@@ -2,81 +2,82 @@ using Kv;
 
 namespace WorkerApp;
 
-/// <summary>How far an input has been imported: it moves in the commits that enqueue the orders.</summary>
-/// <param name="Line">The last line that was taken.</param>
-/// <param name="Orders">The orders among the lines.</param>
-/// <param name="Finished">Whether the input has no more lines.</param>
-internal sealed record ImportPosition(int Line, int Orders, bool Finished)
+/// <summary>Brings the orders of an input into the queue, and follows them to their end, whichever process handles them.</summary>
+internal sealed class OrderImport(IKvStore store, OrderInput input, IConfiguration settings, TimeProvider time)
 {
-    public static readonly ImportPosition Start = new(0, 0, false);
-}
-
-/// <summary>Enqueues the orders of an input, each exactly once, however often it is started and wherever it was killed.</summary>
-internal sealed class OrderImport(IKvStore store, OrderInput input, Report report)
-{
-    private const int BatchSize = 100;
+    // An atomic write takes at most 1,000 mutations and messages.
+    private const int BatchSize = 250;
 
     private readonly ImportKeys _keys = new(input.Fingerprint);
-    private ImportPosition _position = ImportPosition.Start;
-    private KvVersionstamp? _version;
 
-    /// <returns>What the input says must come out.</returns>
-    public async Task<Expected> RunAsync(CancellationToken cancellationToken)
+    public async Task RunAsync(CancellationToken cancellationToken)
     {
-        var expected = new Expected();
-        await ReadPositionAsync(cancellationToken);
-        Report.Begin(_position);
-        await foreach (var lines in input.ReadAsync(cancellationToken).Chunk(BatchSize).WithCancellation(cancellationToken))
+        KvKey[] watched =
+        [
+            _keys.Handled, _keys.Receipts, _keys.LastUndelivered,
+            .. settings.GetValue<bool>("Watch") ? Order.Currencies.Select(currency => _keys.CurrencyTotals.Append(currency)) : [],
+        ];
+        if (await LookAsync(await store.GetManyAsync(watched, cancellationToken), cancellationToken))
         {
-            foreach (var line in lines)
-            {
-                expected.Add(line);
-                report.Rejected(line);
-            }
-
-            await TakeAsync(lines, finished: false, cancellationToken);
+            Console.WriteLine("Everything is already done.");
+            return;
         }
 
-        await TakeAsync([], finished: true, cancellationToken);
-        return expected;
+        await EnqueueAsync(cancellationToken);
+        await foreach (var entries in store.WatchAsync(watched, cancellationToken))
+        {
+            if (await LookAsync(entries, cancellationToken))
+            {
+                return;
+            }
+
+            // The watch skips what changes in the meantime, but never the last state.
+            await Task.Delay(settings.GetValue<TimeSpan>("Progress"), time, cancellationToken);
+        }
+
+        // The watch ends without an exception when it is cancelled.
+        cancellationToken.ThrowIfCancellationRequested();
     }
 
-    private async Task TakeAsync(OrderLine[] lines, bool finished, CancellationToken cancellationToken)
+    /// <summary>Enqueues each order exactly once, however often it is started and wherever it was killed.</summary>
+    private async Task EnqueueAsync(CancellationToken cancellationToken)
     {
-        while (!_position.Finished && (finished || lines[^1].Number > _position.Line))
+        while (true)
         {
-            var orders = lines.Where(line => line.Number > _position.Line && line.Order is not null).Select(line => line.Order!).ToList();
-            var position = new ImportPosition(finished ? _position.Line : lines[^1].Number, _position.Orders + orders.Count, finished);
-            var write = store.Atomic().Check(_keys.Position, _version).Set(_keys.Position, position);
-            foreach (var order in orders)
+            var position = await store.GetAsync(_keys.Position, cancellationToken);
+            var imported = position?.As<int>() ?? 0;
+            Console.WriteLine($"Imported {imported:N0} orders.");
+            if (imported == input.Orders.Count)
             {
-                write.Enqueue(new OrderPlaced(input.Fingerprint, order), Delivery(order));
+                return;
             }
 
-            var result = await write.CommitAsync(cancellationToken);
-            if (result.Succeeded)
+            // The position moves in the commit that enqueues the orders behind it: a crash comes before both, or after both.
+            var batch = input.Orders.Skip(imported).Take(BatchSize).ToList();
+            var write = store.Atomic().Check(_keys.Position, position?.Versionstamp).Set(_keys.Position, imported + batch.Count);
+            foreach (var order in batch)
             {
-                (_position, _version) = (position, result.Versionstamp);
-                report.Imported(position);
+                write.Enqueue(new OrderPlaced(input.Fingerprint, order), new KvEnqueueOptions
+                {
+                    BackoffSchedule = Order.Retries,
+                    KeysIfUndelivered = [_keys.Undelivered.Append(order.Id), _keys.LastUndelivered],
+                });
             }
-            else
-            {
-                // Another process imports the same input: go on from where it is.
-                await ReadPositionAsync(cancellationToken);
-            }
+
+            // The check refuses it when another process, with the same input, was first. Either way, go on from where the import is.
+            await write.CommitAsync(cancellationToken);
         }
     }
 
-    private async Task ReadPositionAsync(CancellationToken cancellationToken)
+    /// <summary>Prints what has become of the orders, and tells whether all of them are accounted for.</summary>
+    private async Task<bool> LookAsync(IReadOnlyList<KvEntry?> watched, CancellationToken cancellationToken)
     {
-        var entry = await store.GetAsync(_keys.Position, cancellationToken);
-        _version = entry?.Versionstamp;
-        _position = entry?.As<ImportPosition>() ?? _position;
+        var (handled, receipts) = (watched[0]?.As<long>() ?? 0, watched[1]?.As<long>() ?? 0);
+        var undelivered = await store.CountAsync(KvRange.Prefix(_keys.Undelivered), cancellationToken);
+        var sums = watched.Skip(3).OfType<KvEntry>().Select(static sum => $" · {sum.Key[^1].AsString()} {sum.As<ulong>() / 100m:N2}");
+        var total = input.Orders.Count;
+        Console.WriteLine($"Handled {handled:N0} of {total:N0}, {undelivered:N0} undelivered, {receipts:N0} receipts{string.Concat(sums)}");
+        // Not ==: an order that is counted twice must end in a summary that says so, not in a wait for ever.
+        return handled + undelivered >= total && receipts >= handled;
     }
-
-    private KvEnqueueOptions Delivery(Order order) => new()
-    {
-        BackoffSchedule = Order.Retries,
-        KeysIfUndelivered = [_keys.Undelivered.Append(order.Id), _keys.LastUndelivered],
-    };
 }

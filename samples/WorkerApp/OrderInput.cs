@@ -1,80 +1,40 @@
-using System.Runtime.CompilerServices;
 using System.Security.Cryptography;
+using System.Text;
 using System.Text.Json;
 
 namespace WorkerApp;
 
-/// <summary>A line of the input: an order, or why it is none.</summary>
-internal sealed record OrderLine(int Number, Order? Order, string? Defect);
-
-/// <summary>The input: orders as JSON lines, and its fingerprint, by which a later start recognizes it.</summary>
-internal sealed class OrderInput : IDisposable
+/// <summary>The orders of an input of JSON lines.</summary>
+/// <param name="Fingerprint">By which a later start, or another process, recognizes the same input.</param>
+internal sealed record OrderInput(string Fingerprint, IReadOnlyList<Order> Orders)
 {
-    // A batch of the longest lines fits into one atomic write.
-    private const int MaxLine = 1000;
-
     // Unknown, missing and repeated properties are refused: a misspelt "cents" must not become an order of 0.
     private static readonly JsonSerializerOptions Json =
         new(JsonSerializerOptions.Strict) { PropertyNamingPolicy = JsonNamingPolicy.CamelCase };
 
-    private readonly Stream _stream;
-
-    private OrderInput(string name, Stream stream, string fingerprint) => (Name, _stream, Fingerprint) = (name, stream, fingerprint);
-
-    public string Name { get; }
-
-    public string Fingerprint { get; }
-
-    /// <summary>Opens a file, or reads all of standard input if the path is <c>-</c>.</summary>
-    public static async Task<OrderInput> OpenAsync(string path, CancellationToken cancellationToken)
+    /// <summary>Reads a file, or standard input if the path is <c>-</c>, and names the lines that it leaves out.</summary>
+    public static async Task<OrderInput> ReadAsync(string path, CancellationToken cancellationToken)
     {
-        Stream stream = path == "-" ? new MemoryStream() : File.OpenRead(path);
-        if (path == "-")
+        using var reader = new StreamReader(path == "-" ? Console.OpenStandardInput() : File.OpenRead(path));
+        var text = await reader.ReadToEndAsync(cancellationToken);
+        var fingerprint = Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(text)).AsSpan(0, 8));
+        var (orders, seen, rejected) = (new List<Order>(), new HashSet<long>(), 0);
+        foreach (var (index, line) in text.Split('\n').Index().Where(static line => !string.IsNullOrWhiteSpace(line.Item)))
         {
-            await using var input = Console.OpenStandardInput();
-            await input.CopyToAsync(stream, cancellationToken);
-            stream.Position = 0;
-        }
-
-        var hash = await SHA256.HashDataAsync(stream, cancellationToken);
-        return new OrderInput(path == "-" ? "standard input" : path, stream, Convert.ToHexStringLower(hash.AsSpan(0, 8)));
-    }
-
-    /// <summary>All lines but the empty ones. Every call reads the same lines.</summary>
-    public async IAsyncEnumerable<OrderLine> ReadAsync([EnumeratorCancellation] CancellationToken cancellationToken)
-    {
-        _stream.Position = 0;
-        using var reader = new StreamReader(_stream, leaveOpen: true);
-        var seen = new HashSet<long>();
-        for (var number = 1; await reader.ReadLineAsync(cancellationToken) is { } text; number++)
-        {
-            if (!string.IsNullOrWhiteSpace(text))
+            try
             {
-                var (order, defect) = Parse(text);
-                yield return order is null || seen.Add(order.Id)
-                    ? new OrderLine(number, order, defect)
-                    : new OrderLine(number, null, $"Order {order.Id} was there before.");
+                var order = JsonSerializer.Deserialize<Order>(line, Json) ?? throw new JsonException("It is null.");
+                orders.Add(seen.Add(order.Id) ? order : throw new JsonException($"Order {order.Id} was there before."));
+            }
+            catch (JsonException error)
+            {
+                rejected++;
+                // What follows the bar is a place in a document; the number of the line is what a reader looks for.
+                Console.Error.WriteLine($"Line {index + 1:N0} is not an order and is left out: {error.Message.Split(" | ")[0]}");
             }
         }
-    }
 
-    public void Dispose() => _stream.Dispose();
-
-    private static (Order? Order, string? Defect) Parse(string text)
-    {
-        if (text.Length > MaxLine)
-        {
-            return (null, $"The line has {text.Length} characters; at most {MaxLine} are allowed.");
-        }
-
-        try
-        {
-            return JsonSerializer.Deserialize<Order>(text, Json) is { } order ? (order, null) : (null, "The line is null, not an order.");
-        }
-        catch (JsonException error)
-        {
-            // What follows names a place in a document; the line is what a reader looks for.
-            return (null, error.Message.Split(" Path: ")[0] + (error.Path is null or "$" ? "" : $" It is about {error.Path}."));
-        }
+        Console.WriteLine($"Import {fingerprint}: {orders.Count:N0} orders. {rejected:N0} lines of the input are not orders.");
+        return new OrderInput(fingerprint, orders);
     }
 }

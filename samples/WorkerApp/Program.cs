@@ -1,71 +1,64 @@
-using System.Data.Common;
-using System.Net.Sockets;
 using Kv;
 using Microsoft.EntityFrameworkCore;
-using Microsoft.Extensions.Configuration;
-using Microsoft.Extensions.DependencyInjection;
-using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Options;
 using WorkerApp;
 
-if (args.Contains("--help"))
+var switches = new Dictionary<string, string>
 {
-    Console.WriteLine(CommandLine.Help);
-    return 0;
-}
-
-try
+    ["--provider"] = "WorkerApp:Provider",
+    ["--connection"] = "WorkerApp:Connection",
+    ["--orders"] = "WorkerApp:Orders",
+    ["--watch"] = "WorkerApp:Watch",
+    ["--applicationName"] = "applicationName", // What dotnet ef says when it starts the program to find its context.
+};
+var names = args.Select(static arg => arg.Split('=')[0]).Where(static name => name.StartsWith("--", StringComparison.Ordinal));
+if (names.FirstOrDefault(name => !switches.ContainsKey(name) && !name.Contains(':')) is { } unknown)
 {
-    var builder = Host.CreateApplicationBuilder(new HostApplicationBuilderSettings { ContentRootPath = AppContext.BaseDirectory });
-    builder.Configuration.AddCommandLine(CommandLine.Parse(args), CommandLine.Switches);
-    var settings = builder.Configuration.GetSection("WorkerApp").Get<Settings>() ?? new Settings();
-
-    builder.Services.AddKvStore(settings.UseDatabase);
-    builder.Services.AddKvWorker().Handle<OrderPlaced, OrderHandler>().Handle<ReceiptDue, ReceiptHandler>();
-    builder.Services.Configure<KvStoreOptions>(builder.Configuration.GetSection("Kv"));
-    builder.Services.Configure<KvWorkerOptions>(builder.Configuration.GetSection("Kv:Worker"));
-    using var host = builder.Build();
-
-    var stopping = host.Services.GetRequiredService<IHostApplicationLifetime>().ApplicationStopping;
-    using var input = await OrderInput.OpenAsync(settings.Orders, stopping);
-    await host.Services.MigrateKvStoreAsync(cancellationToken: stopping);
-    await host.StartAsync(stopping);
-    try
-    {
-        return await RunAsync(host.Services, settings, input, stopping) ? 0 : 1;
-    }
-    catch (OperationCanceledException) when (stopping.IsCancellationRequested)
-    {
-        Console.WriteLine("Stopped before the end. Start it again with the same arguments to go on.");
-        return 1;
-    }
-    finally
-    {
-        await host.StopAsync(CancellationToken.None);
-    }
-}
-catch (Exception error) when (error.GetBaseException() is ArgumentException or FormatException or IOException or UnauthorizedAccessException
-    or DbException or SocketException or KvException or OptionsValidationException)
-{
-    var cause = error.GetBaseException();
-    Console.Error.WriteLine(cause == error ? error.Message : $"{error.Message} {cause.Message}");
+    // Taken silently, a misspelt argument would choose the wrong database.
+    Console.Error.WriteLine($"{unknown} is none of --provider, --connection, --orders, --watch, --SECTION:NAME; README.md explains them.");
     return 2;
 }
 
-// The worker handles orders from the moment the first ones are imported.
-static async Task<bool> RunAsync(IServiceProvider services, Settings settings, OrderInput input, CancellationToken stopping)
-{
-    var store = services.GetRequiredService<IKvStore>();
-    var time = services.GetRequiredService<TimeProvider>();
-    var keys = new ImportKeys(input.Fingerprint);
-    var progress = new Progress(store, keys, settings, time);
-    Console.WriteLine($"Import {input.Fingerprint}: {input.Name}, {settings.Provider}");
-    if (await progress.IsDoneAsync(stopping))
-    {
-        Console.WriteLine("Everything is already done.");
-    }
+// appsettings.json is beside the program, wherever that is started.
+var builder = Host.CreateApplicationBuilder(new HostApplicationBuilderSettings { ContentRootPath = AppContext.BaseDirectory });
+builder.Configuration.AddCommandLine([.. args.Select(static arg => arg == "--watch" ? "--watch=true" : arg)], switches);
+var settings = builder.Configuration.GetSection("WorkerApp");
 
-    var expected = await new OrderImport(store, input, new Report(settings, time)).RunAsync(stopping);
-    await progress.FollowAsync(stopping);
-    return await new Summary(store, keys, expected).PrintAsync(stopping);
+builder.Services.AddKvStore(db => _ = (settings["Provider"], settings["Connection"]) switch
+{
+    ("sqlite", var file) => db.UseSqlite(file ?? "Data Source=workerapp.db"),
+    ("postgres", { } server) => db.UseNpgsql(server),
+    _ => throw new ArgumentException("Say --provider sqlite, or --provider postgres with --connection \"Host=...;Database=...\"."),
+});
+builder.Services.AddKvWorker().Handle<OrderPlaced, OrderHandler>().Handle<ReceiptDue, ReceiptHandler>();
+builder.Services.Configure<KvStoreOptions>(builder.Configuration.GetSection("Kv"));
+builder.Services.Configure<KvWorkerOptions>(builder.Configuration.GetSection("Kv:Worker"));
+using var host = builder.Build();
+
+var stopping = host.Services.GetRequiredService<IHostApplicationLifetime>().ApplicationStopping;
+try
+{
+    var input = await OrderInput.ReadAsync(settings["Orders"] ?? Path.Combine(AppContext.BaseDirectory, "orders.jsonl"), stopping);
+    await host.Services.MigrateKvStoreAsync(cancellationToken: stopping);
+
+    // From here on the worker handles orders, while more of them are imported.
+    await host.StartAsync(stopping);
+    var store = host.Services.GetRequiredService<IKvStore>();
+    await new OrderImport(store, input, settings, host.Services.GetRequiredService<TimeProvider>()).RunAsync(stopping);
+    var agrees = await new Summary(store, input).PrintAsync(stopping);
+    await host.StopAsync(CancellationToken.None);
+    return agrees ? 0 : 1;
+}
+catch (OperationCanceledException) when (stopping.IsCancellationRequested)
+{
+    // What the worker holds goes back to the queue, for another process or the next start.
+    await host.StopAsync(CancellationToken.None);
+    Console.WriteLine("Stopped before the end. Start it again with the same arguments to go on.");
+    return 1;
+}
+catch (Exception error) when (error is ArgumentException or IOException or UnauthorizedAccessException
+    or OptionsValidationException or KvException)
+{
+    Console.Error.WriteLine(error.Message);
+    return 2;
 }

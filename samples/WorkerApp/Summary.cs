@@ -3,83 +3,59 @@ using Kv;
 namespace WorkerApp;
 
 /// <summary>Compares what is in the store with what the input says must be there.</summary>
-internal sealed class Summary(IKvStore store, ImportKeys keys, Expected expected)
+internal sealed class Summary(IKvStore store, OrderInput input)
 {
-    private readonly List<string> _differences = [];
+    private readonly ImportKeys _keys = new(input.Fingerprint);
 
-    /// <summary>Prints the totals and the verdict.</summary>
-    /// <returns>Whether store and input agree.</returns>
+    /// <summary>Prints how much there is, and tells whether store and input agree.</summary>
     public async Task<bool> PrintAsync(CancellationToken cancellationToken)
     {
-        Console.WriteLine($"\n{"",-20}{"store",12}{"input",12}");
-        await CompareCountAsync("orders", keys.Orders, expected.Delivered, cancellationToken);
-        await CompareCountAsync("receipts", keys.ReceiptTexts, expected.Delivered, cancellationToken);
-        await CompareCountAsync("customer totals", keys.CustomerTotals, expected.Customers.Count, cancellationToken);
-        await CompareCountAsync("undelivered", keys.Undelivered, expected.Undelivered.Count, cancellationToken);
-        Compare("counted", await store.GetAsync<long>(keys.Handled, cancellationToken), expected.Delivered);
-        await CompareTotalsAsync(keys.CustomerTotals, expected.Customers, cancellationToken);
-        var days = await CompareTotalsAsync(keys.DayTotals, expected.Days, cancellationToken);
-        await foreach (var key in store.ListKeysAsync(KvRange.Prefix(keys.Undelivered), null, cancellationToken))
+        var expected = input.Orders.SelectMany(Effects)
+            .AggregateBy(static effect => effect.Key, 0UL, static (sum, effect) => sum + effect.Cents).ToList();
+        var differences = new List<string>();
+        (string Name, KvKey Prefix)[] parts =
+        [
+            ("orders", _keys.Orders), ("receipts", _keys.ReceiptTexts), ("undelivered", _keys.Undelivered),
+            ("days", _keys.DayTotals), ("customers", _keys.CustomerTotals), ("currencies", _keys.CurrencyTotals),
+        ];
+        Console.WriteLine($"\n{"",-12}{"store",12}{"input",12}");
+        foreach (var (name, prefix) in parts)
         {
-            if (!expected.Undelivered.Contains(key[^1].AsInt64()))
-            {
-                _differences.Add($"Order {key[^1]} is undelivered without a reason.");
-            }
+            var inInput = expected.Where(effect => effect.Key.StartsWith(prefix)).ToHashSet();
+            var inStore = await store.ListAsync(KvRange.Prefix(prefix), null, cancellationToken)
+                .Select(static entry => KeyValuePair.Create(entry.Key, entry.Key.StartsWith(["totals"]) ? entry.As<ulong>() : 0))
+                .ToHashSetAsync(null, cancellationToken);
+            Console.WriteLine($"{name,-12}{inStore.Count,12:N0}{inInput.Count,12:N0}");
+            differences.AddRange(inStore.Except(inInput).Select(static only => $"Only in the store: {only}"));
+            differences.AddRange(inInput.Except(inStore).Select(static only => $"Only in the input: {only}"));
         }
 
-        PrintDays(days);
-        Console.WriteLine($"\n{await store.GetAsync<long>(keys.Retried, cancellationToken):N0} orders took more than one attempt.");
-        if (expected.Rejected > 0)
+        Console.WriteLine();
+        await foreach (var total in store.ListAsync(KvRange.Prefix(_keys.CurrencyTotals), null, cancellationToken))
         {
-            Console.WriteLine($"{expected.Rejected:N0} lines of the input are not orders and were left out.");
+            Console.WriteLine($"{total.Key[^1].AsString(),-12}{total.As<ulong>() / 100m,24:N2}");
         }
 
-        foreach (var difference in _differences.Take(20))
-        {
-            Console.WriteLine(difference);
-        }
-
-        Console.WriteLine(_differences.Count == 0
+        differences.Take(20).ToList().ForEach(Console.WriteLine);
+        Console.WriteLine(differences.Count == 0
             ? "The summary agrees with the input."
-            : $"The summary DISAGREES with the input in {_differences.Count:N0} places.");
-        return _differences.Count == 0;
+            : $"The summary DISAGREES with the input in {differences.Count:N0} places.");
+        return differences.Count == 0;
     }
 
-    private static void PrintDays(Dictionary<(string Day, string Currency), ulong> totals)
+    /// <summary>What an order must leave in the store: keys, with the cents that it adds to those that are totals.</summary>
+    private (KvKey Key, ulong Cents)[] Effects(Order order)
     {
-        Console.WriteLine($"\n{"day",-12}{string.Concat(Order.Currencies.Select(static currency => $"{currency,16}"))}");
-        foreach (var day in totals.Keys.Select(static total => total.Day).Distinct().Take(31))
-        {
-            Console.WriteLine($"{day,-12}{string.Concat(Order.Currencies.Select(currency => $"{totals.GetValueOrDefault((day, currency)) / 100m,16:N2}"))}");
-        }
-    }
-
-    private async Task CompareCountAsync(string name, KvKey prefix, long input, CancellationToken cancellationToken) =>
-        Compare(name, await store.CountAsync(KvRange.Prefix(prefix), cancellationToken), input);
-
-    private void Compare(string name, long stored, long input)
-    {
-        Console.WriteLine($"{name,-20}{stored,12:N0}{input,12:N0}");
-        if (stored != input)
-        {
-            _differences.Add($"{name}: the store has {stored:N0}, the input {input:N0}.");
-        }
-    }
-
-    private async Task<Dictionary<(string, string), ulong>> CompareTotalsAsync(
-        KvKey prefix, Dictionary<(string, string), ulong> input, CancellationToken cancellationToken)
-    {
-        var stored = new Dictionary<(string, string), ulong>();
-        await foreach (var entry in store.ListAsync(KvRange.Prefix(prefix), null, cancellationToken))
-        {
-            stored[(entry.Key[^2].AsString(), entry.Key[^1].AsString())] = entry.As<ulong>();
-        }
-
-        foreach (var total in stored.Keys.Union(input.Keys).Where(total => stored.GetValueOrDefault(total) != input.GetValueOrDefault(total)))
-        {
-            _differences.Add($"{total}: the store has {stored.GetValueOrDefault(total)} cents, the input {input.GetValueOrDefault(total)}.");
-        }
-
-        return stored;
+        var (day, cents) = (order.Day.ToString("O"), (ulong)order.Cents);
+        return order.IsDeliverable()
+            ?
+            [
+                (_keys.Orders.Append(day, order.Id), 0),
+                (_keys.ReceiptTexts.Append(order.Id), 0),
+                (_keys.DayTotals.Append(day, order.Currency), cents),
+                (_keys.CustomerTotals.Append(order.Customer, order.Currency), cents),
+                (_keys.CurrencyTotals.Append(order.Currency), cents),
+            ]
+            : [(_keys.Undelivered.Append(order.Id), 0)];
     }
 }
