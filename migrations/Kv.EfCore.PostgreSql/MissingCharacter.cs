@@ -1,0 +1,21 @@
+using System.Globalization;
+using System.Text;
+using System.Text.RegularExpressions;
+
+namespace Kv.PostgreSql;
+
+/// <summary>The character that a database's encoding lacks: the server names it by its bytes, in whatever language it speaks.</summary>
+internal static partial class MissingCharacter
+{
+    /// <returns>The character and its number; null if the message has no bytes of one.</returns>
+    public static string? In(string message)
+    {
+        var bytes = Convert.FromHexString(Bytes().Match(message).Value.Replace("0x", "", StringComparison.Ordinal).Replace(" ", "", StringComparison.Ordinal));
+        return Rune.DecodeFromUtf8(bytes, out var rune, out _) == System.Buffers.OperationStatus.Done
+            ? string.Create(CultureInfo.InvariantCulture, $"'{rune}' (U+{rune.Value:X4})")
+            : null;
+    }
+
+    [GeneratedRegex("0x[0-9a-f]{2}(?: 0x[0-9a-f]{2}){0,3}", RegexOptions.IgnoreCase | RegexOptions.CultureInvariant)]
+    private static partial Regex Bytes();
+}
