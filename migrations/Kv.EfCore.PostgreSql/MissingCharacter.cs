@@ -1,3 +1,4 @@
+using System.Buffers;
 using System.Globalization;
 using System.Text;
 using System.Text.RegularExpressions;
@@ -10,8 +11,8 @@ internal static partial class MissingCharacter
     /// <returns>The character and its number; null if the message has no bytes of one.</returns>
     public static string? In(string message)
     {
-        var bytes = Convert.FromHexString(Bytes().Match(message).Value.Replace("0x", "", StringComparison.Ordinal).Replace(" ", "", StringComparison.Ordinal));
-        return Rune.DecodeFromUtf8(bytes, out var rune, out _) == System.Buffers.OperationStatus.Done
+        var digits = Bytes().Match(message).Value.Replace("0x", "", StringComparison.Ordinal).Replace(" ", "", StringComparison.Ordinal);
+        return Rune.DecodeFromUtf8(Convert.FromHexString(digits), out var rune, out _) == OperationStatus.Done
             ? string.Create(CultureInfo.InvariantCulture, $"'{rune}' (U+{rune.Value:X4})")
             : null;
     }

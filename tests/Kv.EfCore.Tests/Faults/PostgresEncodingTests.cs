@@ -84,8 +84,8 @@ public sealed class PostgresEncodingTests(PostgresDatabase database) : IClassFix
 
     private async Task<KvTestStore> OpenAsync()
     {
-        var test = await database.CreateStoreAsync(
-            services: Log, connectionString: new NpgsqlConnectionStringBuilder(database.Server.ConnectionString) { Database = _name }.ConnectionString);
+        var address = new NpgsqlConnectionStringBuilder(database.Server.ConnectionString) { Database = _name };
+        var test = await database.CreateStoreAsync(services: Log, connectionString: address.ConnectionString);
         await test.Services.MigrateKvStoreAsync();
         return test;
     }

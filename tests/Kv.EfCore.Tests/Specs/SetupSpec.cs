@@ -312,7 +312,7 @@ public sealed class PostgresSetupTests(PostgresDatabase database) : SetupSpec(da
         {
             await test.Store.SetAsync(["k", i], i);
             Assert.Equal(i, await test.Store.GetAsync<int>(["k", i]));
-            Assert.NotEmpty(await test.Store.ListAsync(KvRange.Prefix(["k"]), new() { Limit = 3 }).ToListAsync());
+            Assert.NotEmpty(await test.Store.ListAsync(KvRange.Prefix(["k"]), new() { Limit = 3, Snapshot = true }).ToListAsync());
         }));
         Assert.Empty(await test.Services.MigrateKvStoreAsync());
         Assert.Equal(200, await test.Store.CountAsync(KvRange.Prefix(["k"])));
