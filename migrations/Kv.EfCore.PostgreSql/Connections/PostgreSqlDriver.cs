@@ -1,3 +1,4 @@
+using System.Collections.Concurrent;
 using System.Data;
 using System.Data.Common;
 using System.Globalization;
@@ -20,16 +21,20 @@ namespace Kv.PostgreSql;
 /// <summary>The store on PostgreSQL.</summary>
 internal sealed class PostgreSqlDriver : Driver
 {
-    // Eight that read and one besides, two that write, one that hears, one for heartbeats, one for what comes seldom.
-    private const int MostConnections = 14;
+    // Whoever reads while its own listing holds a snapshot needs a second one.
+    private const int LeastReaders = 2;
+    private const int MostReaders = 8;
+
+    // One that reads besides, two that write, one that hears, one for heartbeats, one for what comes seldom.
+    private const int OtherConnections = 6;
+    private static readonly ConcurrentDictionary<string, bool> _warnedOfEncoding = new(StringComparer.Ordinal);
     private static int _warned;
-    private static int _warnedOfEncoding;
 
     public override string Name => "postgresql";
 
     public override KvSql Sql { get; } = new(arrays: true);
 
-    public override int Readers => 8;
+    public override int Readers => MostReaders;
 
     // A lease must be extended, or found lost, well within a third of itself.
     public override int? CommandTimeout(SessionRole role, KvStoreOptions options) =>
@@ -50,13 +55,19 @@ internal sealed class PostgreSqlDriver : Driver
                 + "Leave it out of the store's connection string; contexts of yours that are not joined to it may have it.");
         }
 
-        if (settings.Pooling && settings.MaxPoolSize < MostConnections)
+        if (settings.Pooling && settings.MaxPoolSize < LeastReaders + OtherConnections)
         {
             throw new NotSupportedException(
-                $"Maximum Pool Size is {settings.MaxPoolSize}; a store needs up to {MostConnections} connections at a time (8 that read and one besides, 2 that write, one that listens, "
-                + "one for heartbeats, one for health and migrations), and contexts of yours with the same connection string take theirs from the same pool. "
-                + $"Set Maximum Pool Size to {MostConnections} or more, or leave it out for the driver's 100.");
+                $"Maximum Pool Size is {settings.MaxPoolSize}; a store needs {LeastReaders + OtherConnections} connections at the least ({LeastReaders} that read and one besides, "
+                + "2 that write, one that listens, one for heartbeats, one for health and migrations), and contexts of yours with the same connection string take theirs from the same "
+                + $"pool. Set Maximum Pool Size to {MostReaders + OtherConnections}, with which {MostReaders} read, or to more, or leave it out for the driver's 100.");
         }
+    }
+
+    public override int ReadersOf(DbConnection connection)
+    {
+        var settings = new NpgsqlConnectionStringBuilder(connection.ConnectionString);
+        return settings.Pooling ? Math.Clamp(settings.MaxPoolSize - OtherConnections, LeastReaders, MostReaders) : MostReaders;
     }
 
     public override string Describe(DbConnection connection) => $"database \"{connection.Database}\" on {Server(connection)}";
@@ -188,6 +199,12 @@ internal sealed class PostgreSqlDriver : Driver
         ? KvErrorKind.Schema
         : KvErrorKind.Refused;
 
+    public override string? RemedyOf(Exception exception) =>
+        exception is PostgresException { SqlState: PostgresErrorCodes.UntranslatableCharacter } error && MissingCharacter.In(error.MessageText) is { } missing
+            ? $"The encoding of the database lacks {missing}, which stands in a topic, a name, a key of a group, a note or another text of a message. "
+                + "Make the database with encoding UTF8, or leave it out there; keys and values of entries may have it."
+            : null;
+
     public override async ValueTask<string?> FindHolderAsync(Session session, int backend, CancellationToken cancellationToken)
     {
         var reader = await session.Statement(KvSql.LockHolder).Set("@backend", backend).ReadAsync(cancellationToken).ConfigureAwait(false);
@@ -267,7 +284,7 @@ internal sealed class PostgreSqlDriver : Driver
                 }
 
                 await reader.ReadAsync(cancellationToken).ConfigureAwait(false);
-                if (reader.GetString(3) is not "UTF8" and var encoding && Interlocked.Exchange(ref _warnedOfEncoding, 1) == 0)
+                if (reader.GetString(3) is not "UTF8" and var encoding && _warnedOfEncoding.TryAdd(Describe(connection), true))
                 {
                     KvLog.NotUtf8(logger, Describe(connection), encoding);
                 }

@@ -17,6 +17,9 @@ internal abstract class Driver
     /// <summary>How many connections read at the same time.</summary>
     public abstract int Readers { get; }
 
+    /// <summary>How many of them there may be beside all others that a store has, where the driver gives only so many.</summary>
+    public virtual int ReadersOf(DbConnection connection) => Readers;
+
     /// <summary>How long a command may take on a session, in seconds as ADO.NET counts; null for the connection's own setting.</summary>
     public virtual int? CommandTimeout(SessionRole role, KvStoreOptions options) => (int)Math.Ceiling(options.CommandTimeout.TotalSeconds);
 
@@ -126,6 +129,9 @@ internal abstract class Driver
 
     /// <summary>What a caller can do about an error that is permanent.</summary>
     public virtual KvErrorKind KindOf(Exception exception) => KvErrorKind.Refused;
+
+    /// <summary>What helps against a refusal, where the database says too little of it; null where its own words do.</summary>
+    public virtual string? RemedyOf(Exception exception) => null;
 
     /// <summary>Looks through what is stored.</summary>
     /// <param name="connection">An open connection.</param>

@@ -20,6 +20,9 @@ internal sealed class Places(int size)
         return Interlocked.Decrement(ref _free) >= 0 ? new(true) : WaitAsync(longest, cancellationToken);
     }
 
+    /// <summary>Takes places away for good, before any was taken.</summary>
+    public void Remove(int count) => Interlocked.Add(ref _free, -count);
+
     public void GiveBack()
     {
         if (Interlocked.Increment(ref _free) <= 0)

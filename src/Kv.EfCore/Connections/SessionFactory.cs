@@ -32,6 +32,7 @@ internal sealed class SessionFactory(
             await openCurrent(context, driver, cancellationToken).ConfigureAwait(false);
             await clock.ReadAsync(context.Database.GetDbConnection(), cancellationToken).ConfigureAwait(false);
             await LookAsync(context.Database.GetDbConnection(), writes: false, cancellationToken).ConfigureAwait(false);
+            Readers = driver.ReadersOf(context.Database.GetDbConnection());
             IsAdopted = await driver.IsAdoptedAsync(context.Database.GetDbConnection(), cancellationToken).ConfigureAwait(false);
             if (Interlocked.Exchange(ref _first, context) is { } unused)
             {
@@ -47,6 +48,9 @@ internal sealed class SessionFactory(
 
     /// <summary>Whether another program made the tables, and reads them still: it is to find nothing there that it cannot read.</summary>
     public bool IsAdopted { get; private set; }
+
+    /// <summary>How many sessions may read at the same time.</summary>
+    public int Readers { get; private set; } = driver.Readers;
 
     /// <summary>Opens a session on the calling thread alone.</summary>
     public Session Open(SessionRole role) => Detached.Run(() => OpenHere(role));

@@ -7,8 +7,16 @@ internal sealed class SessionPool(SessionFactory factory, int size, TimeSpan lon
 {
     private readonly ConcurrentBag<Session> _idle = [];
     private readonly Places _free = new(size);
+    private volatile int _size = size;
     private volatile bool _disposed;
     private volatile int _making;
+
+    /// <summary>Leaves some of its connections to the store's other parts, before the first is rented.</summary>
+    public void Narrow(int size)
+    {
+        _free.Remove(_size - size);
+        _size = size;
+    }
 
     /// <exception cref="KvException">No session became free in time (<see cref="KvErrorKind.Unavailable"/>).</exception>
     public async ValueTask<Session> RentAsync(CancellationToken cancellationToken)
@@ -17,7 +25,7 @@ internal sealed class SessionPool(SessionFactory factory, int size, TimeSpan lon
         {
             throw new KvException(
                 KvErrorKind.Unavailable,
-                $"No connection became free for a read within {longest.TotalSeconds:0.#} seconds; there are {size}. A listing with Snapshot holds one until it is disposed of, so end listings sooner or list without it; or the database is too slow for the reads that it is sent.");
+                $"No connection became free for a read within {longest.TotalSeconds:0.#} seconds; there are {_size}. A listing with Snapshot holds one until it is disposed of, so end listings sooner or list without it; or the database is too slow for the reads that it is sent.");
         }
 
         try
@@ -70,7 +78,7 @@ internal sealed class SessionPool(SessionFactory factory, int size, TimeSpan lon
     /// <summary>Takes back what was rented besides; there is never more than one more.</summary>
     public async ValueTask ReturnBesidesAsync(Session session, bool healthy)
     {
-        if (healthy && !_disposed && session.Making == _making && _idle.Count < size)
+        if (healthy && !_disposed && session.Making == _making && _idle.Count < _size)
         {
             await KeepAsync(session).ConfigureAwait(false);
         }

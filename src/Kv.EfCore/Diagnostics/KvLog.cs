@@ -95,7 +95,7 @@ internal static partial class KvLog
     [LoggerMessage(
         190,
         LogLevel.Warning,
-        "The encoding of {Database} is {Encoding}: what it lacks cannot be written into topics, names, groups and errors of messages. Make the database with encoding UTF8.")]
+        "The encoding of {Database} is {Encoding}: what it lacks cannot be written into topics, names, keys and notes of messages. Make the database with encoding UTF8.")]
     public static partial void NotUtf8(ILogger logger, string database, string encoding);
 
     [LoggerMessage(191, LogLevel.Information, "Waiting for {Database} to be there, to migrate the store.")]

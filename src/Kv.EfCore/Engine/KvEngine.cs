@@ -189,6 +189,7 @@ internal sealed class KvEngine : IAsyncDisposable
         }
 
         await _sessions.EnsureSchemaAsync(Clock, cancellationToken).ConfigureAwait(false);
+        _pool.Narrow(_sessions.Readers);
         _sweeping = _sweeping.IsCompleted ? SweepAsync() : _sweeping;
         _open = true;
         Listener.Opened();

@@ -94,31 +94,4 @@ public sealed class PostgresRefusalTests(PostgresDatabase database) : RefusalSpe
         await AssertRefusedAsync(test, KvErrorKind.Refused, "42501", reads: false);
         Assert.Equal(1, await owner.Store.GetAsync<int>(["k"]));
     }
-
-    [Fact]
-    public async Task Text_that_the_databases_encoding_lacks_is_refused_and_harms_no_other_write()
-    {
-        var name = $"efkv_latin_{Guid.NewGuid():N}";
-        await _database.ExecuteAsync($"create database {name} encoding 'LATIN1' lc_collate 'C' lc_ctype 'C' template template0");
-        try
-        {
-            await using var test = await _database.CreateStoreAsync(
-                connectionString: new NpgsqlConnectionStringBuilder(_database.Server.ConnectionString) { Database = name }.ConnectionString);
-            await test.Services.MigrateKvStoreAsync();
-            await test.Store.SetAsync(["k"], "日本");
-
-            var refused = test.Store.EnqueueAsync("m", new KvEnqueueOptions { GroupKey = "日本" }).AsTask();
-            await Task.WhenAll(Enumerable.Range(0, 10).Select(i => test.Store.SetAsync(["a", i], i).AsTask()));
-
-            var error = await Assert.ThrowsAsync<KvException>(() => refused);
-            Assert.Equal(KvErrorKind.Refused, error.Kind);
-            Assert.Contains("LATIN1", error.Message, StringComparison.Ordinal);
-            Assert.Equal("日本", await test.Store.GetAsync<string>(["k"]));
-            Assert.Equal(11, (await test.KeysAsync()).Length);
-        }
-        finally
-        {
-            await _database.ExecuteAsync($"drop database {name} with (force)");
-        }
-    }
 }

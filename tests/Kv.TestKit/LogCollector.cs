@@ -2,11 +2,12 @@ using System.Collections.Concurrent;
 using System.Threading.Channels;
 using Microsoft.Extensions.Logging;
 
-namespace Kv.Tests;
+namespace Kv.TestKit;
 
 /// <summary>Keeps what is logged, for tests that ask whether a user would learn of something.</summary>
-internal sealed class LogCollector
+public sealed class LogCollector
 {
+    private static readonly TimeSpan Patience = TimeSpan.FromSeconds(30);
     private readonly ConcurrentQueue<(LogLevel Level, int Event, string Text)> _entries = [];
     private readonly Channel<int> _written = Channel.CreateUnbounded<int>();
 
@@ -19,7 +20,7 @@ internal sealed class LogCollector
     {
         while (_entries.Count(entry => entry.Event == id) < times)
         {
-            await _written.Reader.ReadAsync().AsTask().WaitAsync(WorkerTesting.Patience);
+            await _written.Reader.ReadAsync().AsTask().WaitAsync(Patience);
         }
     }
 
