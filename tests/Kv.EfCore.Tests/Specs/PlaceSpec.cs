@@ -27,7 +27,7 @@ public abstract class PlaceSpec(KvDatabase database)
 
         if (back == "given back")
         {
-            Assert.True(await test.Engine().Queue.RequeueAsync(new RequeueWork(message.Fence, null, message.Backoff, message.Attempt), CancellationToken.None));
+            Assert.True(await test.Engine.Queue.RequeueAsync(new RequeueWork(message.Fence, null, message.Backoff, message.Attempt), CancellationToken.None));
             Assert.Equal(due, (await test.QueuedAsync())[0].DueAt);
         }
 
@@ -46,32 +46,6 @@ public abstract class PlaceSpec(KvDatabase database)
         Assert.Equal(Backlog / 2, (await ClaimAsync(test, Backlog / 2)).Count);
 
         Assert.Equal(message.Fence.Id, (await ClaimAsync(test, 2, recover: true))[0].Fence.Id);
-    }
-
-    [Fact]
-    public async Task A_worker_with_a_backlog_takes_what_lapses_as_soon_as_it_lapses()
-    {
-        List<int> handled = [];
-        await using var test = await database.CreateWorkerAsync(
-            worker => worker.Handle<Job>((job, _, _) =>
-            {
-                handled.Add(job!.Number);
-                return Task.CompletedTask;
-            }),
-            _time,
-            options => options.Concurrency = 1);
-        await test.SettleAsync();
-        await HoldAsync(test, waited: true);
-        await FillAsync(test);
-        _time.Advance(Lease - TimeSpan.FromSeconds(1));
-        await test.ClaimAsync();
-        await test.IdleAsync();
-
-        _time.Advance(TimeSpan.FromSeconds(1));
-        await test.ClaimAsync();
-        await test.IdleAsync();
-
-        Assert.Equal([2, 1], handled);
     }
 
     [Fact]
@@ -95,7 +69,7 @@ public abstract class PlaceSpec(KvDatabase database)
         var message = await HoldAsync(test, waited: true);
         _time.SetUtcNow(_time.GetUtcNow() - TimeSpan.FromHours(2));
 
-        Assert.True(await test.Engine().Queue.RequeueAsync(new RequeueWork(message.Fence, null, message.Backoff, message.Attempt), CancellationToken.None));
+        Assert.True(await test.Engine.Queue.RequeueAsync(new RequeueWork(message.Fence, null, message.Backoff, message.Attempt), CancellationToken.None));
 
         Assert.Equal(_time.Milliseconds(), Assert.Single(await test.QueuedAsync()).DueAt);
         Assert.Single(await ClaimAsync(test, 1));
@@ -116,7 +90,7 @@ public abstract class PlaceSpec(KvDatabase database)
         Assert.Equal(_time.Milliseconds(), (await test.RunningAsync()).Single(m => m.Id == message.Fence.Id).DueAt);
     }
 
-    private Task<KvTestStore> CreateAsync() => database.CreateWorkerAsync(static worker => worker.Handle<Job>(static (_, _, _) => Task.CompletedTask), _time);
+    private Task<KvTestStore> CreateAsync() => database.CreateStoreAsync(_time);
 
     /// <summary>A message that somebody holds, either out of the queue or from the first.</summary>
     private static async Task<ClaimedMessage> HoldAsync(KvTestStore test, bool waited)
@@ -127,7 +101,7 @@ public abstract class PlaceSpec(KvDatabase database)
             return Assert.Single(await ClaimAsync(test, 1, owner: "doomed"));
         }
 
-        var queue = test.Engine().Queue;
+        var queue = test.Engine.Queue;
         ClaimWork? claim = null;
         queue.MessagesComing += Accompany;
         await test.Store.EnqueueAsync(new Job(1));
@@ -150,7 +124,7 @@ public abstract class PlaceSpec(KvDatabase database)
     }
 
     private static async Task<IReadOnlyList<ClaimedMessage>> ClaimAsync(KvTestStore test, int limit, bool recover = false, string owner = "other") =>
-        await test.Engine().Queue.ClaimAsync(new ClaimWork([new TopicClaim("job", limit, Lease)], limit, owner) { Recover = recover }, CancellationToken.None);
+        await test.Engine.Queue.ClaimAsync(new ClaimWork([new TopicClaim("job", limit, Lease)], limit, owner) { Recover = recover }, CancellationToken.None);
 }
 
 public sealed class SqlitePlaceTests(SqliteDatabase database) : PlaceSpec(database), IClassFixture<SqliteDatabase>;

@@ -46,33 +46,6 @@ public abstract class EnqueueOptionsSpec(KvDatabase database)
         await test.AssertEmptyAsync();
         Assert.Equal(0, await test.Store.CountAsync(KvRange.Prefix([])));
     }
-
-    [Fact]
-    public async Task Keys_and_topics_at_their_limits_are_stored_as_they_are()
-    {
-        var longest = string.Concat(Enumerable.Repeat("\uffff", 200));
-        var emoji = string.Concat(Enumerable.Repeat("😀", 100));
-        await using var test = await database.CreateWorkerAsync(worker => worker.HandleTopic(longest, static (_, _) => Task.CompletedTask)
-            .Topic(longest, static topic => (topic.Rate, topic.RatePerKey) = (new KvRate(10, TimeSpan.FromSeconds(1)), new KvRate(10, TimeSpan.FromSeconds(1)))));
-        KvEnqueueOptions options = new()
-        {
-            Topic = longest,
-            Priority = -100,
-            GroupKey = emoji,
-            RateKey = longest,
-            UniqueKey = longest,
-            UniqueFor = TimeSpan.FromDays(30),
-            IfDuplicate = KvDuplicatePolicy.Replace,
-        };
-
-        await test.Store.EnqueueAsync(new Job(1), options);
-        var row = Assert.Single(await test.QueuedAsync());
-        Assert.Equal((longest, emoji, longest, longest), (row.Topic, row.GroupKey, row.RateKey, row.UniqueKey));
-        await test.SettleAsync();
-
-        await test.AssertEmptyAsync();
-        Assert.Equal(1, await test.Store.CountAsync(KvRange.Prefix(["efkv", "unique"])));
-    }
 }
 
 public sealed class SqliteEnqueueOptionsTests(SqliteDatabase database) : EnqueueOptionsSpec(database), IClassFixture<SqliteDatabase>;
