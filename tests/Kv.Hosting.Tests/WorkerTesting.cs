@@ -1,19 +1,14 @@
 using Kv.Diagnostics;
 using Kv.Engine;
-using Kv.Model;
 using Kv.Store;
 using Kv.TestKit;
 using Kv.Worker;
-using Microsoft.EntityFrameworkCore;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Hosting;
 
 namespace Kv.Tests;
 
-[KvMessage("job")]
-internal sealed record Job(int Number);
-
-/// <summary>A worker that runs when the test says, and what tests ask the tables.</summary>
+/// <summary>A worker that runs when the test says.</summary>
 internal static class WorkerTesting
 {
     /// <summary>Only a hang waits for so long.</summary>
@@ -83,37 +78,6 @@ internal static class WorkerTesting
     }
 
     public static Task StopAsync(this KvTestStore test) => test.Worker().StopAsync(CancellationToken.None);
-
-    public static async Task ExecuteAsync(this KvTestStore test, string sql, params object[] values)
-    {
-        await using var context = test.CreateContext();
-        await context.Database.ExecuteSqlRawAsync(sql, values);
-    }
-
-    public static async Task<List<Model.QueuedMessage>> QueuedAsync(this KvTestStore test)
-    {
-        await using var context = test.CreateContext();
-        return await context.Set<Model.QueuedMessage>().AsNoTracking().OrderBy(m => m.DueAt).ThenBy(m => m.Id).ToListAsync();
-    }
-
-    public static async Task<List<Model.RunningMessage>> RunningAsync(this KvTestStore test)
-    {
-        await using var context = test.CreateContext();
-        return await context.Set<Model.RunningMessage>().AsNoTracking().OrderBy(m => m.Id).ToListAsync();
-    }
-
-    public static IKvQueue Queue(this KvTestStore test) => test.Services.GetRequiredService<IKvQueue>();
-
-    public static async Task<List<KvDeadLetter>> DeadLettersAsync(this KvTestStore test) => await test.Queue().ListDeadLettersAsync().ToListAsync();
-
-    /// <summary>Nothing waits, nothing runs.</summary>
-    public static async Task AssertEmptyAsync(this KvTestStore test)
-    {
-        Assert.Empty(await test.QueuedAsync());
-        Assert.Empty(await test.RunningAsync());
-    }
-
-    public static long Milliseconds(this TimeProvider time) => time.GetUtcNow().ToUnixTimeMilliseconds();
 }
 
 /// <summary>A handler that says when it has begun and goes on when the test says.</summary>

@@ -115,6 +115,48 @@ public abstract class PrioritySpec(KvDatabase database)
         Assert.InRange(_seen.Count, 6, 12);
     }
 
+    [Fact]
+    public async Task Messages_of_one_commit_are_delivered_in_the_order_of_their_making()
+    {
+        await using var test = await WorkingAsync();
+        await EnqueueAsync(test, 0, 50);
+
+        await test.SettleAsync();
+
+        Assert.Equal(Enumerable.Range(0, 50), _seen);
+    }
+
+    [Fact]
+    public async Task A_worker_with_a_backlog_takes_what_lapses_as_soon_as_it_lapses()
+    {
+        var lease = TimeSpan.FromSeconds(30);
+        await using var test = await WorkingAsync();
+        await test.SettleAsync();
+        await test.Store.EnqueueAsync(new Job(1));
+        Assert.Single(await test.Engine().Queue.ClaimAsync(new ClaimWork([new TopicClaim("job", 1, lease)], 1, "doomed"), CancellationToken.None));
+        await EnqueueAsync(test, 2, 50);
+        _time.Advance(lease - TimeSpan.FromSeconds(1));
+        await test.ClaimAsync();
+        await test.IdleAsync();
+
+        _time.Advance(TimeSpan.FromSeconds(1));
+        await test.ClaimAsync();
+        await test.IdleAsync();
+
+        Assert.Equal([2, 1], _seen);
+    }
+
+    private static async Task EnqueueAsync(KvTestStore test, int first, int count)
+    {
+        var write = test.Store.Atomic();
+        for (var i = 0; i < count; i++)
+        {
+            write.Enqueue(new Job(first + i));
+        }
+
+        await write.CommitAsync();
+    }
+
     private Task<KvTestStore> WorkingAsync(Func<Job, KvMessageContext, Task>? handle = null) => database.CreateWorkerAsync(
         worker => worker.Handle<Job>((job, context, _) =>
         {

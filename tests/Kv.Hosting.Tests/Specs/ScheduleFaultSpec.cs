@@ -8,9 +8,6 @@ using Microsoft.Extensions.Logging;
 
 namespace Kv.Tests.Specs;
 
-[KvMessage("bad-tick")]
-internal sealed record BadTick(DateTimeOffset At, object? With = null);
-
 /// <summary>The fault of one schedule is its own: it is told of by name, and touches no other.</summary>
 public abstract class ScheduleFaultSpec(KvDatabase database)
 {
@@ -273,6 +270,9 @@ public abstract class ScheduleFaultSpec(KvDatabase database)
     private static async Task<List<DateTimeOffset>> TicksAsync<T>(KvTestStore test) =>
         [.. (await test.QueuedAsync()).Where(static m => m.Type == (typeof(T) == typeof(Tick) ? "tick" : "bad-tick"))
             .Select(static m => System.Text.Json.JsonSerializer.Deserialize<Tick>(m.Data, System.Text.Json.JsonSerializerOptions.Web)!.At).Order()];
+
+    [KvMessage("bad-tick")]
+    internal sealed record BadTick(DateTimeOffset At, object? With = null);
 }
 
 public sealed class SqliteScheduleFaultTests(SqliteDatabase database) : ScheduleFaultSpec(database), IClassFixture<SqliteDatabase>;

@@ -6,9 +6,6 @@ using Microsoft.Extensions.Hosting;
 
 namespace Kv.Tests.Specs;
 
-[KvMessage("tick")]
-internal sealed record Tick(DateTimeOffset At);
-
 /// <summary>Recurring messages: each tick once, whoever looks and whatever breaks.</summary>
 public abstract class ScheduleSpec(KvDatabase database)
 {

@@ -224,6 +224,34 @@ public abstract class TopicSpec(KvDatabase database)
         }
     }
 
+    [Fact]
+    public async Task Keys_and_topics_at_their_limits_are_stored_as_they_are()
+    {
+        var longest = string.Concat(Enumerable.Repeat("\uffff", 200));
+        var emoji = string.Concat(Enumerable.Repeat("😀", 100));
+        var rate = new KvRate(10, TimeSpan.FromSeconds(1));
+        await using var test = await database.CreateWorkerAsync(worker => worker
+            .HandleTopic(longest, static (_, _) => Task.CompletedTask).Topic(longest, topic => (topic.Rate, topic.RatePerKey) = (rate, rate)));
+        KvEnqueueOptions options = new()
+        {
+            Topic = longest,
+            Priority = -100,
+            GroupKey = emoji,
+            RateKey = longest,
+            UniqueKey = longest,
+            UniqueFor = TimeSpan.FromDays(30),
+            IfDuplicate = KvDuplicatePolicy.Replace,
+        };
+
+        await test.Store.EnqueueAsync(new Job(1), options);
+        var row = Assert.Single(await test.QueuedAsync());
+        Assert.Equal((longest, emoji, longest, longest), (row.Topic, row.GroupKey, row.RateKey, row.UniqueKey));
+        await test.SettleAsync();
+
+        await test.AssertEmptyAsync();
+        Assert.Equal(1, await test.Store.CountAsync(KvRange.Prefix(["efkv", "unique"])));
+    }
+
     private Task HoldAsync<T>(T message, KvMessageContext context, CancellationToken token) => _gate.PassAsync(context, token);
 
     private Task<KvTestStore> LeasedAsync(KvTestStore? beside = null) => database.CreateWorkerAsync(

@@ -7,9 +7,6 @@ using Microsoft.Extensions.Logging;
 
 namespace Kv.Tests.Specs;
 
-[KvMessage("other")]
-internal sealed record Other(int Number);
-
 /// <summary>Messages that get nowhere are seen: in the log, and in the health check, with the names of their topics.</summary>
 public abstract class UnhandledSpec(KvDatabase database)
 {
@@ -178,6 +175,9 @@ public abstract class UnhandledSpec(KvDatabase database)
         logs: _logs);
 
     private static Task<HealthReport> CheckAsync(KvTestStore test) => test.Services.GetRequiredService<HealthCheckService>().CheckHealthAsync();
+
+    [KvMessage("other")]
+    internal sealed record Other(int Number);
 }
 
 public sealed class SqliteUnhandledTests(SqliteDatabase database) : UnhandledSpec(database), IClassFixture<SqliteDatabase>;

@@ -1,0 +1,136 @@
+using Kv.TestKit;
+
+namespace Kv.Tests.Units;
+
+public sealed class ManualTimeTests
+{
+    private readonly ManualTime _time = new();
+    private readonly List<string> _fired = [];
+
+    [Fact]
+    public void Time_stands_still_until_it_is_moved()
+    {
+        var now = _time.GetUtcNow();
+        var timestamp = _time.GetTimestamp();
+
+        _time.Advance(TimeSpan.FromSeconds(90));
+
+        Assert.Equal(now.AddSeconds(90), _time.GetUtcNow());
+        Assert.Equal(TimeSpan.FromSeconds(90), _time.GetElapsedTime(timestamp));
+    }
+
+    [Fact]
+    public void Timers_fire_in_the_order_of_their_times_and_see_their_own_time()
+    {
+        var start = _time.GetUtcNow();
+        using var late = Timer("late", 3);
+        using var early = Timer("early", 1);
+        using var alsoEarly = Timer("also early", 1);
+
+        _time.Advance(TimeSpan.FromSeconds(2));
+        Assert.Equal(["early at 1", "also early at 1"], _fired);
+
+        _time.SetUtcNow(start.AddSeconds(10));
+        Assert.Equal(["early at 1", "also early at 1", "late at 3"], _fired);
+        Assert.Equal(start.AddSeconds(10), _time.GetUtcNow());
+    }
+
+    [Fact]
+    public void A_periodic_timer_fires_once_for_every_period_that_passes()
+    {
+        using var timer = Timer("tick", 1, period: 2);
+
+        _time.Advance(TimeSpan.FromSeconds(5));
+
+        Assert.Equal(["tick at 1", "tick at 3", "tick at 5"], _fired);
+    }
+
+    [Fact]
+    public void A_timer_that_is_due_now_fires_at_once()
+    {
+        using var timer = Timer("now", 0);
+
+        Assert.Equal(["now at 0"], _fired);
+    }
+
+    [Fact]
+    public void A_timer_set_by_another_timer_fires_in_the_same_move()
+    {
+        ITimer? second = null;
+        using var first = _time.CreateTimer(_ => second = Timer("second", 1), null, TimeSpan.FromSeconds(1), Timeout.InfiniteTimeSpan);
+
+        _time.Advance(TimeSpan.FromSeconds(2));
+
+        Assert.Equal(["second at 2"], _fired);
+        second!.Dispose();
+    }
+
+    [Fact]
+    public void A_disposed_timer_stays_silent_and_cannot_be_set_again()
+    {
+        var timer = Timer("never", 1);
+        timer.Dispose();
+
+        Assert.False(timer.Change(TimeSpan.Zero, Timeout.InfiniteTimeSpan));
+        _time.Advance(TimeSpan.FromSeconds(2));
+
+        Assert.Empty(_fired);
+    }
+
+    [Fact]
+    public void A_wall_clock_that_is_set_back_holds_up_no_timer()
+    {
+        var start = _time.GetUtcNow();
+        using var timer = Timer("on time", 2);
+        _time.Advance(TimeSpan.FromSeconds(1));
+
+        _time.SetUtcNow(start.AddHours(-1));
+        _time.Advance(TimeSpan.FromSeconds(1));
+
+        Assert.Equal(["on time at -3599"], _fired);
+        Assert.Equal(TimeSpan.FromSeconds(2).Ticks, _time.GetTimestamp());
+    }
+
+    [Fact]
+    public async Task A_delay_ends_when_its_time_comes()
+    {
+        var delay = Task.Delay(TimeSpan.FromMinutes(1), _time);
+        _time.Advance(TimeSpan.FromSeconds(59));
+        Assert.False(delay.IsCompleted);
+
+        _time.Advance(TimeSpan.FromSeconds(1));
+
+        await delay.WaitAsync(TimeSpan.FromSeconds(30));
+    }
+
+    [Fact]
+    public async Task Moves_from_many_threads_overlap_and_miss_no_timer()
+    {
+        var ticks = 0;
+        using var timer = _time.CreateTimer(_ => Interlocked.Increment(ref ticks), null, TimeSpan.FromSeconds(1), TimeSpan.FromSeconds(1));
+        var start = _time.GetTimestamp();
+
+        // A move ends at the time where it began plus its length, so moves at the same moment overlap, and none goes back.
+        await Task.WhenAll(Enumerable.Range(0, 4).Select(_ => Task.Run(() =>
+        {
+            for (var i = 0; i < 100; i++)
+            {
+                _time.Advance(TimeSpan.FromSeconds(1));
+            }
+        })));
+
+        var passed = (int)_time.GetElapsedTime(start).TotalSeconds;
+        Assert.InRange(passed, 100, 400);
+        Assert.Equal(passed, ticks);
+    }
+
+    private ITimer Timer(string name, int due, int? period = null)
+    {
+        var start = new ManualTime().GetUtcNow();
+        return _time.CreateTimer(
+            _ => _fired.Add($"{name} at {(_time.GetUtcNow() - start).TotalSeconds}"),
+            null,
+            TimeSpan.FromSeconds(due),
+            period is { } seconds ? TimeSpan.FromSeconds(seconds) : Timeout.InfiniteTimeSpan);
+    }
+}

@@ -1,0 +1,80 @@
+using Kv.Store;
+using Microsoft.EntityFrameworkCore;
+using Microsoft.Extensions.Configuration;
+using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Hosting;
+using Microsoft.Extensions.Options;
+
+namespace Kv.Tests.Units;
+
+public sealed class StoreOptionsTests
+{
+    [Fact]
+    public async Task A_host_with_impossible_options_does_not_start_and_says_what_would_work()
+    {
+        foreach (var (change, message) in ((Action<KvStoreOptions>, string)[])[
+            (static o => o.MaxValueSize = 7, "KvStoreOptions.MaxValueSize is 7; it must be at least 8. Raise it, or leave it out for the default."),
+            (static o => o.MaxMessageSize = 0, "KvStoreOptions.MaxMessageSize is 0; it must be at least 1."),
+            (static o => o.MaxChecks = 0, "KvStoreOptions.MaxChecks is 0; it must be at least 1."),
+            (static o => o.MaxMutations = -1, "KvStoreOptions.MaxMutations is -1; it must be at least 1."),
+            (static o => o.MaxTotalSize = 65_535, "KvStoreOptions.MaxTotalSize is 65535; it must be at least 65536 (MaxValueSize: a write must be able to hold one value)."),
+            (static o => o.MaxTotalKeySize = 2047, "KvStoreOptions.MaxTotalKeySize is 2047; it must be at least 2048 (the largest key)."),
+            (static o => o.MaxReadRanges = 0, "KvStoreOptions.MaxReadRanges is 0;"),
+            (static o => o.MaxReadEntries = 0, "KvStoreOptions.MaxReadEntries is 0;"),
+            (static o => o.MaxPendingWrites = 0, "KvStoreOptions.MaxPendingWrites is 0;"),
+            (static o => o.CommandTimeout = TimeSpan.Zero, "KvStoreOptions.CommandTimeout is 00:00:00; it must be more than zero and at most a day."),
+            (static o => o.WatchInterval = TimeSpan.FromDays(1.5), "KvStoreOptions.WatchInterval is 1.12:00:00;"),
+            (static o => o.SweepInterval = TimeSpan.FromSeconds(-1), "KvStoreOptions.SweepInterval is -00:00:01;"),
+            (static o => o.Durability = (KvDurability)9, "KvStoreOptions.Durability is 9; use Full or Relaxed.")])
+        {
+            using var host = Build(services => services.AddKvStore(static db => db.UseSqlite("Data Source=never-opened.db"), change));
+
+            var error = await Assert.ThrowsAsync<OptionsValidationException>(() => host.StartAsync());
+
+            Assert.StartsWith(message, Assert.Single(error.Failures), StringComparison.Ordinal);
+        }
+    }
+
+    [Fact]
+    public async Task All_that_is_wrong_is_said_at_once_also_of_a_named_store()
+    {
+        using var host = Build(static services => services.AddKvStore("other", static (_, db) => db.UseSqlite("Data Source=never-opened.db"), static o => (o.MaxChecks, o.MaxReadRanges) = (0, 0)));
+
+        var error = await Assert.ThrowsAsync<OptionsValidationException>(() => host.StartAsync());
+
+        Assert.Equal("other", error.OptionsName);
+        Assert.Equal(2, error.Failures.Count());
+    }
+
+    [Fact]
+    public async Task Options_come_from_configuration_and_the_call_has_the_last_word()
+    {
+        using var host = Build(
+            services => services.AddKvStore(static db => db.UseSqlite("Data Source=never-opened.db"), static o => o.MaxChecks = 7),
+            ("Kv:MaxChecks", "5"), ("Kv:MaxValueSize", "100000"), ("Kv:Durability", "Relaxed"), ("Kv:WatchInterval", "00:00:00.250"));
+        await host.StartAsync();
+
+        var options = host.Services.GetRequiredService<KvStore>().Engine.Options;
+
+        Assert.Equal((7, 100_000, KvDurability.Relaxed), (options.MaxChecks, options.MaxValueSize, options.Durability));
+        Assert.Equal(TimeSpan.FromMilliseconds(250), options.WatchInterval);
+        await host.StopAsync();
+    }
+
+    [Fact]
+    public async Task What_configuration_gets_wrong_stops_the_host_too()
+    {
+        using var host = Build(static services => services.AddKvStore(static db => db.UseSqlite("Data Source=never-opened.db")), ("Kv:CommandTimeout", "00:00:00"));
+
+        await Assert.ThrowsAsync<OptionsValidationException>(() => host.StartAsync());
+    }
+
+    private static IHost Build(Action<IServiceCollection> add, params (string Key, string Value)[] settings)
+    {
+        var builder = Host.CreateEmptyApplicationBuilder(new());
+        builder.Configuration.AddInMemoryCollection(settings.Select(static s => KeyValuePair.Create(s.Key, (string?)s.Value)));
+        builder.Services.Configure<KvStoreOptions>(builder.Configuration.GetSection("Kv"));
+        add(builder.Services);
+        return builder.Build();
+    }
+}
