@@ -1,5 +1,4 @@
 using System.Text.Json.Serialization;
-using Kv.Schedules;
 
 namespace Kv;
 
@@ -7,5 +6,4 @@ namespace Kv;
 [JsonSerializable(typeof(List<double>))]
 [JsonSerializable(typeof(List<long>))]
 [JsonSerializable(typeof(List<List<byte>?>))]
-[JsonSerializable(typeof(Scheduler.State))]
 internal sealed partial class WorkerJsonContext : JsonSerializerContext;

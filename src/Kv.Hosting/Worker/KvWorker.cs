@@ -3,7 +3,6 @@ using Kv.Changes;
 using Kv.Connections;
 using Kv.Diagnostics;
 using Kv.Handling;
-using Kv.Health;
 using Kv.Messages;
 using Kv.Queue;
 using Kv.Store;

@@ -1,3 +1,4 @@
+using Kv.Diagnostics;
 using Kv.Handling;
 using Kv.Messages;
 using Kv.Model;

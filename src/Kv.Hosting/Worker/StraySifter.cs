@@ -1,4 +1,5 @@
 using System.Data.Common;
+using Kv.Diagnostics;
 using Kv.Handling;
 using Kv.Messages;
 using Kv.Queue;
