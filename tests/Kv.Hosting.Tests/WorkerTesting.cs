@@ -61,16 +61,16 @@ internal static class WorkerTesting
     /// <summary>Waits until the commits of other processes are heard of.</summary>
     public static async Task WhenItHearsAsync(this KvTestStore test)
     {
-        var queue = test.Engine().Queue;
+        var listener = test.Engine().Listener;
         var hears = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
-        queue.HearsChanged += Look;
+        listener.HearsChanged += Look;
         Look();
         await hears.Task.WaitAsync(Patience);
-        queue.HearsChanged -= Look;
+        listener.HearsChanged -= Look;
 
         void Look()
         {
-            if (queue.Hears)
+            if (listener.Hears)
             {
                 hears.TrySetResult();
             }

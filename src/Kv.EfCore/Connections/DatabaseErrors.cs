@@ -67,7 +67,7 @@ internal static class DatabaseErrors
             KvErrorKind.Schema => "The store's tables are not as this version wants them: "
                 + $"run `dotnet ef database update --context {nameof(KvDbContext)}`, or call `await services.MigrateKvStoreAsync()` when the application starts.",
             KvErrorKind.Unavailable => "Make the database writable for this process, then try again.",
-            _ => dialect.RemedyOf(error) ?? "It would again: the inner exception has the database's own words for what it wants.",
+            _ => driver.RemedyOf(error) ?? "It would again: the inner exception has the database's own words for what it wants.",
         };
         return new KvException(kind, $"The database refused {what}: {Text(error).TrimEnd('.')}. {remedy}", error);
     }

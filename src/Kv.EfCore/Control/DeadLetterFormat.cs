@@ -2,9 +2,7 @@ using System.Buffers;
 using System.Text.Encodings.Web;
 using System.Text.Json;
 using System.Text.Json.Nodes;
-using Kv.Engine;
 using Kv.Messages;
-using Kv.Values;
 
 namespace Kv.Control;
 
@@ -50,9 +48,6 @@ internal static class DeadLetterFormat
 
         return Utf8(json);
     }
-
-    /// <summary>What a letter is stored as: in a file that Deno made, which does not know JSON, as bytes.</summary>
-    public static KvEncoding Encoding(Engine.KvEngine engine) => engine.IsAdopted ? KvEncoding.Bytes : KvEncoding.Json;
 
     /// <summary>Reads a letter; null if the entry is not one.</summary>
     public static KvDeadLetter? Read(KvEntry entry)
@@ -116,9 +111,9 @@ internal static class DeadLetterFormat
     }
 
     private static JsonNode? Node(KvMessageError? error) =>
-        error is null ? null : JsonSerializer.SerializeToNode(error, KvJsonContext.Default.KvMessageError);
+        error is null ? null : JsonSerializer.SerializeToNode(error, MessageJsonContext.Default.KvMessageError);
 
-    private static KvMessageError? Error(JsonNode? node) => node.Deserialize(KvJsonContext.Default.KvMessageError);
+    private static KvMessageError? Error(JsonNode? node) => node.Deserialize(MessageJsonContext.Default.KvMessageError);
 
     private static bool TryParse(byte[] utf8, out JsonNode? node)
     {

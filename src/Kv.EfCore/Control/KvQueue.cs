@@ -1,4 +1,3 @@
-using System.Runtime.CompilerServices;
 using Kv.Changes;
 using Kv.Connections;
 using Kv.Diagnostics;
@@ -17,6 +16,7 @@ internal sealed class KvQueue(KvStore store) : IKvQueue
 {
     private const int MostAtOnce = 1000;
     private static readonly TimeSpan LongestPause = TimeSpan.FromDays(3650);
+    private readonly DeadLetters _letters = new(store);
 
     private KvEngine Engine => store.Engine;
 
@@ -145,67 +145,24 @@ internal sealed class KvQueue(KvStore store) : IKvQueue
         KvTopicStats Of(string topic) => stats.GetValueOrDefault(topic) ?? new KvTopicStats(topic, 0, 0, 0, 0, null, false);
     }
 
-    public async IAsyncEnumerable<KvDeadLetter> ListDeadLettersAsync(string? topic = null, [EnumeratorCancellation] CancellationToken cancellationToken = default)
-    {
-        // Topics that are longer than ours can be leave no room for an id in the key: their letters are under the id alone.
-        var prefix = topic is null or { Length: > KvMessageAttribute.MaxLength } ? Engine.Options.DeadLetters : Engine.Options.DeadLetters.Append(topic);
-        await foreach (var entry in store.ListAsync(KvRange.Prefix(prefix), null, cancellationToken).ConfigureAwait(false))
-        {
-            if (DeadLetterFormat.Read(entry) is { } letter && (topic is null || letter.Topic == topic))
-            {
-                yield return letter;
-            }
-        }
-    }
+    public IAsyncEnumerable<KvDeadLetter> ListDeadLettersAsync(string? topic = null, CancellationToken cancellationToken = default) =>
+        _letters.ListAsync(topic, cancellationToken);
 
-    public async ValueTask<bool> ReplayAsync(KvDeadLetter letter, CancellationToken cancellationToken = default)
-    {
-        var write = Deletion(letter);
-        write.Messages.Add(new NewMessage(
-            letter.Id,
-            letter.Payload.Array,
-            (int)letter.Payload.Encoding,
-            letter.Topic,
-            letter.Type,
-            Delay: 0,
-            AtomicWriteBuilder.DefaultBackoff,
-            AtomicWriteBuilder.Format(letter.KeysIfUndelivered),
-            letter.Trace)
-        {
-            Priority = letter.Priority,
-            GroupKey = letter.GroupKey,
-            GroupLimit = letter.GroupLimit,
-            RateKey = letter.RateKey,
-            TopicRetries = true,
-        });
-        return (await store.CommitAsync(write, cancellationToken).ConfigureAwait(false)).Succeeded;
-    }
+    public ValueTask<bool> ReplayAsync(KvDeadLetter letter, CancellationToken cancellationToken = default) => _letters.ReplayAsync(letter, cancellationToken);
 
     public ValueTask<int> ReplayAllAsync(string? topic = null, Func<KvDeadLetter, bool>? filter = null, CancellationToken cancellationToken = default) =>
         ForAllAsync(topic, filter, ReplayAsync, cancellationToken);
 
-    public async ValueTask<bool> DeleteAsync(KvDeadLetter letter, CancellationToken cancellationToken = default) =>
-        (await store.CommitAsync(Deletion(letter), cancellationToken).ConfigureAwait(false)).Succeeded;
+    public ValueTask<bool> DeleteAsync(KvDeadLetter letter, CancellationToken cancellationToken = default) => _letters.DeleteAsync(letter, cancellationToken);
 
     public ValueTask<int> DeleteAllAsync(string? topic = null, Func<KvDeadLetter, bool>? filter = null, CancellationToken cancellationToken = default) =>
         ForAllAsync(topic, filter, DeleteAsync, cancellationToken);
-
-    // Only the letter as it was read: what was replayed, deleted, or written anew meanwhile is another's.
-    private static AtomicWrite Deletion(KvDeadLetter letter)
-    {
-        ArgumentNullException.ThrowIfNull(letter);
-        var entry = letter.Entry ?? throw new ArgumentException("The letter was not read from a store. Take it from ListDeadLettersAsync.", nameof(letter));
-        var write = new AtomicWrite();
-        write.Checks.Add(new Check(entry.Key.Bytes, entry.Versionstamp));
-        write.Mutations.Add(new Mutation(MutationKind.Delete, entry.Key.Bytes));
-        return write;
-    }
 
     private async ValueTask<int> ForAllAsync(
         string? topic, Func<KvDeadLetter, bool>? filter, Func<KvDeadLetter, CancellationToken, ValueTask<bool>> act, CancellationToken cancellationToken)
     {
         var done = 0;
-        await foreach (var letter in ListDeadLettersAsync(topic, cancellationToken).ConfigureAwait(false))
+        await foreach (var letter in _letters.ListAsync(topic, cancellationToken).ConfigureAwait(false))
         {
             if ((filter is null || filter(letter)) && await act(letter, cancellationToken).ConfigureAwait(false))
             {
@@ -276,8 +233,8 @@ internal sealed class KvQueue(KvStore store) : IKvQueue
         Priority = view.Message.Priority,
         GroupKey = view.Message.GroupKey,
         UniqueKey = view.Message.UniqueKey,
-        FirstError = KvMessageError.FromJson(view.Message.FirstError),
-        LastError = KvMessageError.FromJson(view.Message.LastError),
+        FirstError = MessageColumns.ReadError(view.Message.FirstError),
+        LastError = MessageColumns.ReadError(view.Message.LastError),
         Progress = view.Progress,
         Note = view.Note,
         Owner = view.Owner,

@@ -1,7 +1,3 @@
-using System.Text.Json;
-using Kv.Messages;
-using Kv.Values;
-
 namespace Kv;
 
 /// <summary>Why an attempt to handle a message failed.</summary>
@@ -24,22 +20,6 @@ public sealed record KvMessageError(string Type, string Message, string? Stack, 
         Read(error, static e => e.StackTrace is null && e.InnerException is null ? null : Shorten(e.ToString(), MaxStack)),
         attempt,
         at);
-
-    /// <summary>As it is kept with the message.</summary>
-    internal string ToJson() => JsonSerializer.Serialize(this, KvJsonContext.Default.KvMessageError);
-
-    /// <summary>What is kept with a message; null if it is not one of ours.</summary>
-    internal static KvMessageError? FromJson(string? text)
-    {
-        try
-        {
-            return text is null ? null : JsonSerializer.Deserialize(text, KvJsonContext.Default.KvMessageError);
-        }
-        catch (JsonException)
-        {
-            return null;
-        }
-    }
 
     /// <summary>The beginning of a text, and no half of a character.</summary>
     internal static string Shorten(string text, int most) =>

@@ -10,41 +10,6 @@ namespace Kv.Queue;
 internal sealed class MessageQueue(
     CommitPipeline pipeline, CommitPipeline claims, QueueReader reader, StrayFinder strays, SessionFactory sessions, Func<Session, LeaseKeeper> newLeaseKeeper, StoreClock clock, CommitSignals signals, ChangeListener listener)
 {
-    /// <summary>Asked before a commit of this process that brings messages which are due at once, with their number by topic: for a claim that shares it, or null.</summary>
-    public event Func<IReadOnlyDictionary<string, int>, ClaimWork?> MessagesComing
-    {
-        add => pipeline.MessagesComing += value;
-        remove => pipeline.MessagesComing -= value;
-    }
-
-    /// <summary>A commit of this process left messages that are due at once.</summary>
-    public event Action MessagesDue
-    {
-        add => signals.MessagesDue += value;
-        remove => signals.MessagesDue -= value;
-    }
-
-    /// <summary>Messages came into the queue by a commit of this process or of another that was heard of.</summary>
-    public event Action MessagesQueued
-    {
-        add => signals.MessagesQueued += value;
-        remove => signals.MessagesQueued -= value;
-    }
-
-    /// <summary>Somebody, in this process or another that is heard of, asked for a message that is held to be cancelled.</summary>
-    public event Action CancelRequested
-    {
-        add => signals.CancelRequested += value;
-        remove => signals.CancelRequested -= value;
-    }
-
-    /// <summary><see cref="Hears"/> is not what it was.</summary>
-    public event Action HearsChanged
-    {
-        add => listener.HearsChanged += value;
-        remove => listener.HearsChanged -= value;
-    }
-
     /// <summary>Whether the commits of other processes are heard of, so that looking for them is a precaution.</summary>
     public bool Hears => listener.Hears;
 
@@ -59,8 +24,8 @@ internal sealed class MessageQueue(
     /// <summary>Whether all who use the database are on one machine, and judge by its clock: there is no other.</summary>
     public bool IsLocal => !clock.HasServer;
 
-    /// <summary>Hears of commits of other processes until the result is disposed of.</summary>
-    public IDisposable Listen() => listener.Listen(watches: false);
+    /// <summary>Listens for commits of other processes, and tells a consumer of what concerns it, until the result is disposed of.</summary>
+    public IDisposable Attach(IMessageConsumer consumer) => new Attachment(consumer, pipeline, signals, listener);
 
     /// <summary>Takes due messages, by priority and then oldest first within a topic.</summary>
     public ValueTask<IReadOnlyList<ClaimedMessage>> ClaimAsync(ClaimWork claim, CancellationToken cancellationToken) =>
@@ -159,4 +124,34 @@ internal sealed class MessageQueue(
 
     /// <summary>Opens a session that does nothing but keep leases alive. It blocks the calling thread.</summary>
     public LeaseKeeper OpenLeaseKeeper() => newLeaseKeeper(sessions.Open(SessionRole.Heartbeat));
+
+    private sealed class Attachment : IDisposable
+    {
+        private readonly IMessageConsumer _consumer;
+        private readonly CommitPipeline _pipeline;
+        private readonly CommitSignals _signals;
+        private readonly ChangeListener _listener;
+        private readonly IDisposable _listening;
+
+        public Attachment(IMessageConsumer consumer, CommitPipeline pipeline, CommitSignals signals, ChangeListener listener)
+        {
+            (_consumer, _pipeline, _signals, _listener) = (consumer, pipeline, signals, listener);
+            _listening = listener.Listen(watches: false);
+            _pipeline.MessagesComing += consumer.Accompany;
+            _signals.MessagesDue += consumer.OnMessagesDue;
+            _signals.MessagesQueued += consumer.OnMessagesQueued;
+            _signals.CancelRequested += consumer.OnCancelRequested;
+            _listener.HearsChanged += consumer.OnListeningChanged;
+        }
+
+        public void Dispose()
+        {
+            _pipeline.MessagesComing -= _consumer.Accompany;
+            _signals.MessagesDue -= _consumer.OnMessagesDue;
+            _signals.MessagesQueued -= _consumer.OnMessagesQueued;
+            _signals.CancelRequested -= _consumer.OnCancelRequested;
+            _listener.HearsChanged -= _consumer.OnListeningChanged;
+            _listening.Dispose();
+        }
+    }
 }

@@ -1,8 +1,6 @@
 using System.Diagnostics;
 using System.Diagnostics.CodeAnalysis;
-using System.Globalization;
 using System.Reflection;
-using System.Text;
 using Kv.Connections;
 using Kv.Engine;
 using Kv.Messages;
@@ -13,7 +11,6 @@ namespace Kv.Store;
 internal sealed class AtomicWriteBuilder(KvEngine engine, IKvValueSerializer serializer)
 {
     private const int MaxUndeliveredKeys = 10;
-    internal const string DefaultBackoff = "[100,1000,5000,30000,60000]";
     private static readonly KvEnqueueOptions Usual = new();
     private readonly AtomicWrite _write = new();
     private int _totalSize;
@@ -262,7 +259,7 @@ internal sealed class AtomicWriteBuilder(KvEngine engine, IKvValueSerializer ser
     {
         if (schedule is null)
         {
-            return DefaultBackoff;
+            return MessageColumns.DefaultDelays;
         }
 
         if (schedule.Count > KvLimits.MaxBackoffIntervals)
@@ -280,7 +277,7 @@ internal sealed class AtomicWriteBuilder(KvEngine engine, IKvValueSerializer ser
             }
         }
 
-        return $"[{string.Join(',', schedule.Select(static wait => ((long)wait.TotalMilliseconds).ToString(CultureInfo.InvariantCulture)))}]";
+        return MessageColumns.WriteDelays(schedule);
     }
 
     private static string Undelivered(IReadOnlyList<KvKey> keys)
@@ -295,23 +292,6 @@ internal sealed class AtomicWriteBuilder(KvEngine engine, IKvValueSerializer ser
             Key(key);
         }
 
-        return Format(keys);
-    }
-
-    /// <summary>Keys as the column has them, however many, and those of a letter that could not be written too.</summary>
-    internal static string Format(IReadOnlyList<KvKey> keys)
-    {
-        if (keys.Count == 0)
-        {
-            return "[]";
-        }
-
-        var text = new StringBuilder("[");
-        foreach (var key in keys)
-        {
-            text.Append(text.Length > 1 ? ",[" : "[").AppendJoin(',', key.Bytes).Append(']');
-        }
-
-        return text.Append(']').ToString();
+        return MessageColumns.WriteKeys(keys);
     }
 }

@@ -50,10 +50,10 @@ public sealed class KvMessageContext
     public string? Trace => _held.Message.Trace;
 
     /// <summary>Why the first attempt failed; null if none did.</summary>
-    public KvMessageError? FirstError => KvMessageError.FromJson(_held.Message.FirstError);
+    public KvMessageError? FirstError => MessageColumns.ReadError(_held.Message.FirstError);
 
     /// <summary>Why the last attempt failed; null if none did.</summary>
-    public KvMessageError? LastError => KvMessageError.FromJson(_held.Message.LastError);
+    public KvMessageError? LastError => MessageColumns.ReadError(_held.Message.LastError);
 
     /// <summary>What an earlier attempt left with <see cref="SaveCheckpointAsync"/>; null if none did.</summary>
     public KvValue? Checkpoint => _held.Message.Checkpoint is { } bytes ? new KvValue(bytes, (KvEncoding)_held.Message.CheckpointEncoding) : null;

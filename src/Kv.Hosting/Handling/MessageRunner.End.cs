@@ -1,4 +1,5 @@
 using Kv.Connections;
+using Kv.Diagnostics;
 using Kv.Messages;
 
 namespace Kv.Handling;

@@ -1,4 +1,6 @@
 using Kv.Connections;
+using Kv.Control;
+using Kv.Diagnostics;
 using Kv.Messages;
 using Kv.Queue;
 using Kv.Store;
@@ -19,6 +21,7 @@ internal sealed partial class MessageRunner(
 {
     private static readonly TimeSpan Pause = TimeSpan.FromMilliseconds(500);
     private readonly MessageQueue _queue = store.Engine.Queue;
+    private readonly DeadLetters _letters = new(store);
 
     public async Task RunAsync(HeldMessage held)
     {
@@ -160,13 +163,13 @@ internal sealed partial class MessageRunner(
                 : UndeliveredAsync(held, error);
         }
 
-        if (FailureColumns.Backoff(message.Backoff) is not { } waits)
+        if (MessageColumns.ReadDelays(message.Backoff) is not { } waits)
         {
             WorkerLog.BadColumn(logger, message.Fence.Id, message.Topic, "backoff_schedule", message.Backoff);
             waits = [];
         }
 
-        return waits.Count > 0 ? RetryAsync(held, error, waits[0], FailureColumns.Format(waits.Skip(1))) : UndeliveredAsync(held, error);
+        return waits.Count > 0 ? RetryAsync(held, error, waits[0], MessageColumns.WriteDelays(waits.Skip(1))) : UndeliveredAsync(held, error);
     }
 
     /// <summary>The policy that decides after a failure; null for the message's own schedule.</summary>
@@ -181,7 +184,7 @@ internal sealed partial class MessageRunner(
     {
         var message = held.Message;
         var requeued = await _queue.RequeueAsync(
-            new RequeueWork(message.Fence, delay, backoff, message.Attempt + 1) { Error = ErrorOf(message, error).ToJson() }, CancellationToken.None).ConfigureAwait(false);
+            new RequeueWork(message.Fence, delay, backoff, message.Attempt + 1) { Error = MessageColumns.WriteError(ErrorOf(message, error)) }, CancellationToken.None).ConfigureAwait(false);
         if (requeued)
         {
             WorkerLog.Retried(logger, error, message.Fence.Id, message.Topic, message.Attempt + 1, delay);
@@ -200,19 +203,19 @@ internal sealed partial class MessageRunner(
             return await DropAsync(message).ConfigureAwait(false);
         }
 
-        var keys = UndeliveredKeys.Of(message, store.Engine.IsAdopted);
+        var keys = MessageColumns.ReadKeys(message, store.Engine.IsAdopted);
         if (keys.Bad.Count > 0)
         {
             WorkerLog.BadColumn(logger, message.Fence.Id, message.Topic, "keys_if_undelivered", string.Join("; ", keys.Bad));
         }
 
-        var last = error is null ? KvMessageError.FromJson(message.LastError) : ErrorOf(message, error);
+        var last = error is null ? MessageColumns.ReadError(message.LastError) : ErrorOf(message, error);
         reason ??= last?.Message ?? "";
         var attempts = message.Attempt + (error is null ? 0 : 1);
         var letter = keys is { Good.Count: > 0, Bad.Count: 0 } && !held.Topic.KeepAllDeadLetters
             ? null
-            : FailureColumns.Letter(message, keys, last, reason, attempts, _queue.UtcNow);
-        var (write, name) = FailureColumns.MoveTo(message, keys, letter, store.Engine, held.Topic.DeadLetterExpiry);
+            : _letters.Letter(message, keys, last, reason, attempts);
+        var (write, name) = _letters.Move(message, keys, letter, held.Topic.DeadLetterExpiry);
         await _queue.CommitAsync(write, CancellationToken.None).ConfigureAwait(false);
         var places = keys.Good.Select(KvKey.FromStored);
         WorkerLog.Undelivered(

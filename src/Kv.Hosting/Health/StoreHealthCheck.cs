@@ -1,4 +1,5 @@
 using Kv.Connections;
+using Kv.Diagnostics;
 using Kv.Schema;
 using Kv.Store;
 using Kv.Worker;

@@ -2,7 +2,6 @@ using System.Collections.Concurrent;
 using System.Text.Json;
 using Kv.Connections;
 using Kv.Diagnostics;
-using Kv.Health;
 using Kv.Messages;
 using Kv.Store;
 using Microsoft.Extensions.Hosting;
@@ -301,7 +300,7 @@ internal sealed class Scheduler(KvStore store, ScheduleRegistry schedules, TimeP
     {
         try
         {
-            return entry is not null && JsonSerializer.Deserialize(entry.Value.Bytes.Span, WorkerJsonContext.Default.State) is { Next: >= 0 } state
+            return entry is not null && JsonSerializer.Deserialize(entry.Value.Bytes.Span, ScheduleJsonContext.Default.State) is { Next: >= 0 } state
                 && state.Next <= End ? state : null;
         }
         catch (JsonException)
@@ -325,6 +324,6 @@ internal sealed class Scheduler(KvStore store, ScheduleRegistry schedules, TimeP
     /// <param name="Runs">Which ticks became messages (<see cref="TickRuns"/>).</param>
     internal sealed record State(string Definition, long Next, long Last = 0, long[][]? Runs = null)
     {
-        public KvValue ToValue(KvEncoding encoding) => new(JsonSerializer.SerializeToUtf8Bytes(this, WorkerJsonContext.Default.State), encoding);
+        public KvValue ToValue(KvEncoding encoding) => new(JsonSerializer.SerializeToUtf8Bytes(this, ScheduleJsonContext.Default.State), encoding);
     }
 }

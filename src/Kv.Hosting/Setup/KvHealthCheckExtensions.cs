@@ -1,4 +1,5 @@
 using Kv;
+using Kv.Diagnostics;
 using Kv.Health;
 using Kv.Store;
 using Kv.Worker;

@@ -1,7 +1,7 @@
 using System.Diagnostics.CodeAnalysis;
 using Kv;
+using Kv.Diagnostics;
 using Kv.Handling;
-using Kv.Health;
 using Kv.Schedules;
 using Kv.Setup;
 using Kv.Store;

@@ -1,3 +1,4 @@
+using Kv.Diagnostics;
 using Kv.Messages;
 using Kv.Queue;
 using Kv.Topics;

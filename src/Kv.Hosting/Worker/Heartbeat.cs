@@ -1,4 +1,5 @@
 using Kv.Connections;
+using Kv.Diagnostics;
 using Kv.Handling;
 using Kv.Messages;
 using Kv.Queue;

@@ -3,7 +3,6 @@ using Kv.Changes;
 using Kv.Connections;
 using Kv.Diagnostics;
 using Kv.Handling;
-using Kv.Health;
 using Kv.Messages;
 using Kv.Queue;
 using Kv.Store;
@@ -16,7 +15,7 @@ using Microsoft.Extensions.Options;
 namespace Kv.Worker;
 
 /// <summary>The hosted service: takes due messages, as many as it has room for, and sees each through.</summary>
-internal sealed class KvWorker : BackgroundService, IAsyncDisposable
+internal sealed class KvWorker : BackgroundService, IMessageConsumer, IAsyncDisposable
 {
     private static readonly TimeSpan LastWords = TimeSpan.FromSeconds(2);
     private static readonly TimeSpan FirstPause = TimeSpan.FromMilliseconds(100);
@@ -148,6 +147,16 @@ internal sealed class KvWorker : BackgroundService, IAsyncDisposable
         }
     }
 
+    ClaimWork? IMessageConsumer.Accompany(IReadOnlyDictionary<string, int> coming) => _claimer.Accompany(coming);
+
+    void IMessageConsumer.OnMessagesDue() => _claimer.MarkDue();
+
+    void IMessageConsumer.OnMessagesQueued() => _wake.Set();
+
+    void IMessageConsumer.OnCancelRequested() => Heartbeat.Hurry();
+
+    void IMessageConsumer.OnListeningChanged() => _wake.Set();
+
     private void CheckHandlers()
     {
         using var scope = _scopes.CreateScope();
@@ -171,12 +180,7 @@ internal sealed class KvWorker : BackgroundService, IAsyncDisposable
         }
 
         WorkerLog.Started(_logger, _owner, string.Join(", ", _topics.Keys), _options.Concurrency);
-        using var listening = _queue.Listen();
-        _queue.MessagesComing += _claimer.Accompany;
-        _queue.MessagesDue += _claimer.MarkDue;
-        _queue.MessagesQueued += _wake.Set;
-        _queue.CancelRequested += Heartbeat.Hurry;
-        _queue.HearsChanged += _wake.Set;
+        var attachment = _queue.Attach(this);
         Heartbeat.Start();
         try
         {
@@ -195,11 +199,7 @@ internal sealed class KvWorker : BackgroundService, IAsyncDisposable
         }
         finally
         {
-            _queue.MessagesComing -= _claimer.Accompany;
-            _queue.MessagesDue -= _claimer.MarkDue;
-            _queue.MessagesQueued -= _wake.Set;
-            _queue.CancelRequested -= Heartbeat.Hurry;
-            _queue.HearsChanged -= _wake.Set;
+            attachment.Dispose();
             await _claimer.CloseAsync(LastWords).ConfigureAwait(false);
             await DrainAsync().ConfigureAwait(false);
             Heartbeat.Dispose();

@@ -1,3 +1,5 @@
+using Kv.Control;
+using Kv.Diagnostics;
 using Kv.Handling;
 using Kv.Messages;
 using Kv.Model;
@@ -23,6 +25,7 @@ internal sealed class QueueWatch(KvStore store, IOptions<KvWorkerOptions> option
     private const long LongestWait = 100L * 365 * 24 * 60 * 60 * 1000;
 
     private static readonly TimeSpan Interval = TimeSpan.FromMinutes(1);
+    private readonly DeadLetters _letters = new(store);
     private long? _lookedAt;
     private HashSet<string> _told = new(StringComparer.Ordinal);
 
@@ -53,22 +56,8 @@ internal sealed class QueueWatch(KvStore store, IOptions<KvWorkerOptions> option
     }
 
     /// <summary>How many dead letters there are, up to <see cref="Most"/>, and of which topics.</summary>
-    public async Task<(int Count, IReadOnlyList<string> Topics)> FindDeadLettersAsync(CancellationToken cancellationToken)
-    {
-        var prefix = store.Engine.Options.DeadLetters;
-        var count = 0;
-        SortedSet<string> topics = new(StringComparer.Ordinal);
-        await foreach (var key in store.ListKeysAsync(KvRange.Prefix(prefix), new KvListOptions { Limit = Most }, cancellationToken).ConfigureAwait(false))
-        {
-            count++;
-            if (key.Count == prefix.Count + 2 && key[prefix.Count].Type == KvKeyPartType.String)
-            {
-                topics.Add(key[prefix.Count].AsString());
-            }
-        }
-
-        return (count, [.. topics]);
-    }
+    public Task<(int Count, IReadOnlyList<string> Topics)> FindDeadLettersAsync(CancellationToken cancellationToken) =>
+        _letters.CountAsync(Most, cancellationToken);
 
     /// <summary>Looks once a minute, and warns of each topic without a handler when it is first seen.</summary>
     public async ValueTask WarnAsync(ILogger logger, CancellationToken cancellationToken)

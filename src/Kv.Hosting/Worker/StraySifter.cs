@@ -1,5 +1,6 @@
 using System.Data.Common;
-using Kv.Handling;
+using Kv.Control;
+using Kv.Diagnostics;
 using Kv.Messages;
 using Kv.Queue;
 using Kv.Reads;
@@ -16,6 +17,7 @@ namespace Kv.Worker;
 internal sealed class StraySifter(KvStore store, IReadOnlyList<TopicSettings> topics, ILogger logger)
 {
     private readonly string[] _names = [.. topics.Select(static t => t.Topic)];
+    private readonly DeadLetters _letters = new(store);
 
     private MessageQueue Queue => store.Engine.Queue;
 
@@ -58,11 +60,11 @@ internal sealed class StraySifter(KvStore store, IReadOnlyList<TopicSettings> to
         var reason = stray.IsTwin
             ? $"Another message in the queue had the same id, {stray.Message.Fence.Id}, and only one of them can be held. This one has a new id."
             : $"The message was in the state {stray.State}, which there is not, so that no worker would ever have taken it.";
-        var named = UndeliveredKeys.Of(message, store.Engine.IsAdopted);
-        var keys = stray.IsTwin ? UndeliveredKeys.None with { Named = named.Named } : named;
+        var named = MessageColumns.ReadKeys(message, store.Engine.IsAdopted);
+        var keys = stray.IsTwin ? KeysIfUndelivered.None with { Named = named.Named } : named;
         var settings = topics.FirstOrDefault(t => t.Topic == message.Topic);
-        var letter = FailureColumns.Letter(message, keys, KvMessageError.FromJson(message.LastError), reason, message.Attempt, Queue.UtcNow);
-        var (write, name) = FailureColumns.MoveTo(message, keys, letter, store.Engine, settings?.DeadLetterExpiry);
+        var letter = _letters.Letter(message, keys, MessageColumns.ReadError(message.LastError), reason, message.Attempt);
+        var (write, name) = _letters.Move(message, keys, letter, settings?.DeadLetterExpiry);
         (write.Acknowledges, write.Clears) = (null, stray.Row);
         write.Ends = stray.IsTwin ? null : write.Ends;
         if (message.GroupKey is { } group)

@@ -7,6 +7,15 @@ internal static class Repo
 {
     public static string Root { get; } = typeof(Repo).Assembly.GetCustomAttributes<AssemblyMetadataAttribute>().Single(static a => a.Key == "RepositoryRoot").Value!;
 
+    /// <summary>What is packed, each with the folder of its project.</summary>
+    public static IReadOnlyDictionary<string, string> Packages { get; } = new Dictionary<string, string>(StringComparer.Ordinal)
+    {
+        ["Kv.EfCore"] = "src/Kv.EfCore",
+        ["Kv.Hosting"] = "src/Kv.Hosting",
+        ["Kv.EfCore.Sqlite"] = "migrations/Kv.EfCore.Sqlite",
+        ["Kv.EfCore.PostgreSql"] = "migrations/Kv.EfCore.PostgreSql",
+    };
+
     public static string PathOf(string relative) => Path.Combine(Root, relative);
 
     /// <summary>Source files under a folder, without what the compiler and EF Core generate.</summary>

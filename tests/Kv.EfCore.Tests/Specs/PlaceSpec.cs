@@ -101,11 +101,11 @@ public abstract class PlaceSpec(KvDatabase database)
             return Assert.Single(await ClaimAsync(test, 1, owner: "doomed"));
         }
 
-        var queue = test.Engine.Queue;
+        var pipeline = test.Engine.Pipeline;
         ClaimWork? claim = null;
-        queue.MessagesComing += Accompany;
+        pipeline.MessagesComing += Accompany;
         await test.Store.EnqueueAsync(new Job(1));
-        queue.MessagesComing -= Accompany;
+        pipeline.MessagesComing -= Accompany;
         Assert.Empty(await test.QueuedAsync());
         return Assert.Single(await claim!.Task);
 

@@ -1,5 +1,5 @@
 using System.Data.Common;
-using Kv.Health;
+using Kv.Diagnostics;
 using Kv.TestKit;
 using Kv.Worker;
 using Microsoft.Data.Sqlite;

@@ -1,3 +1,4 @@
+using Kv.Diagnostics;
 using Kv.Health;
 using Kv.Store;
 using Kv.TestKit;

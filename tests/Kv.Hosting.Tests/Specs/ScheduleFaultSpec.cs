@@ -1,4 +1,4 @@
-using Kv.Health;
+using Kv.Diagnostics;
 using Kv.Schedules;
 using Kv.TestKit;
 using Microsoft.Extensions.DependencyInjection;

@@ -38,7 +38,7 @@ public abstract class WakeUpSpec(KvDatabase database)
         }
 
         var woken = 0;
-        test.Engine().Queue.MessagesQueued += () => Interlocked.Increment(ref woken);
+        test.Engine().Signals.MessagesQueued += () => Interlocked.Increment(ref woken);
         await using (var transaction = await context.Database.BeginTransactionAsync())
         {
             await test.Store.Atomic().Enqueue(new Job(2)).CommitAsync(context);
@@ -214,8 +214,8 @@ public sealed class PostgresWakeUpTests(PostgresDatabase database) : WakeUpSpec(
         await SeenAsync();
         var here = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
         var there = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
-        other.Engine().Queue.CancelRequested += () => here.TrySetResult();
-        test.Engine().Queue.CancelRequested += () => there.TrySetResult();
+        other.Engine().Signals.CancelRequested += () => here.TrySetResult();
+        test.Engine().Signals.CancelRequested += () => there.TrySetResult();
 
         other.Engine().Signals.Wake(ChangeKinds.Cancel);
 
@@ -266,10 +266,10 @@ public sealed class PostgresWakeUpTests(PostgresDatabase database) : WakeUpSpec(
     {
         await using var test = await _database.CreateWorkerAsync(static worker => worker.Handle<Job>(static (_, _, _) => Task.CompletedTask));
         var changed = new SemaphoreSlim(0);
-        test.Engine().Queue.HearsChanged += () => changed.Release();
+        test.Engine().Listener.HearsChanged += () => changed.Release();
         Assert.Equal(TimeSpan.FromSeconds(1), await test.Worker().RunRoundAsync(CancellationToken.None));
 
-        using var listening = test.Engine().Queue.Listen();
+        using var listening = test.Engine().Listener.Listen(watches: false);
         Assert.True(await changed.WaitAsync(WorkerTesting.Patience));
         Assert.Equal(TimeSpan.FromSeconds(30), await test.Worker().RunRoundAsync(CancellationToken.None));
 

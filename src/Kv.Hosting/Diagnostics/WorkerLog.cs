@@ -1,7 +1,6 @@
-using Kv.Commits;
 using Microsoft.Extensions.Logging;
 
-namespace Kv;
+namespace Kv.Diagnostics;
 
 /// <summary>What the worker logs.</summary>
 internal static partial class WorkerLog

@@ -1,4 +1,4 @@
-namespace Kv.Health;
+namespace Kv.Diagnostics;
 
 /// <summary>How the worker's rounds and its schedules go, for the health check: a failure counts until the next success.</summary>
 internal sealed class WorkerHealth
