@@ -1,5 +1,4 @@
 using Kv.Diagnostics;
-using Kv.Engine;
 using Kv.Store;
 using Kv.TestKit;
 using Kv.Worker;

@@ -1,14 +1,10 @@
 using System.Data;
 using System.Data.Common;
 using System.Globalization;
-using Kv.Changes;
-using Kv.Commits;
 using Kv.Connections;
 using Kv.Diagnostics;
 using Kv.Sql;
-using Kv.Sqlite.CompiledModel;
 using Microsoft.Data.Sqlite;
-using Microsoft.EntityFrameworkCore.Metadata;
 using Microsoft.Extensions.Logging;
 using SQLitePCL;
 

@@ -1,5 +1,3 @@
-using Kv.Connections;
-
 namespace Kv.Sqlite;
 
 /// <summary>Whose turn it is to write, among those in this process that share a single write lock: first come, first served.</summary>

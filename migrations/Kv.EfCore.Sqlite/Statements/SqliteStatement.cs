@@ -3,7 +3,6 @@ using System.Data.Common;
 using System.Globalization;
 using System.Text;
 using Kv.Connections;
-using Kv.Messages;
 using Microsoft.Data.Sqlite;
 using SQLitePCL;
 

@@ -1,5 +1,4 @@
 using Kv.Connections;
-using Kv.Diagnostics;
 
 namespace Kv.Commits;
 

@@ -1,6 +1,5 @@
 using System.Data.Common;
 using System.Net.Sockets;
-using Kv.Keys;
 using Microsoft.EntityFrameworkCore.Storage;
 
 namespace Kv.Connections;

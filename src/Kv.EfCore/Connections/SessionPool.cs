@@ -6,7 +6,7 @@ namespace Kv.Connections;
 internal sealed class SessionPool(SessionFactory factory, int size, TimeSpan longest, SharedLocks? locks, Action returned) : IAsyncDisposable
 {
     private readonly ConcurrentBag<Session> _idle = [];
-    private readonly Places _free = new(size);
+    private readonly SemaphoreSlim _free = new(size);
     private volatile int _size = size;
     private volatile bool _disposed;
     private volatile int _making;
@@ -14,14 +14,16 @@ internal sealed class SessionPool(SessionFactory factory, int size, TimeSpan lon
     /// <summary>Leaves some of its connections to the store's other parts, before the first is rented.</summary>
     public void Narrow(int size)
     {
-        _free.Remove(_size - size);
-        _size = size;
+        while (_size > size && _free.Wait(TimeSpan.Zero))
+        {
+            _size--;
+        }
     }
 
     /// <exception cref="KvException">No session became free in time (<see cref="KvErrorKind.Unavailable"/>).</exception>
     public async ValueTask<Session> RentAsync(CancellationToken cancellationToken)
     {
-        if (!await _free.TakeAsync(longest, cancellationToken).ConfigureAwait(false))
+        if (!await _free.WaitAsync(longest, cancellationToken).ConfigureAwait(false))
         {
             throw new KvException(
                 KvErrorKind.Unavailable,
@@ -35,7 +37,7 @@ internal sealed class SessionPool(SessionFactory factory, int size, TimeSpan lon
         }
         catch
         {
-            _free.GiveBack();
+            _free.Release();
             throw;
         }
     }
@@ -61,7 +63,7 @@ internal sealed class SessionPool(SessionFactory factory, int size, TimeSpan lon
         }
         finally
         {
-            _free.GiveBack();
+            _free.Release();
         }
     }
 

@@ -1,6 +1,3 @@
-using Kv.Commits;
-using Kv.Connections;
-
 namespace Kv.Messages;
 
 /// <summary>One all-or-nothing write in the engine's terms: bytes, not objects.</summary>

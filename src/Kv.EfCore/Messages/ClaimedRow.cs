@@ -1,5 +1,4 @@
 using System.Data.Common;
-using Kv.Connections;
 using Kv.Sql;
 
 namespace Kv.Messages;

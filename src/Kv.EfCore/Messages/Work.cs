@@ -1,5 +1,4 @@
 using System.Diagnostics;
-using Kv.Connections;
 using Kv.Diagnostics;
 using Kv.Sql;
 

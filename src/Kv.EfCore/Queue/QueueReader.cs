@@ -1,4 +1,3 @@
-using Kv.Commits;
 using Kv.Connections;
 using Kv.Messages;
 using Kv.Sql;

@@ -1,7 +1,6 @@
 using Kv.Commits;
 using Kv.Connections;
 using Kv.Messages;
-using Kv.Reads;
 using Kv.Sql;
 
 namespace Kv.Queue;

@@ -1,10 +1,8 @@
 using System.Data.Common;
 using System.Globalization;
 using System.Runtime.CompilerServices;
-using Kv.Commits;
 using Kv.Connections;
 using Kv.Diagnostics;
-using Kv.Keys;
 using Kv.Sql;
 
 namespace Kv.Reads;

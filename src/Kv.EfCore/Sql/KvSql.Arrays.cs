@@ -1,5 +1,3 @@
-using Kv.Connections;
-
 namespace Kv.Sql;
 
 // Groups, in arrays, for PostgreSQL. Versions are counted back from the version row, which the transaction holds: a group that reads

@@ -1,6 +1,3 @@
-using Kv.Connections;
-using Kv.Queue;
-
 namespace Kv.Sql;
 
 // What is asked of messages and done to them on both databases: groups, due times, wishes, leases.

@@ -1,6 +1,3 @@
-using Kv.Connections;
-using Kv.Messages;
-
 namespace Kv.Sql;
 
 // Groups, a row at a time, for SQLite.

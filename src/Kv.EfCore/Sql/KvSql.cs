@@ -1,5 +1,4 @@
 using System.Globalization;
-using Kv.Connections;
 
 namespace Kv.Sql;
 

@@ -1,5 +1,3 @@
-using Kv.Keys;
-
 namespace Kv;
 
 /// <summary>A page of a listing.</summary>

@@ -1,4 +1,3 @@
-using Kv.Messages;
 using Kv.Store;
 
 namespace Kv;

@@ -1,7 +1,6 @@
 using System.Runtime.CompilerServices;
 using Kv.Commits;
 using Kv.Connections;
-using Kv.Keys;
 using Kv.Reads;
 
 namespace Kv.Store;

@@ -2,7 +2,6 @@ using System.Collections.Concurrent;
 using System.Text.Json;
 using Kv.Connections;
 using Kv.Diagnostics;
-using Kv.Messages;
 using Kv.Store;
 using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;

@@ -1,5 +1,4 @@
 using System.Text.Json;
-using Kv.Commits;
 using Kv.Messages;
 using Kv.PostgreSql;
 using Kv.Sql;

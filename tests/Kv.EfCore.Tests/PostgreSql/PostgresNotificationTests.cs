@@ -1,6 +1,5 @@
 using System.Diagnostics;
 using Kv.Changes;
-using Kv.Messages;
 using Kv.Sql;
 using Kv.TestKit;
 using Microsoft.Extensions.DependencyInjection;

@@ -1,5 +1,4 @@
 using System.Collections.Concurrent;
-using Kv.Keys;
 using Kv.TestKit;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Logging;

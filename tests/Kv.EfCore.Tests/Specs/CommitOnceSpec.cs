@@ -1,5 +1,4 @@
 using Kv.Diagnostics;
-using Kv.Messages;
 using Kv.TestKit;
 using Microsoft.EntityFrameworkCore;
 

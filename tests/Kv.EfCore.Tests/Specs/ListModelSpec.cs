@@ -1,6 +1,5 @@
 using FsCheck;
 using FsCheck.Fluent;
-using Kv.Keys;
 using Kv.TestKit;
 
 namespace Kv.Tests.Specs;

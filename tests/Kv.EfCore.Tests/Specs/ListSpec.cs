@@ -1,4 +1,3 @@
-using Kv.Keys;
 using Kv.TestKit;
 
 namespace Kv.Tests.Specs;

@@ -2,7 +2,6 @@ using System.Data.Common;
 using Kv.Messages;
 using Kv.Sql;
 using Kv.TestKit;
-using Kv.Values;
 using Microsoft.EntityFrameworkCore;
 using Microsoft.EntityFrameworkCore.Infrastructure;
 using Microsoft.EntityFrameworkCore.Metadata;

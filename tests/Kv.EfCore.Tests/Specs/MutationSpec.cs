@@ -1,5 +1,4 @@
 using System.Text;
-using Kv.Keys;
 using Kv.TestKit;
 
 namespace Kv.Tests.Specs;

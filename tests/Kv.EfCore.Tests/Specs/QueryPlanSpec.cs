@@ -1,7 +1,6 @@
 using System.Reflection;
 using System.Text.RegularExpressions;
 using Kv.Connections;
-using Kv.Messages;
 using Kv.Schema;
 using Kv.Sql;
 using Kv.TestKit;

@@ -1,6 +1,5 @@
 using System.Data.Common;
 using Kv.Messages;
-using Kv.Model;
 using Kv.Sql;
 using Kv.TestKit;
 using Microsoft.Data.Sqlite;

@@ -1,7 +1,6 @@
 using System.Text;
 using System.Text.Json;
 using System.Text.Json.Serialization;
-using Kv.Keys;
 using Kv.Model;
 
 namespace Kv.Tests.Units;

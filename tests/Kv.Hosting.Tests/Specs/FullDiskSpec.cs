@@ -1,7 +1,6 @@
 using System.Data.Common;
 using Kv.Diagnostics;
 using Kv.TestKit;
-using Kv.Worker;
 using Microsoft.Data.Sqlite;
 using Microsoft.EntityFrameworkCore;
 using Microsoft.Extensions.DependencyInjection;
