@@ -243,6 +243,7 @@ internal sealed class KvWorker : BackgroundService, IMessageConsumer, IAsyncDisp
     {
         var held = new HeldMessage(message, _topics[message.Topic], _store, claimedAt);
         _held.Add(held);
+        Heartbeat.Claimed(held.SinceClaimed);
 
         // On the thread pool, since handlers may block, and whoever claims must not; and with nothing of whoever enqueued, whichever way the message came.
         held.Running = Detached.RunAsync(() => RunAsync(held));
