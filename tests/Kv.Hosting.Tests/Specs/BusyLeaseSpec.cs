@@ -25,7 +25,7 @@ public abstract class BusyLeaseSpec(KvDatabase database)
         // The first one opens a connection, which takes as long as the machine likes.
         Assert.True(test.Worker().Heartbeat.Beat());
 
-        // The clock goes by what the others write, so it is as slow as the machine: it is a matter of how many of them a heartbeat lets pass.
+        // The clock goes by what the others write, so it is as slow as the machine: what counts is how many of them a heartbeat lets pass.
         var clock = new Lock();
         await Task.WhenAll(Enumerable.Range(0, Writers).Select(writer => Task.Run(async () =>
         {
