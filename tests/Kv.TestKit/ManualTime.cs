@@ -1,6 +1,8 @@
 namespace Kv.TestKit;
 
-/// <summary>A clock that stands still until a test moves it. Timers fire in the order of their times, on the thread that moves the clock.</summary>
+/// <summary>
+/// A clock that stands still until a test moves it. Timers fire in the order of their times, on the thread that moves the clock.
+/// </summary>
 public sealed class ManualTime : TimeProvider
 {
     private readonly Lock _gate = new();

@@ -8,7 +8,9 @@ using Microsoft.Extensions.Logging;
 namespace Kv.Worker;
 
 /// <summary>Keeps the leases of held messages alive, three times per lease, and tells their handlers when one is lost.</summary>
-/// <remarks>On a thread and a connection of its own: handlers that block threads or take all pooled connections cannot hold it up.</remarks>
+/// <remarks>
+/// On a thread and a connection of its own: handlers that block threads or take all pooled connections cannot hold it up.
+/// </remarks>
 internal sealed class Heartbeat : IDisposable
 {
     private static readonly TimeSpan Patience = TimeSpan.FromSeconds(5);
@@ -159,7 +161,8 @@ internal sealed class Heartbeat : IDisposable
                 Tell(held, _keeper.Extend([.. held.Select(static h => (h.Message.Fence, h.Topic.Term))], _owner), sentAt);
                 return true;
             }
-            catch (Exception error) when (_keeper is not null && _keeper.IsBusy(error) && TimeProvider.System.GetElapsedTime(started) < _lease / 6)
+            catch (Exception error) when (
+                _keeper is not null && _keeper.IsBusy(error) && TimeProvider.System.GetElapsedTime(started) < _lease / 6)
             {
                 // On SQLite a busy writer leaves the lock free for moments only; who looks for one rarely never meets it.
                 if (!TryWait(TimeSpan.FromMilliseconds(Random.Shared.Next(1, 6)), early: false))

@@ -250,7 +250,8 @@ public sealed class SqliteMigrationTests(SqliteDatabase database) : MigrationSpe
             }
         }
 
-        public override Task ConnectionFailedAsync(DbConnection connection, ConnectionErrorEventData eventData, CancellationToken cancellationToken = default)
+        public override Task ConnectionFailedAsync(
+            DbConnection connection, ConnectionErrorEventData eventData, CancellationToken cancellationToken = default)
         {
             ConnectionFailed(connection, eventData);
             return Task.CompletedTask;

@@ -328,7 +328,11 @@ public abstract class LeaseSpec(KvDatabase database)
     }
 
     private Task<KvTestStore> HoldingAsync(KvTestStore? beside = null) => database.CreateWorkerAsync(
-        worker => worker.Handle<Job>((_, context, token) => _gate.PassAsync(context, token)), _time, static options => options.Lease = Lease, beside, _logs);
+        worker => worker.Handle<Job>((_, context, token) => _gate.PassAsync(context, token)),
+        _time,
+        static options => options.Lease = Lease,
+        beside,
+        _logs);
 
     private sealed class StepTime : TimeProvider
     {

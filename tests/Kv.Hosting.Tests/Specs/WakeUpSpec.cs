@@ -311,7 +311,7 @@ public sealed class PostgresWakeUpTests(PostgresDatabase database) : WakeUpSpec(
         // A minute has two looks for what is due, one for groups that stand still, and the sweeper's one.
         Assert.InRange(statements, 2 * Minutes, 4 * Minutes);
 
-        // A loop that still works when the clock moves is not moved by it, and would wait for a moment that never comes: so all rest before.
+        // A loop that still works when the clock moves is not moved by it, and would wait for a moment that never comes: so both rest.
         async Task PassAsync(int minutes)
         {
             // The worker and the sweeper.
