@@ -1,4 +1,4 @@
-using Kv.Engine;
+using Kv.Diagnostics;
 using Kv.TestKit;
 
 namespace Kv.Tests.Specs;
@@ -45,6 +45,54 @@ public abstract class BusyLeaseSpec(KvDatabase database)
         _gate.Open();
         await test.IdleAsync();
         await test.AssertEmptyAsync();
+    }
+
+    [Fact]
+    public async Task A_heartbeat_has_its_turn_before_the_writes_that_come_after_it()
+    {
+        await using var test = await HoldingAsync();
+        await test.Store.EnqueueAsync(new Job(1));
+        await test.ClaimAsync();
+        await _gate.Begun;
+        Assert.True(test.Worker().Heartbeat.Beat());
+        _time.Advance(Lease / 3);
+        var begun = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        var goOn = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        List<long> deadlines = [];
+        test.FailPoints().OnHit = async point =>
+        {
+            if (point == FailPoints.BeforeCommit && begun.TrySetResult())
+            {
+                await goOn.Task;
+            }
+            else if (point == FailPoints.BeforeCommit)
+            {
+                deadlines.Add(Assert.Single(await test.RunningAsync()).Deadline);
+            }
+        };
+
+        var before = test.Store.SetAsync(["before"], 1).AsTask();
+        await begun.Task.WaitAsync(WorkerTesting.Patience);
+        var beat = new Thread(() => test.Worker().Heartbeat.Beat());
+        beat.Start();
+
+        // It stands in line, or has no need to.
+        var started = TimeProvider.System.GetTimestamp();
+        while (beat.IsAlive && !beat.ThreadState.HasFlag(ThreadState.WaitSleepJoin))
+        {
+            Assert.True(TimeProvider.System.GetElapsedTime(started) < WorkerTesting.Patience, "The heartbeat does not wait.");
+            await Task.Yield();
+        }
+
+        var after = test.Store.SetAsync(["after"], 1).AsTask();
+        goOn.SetResult();
+        await before;
+        await after;
+        beat.Join();
+
+        Assert.Equal(_time.Milliseconds() + 28_500, Assert.Single(deadlines));
+        _gate.Open();
+        await test.IdleAsync();
     }
 
     [Fact]
