@@ -1,6 +1,8 @@
 namespace Kv.TestKit;
 
-/// <summary>A clock that stands still until a test moves it. Timers fire in the order of their times, on the thread that moves the clock.</summary>
+/// <summary>
+/// A clock that stands still until a test moves it. Timers fire in the order of their times, on the thread that moves the clock.
+/// </summary>
 public sealed class ManualTime : TimeProvider
 {
     private readonly Lock _gate = new();
@@ -9,6 +11,7 @@ public sealed class ManualTime : TimeProvider
 
     // Timers and timestamps go by what has passed, so a wall clock that is set back does not hold them up.
     private long _passed;
+    private TaskCompletionSource? _set;
 
     /// <summary>When the next timer fires; null if none is set.</summary>
     public DateTimeOffset? NextTimer
@@ -82,6 +85,29 @@ public sealed class ManualTime : TimeProvider
         }
     }
 
+    /// <summary>Waits until so many loops rest: each has a timer that fires once, and one that works has none.</summary>
+    /// <param name="loops">How many.</param>
+    /// <param name="patience">How long by the system's clock; only a hang takes so long.</param>
+    public async Task WhenRestingAsync(int loops, TimeSpan patience)
+    {
+        while (true)
+        {
+            Task set;
+            lock (_gate)
+            {
+                if (_timers.Count(static timer => timer.DueAt is not null && timer.Period == Timeout.InfiniteTimeSpan) >= loops)
+                {
+                    return;
+                }
+
+                _set ??= new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+                set = _set.Task;
+            }
+
+            await set.WaitAsync(patience, System);
+        }
+    }
+
     public override ITimer CreateTimer(TimerCallback callback, object? state, TimeSpan dueTime, TimeSpan period)
     {
         var timer = new ManualTimer(this, callback, state);
@@ -127,6 +153,8 @@ public sealed class ManualTime : TimeProvider
                 time._timers.Add(this);
                 Period = period > TimeSpan.Zero ? period : Timeout.InfiniteTimeSpan;
                 Schedule(dueTime == TimeSpan.Zero ? Period : dueTime);
+                time._set?.SetResult();
+                time._set = null;
             }
 
             if (dueTime == TimeSpan.Zero)

@@ -231,20 +231,22 @@ internal sealed class Migrator(KvDbContext context, Driver driver, TimeSpan pati
     private async Task CreateDatabaseAsync(CancellationToken cancellationToken)
     {
         var creator = context.GetService<IRelationalDatabaseCreator>();
-        if (!await creator.ExistsAsync(cancellationToken).ConfigureAwait(false))
+        if (await creator.ExistsAsync(cancellationToken).ConfigureAwait(false))
+        {
+            return;
+        }
+
+        try
         {
             driver.EnsureCreatable(context.Database.GetDbConnection());
-            try
+            await creator.CreateAsync(cancellationToken).ConfigureAwait(false);
+        }
+        catch (Exception error) when (error is KvException || DatabaseErrors.IsOfDatabase(error))
+        {
+            // Another starter may have been quicker, at any moment since it was looked for.
+            if (!await creator.ExistsAsync(cancellationToken).ConfigureAwait(false))
             {
-                await creator.CreateAsync(cancellationToken).ConfigureAwait(false);
-            }
-            catch (Exception error) when (DatabaseErrors.IsOfDatabase(error))
-            {
-                // Another starter may have been quicker.
-                if (!await creator.ExistsAsync(cancellationToken).ConfigureAwait(false))
-                {
-                    System.Runtime.ExceptionServices.ExceptionDispatchInfo.Throw(error);
-                }
+                System.Runtime.ExceptionServices.ExceptionDispatchInfo.Throw(error);
             }
         }
     }

@@ -8,7 +8,9 @@ using Microsoft.Extensions.Logging;
 namespace Kv.Worker;
 
 /// <summary>Keeps the leases of held messages alive, three times per lease, and tells their handlers when one is lost.</summary>
-/// <remarks>On a thread and a connection of its own: handlers that block threads or take all pooled connections cannot hold it up.</remarks>
+/// <remarks>
+/// On a thread and a connection of its own: handlers that block threads or take all pooled connections cannot hold it up.
+/// </remarks>
 internal sealed class Heartbeat : IDisposable
 {
     private static readonly TimeSpan Patience = TimeSpan.FromSeconds(5);
@@ -20,8 +22,8 @@ internal sealed class Heartbeat : IDisposable
     private readonly ILogger _logger;
     private readonly Lock _beating = new();
     private readonly object _wake = new();
-    private readonly ITimer _timer;
-    private readonly ITimer? _steps;
+    private ITimer? _timer;
+    private ITimer? _steps;
     private readonly Thread _thread;
     private readonly bool _injected;
     private LeaseKeeper? _keeper;
@@ -33,22 +35,36 @@ internal sealed class Heartbeat : IDisposable
         (_held, _queue, _owner, _lease, _logger) = (held, queue, owner, lease, logger);
         _interval = interval ?? lease / 3;
         _thread = new Thread(Run) { IsBackground = true, Name = "Kv heartbeat" };
-
-        // The system's timers run on the thread pool, which handlers may starve; the thread's own wait does not. So there the timer is but a
-        // second watchdog, for a thread that hangs in the network. An injected clock needs one to wake the thread.
         _injected = !ReferenceEquals(queue.Time, TimeProvider.System);
-        var period = _injected ? _interval : lease / 20;
-        _timer = Detached.Run(() => queue.Time.CreateTimer(_ => Tick(), null, period, period));
-
-        // Deadlines that were written by a clock before it was set mean something else to those who read them after that.
-        if (!queue.ServerJudges)
-        {
-            var clock = new ClockSteps(queue.Time);
-            _steps = Detached.Run(() => queue.Time.CreateTimer(_ => HurryAfterStep(clock), null, lease / 20, lease / 20));
-        }
     }
 
-    public void Start() => _thread.UnsafeStart();
+    /// <summary>Begins to beat. Until then it holds no timer: a worker that was not started holds no message.</summary>
+    public void Start()
+    {
+        // The system's timers run on the thread pool, which handlers may starve; the thread's own wait does not. So there the timer is but
+        // a second watchdog, for a thread that hangs in the network. An injected clock needs one to wake the thread.
+        var period = _injected ? _interval : _lease / 20;
+        _timer = Detached.Run(() => _queue.Time.CreateTimer(_ => Tick(), null, period, period));
+
+        // Deadlines that were written by a clock before it was set mean something else to those who read them after that.
+        if (!_queue.ServerJudges)
+        {
+            var clock = new ClockSteps(_queue.Time);
+            _steps = Detached.Run(() => _queue.Time.CreateTimer(_ => HurryAfterStep(clock), null, _lease / 20, _lease / 20));
+        }
+
+        _thread.UnsafeStart();
+    }
+
+    /// <summary>Hears of a message that is held: a lease that is partly over when it is granted does not wait for the next beat.</summary>
+    /// <param name="ago">How long ago its claim was sent.</param>
+    public void Claimed(TimeSpan ago)
+    {
+        if (ago > _interval / 2)
+        {
+            Hurry();
+        }
+    }
 
     /// <summary>Does not wait for the next beat: there may be news about a message.</summary>
     public void Hurry() => Wake(stop: false);
@@ -68,7 +84,7 @@ internal sealed class Heartbeat : IDisposable
 
     public void Dispose()
     {
-        _timer.Dispose();
+        _timer?.Dispose();
         _steps?.Dispose();
         Wake(stop: true);
 
@@ -145,7 +161,8 @@ internal sealed class Heartbeat : IDisposable
                 Tell(held, _keeper.Extend([.. held.Select(static h => (h.Message.Fence, h.Topic.Term))], _owner), sentAt);
                 return true;
             }
-            catch (Exception error) when (_keeper is not null && _keeper.IsBusy(error) && TimeProvider.System.GetElapsedTime(started) < _lease / 6)
+            catch (Exception error) when (
+                _keeper is not null && _keeper.IsBusy(error) && TimeProvider.System.GetElapsedTime(started) < _lease / 6)
             {
                 // On SQLite a busy writer leaves the lock free for moments only; who looks for one rarely never meets it.
                 if (!TryWait(TimeSpan.FromMilliseconds(Random.Shared.Next(1, 6)), early: false))

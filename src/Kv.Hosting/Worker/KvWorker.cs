@@ -53,12 +53,16 @@ internal sealed class KvWorker : BackgroundService, IMessageConsumer, IAsyncDisp
         ILoggerFactory loggers)
     {
         (_watch, _hostTimeout, _idleTopics) = (watch, host.Value.ShutdownTimeout, [.. handlers.Idle]);
-        (_store, _queue, _handlers, _scopes, _options, _health, _logger) = (store, store.Engine.Queue, handlers, scopes, options.Value, health, new UnfailingLogger(loggers.CreateLogger("Kv.Worker")));
+        (_store, _queue, _handlers, _scopes, _options) = (store, store.Engine.Queue, handlers, scopes, options.Value);
+        (_health, _logger) = (health, new UnfailingLogger(loggers.CreateLogger("Kv.Worker")));
         _owner = _name.Text;
         var topics = handlers.Topics(_options).ToArray();
         _topics = topics.ToDictionary(static t => t.Topic, StringComparer.Ordinal);
         _held = new HeldMessages(topics, _options.Concurrency);
-        _claimer = new Claimer(_queue, topics, _held, _owner, _options, Start, _wake.Set, _logger) { Sifter = new StraySifter(store, topics, _logger) };
+        _claimer = new Claimer(_queue, topics, _held, _owner, _options, Start, _wake.Set, _logger)
+        {
+            Sifter = new StraySifter(store, topics, _logger),
+        };
         _runner = new MessageRunner(store, handlers, scopes, _options, OnHandled, _logger);
         Heartbeat = new Heartbeat(_held, _queue, _owner, _claimer.ShortestLease, _options.HeartbeatInterval, _logger);
     }
@@ -243,8 +247,10 @@ internal sealed class KvWorker : BackgroundService, IMessageConsumer, IAsyncDisp
     {
         var held = new HeldMessage(message, _topics[message.Topic], _store, claimedAt);
         _held.Add(held);
+        Heartbeat.Claimed(held.SinceClaimed);
 
-        // On the thread pool, since handlers may block, and whoever claims must not; and with nothing of whoever enqueued, whichever way the message came.
+        // On the thread pool, since handlers may block, and whoever claims must not; and with nothing of whoever enqueued, whichever way
+        // the message came.
         held.Running = Detached.RunAsync(() => RunAsync(held));
     }
 

@@ -4,6 +4,7 @@ using Kv.Sql;
 using Kv.TestKit;
 using Microsoft.Data.Sqlite;
 using Microsoft.EntityFrameworkCore;
+using Microsoft.EntityFrameworkCore.Diagnostics;
 using Microsoft.Extensions.DependencyInjection;
 
 namespace Kv.Tests.Specs;
@@ -132,6 +133,19 @@ public sealed class SqliteMigrationTests(SqliteDatabase database) : MigrationSpe
         Assert.False(File.Exists(new SqliteConnectionStringBuilder(absent).DataSource));
     }
 
+    [Fact]
+    public async Task A_file_that_another_starter_makes_between_two_looks_is_migrated()
+    {
+        var absent = await AbsentAsync();
+        var rival = new Rival(new SqliteConnectionStringBuilder(absent).DataSource);
+        await using var test = await _database.CreateStoreAsync(
+            connectionString: absent, services: services => services.ConfigureDbContext<KvDbContext>(db => db.AddInterceptors(rival)));
+
+        Assert.Equal(5, (await test.Services.MigrateKvStoreAsync()).Count);
+
+        Assert.True(rival.IsDone);
+    }
+
     protected override Task<string> AbsentAsync() => _database.CreateEmptyAsync();
 
     protected override async Task<(DbConnection Holder, Func<Task> Die)> HoldMigrationLockAsync(string connectionString)
@@ -219,6 +233,28 @@ public sealed class SqliteMigrationTests(SqliteDatabase database) : MigrationSpe
         var connection = new SqliteConnection(new SqliteConnectionStringBuilder(connectionString) { Pooling = false }.ConnectionString);
         await connection.OpenAsync();
         return connection;
+    }
+
+    /// <summary>Another starter, which makes the file when this one has seen that there is none.</summary>
+    private sealed class Rival(string file) : DbConnectionInterceptor
+    {
+        public bool IsDone { get; private set; }
+
+        public override void ConnectionFailed(DbConnection connection, ConnectionErrorEventData eventData)
+        {
+            if (!IsDone)
+            {
+                File.Create(file).Dispose();
+                IsDone = true;
+            }
+        }
+
+        public override Task ConnectionFailedAsync(
+            DbConnection connection, ConnectionErrorEventData eventData, CancellationToken cancellationToken = default)
+        {
+            ConnectionFailed(connection, eventData);
+            return Task.CompletedTask;
+        }
     }
 
     [KvMessage("order")]

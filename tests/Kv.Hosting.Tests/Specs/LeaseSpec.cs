@@ -308,83 +308,6 @@ public abstract class LeaseSpec(KvDatabase database)
     }
 
     [Fact]
-    public async Task A_lease_is_kept_while_others_write_without_a_pause()
-    {
-        await using var test = await HoldingAsync(time: TimeProvider.System, lease: TimeSpan.FromSeconds(1));
-        using var stop = new CancellationTokenSource();
-        var writers = Enumerable.Range(0, 4).Select(i => Task.Run(async () =>
-        {
-            while (!stop.IsCancellationRequested)
-            {
-                await test.Store.SetAsync(["busy", (long)i], new string('x', 20_000));
-            }
-        })).ToList();
-        await test.Store.EnqueueAsync(new Job(1));
-        await test.StartAsync();
-        await _gate.Begun;
-
-        var lost = new TaskCompletionSource();
-        await using (_gate.Token.Register(lost.SetResult))
-        {
-            await Assert.ThrowsAsync<TimeoutException>(() => lost.Task.WaitAsync(TimeSpan.FromSeconds(2.5)));
-        }
-
-        _gate.Open();
-        await test.IdleAsync();
-        await stop.CancelAsync();
-        await Task.WhenAll(writers);
-        await test.AssertEmptyAsync();
-    }
-
-    [Fact]
-    public async Task Two_hundred_handlers_that_block_their_threads_keep_their_leases()
-    {
-        const int Count = 200;
-        using var open = new ManualResetEventSlim();
-        var (handled, told) = (0, 0);
-        await using var test = await database.CreateWorkerAsync(
-            worker => worker.Handle<Job>((_, _, token) =>
-            {
-                open.Wait(CancellationToken.None);
-                Interlocked.Add(ref told, token.IsCancellationRequested ? 1 : 0);
-                Interlocked.Increment(ref handled);
-                return Task.CompletedTask;
-            }),
-            options: static o => (o.Concurrency, o.Lease) = (Count, TimeSpan.FromSeconds(2)),
-            logs: _logs);
-        var write = test.Store.Atomic();
-        for (var i = 0; i < Count; i++)
-        {
-            write.Enqueue(new Job(i));
-        }
-
-        await write.CommitAsync();
-
-        // On a thread of its own: the pool's are taken, and the test's own continuations wait with the rest.
-        var leases = new Thread(() =>
-        {
-            using var never = new ManualResetEventSlim();
-            never.Wait(TimeSpan.FromSeconds(5));
-            open.Set();
-        });
-        leases.Start();
-        await test.StartAsync();
-        var started = TimeProvider.System.GetTimestamp();
-        while (Volatile.Read(ref handled) < Count)
-        {
-            Assert.True(TimeProvider.System.GetElapsedTime(started) < WorkerTesting.Patience, "The handlers did not end.");
-            await Task.Yield();
-        }
-
-        await test.IdleAsync();
-        await test.StopAsync();
-
-        Assert.Equal((Count, 0), (handled, told));
-        Assert.DoesNotContain(_logs.Entries, static e => e.Event is 106 or 107);
-        await test.AssertEmptyAsync();
-    }
-
-    [Fact]
     public void A_clock_that_was_set_makes_deadlines_doubtful_for_one_lease()
     {
         var time = new StepTime();
@@ -404,10 +327,10 @@ public abstract class LeaseSpec(KvDatabase database)
         Assert.True(clock.HasStepped());
     }
 
-    private Task<KvTestStore> HoldingAsync(KvTestStore? beside = null, TimeProvider? time = null, TimeSpan? lease = null) => database.CreateWorkerAsync(
+    private Task<KvTestStore> HoldingAsync(KvTestStore? beside = null) => database.CreateWorkerAsync(
         worker => worker.Handle<Job>((_, context, token) => _gate.PassAsync(context, token)),
-        time ?? _time,
-        options => options.Lease = lease ?? Lease,
+        _time,
+        static options => options.Lease = Lease,
         beside,
         _logs);
 
