@@ -195,7 +195,7 @@ internal sealed class MessageEnding(KvStore store, Action<HeldMessage> handled, 
         await _queue.CommitAsync(write, CancellationToken.None).ConfigureAwait(false);
         var kept = keys.Good.Select(KvKey.FromStored);
         var keptUnder = string.Join(", ", name is null ? kept : kept.Append(name));
-        WorkerLog.Undelivered(logger, error, message.Fence.Id, message.Topic, failedAttempts, reason, keptUnder);
+        WorkerLog.BecameDeadLetter(logger, error, message.Fence.Id, message.Topic, failedAttempts, reason, keptUnder);
         return true;
     }
 
