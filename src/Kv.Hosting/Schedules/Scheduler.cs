@@ -1,5 +1,4 @@
 using System.Collections.Concurrent;
-using System.Text.Json;
 using Kv.Connections;
 using Kv.Diagnostics;
 using Kv.Messages;
@@ -30,7 +29,6 @@ internal sealed class Scheduler(KvStore store, ScheduleRegistry schedules, TimeP
 
     // A delegate that makes a message has nothing to wait for.
     private static readonly TimeSpan StandsStillAfter = TimeSpan.FromSeconds(30);
-    private static readonly long End = DateTimeOffset.MaxValue.ToUnixTimeMilliseconds();
     private readonly ILogger _logger = new UnfailingLogger(loggers.CreateLogger("Kv.Scheduler"));
     private readonly ConcurrentDictionary<string, DateTimeOffset> _next = new(StringComparer.Ordinal);
     private readonly Lock _gate = new();
@@ -173,7 +171,7 @@ internal sealed class Scheduler(KvStore store, ScheduleRegistry schedules, TimeP
         var now = Now;
         var entry = await store.GetAsync(schedule.Key, cancellationToken).ConfigureAwait(false);
         round.IsMaking = true;
-        var known = Read(entry);
+        var known = ScheduleState.Read(entry);
         if (entry is not null && known is null)
         {
             WorkerLog.ScheduleUnreadable(_logger, schedule.Name, schedule.Key.ToString());
@@ -212,7 +210,7 @@ internal sealed class Scheduler(KvStore store, ScheduleRegistry schedules, TimeP
 
         due.ForEach(runs.Add);
         var last = due.Count > 0 ? due[^1].ToUnixTimeMilliseconds() : known?.Last ?? 0;
-        var state = new State(definition, next.ToUnixTimeMilliseconds(), last, runs.Noted);
+        var state = new ScheduleState(definition, next.ToUnixTimeMilliseconds(), last, runs.Noted);
         write.Set(schedule.Key, state.ToValue(store.Engine.IsAdopted ? KvEncoding.Bytes : KvEncoding.Json));
         round.IsMaking = false;
         if (!(await write.CommitAsync(cancellationToken).ConfigureAwait(false)).Succeeded)
@@ -310,36 +308,11 @@ internal sealed class Scheduler(KvStore store, ScheduleRegistry schedules, TimeP
         return (last is null || (schedule.Missed == KvMissedTicks.Skip && now - last > Grace) ? [] : [last.Value], runs.NextAfter(now));
     }
 
-    private static State? Read(KvEntry? entry)
-    {
-        try
-        {
-            return entry is not null
-                && JsonSerializer.Deserialize(entry.Value.Bytes.Span, ScheduleJsonContext.Default.State) is { Next: >= 0 } state
-                && state.Next <= End ? state : null;
-        }
-        catch (JsonException)
-        {
-            // Something else was written there: the schedule begins anew.
-            return null;
-        }
-    }
-
     /// <summary>How far a round has come: what fails while the messages are made is the schedule's own fault.</summary>
     private sealed class Round
     {
         public bool HasAsked { get; set; }
 
         public bool IsMaking { get; set; }
-    }
-
-    /// <param name="Definition">What the next tick was computed from.</param>
-    /// <param name="Next">The next tick, in Unix milliseconds.</param>
-    /// <param name="Last">The last tick that became a message.</param>
-    /// <param name="Runs">Which ticks became messages (<see cref="TickRuns"/>).</param>
-    internal sealed record State(string Definition, long Next, long Last = 0, long[][]? Runs = null)
-    {
-        public KvValue ToValue(KvEncoding encoding) =>
-            new(JsonSerializer.SerializeToUtf8Bytes(this, ScheduleJsonContext.Default.State), encoding);
     }
 }
