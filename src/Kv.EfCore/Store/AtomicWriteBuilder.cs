@@ -1,7 +1,6 @@
 using System.Diagnostics;
 using System.Diagnostics.CodeAnalysis;
 using System.Reflection;
-using Kv.Connections;
 using Kv.Engine;
 using Kv.Messages;
 

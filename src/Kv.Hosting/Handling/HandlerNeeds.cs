@@ -1,6 +1,5 @@
 using System.Diagnostics.CodeAnalysis;
 using System.Reflection;
-using Kv.Messages;
 using Kv.Values;
 using Microsoft.Extensions.DependencyInjection;
 

@@ -1,7 +1,6 @@
 using System.Diagnostics.CodeAnalysis;
 using System.Reflection;
 using System.Runtime.CompilerServices;
-using Kv.Messages;
 using Kv.Values;
 using Microsoft.Extensions.DependencyInjection;
 

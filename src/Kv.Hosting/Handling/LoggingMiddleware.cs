@@ -1,5 +1,4 @@
 using Kv.Diagnostics;
-using Kv.Messages;
 using Microsoft.Extensions.Logging;
 
 namespace Kv.Handling;

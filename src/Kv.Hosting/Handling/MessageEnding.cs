@@ -1,4 +1,3 @@
-using Kv.Connections;
 using Kv.Control;
 using Kv.Diagnostics;
 using Kv.Messages;

@@ -1,7 +1,6 @@
 using System.Collections.Concurrent;
 using Kv.Connections;
 using Kv.Diagnostics;
-using Kv.Messages;
 using Kv.Store;
 using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;

@@ -1,5 +1,4 @@
 using System.Collections.Concurrent;
-using Kv.Connections;
 using Kv.Handling;
 using Kv.Messages;
 

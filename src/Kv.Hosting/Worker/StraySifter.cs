@@ -3,7 +3,6 @@ using Kv.Control;
 using Kv.Diagnostics;
 using Kv.Messages;
 using Kv.Queue;
-using Kv.Reads;
 using Kv.Store;
 using Kv.Topics;
 using Microsoft.Extensions.Logging;
