@@ -3,13 +3,15 @@ namespace Kv;
 /// <summary>How a worker takes and keeps messages.</summary>
 public sealed class KvWorkerOptions
 {
-    /// <summary>Messages handled at the same time by this worker. Up to as many again may be held for the moment in which their end is written.</summary>
+    /// <summary>
+    /// Messages handled at the same time by this worker. Up to as many again may run for the moment in which their end is written.
+    /// </summary>
     /// <value>Default: 10. From 1 to 1,000.</value>
     public int Concurrency { get; set; } = 10;
 
     /// <summary>
-    /// How long a message belongs to this worker without a sign of life. Running messages are extended three times per lease; after a crash,
-    /// others with a place for it take the message over in about this time: it is asked for 95 % of it, and the rest is for them.
+    /// How long a message belongs to this worker without a sign of life. Running messages are extended three times per lease; after a
+    /// crash, others with capacity for it take the message over in about this time: it is asked for 95 % of it, and the rest is for them.
     /// </summary>
     /// <value>Default: 30 seconds. From 1 second to 1 hour.</value>
     public TimeSpan Lease { get; set; } = TimeSpan.FromSeconds(30);
@@ -19,34 +21,38 @@ public sealed class KvWorkerOptions
     public TimeSpan? HeartbeatInterval { get; set; }
 
     /// <summary>
-    /// How often the worker looks for messages of which nobody told it. Those of this process, those of other processes where it hears of them
-    /// (<see cref="KvStoreOptions.Notifications"/>), and due times that it knows, wake it at once.
+    /// How often the worker looks for messages of which it was not told. Those of this process, those of other processes where it hears of
+    /// them (<see cref="KvStoreOptions.Notifications"/>), and due times that it knows, wake it at once.
     /// </summary>
     /// <value>
-    /// Default: null, for 1 second while it does not hear of other processes, and 30 seconds, or the shortest lease if that is shorter, while it
-    /// does. Otherwise from 10 milliseconds to 1 minute; set it where other programs insert messages by SQL of their own.
+    /// Default: null, for 1 second while it does not hear of other processes, and 30 seconds, or the shortest lease if that is shorter,
+    /// while it does. Otherwise from 10 milliseconds to 1 minute; set it where other programs insert messages by SQL of their own.
     /// </value>
     public TimeSpan? PollInterval { get; set; }
 
     /// <summary>
-    /// How often the worker looks for messages whose lease has lapsed while there are others to claim. It looks before that when a lease lapses
-    /// that it knew of at its last look, so this is for those that are shorter than its own.
+    /// How often the worker looks for messages whose lease has lapsed while there are others to claim. It looks before that when a lease
+    /// lapses that it knew of at its last look, so this is for those that are shorter than its own.
     /// </summary>
     /// <value>Default: 5 seconds. From 10 milliseconds to 1 minute.</value>
     public TimeSpan RecoverInterval { get; set; } = TimeSpan.FromSeconds(5);
 
-    /// <summary>How long running handlers may go on when the worker stops, before their tokens are cancelled and their messages are given back.</summary>
+    /// <summary>
+    /// How long running handlers may go on when the worker stops, before their tokens are cancelled and their messages are given back.
+    /// </summary>
     /// <value>Default: 20 seconds; keep it below the host's own shutdown timeout (30 seconds): a greater one is warned of at start.</value>
     public TimeSpan ShutdownTimeout { get; set; } = TimeSpan.FromSeconds(20);
 
-    /// <summary>How often a message may take its worker down (its lease lapses while it is handled) before it is treated as undeliverable.</summary>
+    /// <summary>
+    /// How often a message may take its worker down (its lease lapses while it is handled) before it becomes a dead letter.
+    /// </summary>
     /// <value>Default: 5.</value>
     public int MaxCrashes { get; set; } = 5;
 
     /// <summary>
-    /// How long a message may have been due on a topic without a handler before it is told of: by a warning of the worker, once for each topic,
-    /// and by the health check, which is degraded then. A topic is without a handler if this process has none, and no process has a message of
-    /// it in work. Paused topics are left out.
+    /// How long a message may have been due on a topic without a handler before it is told of: by a warning of the worker, once for each
+    /// topic, and by the health check, which is degraded then. A topic is without a handler if this process has none, and no process has a
+    /// message of it in work. Paused topics are left out.
     /// </summary>
     /// <value>Default: 1 minute. From 1 second to 1 day. It is looked for once a minute, and at each health check.</value>
     public TimeSpan UnhandledAfter { get; set; } = TimeSpan.FromMinutes(1);

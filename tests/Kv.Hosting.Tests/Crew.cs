@@ -60,7 +60,7 @@ internal sealed class Crew : IAsyncDisposable
         {
             Assert.False(hang.IsCancellationRequested, $"Only {Handled} of {handled} messages were handled.");
             var waits = await Task.WhenAll(_stores.Select(TryRoundAsync));
-            if (Array.TrueForAll(waits, static wait => wait > TimeSpan.Zero) && _stores.TrueForAll(static store => store.Worker().Held.Count == 0))
+            if (Array.TrueForAll(waits, static wait => wait > TimeSpan.Zero) && _stores.TrueForAll(static store => store.Worker().Running.Count == 0))
             {
                 idle?.Invoke();
             }

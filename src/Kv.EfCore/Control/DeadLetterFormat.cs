@@ -33,7 +33,8 @@ internal static class DeadLetterFormat
             ["groupKey"] = letter.GroupKey,
             ["groupLimit"] = letter.GroupLimit,
             ["rateKey"] = letter.RateKey,
-            ["keysIfUndelivered"] = new JsonArray([.. letter.KeysIfUndelivered.Select(static key => JsonValue.Create(Convert.ToBase64String(key.Bytes)))]),
+            ["keysIfUndelivered"] = new JsonArray(
+                [.. letter.KeysIfUndelivered.Select(static key => JsonValue.Create(Convert.ToBase64String(key.Bytes)))]),
             ["trace"] = letter.Trace,
             ["encoding"] = (int)letter.Payload.Encoding,
         };
@@ -54,9 +55,12 @@ internal static class DeadLetterFormat
     {
         try
         {
-            return entry.Value.Encoding is KvEncoding.Json or KvEncoding.Bytes && JsonNode.Parse(entry.Value.Array) is JsonObject json ? Read(json, entry) : null;
+            return entry.Value.Encoding is KvEncoding.Json or KvEncoding.Bytes && JsonNode.Parse(entry.Value.Array) is JsonObject json
+                ? Read(json, entry)
+                : null;
         }
-        catch (Exception error) when (error is JsonException or FormatException or InvalidOperationException or KeyNotFoundException or ArgumentException)
+        catch (Exception error)
+            when (error is JsonException or FormatException or InvalidOperationException or KeyNotFoundException or ArgumentException)
         {
             return null;
         }
@@ -84,7 +88,11 @@ internal static class DeadLetterFormat
             GroupKey = json["groupKey"]?.GetValue<string>(),
             GroupLimit = Required("groupLimit").GetValue<int>(),
             RateKey = json["rateKey"]?.GetValue<string>(),
-            KeysIfUndelivered = [.. Required("keysIfUndelivered").AsArray().Select(static key => KvKey.FromStored(Convert.FromBase64String(key!.GetValue<string>())))],
+            KeysIfUndelivered =
+            [
+                .. Required("keysIfUndelivered").AsArray()
+                    .Select(static key => KvKey.FromStored(Convert.FromBase64String(key!.GetValue<string>()))),
+            ],
             Trace = json["trace"]?.GetValue<string>(),
             Entry = entry,
         };

@@ -19,7 +19,8 @@ internal sealed class DeadLetters(KvStore store)
     /// <param name="last">Why its last attempt failed.</param>
     /// <param name="reason">Why it cannot be delivered.</param>
     /// <param name="failedAttempts">How many attempts have failed.</param>
-    public KvDeadLetter Letter(ClaimedMessage message, KeysIfUndelivered keys, KvMessageError? last, string reason, int failedAttempts) => new()
+    public KvDeadLetter Letter(
+        ClaimedMessage message, KeysIfUndelivered keys, KvMessageError? last, string reason, int failedAttempts) => new()
     {
         Id = message.Fence.Id,
         Topic = message.Topic,
@@ -72,7 +73,9 @@ internal sealed class DeadLetters(KvStore store)
     public async IAsyncEnumerable<KvDeadLetter> ListAsync(string? topic, [EnumeratorCancellation] CancellationToken cancellationToken)
     {
         // Topics that are longer than ours can be leave no room for an id in the key: their letters are under the id alone.
-        var prefix = topic is null or { Length: > KvMessageAttribute.MaxLength } ? Engine.Options.DeadLetters : Engine.Options.DeadLetters.Append(topic);
+        var prefix = topic is null or { Length: > KvMessageAttribute.MaxLength }
+            ? Engine.Options.DeadLetters
+            : Engine.Options.DeadLetters.Append(topic);
         await foreach (var entry in store.ListAsync(KvRange.Prefix(prefix), null, cancellationToken).ConfigureAwait(false))
         {
             if (DeadLetterFormat.Read(entry) is { } letter && (topic is null || letter.Topic == topic))
@@ -143,7 +146,8 @@ internal sealed class DeadLetters(KvStore store)
     private static AtomicWrite Deletion(KvDeadLetter letter)
     {
         ArgumentNullException.ThrowIfNull(letter);
-        var entry = letter.Entry ?? throw new ArgumentException("The letter was not read from a store. Take it from ListDeadLettersAsync.", nameof(letter));
+        var entry = letter.Entry
+            ?? throw new ArgumentException("The letter was not read from a store. Take it from ListDeadLettersAsync.", nameof(letter));
         var write = new AtomicWrite();
         write.Checks.Add(new Check(entry.Key.Bytes, entry.Versionstamp));
         write.Mutations.Add(new Mutation(MutationKind.Delete, entry.Key.Bytes));

@@ -1,6 +1,8 @@
 namespace Kv;
 
-/// <summary>A message that could not be delivered, with what is known of its attempts. Read and replay it through <see cref="IKvQueue"/>.</summary>
+/// <summary>
+/// A message that could not be delivered, with what is known of its attempts. Read and replay it through <see cref="IKvQueue"/>.
+/// </summary>
 /// <remarks>It is an entry under <see cref="KvStoreOptions.DeadLetterPrefix"/>, the topic and the id; its value is JSON.</remarks>
 public sealed record KvDeadLetter
 {
@@ -14,13 +16,13 @@ public sealed record KvDeadLetter
     /// <summary>The topic that it came by.</summary>
     public required string Topic { get; init; }
 
-    /// <summary>The name of its type; empty if whoever enqueued it knows no names.</summary>
+    /// <summary>The name of its type; empty if the program that enqueued it knows no names.</summary>
     public required string Type { get; init; }
 
     /// <summary>The payload as it was enqueued.</summary>
     public required KvValue Payload { get; init; }
 
-    /// <summary>Why it was given up.</summary>
+    /// <summary>Why it could not be delivered.</summary>
     public required string Reason { get; init; }
 
     /// <summary>How many attempts failed.</summary>
@@ -38,7 +40,7 @@ public sealed record KvDeadLetter
     /// <summary>When it was enqueued.</summary>
     public DateTimeOffset EnqueuedAt { get; init; }
 
-    /// <summary>When it was given up.</summary>
+    /// <summary>When it became a dead letter.</summary>
     public DateTimeOffset DiedAt { get; init; }
 
     /// <summary>Its priority.</summary>
@@ -56,7 +58,7 @@ public sealed record KvDeadLetter
     /// <summary>The keys that its payload was written under as well.</summary>
     public IReadOnlyList<KvKey> KeysIfUndelivered { get; init; } = [];
 
-    /// <summary>The W3C traceparent of whoever enqueued it.</summary>
+    /// <summary>The W3C traceparent of the code that enqueued it.</summary>
     public string? Trace { get; init; }
 
     /// <summary>The entry that holds it, once it is read from the store.</summary>

@@ -13,7 +13,7 @@ public sealed record KvMessageInfo
     /// <summary>Its topic.</summary>
     public required string Topic { get; init; }
 
-    /// <summary>The name of its type; empty if whoever enqueued it knows no names.</summary>
+    /// <summary>The name of its type; empty if the program that enqueued it knows no names.</summary>
     public required string Type { get; init; }
 
     /// <summary>What it waits for, or that it runs.</summary>
@@ -58,7 +58,9 @@ public sealed record KvMessageInfo
     /// <summary>What its handler says it is doing.</summary>
     public string? Note { get; init; }
 
-    /// <summary>The worker that holds it: a name of its own for each start of a worker. Null or empty if another program holds it.</summary>
+    /// <summary>
+    /// The worker that holds it: a name of its own for each start of a worker. Null or empty if another program holds it.
+    /// </summary>
     public string? Owner { get; init; }
 
     // Other programs have put in times that no date can hold.

@@ -11,7 +11,9 @@ using Kv.Store;
 
 namespace Kv.Control;
 
-/// <summary>Implements <see cref="IKvQueue"/> over the store. What it looks at it reads as claims do: a row of another program hides no other.</summary>
+/// <summary>
+/// Implements <see cref="IKvQueue"/> over the store. What it looks at it reads as claims do: a row of another program hides no other.
+/// </summary>
 internal sealed class KvQueue(KvStore store) : IKvQueue
 {
     private const int MostAtOnce = 1000;
@@ -25,16 +27,23 @@ internal sealed class KvQueue(KvStore store) : IKvQueue
         Valid(topic);
         if (duration <= TimeSpan.Zero)
         {
-            throw new ArgumentException($"The topic is to be paused for {duration}; the time must be positive. To end a pause, call ResumeAsync.", nameof(duration));
+            throw new ArgumentException(
+                $"The topic is to be paused for {duration}; the time must be positive. To end a pause, call ResumeAsync.", nameof(duration));
         }
 
         if (duration > LongestPause)
         {
-            throw new ArgumentException($"The topic is to be paused for {duration}; the time must be at most {LongestPause.TotalDays:0} days. For longer, leave it out.", nameof(duration));
+            throw new ArgumentException(
+                $"The topic is to be paused for {duration}; the time must be at most {LongestPause.TotalDays:0} days. For longer, leave it out.",
+                nameof(duration));
         }
 
         await CommitAsync(
-            new Mutation(MutationKind.Set, QueueKeys.Paused(topic)) { Encoding = (int)KvEncoding.Bytes, ExpireIn = (long?)duration?.TotalMilliseconds ?? -1 },
+            new Mutation(MutationKind.Set, QueueKeys.Paused(topic))
+            {
+                Encoding = (int)KvEncoding.Bytes,
+                ExpireIn = (long?)duration?.TotalMilliseconds ?? -1,
+            },
             cancellationToken).ConfigureAwait(false);
         if (duration is not null)
         {
@@ -67,7 +76,8 @@ internal sealed class KvQueue(KvStore store) : IKvQueue
                 return KvCancelResult.Removed;
             }
 
-            if (await Engine.Pipeline.SubmitAsync(new UpdateWork(KvSql.CancelRunning, [("@id", id)]), cancellationToken).ConfigureAwait(false))
+            var cancel = new UpdateWork(KvSql.CancelRunning, [("@id", id)]);
+            if (await Engine.Pipeline.SubmitAsync(cancel, cancellationToken).ConfigureAwait(false))
             {
                 Engine.Signals.Wake(ChangeKinds.Cancel);
                 return KvCancelResult.Requested;
@@ -86,7 +96,8 @@ internal sealed class KvQueue(KvStore store) : IKvQueue
             : null;
     }
 
-    public async ValueTask<IReadOnlyList<KvMessageInfo>> PeekAsync(string topic, int limit = 10, CancellationToken cancellationToken = default)
+    public async ValueTask<IReadOnlyList<KvMessageInfo>> PeekAsync(
+        string topic, int limit = 10, CancellationToken cancellationToken = default)
     {
         Valid(topic);
         Valid(limit);
@@ -118,7 +129,9 @@ internal sealed class KvQueue(KvStore store) : IKvQueue
                 continue;
             }
 
-            TimeSpan? oldest = part.Due > 0 && part.State == (long)MessageState.Ready ? TimeSpan.FromMilliseconds(now - Math.Clamp(part.First, 0, now)) : null;
+            TimeSpan? oldest = part.Due > 0 && part.State == (long)MessageState.Ready
+                ? TimeSpan.FromMilliseconds(now - Math.Clamp(part.First, 0, now))
+                : null;
             stats[part.Topic] = topic with
             {
                 Due = topic.Due + part.Due,
@@ -132,7 +145,8 @@ internal sealed class KvQueue(KvStore store) : IKvQueue
             stats[topic] = Of(topic) with { Running = Of(topic).Running + count };
         }
 
-        await foreach (var key in store.ListKeysAsync(KvRange.Prefix([QueueKeys.Prefix, "paused"]), null, cancellationToken).ConfigureAwait(false))
+        var paused = store.ListKeysAsync(KvRange.Prefix([QueueKeys.Prefix, "paused"]), null, cancellationToken);
+        await foreach (var key in paused.ConfigureAwait(false))
         {
             if (key is [_, _, { Type: KvKeyPartType.String } topic])
             {
@@ -148,18 +162,25 @@ internal sealed class KvQueue(KvStore store) : IKvQueue
     public IAsyncEnumerable<KvDeadLetter> ListDeadLettersAsync(string? topic = null, CancellationToken cancellationToken = default) =>
         _letters.ListAsync(topic, cancellationToken);
 
-    public ValueTask<bool> ReplayAsync(KvDeadLetter letter, CancellationToken cancellationToken = default) => _letters.ReplayAsync(letter, cancellationToken);
+    public ValueTask<bool> ReplayAsync(KvDeadLetter letter, CancellationToken cancellationToken = default) =>
+        _letters.ReplayAsync(letter, cancellationToken);
 
-    public ValueTask<int> ReplayAllAsync(string? topic = null, Func<KvDeadLetter, bool>? filter = null, CancellationToken cancellationToken = default) =>
+    public ValueTask<int> ReplayAllAsync(
+        string? topic = null, Func<KvDeadLetter, bool>? filter = null, CancellationToken cancellationToken = default) =>
         ForAllAsync(topic, filter, ReplayAsync, cancellationToken);
 
-    public ValueTask<bool> DeleteAsync(KvDeadLetter letter, CancellationToken cancellationToken = default) => _letters.DeleteAsync(letter, cancellationToken);
+    public ValueTask<bool> DeleteAsync(KvDeadLetter letter, CancellationToken cancellationToken = default) =>
+        _letters.DeleteAsync(letter, cancellationToken);
 
-    public ValueTask<int> DeleteAllAsync(string? topic = null, Func<KvDeadLetter, bool>? filter = null, CancellationToken cancellationToken = default) =>
+    public ValueTask<int> DeleteAllAsync(
+        string? topic = null, Func<KvDeadLetter, bool>? filter = null, CancellationToken cancellationToken = default) =>
         ForAllAsync(topic, filter, DeleteAsync, cancellationToken);
 
     private async ValueTask<int> ForAllAsync(
-        string? topic, Func<KvDeadLetter, bool>? filter, Func<KvDeadLetter, CancellationToken, ValueTask<bool>> act, CancellationToken cancellationToken)
+        string? topic,
+        Func<KvDeadLetter, bool>? filter,
+        Func<KvDeadLetter, CancellationToken, ValueTask<bool>> act,
+        CancellationToken cancellationToken)
     {
         var done = 0;
         await foreach (var letter in _letters.ListAsync(topic, cancellationToken).ConfigureAwait(false))
@@ -178,7 +199,8 @@ internal sealed class KvQueue(KvStore store) : IKvQueue
         try
         {
             var unique = message.UniqueKey is { } key ? QueueKeys.Unique(message.Topic, key) : null;
-            var write = new AtomicWrite { Removes = message.Fence.Id, Ends = new MessageKeys(message.Topic, message.GroupKey, unique, message.UniqueUntil) };
+            var ends = new MessageKeys(message.Topic, message.GroupKey, unique, message.UniqueUntil);
+            var write = new AtomicWrite { Removes = message.Fence.Id, Ends = ends };
             await store.CommitAsync(write, cancellationToken).ConfigureAwait(false);
             return true;
         }
@@ -211,7 +233,8 @@ internal sealed class KvQueue(KvStore store) : IKvQueue
     }
 
     // Asked of the server, if its clock decides: a message that came this moment is due.
-    private async ValueTask<long> NowAsync(CancellationToken cancellationToken) => (await store.UtcNowAsync(cancellationToken).ConfigureAwait(false)).ToUnixTimeMilliseconds();
+    private async ValueTask<long> NowAsync(CancellationToken cancellationToken) =>
+        (await store.UtcNowAsync(cancellationToken).ConfigureAwait(false)).ToUnixTimeMilliseconds();
 
     private static KvMessageInfo Info(MessageView view, long now) => new()
     {
@@ -245,7 +268,10 @@ internal sealed class KvQueue(KvStore store) : IKvQueue
         ArgumentException.ThrowIfNullOrEmpty(id);
         if (!StoredText.IsValid(id))
         {
-            throw new ArgumentException("The id has a NUL or half of a surrogate pair, and no message has such an id. Take it from KvCommitResult.MessageIds or KvMessageInfo.Id.", nameof(id));
+            throw new ArgumentException(
+                "The id has a NUL or half of a surrogate pair, and no message has such an id. Take it from KvCommitResult.MessageIds or "
+                + "KvMessageInfo.Id.",
+                nameof(id));
         }
     }
 

@@ -124,5 +124,5 @@ internal readonly record struct StrayRow(object Place, object Id);
 /// <summary>Messages of a topic that have places in common.</summary>
 internal readonly record struct MessageGroup(string Topic, string Key);
 
-/// <summary>What proves that a message is still held by whoever acts on it: its owner and the number of its claim.</summary>
+/// <summary>What proves that a message still runs where something acts on it: its owner and the number of its claim.</summary>
 internal readonly record struct Fence(string Id, string Owner, long Claim);

@@ -18,15 +18,18 @@ internal static class MessageColumns
     public static string WriteDelays(IEnumerable<TimeSpan> delays) =>
         $"[{string.Join(',', delays.Select(static delay => ((long)delay.TotalMilliseconds).ToString(CultureInfo.InvariantCulture)))}]";
 
-    /// <summary>The delays before further attempts, as many and as long as a message can be enqueued with; null if the column cannot be read.</summary>
+    /// <summary>
+    /// The delays before further attempts, as many and as long as a message can be enqueued with; null if the column cannot be read.
+    /// </summary>
     public static List<TimeSpan>? ReadDelays(string text)
     {
         try
         {
             // A JSON null stands for an empty list in files of Deno.
             var delays = JsonSerializer.Deserialize(text, MessageJsonContext.Default.ListDouble) ?? [];
-            return [.. delays.Take(KvLimits.MaxBackoffIntervals).Select(static delay =>
-                TimeSpan.FromMilliseconds(double.IsFinite(delay) ? Math.Clamp(delay, 0, KvLimits.MaxBackoffInterval.TotalMilliseconds) : 0))];
+            var longest = KvLimits.MaxBackoffInterval.TotalMilliseconds;
+            return [.. delays.Take(KvLimits.MaxBackoffIntervals).Select(delay =>
+                TimeSpan.FromMilliseconds(double.IsFinite(delay) ? Math.Clamp(delay, 0, longest) : 0))];
         }
         catch (JsonException)
         {

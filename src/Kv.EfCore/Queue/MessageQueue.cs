@@ -6,9 +6,19 @@ using Kv.Sql;
 
 namespace Kv.Queue;
 
-/// <summary>What happens to messages: claim, extend, complete, requeue. Every change of a held message proves that it is still held.</summary>
+/// <summary>
+/// What happens to messages: claim, extend, complete, requeue. Every change of a running message proves that its claim still counts.
+/// </summary>
 internal sealed class MessageQueue(
-    CommitPipeline pipeline, CommitPipeline claims, QueueReader reader, StrayFinder strays, SessionFactory sessions, Func<Session, LeaseKeeper> newLeaseKeeper, StoreClock clock, CommitSignals signals, ChangeListener listener)
+    CommitPipeline pipeline,
+    CommitPipeline claims,
+    QueueReader reader,
+    StrayFinder strays,
+    SessionFactory sessions,
+    Func<Session, LeaseKeeper> newLeaseKeeper,
+    StoreClock clock,
+    CommitSignals signals,
+    ChangeListener listener)
 {
     /// <summary>Whether the commits of other processes are heard of, so that looking for them is a precaution.</summary>
     public bool Hears => listener.Hears;
@@ -24,7 +34,9 @@ internal sealed class MessageQueue(
     /// <summary>Whether all who use the database are on one machine, and judge by its clock: there is no other.</summary>
     public bool IsLocal => !clock.HasServer;
 
-    /// <summary>Listens for commits of other processes, and tells a consumer of what concerns it, until the result is disposed of.</summary>
+    /// <summary>
+    /// Listens for commits of other processes, and tells a consumer of what concerns it, until the result is disposed of.
+    /// </summary>
     public IDisposable Attach(IMessageConsumer consumer) => new Attachment(consumer, pipeline, signals, listener);
 
     /// <summary>Takes due messages, by priority and then oldest first within a topic.</summary>
@@ -32,17 +44,19 @@ internal sealed class MessageQueue(
         (claim.IsOfBacklog ? claims : pipeline).SubmitAsync(claim, cancellationToken);
 
     /// <summary>Removes a handled message.</summary>
-    /// <returns>Whether it was still held; if not, others have it or had it.</returns>
+    /// <returns>Whether it still ran under this claim; if not, others have it or had it.</returns>
     public async ValueTask<bool> CompleteAsync(ClaimedMessage message, CancellationToken cancellationToken)
     {
         if (message.Keys is not { } keys)
         {
-            return await pipeline.SubmitAsync(new CompleteWork(message.Fence) { IsPatient = true }, cancellationToken).ConfigureAwait(false);
+            var complete = new CompleteWork(message.Fence) { IsPatient = true };
+            return await pipeline.SubmitAsync(complete, cancellationToken).ConfigureAwait(false);
         }
 
         try
         {
-            await pipeline.SubmitAsync(new AtomicWork(new AtomicWrite { Acknowledges = message.Fence, Ends = keys }) { IsPatient = true }, cancellationToken).ConfigureAwait(false);
+            var write = new AtomicWrite { Acknowledges = message.Fence, Ends = keys };
+            await pipeline.SubmitAsync(new AtomicWork(write) { IsPatient = true }, cancellationToken).ConfigureAwait(false);
             return true;
         }
         catch (KvException error) when (error.Kind == KvErrorKind.LeaseLost)
@@ -52,33 +66,42 @@ internal sealed class MessageQueue(
     }
 
     /// <summary>Puts a message back.</summary>
-    /// <returns>Whether it was still held.</returns>
-    public ValueTask<bool> RequeueAsync(RequeueWork requeue, CancellationToken cancellationToken) => pipeline.SubmitAsync(requeue, cancellationToken);
+    /// <returns>Whether it still ran under this claim.</returns>
+    public ValueTask<bool> RequeueAsync(RequeueWork requeue, CancellationToken cancellationToken) =>
+        pipeline.SubmitAsync(requeue, cancellationToken);
 
     /// <summary>Commits a write that acknowledges the message.</summary>
-    /// <exception cref="KvException">The message is not held any more (<see cref="KvErrorKind.LeaseLost"/>): nothing is written.</exception>
+    /// <exception cref="KvException">
+    /// The claim does not count any more (<see cref="KvErrorKind.LeaseLost"/>): nothing is written.
+    /// </exception>
     public ValueTask<AtomicOutcome> CommitAsync(AtomicWrite write, CancellationToken cancellationToken) =>
         pipeline.SubmitAsync(new AtomicWork(write), cancellationToken);
 
-    /// <summary>Notes what the handler of a held message says of it.</summary>
-    /// <returns>Whether it was still held.</returns>
-    public ValueTask<bool> ReportAsync(Fence fence, double? progress, string? note, CancellationToken cancellationToken) => pipeline.SubmitAsync(
-        new UpdateWork(KvSql.Report, [("@id", fence.Id), ("@owner", fence.Owner), ("@claim", fence.Claim), ("@progress", progress), ("@note", note)]), cancellationToken);
+    /// <summary>Notes what the handler of a running message says of it.</summary>
+    /// <returns>Whether it still ran under this claim.</returns>
+    public ValueTask<bool> ReportAsync(Fence fence, double? progress, string? note, CancellationToken cancellationToken) =>
+        pipeline.SubmitAsync(new UpdateWork(KvSql.Report, [.. Of(fence), ("@progress", progress), ("@note", note)]), cancellationToken);
 
-    /// <summary>Whether somebody asked for a held message to be cancelled.</summary>
-    public ValueTask<bool> IsCancelledAsync(Fence fence, CancellationToken cancellationToken) => reader.IsCancelledAsync(fence, cancellationToken);
+    /// <summary>Whether a running message is to be cancelled.</summary>
+    public ValueTask<bool> IsCancelledAsync(Fence fence, CancellationToken cancellationToken) =>
+        reader.IsCancelledAsync(fence, cancellationToken);
 
     /// <summary>Keeps a value for the next attempt.</summary>
-    /// <returns>Whether the message was still held.</returns>
-    public ValueTask<bool> SaveCheckpointAsync(Fence fence, byte[] data, int encoding, CancellationToken cancellationToken) => pipeline.SubmitAsync(
-        new UpdateWork(KvSql.SaveCheckpoint, [("@id", fence.Id), ("@owner", fence.Owner), ("@claim", fence.Claim), ("@data", data), ("@encoding", encoding)]), cancellationToken);
+    /// <returns>Whether the message still ran under this claim.</returns>
+    public ValueTask<bool> SaveCheckpointAsync(Fence fence, byte[] data, int encoding, CancellationToken cancellationToken) =>
+        pipeline.SubmitAsync(
+            new UpdateWork(KvSql.SaveCheckpoint, [.. Of(fence), ("@data", data), ("@encoding", encoding)]), cancellationToken);
 
-    /// <summary>Milliseconds until the next message of some topics is due, until one is due that looks for a place then, and until the next lease lapses.</summary>
+    /// <summary>
+    /// Milliseconds until the next message of some topics is due, until one is due that looks for a slot then, and until the next lease
+    /// lapses.
+    /// </summary>
     public ValueTask<NextDue> NextDueAsync(IReadOnlyList<TopicClaim> topics, CancellationToken cancellationToken) =>
         reader.NextDueAsync(topics, cancellationToken);
 
     /// <summary>The first topics that have messages which wait.</summary>
-    public ValueTask<IReadOnlyList<string>> TopicsAsync(int limit, CancellationToken cancellationToken) => reader.TopicsAsync(limit, cancellationToken);
+    public ValueTask<IReadOnlyList<string>> TopicsAsync(int limit, CancellationToken cancellationToken) =>
+        reader.TopicsAsync(limit, cancellationToken);
 
     /// <summary>Ends leases whose deadlines are further ahead than any that is kept alive.</summary>
     /// <param name="topics">The topics of the messages.</param>
@@ -89,19 +112,21 @@ internal sealed class MessageQueue(
         foreach (var topic in topics)
         {
             var now = clock.Now;
-            await pipeline.SubmitAsync(
-                new UpdateWork(KvSql.Lapse, [("@topic", topic), ("@now", now), ("@latest", now + (long)longest.TotalMilliseconds)]), cancellationToken).ConfigureAwait(false);
+            var lapse = new UpdateWork(KvSql.Lapse, [("@topic", topic), ("@now", now), ("@latest", now + (long)longest.TotalMilliseconds)]);
+            await pipeline.SubmitAsync(lapse, cancellationToken).ConfigureAwait(false);
         }
     }
 
     /// <summary>What lapsed, or is to lapse within a time, up to a number of messages, with what tells whether its worker lives.</summary>
-    public ValueTask<List<LapsedLease>> LapsedAsync(TimeSpan ahead, int limit, CancellationToken cancellationToken) => reader.LapsedAsync(ahead, limit, cancellationToken);
+    public ValueTask<List<LapsedLease>> LapsedAsync(TimeSpan ahead, int limit, CancellationToken cancellationToken) =>
+        reader.LapsedAsync(ahead, limit, cancellationToken);
 
     /// <inheritdoc cref="StrayFinder.FindAsync" />
     public ValueTask<(int Mended, IReadOnlyList<StrayMessage> Strays)> FindStraysAsync(
-        IReadOnlyList<string> topics, bool endless, CancellationToken cancellationToken) => strays.FindAsync(topics, endless, cancellationToken);
+        IReadOnlyList<string> topics, bool endless, CancellationToken cancellationToken) =>
+        strays.FindAsync(topics, endless, cancellationToken);
 
-    /// <summary>Lets groups go on that wait for nobody, since the message that had their place was deleted by hand.</summary>
+    /// <summary>Lets groups go on that wait for nothing, since the message that had their slot was deleted with other SQL.</summary>
     /// <param name="after">For each topic the group after which to look.</param>
     /// <param name="limit">How many groups to look at, of each topic.</param>
     /// <param name="cancellationToken">Gives up.</param>
@@ -109,7 +134,7 @@ internal sealed class MessageQueue(
     public async ValueTask<(IReadOnlyList<MessageGroup> Found, IReadOnlyList<MessageGroup> After)> RepairAsync(
         IReadOnlyList<MessageGroup> after, int limit, CancellationToken cancellationToken)
     {
-        // Found without a lock; whether there is a place is looked at again under the version row.
+        // Found without a lock; whether there is a slot is looked at again under the version row.
         var (stranded, last) = await reader.StrandedAsync(after, limit, cancellationToken).ConfigureAwait(false);
         if (stranded.Count > 0)
         {
@@ -124,6 +149,8 @@ internal sealed class MessageQueue(
 
     /// <summary>Opens a session that does nothing but keep leases alive. It blocks the calling thread.</summary>
     public LeaseKeeper OpenLeaseKeeper() => newLeaseKeeper(sessions.Open(SessionRole.Heartbeat));
+
+    private static (string Name, object? Value)[] Of(Fence fence) => [("@id", fence.Id), ("@owner", fence.Owner), ("@claim", fence.Claim)];
 
     private sealed class Attachment : IDisposable
     {

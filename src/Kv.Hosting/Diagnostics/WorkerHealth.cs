@@ -48,7 +48,9 @@ internal sealed class WorkerHealth
     {
         lock (_gate)
         {
-            return _loops.Count == 0 ? default : _loops.Values.Select(f => (f.Failures, time.GetElapsedTime(f.Since), (Exception?)f.Error)).MaxBy(static f => f.Item2);
+            return _loops.Count == 0
+                ? default
+                : _loops.Values.Select(f => (f.Failures, time.GetElapsedTime(f.Since), (Exception?)f.Error)).MaxBy(static f => f.Item2);
         }
     }
 
@@ -61,7 +63,8 @@ internal sealed class WorkerHealth
         }
     }
 
-    private int Failed(IDictionary<string, (int Failures, long Since, Exception Error)> failing, string name, Exception error, TimeProvider time)
+    private int Failed(
+        IDictionary<string, (int Failures, long Since, Exception Error)> failing, string name, Exception error, TimeProvider time)
     {
         lock (_gate)
         {

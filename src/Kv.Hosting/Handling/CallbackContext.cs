@@ -2,7 +2,9 @@ using System.Runtime.CompilerServices;
 
 namespace Kv.Handling;
 
-/// <summary>Notices a callback that is <c>async void</c>: nothing could wait for it, and what it does after its first await would come too late.</summary>
+/// <summary>
+/// Notices a callback that is <c>async void</c>: nothing could wait for it, and what it does after its first await would come too late.
+/// </summary>
 internal sealed class CallbackContext : SynchronizationContext
 {
     private static readonly CallbackContext Instance = new();
@@ -27,7 +29,8 @@ internal sealed class CallbackContext : SynchronizationContext
             if (_started && callback.Method.IsDefined(typeof(AsyncStateMachineAttribute), inherit: false))
             {
                 throw new InvalidOperationException(
-                    "The callback of CompleteAsync is asynchronous, and nothing waits for it: what it adds after its first await would be lost. Nothing was written. Await before, and call CompleteAsync with what came of it.");
+                    "The callback of CompleteAsync is asynchronous, and nothing waits for it: what it adds after its first "
+                    + "await would be lost. Nothing was written. Await before, and call CompleteAsync with what came of it.");
             }
         }
         finally
@@ -42,7 +45,7 @@ internal sealed class CallbackContext : SynchronizationContext
     /// <summary>The compiler's code for <c>async void</c> calls this, on the thread that began it.</summary>
     public override void OperationStarted() => _started = true;
 
-    /// <summary>Goes on with what was refused. What it throws has no one to go to: the refusal was told to whoever called.</summary>
+    /// <summary>Goes on with what was refused. What it throws goes nowhere: the caller was told of the refusal.</summary>
     public override void Post(SendOrPostCallback d, object? state) => ThreadPool.UnsafeQueueUserWorkItem(
         static work =>
         {

@@ -42,7 +42,8 @@ internal sealed class HandlerNeeds(IServiceCollection services)
         }
     }
 
-    [UnconditionalSuppressMessage("Trimming", "IL2070", Justification = "The container keeps the constructors of what is registered with it.")]
+    [UnconditionalSuppressMessage(
+        "Trimming", "IL2070", Justification = "The container keeps the constructors of what is registered with it.")]
     private sealed class Search(IServiceCollection services, IServiceProviderIsService known)
     {
         private readonly HashSet<Type> _seen = [];

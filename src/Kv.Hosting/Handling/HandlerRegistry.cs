@@ -58,7 +58,8 @@ internal sealed class HandlerRegistry
         {
             throw new InvalidOperationException(
                 $"Messages named '{message.Name}' are handled as {other.AssemblyQualifiedName} already, and cannot be "
-                + $"{message.Type.AssemblyQualifiedName} too: one would be read as the other. Give one of the types another name: [KvMessage(\"...\")].");
+                + $"{message.Type.AssemblyQualifiedName} too: one would be read as the other. "
+                + "Give one of the types another name: [KvMessage(\"...\")].");
         }
 
         Add(topic, message.Name, handle);
@@ -79,7 +80,8 @@ internal sealed class HandlerRegistry
         if (!_handlers.TryAdd((topic, type), handle))
         {
             throw new InvalidOperationException(
-                $"There is a handler for {(type is null ? $"the topic '{topic}'" : $"'{type}' on the topic '{topic}'")} already, and a message has one. Call it from the other, or give the message another name.");
+                $"There is a handler for {(type is null ? "" : $"'{type}' on ")}the topic '{topic}' already, and a message has one. "
+                + "Call it from the other, or give the message another name.");
         }
     }
 
@@ -91,7 +93,9 @@ internal sealed class HandlerRegistry
 
     /// <summary>The handler of a message with all that runs around it, the first that was registered outermost.</summary>
     public KvMessageDelegate? Find(string topic, string type) =>
-        (_handlers.GetValueOrDefault((topic, type)) ?? _handlers.GetValueOrDefault((topic, null))) is { } handle ? _ways.GetOrAdd(handle, Around) : null;
+        (_handlers.GetValueOrDefault((topic, type)) ?? _handlers.GetValueOrDefault((topic, null))) is { } handle
+            ? _ways.GetOrAdd(handle, Around)
+            : null;
 
     private KvMessageDelegate Around(KvMessageDelegate handle)
     {
@@ -106,5 +110,6 @@ internal sealed class HandlerRegistry
     }
 
     private static InvalidOperationException NoTask(string what, KvMessageContext context) => new(
-        $"A {what} of messages named '{context.Type}' on the topic '{context.Topic}' returned null instead of a Task. Make it async, or return Task.CompletedTask.");
+        $"A {what} of messages named '{context.Type}' on the topic '{context.Topic}' returned null instead of a Task. "
+        + "Make it async, or return Task.CompletedTask.");
 }

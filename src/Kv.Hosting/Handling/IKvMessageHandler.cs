@@ -5,7 +5,8 @@ namespace Kv;
 public interface IKvMessageHandler<in TMessage>
 {
     /// <summary>
-    /// Handles a message. Returning completes it, unless a <c>CompleteAsync</c> was refused; that and an exception make it wait for its next attempt.
+    /// Handles a message. Returning completes it, unless a <c>CompleteAsync</c> was refused; that and an exception make it wait for its
+    /// next attempt.
     /// </summary>
     /// <remarks>
     /// Delivery is at least once: after a crash or a lost lease a message comes again. Effects in the store are exactly once when they are
@@ -14,8 +15,8 @@ public interface IKvMessageHandler<in TMessage>
     /// <param name="message">The message.</param>
     /// <param name="context">What the message carries, and the means to complete it with a write.</param>
     /// <param name="cancellationToken">
-    /// Cancelled when the lease is lost, or when the worker stops and the time to finish is over: throw or return soon, an interrupted attempt
-    /// costs no retry. Cancelled also when somebody cancels the message, which is removed if the handler then throws, and after
+    /// Cancelled when the lease is lost, or when the worker stops and the time to finish is over: throw or return soon, an interrupted
+    /// attempt costs no retry. Cancelled also when the message is cancelled, which is removed if the handler then throws, and after
     /// <see cref="KvTopicOptions.HandlerTimeout"/>, where an exception is a failed attempt.
     /// </param>
     Task HandleAsync(TMessage message, KvMessageContext context, CancellationToken cancellationToken);

@@ -30,13 +30,15 @@ internal static class InjectedHandler
             && (invoke.ReturnType != typeof(void) || handle.Method.IsDefined(typeof(AsyncStateMachineAttribute), inherit: false)))
         {
             throw new ArgumentException(
-                $"The {text} returns {TypeText.Of(invoke.ReturnType)}, so nothing tells when it has ended. Return a Task or ValueTask.", nameof(handle));
+                $"The {text} returns {TypeText.Of(invoke.ReturnType)}, so nothing tells when it has ended. Return a Task or ValueTask.",
+                nameof(handle));
         }
 
         if (Array.Find(parameters, static p => p.ParameterType.IsByRef || p.ParameterType.IsByRefLike) is { } reference)
         {
             throw new ArgumentException(
-                $"The parameter '{reference.Name}' of the {text} is passed by reference, and nothing can be given so. Take it by value.", nameof(handle));
+                $"The parameter '{reference.Name}' of the {text} is passed by reference, and nothing can be given so. Take it by value.",
+                nameof(handle));
         }
 
         var services = new List<ParameterInfo>();
@@ -50,7 +52,8 @@ internal static class InjectedHandler
         }, services);
     }
 
-    private static Func<KvMessageContext, CancellationToken, object?> Argument<TMessage>(ParameterInfo parameter, List<ParameterInfo> services)
+    private static Func<KvMessageContext, CancellationToken, object?> Argument<TMessage>(
+        ParameterInfo parameter, List<ParameterInfo> services)
     {
         var type = parameter.ParameterType;
         if (type == typeof(TMessage))

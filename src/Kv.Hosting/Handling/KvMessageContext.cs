@@ -28,7 +28,7 @@ public sealed class KvMessageContext
     /// <summary>The topic it came by.</summary>
     public string Topic => _held.Message.Topic;
 
-    /// <summary>The name of its type; empty if whoever enqueued it knows no names.</summary>
+    /// <summary>The name of its type; empty if the program that enqueued it knows no names.</summary>
     public string Type => _held.Message.Type;
 
     /// <summary>Which attempt this is, from 1. Attempts that were interrupted do not count.</summary>
@@ -46,7 +46,7 @@ public sealed class KvMessageContext
     /// <summary>Its group or concurrency key.</summary>
     public string? GroupKey => _held.Message.GroupKey;
 
-    /// <summary>The W3C traceparent of whoever enqueued it.</summary>
+    /// <summary>The W3C traceparent of the code that enqueued it.</summary>
     public string? Trace => _held.Message.Trace;
 
     /// <summary>Why the first attempt failed; null if none did.</summary>
@@ -56,7 +56,8 @@ public sealed class KvMessageContext
     public KvMessageError? LastError => MessageColumns.ReadError(_held.Message.LastError);
 
     /// <summary>What an earlier attempt left with <see cref="SaveCheckpointAsync"/>; null if none did.</summary>
-    public KvValue? Checkpoint => _held.Message.Checkpoint is { } bytes ? new KvValue(bytes, (KvEncoding)_held.Message.CheckpointEncoding) : null;
+    public KvValue? Checkpoint =>
+        _held.Message.Checkpoint is { } bytes ? new KvValue(bytes, (KvEncoding)_held.Message.CheckpointEncoding) : null;
 
     /// <summary>The store that the message came from.</summary>
     public IKvStore Store { get; }
@@ -68,7 +69,8 @@ public sealed class KvMessageContext
         try
         {
             return Read<TMessage>(Payload, "payload")
-                ?? throw new KvUnreadableMessageException($"The payload of message {Id} is null, where a '{Type}' is expected. Look at what enqueued it.");
+                ?? throw new KvUnreadableMessageException(
+                    $"The payload of message {Id} is null, where a '{Type}' is expected. Look at what enqueued it.");
         }
         catch (KvException error) when (error is not KvUnreadableMessageException)
         {
@@ -88,67 +90,86 @@ public sealed class KvMessageContext
     /// <param name="write">Adds checks, mutations and further messages. What it gets is committed here, and good until it returns.</param>
     /// <param name="cancellationToken">Gives up while the write waits for its turn.</param>
     /// <returns>The versionstamp; or, if checks refused the write, which ones: then the message is not completed.</returns>
-    /// <exception cref="InvalidOperationException">The message is completed already, or being completed, or its handler has ended.</exception>
+    /// <exception cref="InvalidOperationException">
+    /// The message is completed already, or being completed, or its handler has ended.
+    /// </exception>
     /// <exception cref="KvException">
-    /// The lease was lost (<see cref="KvErrorKind.LeaseLost"/>), or the write cannot be done: nothing was written, and the message is not completed.
+    /// The lease was lost (<see cref="KvErrorKind.LeaseLost"/>), or the write cannot be done: nothing was written, and the message is not
+    /// completed.
     /// </exception>
     public ValueTask<KvCommitResult> CompleteAsync(Action<KvAtomic> write, CancellationToken cancellationToken = default)
     {
         ArgumentNullException.ThrowIfNull(write);
-        return _held.CompleteAsync(write, cancellationToken);
+        return _held.Handling.CompleteAsync(write, cancellationToken);
     }
 
     /// <summary>
-    /// Makes the message's removal from the queue, and a write if there is one, part of the transaction that a context of yours has open: all of
-    /// it is committed with your entities, or nothing. Call it last, then commit.
+    /// Makes the message's removal from the queue, and a write if there is one, part of the transaction that a context of yours has open:
+    /// all of it is committed with your entities, or nothing. Call it last, then commit.
     /// </summary>
-    /// <remarks>If it is refused or the transaction is not committed, the attempt has failed when the handler ends, unless the handler says otherwise. The store's version is locked until the transaction ends.</remarks>
+    /// <remarks>
+    /// If it is refused or the transaction is not committed, the attempt has failed when the handler ends, unless the handler says
+    /// otherwise. The store's version is locked until the transaction ends.
+    /// </remarks>
     /// <param name="context">A context on the store's database with a transaction open (<c>Database.BeginTransactionAsync()</c>).</param>
-    /// <param name="write">Adds checks, mutations and further messages; null for none. What it gets is committed here, and good until it returns.</param>
+    /// <param name="write">
+    /// Adds checks, mutations and further messages; null for none. What it gets is committed here, and good until it returns.
+    /// </param>
     /// <param name="cancellationToken">Stops the write; then roll your transaction back.</param>
     /// <returns>The versionstamp; or, if checks refused the write, which ones: then the message is not completed.</returns>
     /// <exception cref="InvalidOperationException">
     /// The message is completed already, or being completed, or its handler has ended; or the context has no transaction open.
     /// </exception>
-    /// <exception cref="KvException">The lease was lost (<see cref="KvErrorKind.LeaseLost"/>), or the write cannot be done: roll your transaction back.</exception>
-    public ValueTask<KvCommitResult> CompleteAsync(DbContext context, Action<KvAtomic>? write = null, CancellationToken cancellationToken = default)
+    /// <exception cref="KvException">
+    /// The lease was lost (<see cref="KvErrorKind.LeaseLost"/>), or the write cannot be done: roll your transaction back.
+    /// </exception>
+    public ValueTask<KvCommitResult> CompleteAsync(
+        DbContext context, Action<KvAtomic>? write = null, CancellationToken cancellationToken = default)
     {
         ArgumentNullException.ThrowIfNull(context);
-        return _held.CompleteAsync(write, context, cancellationToken);
+        return _held.Handling.CompleteAsync(write, context, cancellationToken);
     }
 
     /// <summary>When the handler ends, puts the message back for a time. It costs no attempt.</summary>
     /// <param name="delay">How long, from zero to 30 days.</param>
     /// <exception cref="ArgumentException">The time is out of its range.</exception>
     /// <exception cref="InvalidOperationException">The handler has ended, or the message is completed.</exception>
-    public void Snooze(TimeSpan delay) => _held.Decide(new Decision.Snooze(Valid(delay, nameof(delay))));
+    public void Snooze(TimeSpan delay) => _held.Handling.Decide(new HandlerDecision.Snooze(Valid(delay, nameof(delay))));
 
-    /// <summary>When the handler ends, counts the attempt as failed and tries again after a time, whatever the schedule says and however many attempts were made.</summary>
+    /// <summary>
+    /// When the handler ends, counts the attempt as failed and tries again after a time, whatever the message's delays are and however many
+    /// attempts were made.
+    /// </summary>
     /// <param name="delay">How long, from zero to 30 days.</param>
     /// <exception cref="ArgumentException">The time is out of its range.</exception>
     /// <exception cref="InvalidOperationException">The handler has ended, or the message is completed.</exception>
-    public void RetryIn(TimeSpan delay) => _held.Decide(new Decision.Retry(Valid(delay, nameof(delay))));
+    public void RetryIn(TimeSpan delay) => _held.Handling.Decide(new HandlerDecision.Retry(Valid(delay, nameof(delay))));
 
-    /// <summary>When the handler ends, counts the attempt as failed and tries again at a time, whatever the schedule says and however many attempts were made.</summary>
+    /// <summary>
+    /// When the handler ends, counts the attempt as failed and tries again at a time, whatever the message's delays are and however many
+    /// attempts were made.
+    /// </summary>
     /// <param name="time">When, up to 30 days ahead; a time that has passed means at once.</param>
     /// <exception cref="ArgumentException">The time is out of its range.</exception>
     /// <exception cref="InvalidOperationException">The handler has ended, or the message is completed.</exception>
     public void RetryAt(DateTimeOffset time)
     {
         var delay = time - _held.UtcNow;
-        _held.Decide(new Decision.Retry(Valid(delay > TimeSpan.Zero ? delay : TimeSpan.Zero, nameof(time))));
+        _held.Handling.Decide(new HandlerDecision.Retry(Valid(delay > TimeSpan.Zero ? delay : TimeSpan.Zero, nameof(time))));
     }
 
-    /// <summary>When the handler ends, gives the message up: it goes where undeliverable messages go, with the reason.</summary>
+    /// <summary>
+    /// When the handler ends, makes a dead letter of the message: it goes where undeliverable messages go, with the reason.
+    /// </summary>
     /// <param name="reason">Why; of a long text the first <see cref="KvMessageError.MaxMessage"/> characters are kept.</param>
     /// <exception cref="InvalidOperationException">The handler has ended, or the message is completed.</exception>
     public void DeadLetter(string reason)
     {
         ArgumentException.ThrowIfNullOrWhiteSpace(reason);
-        _held.Decide(new Decision.GiveUp(KvMessageError.Shorten(reason, KvMessageError.MaxMessage)));
+        _held.Handling.Decide(new HandlerDecision.DeadLetter(KvMessageError.Shorten(reason, KvMessageError.MaxMessage)));
     }
 
-    /// <summary>Says how far the handler is, for those who look: <see cref="KvMessageInfo.Progress"/>.</summary>
+    /// <summary>Says how far the handler is, for a look at it: <see cref="KvMessageInfo.Progress"/>.</summary>
     /// <param name="fraction">From 0 to 1.</param>
     /// <param name="note">What it is doing, up to 500 characters; null leaves the note as it is.</param>
     /// <param name="cancellationToken">Gives up while the write waits for its turn.</param>
@@ -165,10 +186,11 @@ public sealed class KvMessageContext
         if (note is not null && (note.Length > MaxNote || !StoredText.IsValid(note)))
         {
             throw new ArgumentException(
-                $"The note has {note.Length} characters; up to {MaxNote} are allowed, and none of them NUL or half of a surrogate pair.", nameof(note));
+                $"The note has {note.Length} characters; up to {MaxNote} are allowed, and none of them NUL "
+                + "or half of a surrogate pair.", nameof(note));
         }
 
-        return _held.ReportAsync(fraction, note, cancellationToken);
+        return _held.Handling.ReportAsync(fraction, note, cancellationToken);
     }
 
     /// <summary>Keeps a value that the next attempt finds in <see cref="Checkpoint"/>, also after a crash.</summary>
@@ -178,7 +200,8 @@ public sealed class KvMessageContext
     /// <exception cref="ArgumentException">The value is too large.</exception>
     /// <exception cref="InvalidOperationException">The handler has ended, or the message is completed.</exception>
     /// <exception cref="KvException">The lease was lost (<see cref="KvErrorKind.LeaseLost"/>).</exception>
-    public ValueTask SaveCheckpointAsync<T>(T value, CancellationToken cancellationToken = default) => _held.SaveCheckpointAsync(value, cancellationToken);
+    public ValueTask SaveCheckpointAsync<T>(T value, CancellationToken cancellationToken = default) =>
+        _held.Handling.SaveCheckpointAsync(value, cancellationToken);
 
     /// <summary>The checkpoint as a .NET type.</summary>
     /// <typeparam name="T">What it is read as.</typeparam>
@@ -195,7 +218,9 @@ public sealed class KvMessageContext
         catch (Exception error) when (error is not OutOfMemoryException)
         {
             throw new KvException(
-                (error as KvException)?.Kind ?? KvErrorKind.Encoding, $"The {what} of message {Id} ('{Type}' of '{Topic}') cannot be read: {error.Message}", error);
+                (error as KvException)?.Kind ?? KvErrorKind.Encoding,
+                $"The {what} of message {Id} ('{Type}' of '{Topic}') cannot be read: {error.Message}",
+                error);
         }
     }
 

@@ -13,8 +13,9 @@ internal sealed class TracingMiddleware : IKvMessageMiddleware
     public async Task InvokeAsync(KvMessageContext context, KvMessageDelegate next, CancellationToken cancellationToken)
     {
         using var activity = KvTracing.IsOn ? Start(context) : null;
-        activity?.SetTag("messaging.system", "efkv").SetTag("messaging.operation.type", "process").SetTag("messaging.destination.name", context.Topic)
-            .SetTag("messaging.message.id", context.Id).SetTag("efkv.message.type", context.Type).SetTag("efkv.message.attempt", context.Attempt);
+        activity?.SetTag("messaging.system", "efkv").SetTag("messaging.operation.type", "process")
+            .SetTag("messaging.destination.name", context.Topic).SetTag("messaging.message.id", context.Id)
+            .SetTag("efkv.message.type", context.Type).SetTag("efkv.message.attempt", context.Attempt);
         try
         {
             await next(context, cancellationToken).ConfigureAwait(false);

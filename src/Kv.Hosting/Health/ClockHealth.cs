@@ -26,8 +26,11 @@ internal static class ClockHealth
         }
 
         data["clockOffSeconds"] = Math.Round(off.TotalSeconds, 1);
-        var how = string.Create(CultureInfo.InvariantCulture, $"This machine's clock is {off.Duration().TotalSeconds:0} seconds {(off > TimeSpan.Zero ? "ahead of" : "behind")} the database server's");
+        var side = off > TimeSpan.Zero ? "ahead of" : "behind";
+        var how = string.Create(
+            CultureInfo.InvariantCulture, $"This machine's clock is {off.Duration().TotalSeconds:0} seconds {side} the database server's");
         return clock.ServerDecides ? ($"{how}. The server's decides for the store; set this one right for whatever else goes by it.", false)
-            : ($"{how}, and it decides (KvStoreOptions.Clock): it ends entries, leases and ticks of others at wrong times. Set it right, or let the server's clock decide.", isSystems);
+            : ($"{how}, and it decides (KvStoreOptions.Clock): it ends entries, leases and ticks of others at wrong times. "
+                + "Set it right, or let the server's clock decide.", isSystems);
     }
 }

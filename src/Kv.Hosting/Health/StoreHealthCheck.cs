@@ -20,7 +20,7 @@ internal sealed class StoreHealthCheck(KvStore store, QueueWatch queue, WorkerHe
     // As many are named; more make the text no better.
     private const int Named = 10;
 
-    private static readonly TimeSpan Patience = TimeSpan.FromSeconds(30);
+    private static readonly TimeSpan DegradedFor = TimeSpan.FromSeconds(30);
 
     // While writes come, they tell by themselves; where none comes any more, a failure must not stay for ever.
     private static readonly TimeSpan ProbeAfter = TimeSpan.FromSeconds(10);
@@ -46,9 +46,10 @@ internal sealed class StoreHealthCheck(KvStore store, QueueWatch queue, WorkerHe
             await using (database.ConfigureAwait(false))
             {
                 await SchemaCheck.OpenCurrentAsync(database, store.Engine.Driver, cancellationToken).ConfigureAwait(false);
+                var connection = database.Database.GetDbConnection();
                 if (health.Damage is { } damage)
                 {
-                    if (await store.Engine.Driver.FindDamageAsync(database.Database.GetDbConnection(), cancellationToken).ConfigureAwait(false) is { } found)
+                    if (await store.Engine.Driver.FindDamageAsync(connection, cancellationToken).ConfigureAwait(false) is { } found)
                     {
                         return new HealthCheckResult(context.Registration.FailureStatus, $"The database is damaged: {found}", damage);
                     }
@@ -56,12 +57,13 @@ internal sealed class StoreHealthCheck(KvStore store, QueueWatch queue, WorkerHe
                     health.Whole();
                 }
 
-                if (await store.Engine.Driver.FindBurdenAsync(database.Database.GetDbConnection(), LongTransaction, cancellationToken).ConfigureAwait(false) is { } burden)
+                var burden = await store.Engine.Driver.FindBurdenAsync(connection, LongTransaction, cancellationToken).ConfigureAwait(false);
+                if (burden is not null)
                 {
                     troubles.Add(burden);
                 }
 
-                clock = await ClockHealth.LookAsync(store.Engine.Clock, database.Database.GetDbConnection(), data, cancellationToken).ConfigureAwait(false);
+                clock = await ClockHealth.LookAsync(store.Engine.Clock, connection, data, cancellationToken).ConfigureAwait(false);
                 if (clock is { Harms: true } wrong)
                 {
                     troubles.Add(wrong.Text);
@@ -79,12 +81,14 @@ internal sealed class StoreHealthCheck(KvStore store, QueueWatch queue, WorkerHe
                 health.Damaged(error);
             }
 
-            return new HealthCheckResult(context.Registration.FailureStatus, $"The store cannot be used: {DatabaseErrors.Text(error)}", error);
+            return new HealthCheckResult(
+                context.Registration.FailureStatus, $"The store cannot be used: {DatabaseErrors.Text(error)}", error);
         }
 
         if (store.Engine.Loss is { } loss)
         {
-            return new HealthCheckResult(context.Registration.FailureStatus, $"{loss} When the file is as it should be, start the application anew.");
+            return new HealthCheckResult(
+                context.Registration.FailureStatus, $"{loss} When the file is as it should be, start the application anew.");
         }
 
         AddSchedules(troubles, data);
@@ -92,7 +96,8 @@ internal sealed class StoreHealthCheck(KvStore store, QueueWatch queue, WorkerHe
         var (failures, time, last) = worker?.Look(store.Engine.Clock.Time) ?? default;
         if (failures > 0)
         {
-            troubles.Insert(0, $"The worker failed {failures} times in a row, for {time.TotalSeconds:0} seconds: {(last is null ? "" : DatabaseErrors.Text(last))}");
+            var why = last is null ? "" : DatabaseErrors.Text(last);
+            troubles.Insert(0, $"The worker failed {failures} times in a row, for {time.TotalSeconds:0} seconds: {why}");
         }
 
         if (await LookAtWritesAsync(health, cancellationToken).ConfigureAwait(false) is { } failing)
@@ -102,8 +107,10 @@ internal sealed class StoreHealthCheck(KvStore store, QueueWatch queue, WorkerHe
             (time, last) = (since > time ? since : time, last ?? failing.Error);
         }
 
-        return troubles.Count == 0 ? HealthCheckResult.Healthy(clock?.Text, data)
-            : new HealthCheckResult(time < Patience ? HealthStatus.Degraded : context.Registration.FailureStatus, string.Join(" ", troubles), last, data);
+        var status = time < DegradedFor ? HealthStatus.Degraded : context.Registration.FailureStatus;
+        return troubles.Count == 0
+            ? HealthCheckResult.Healthy(clock?.Text, data)
+            : new HealthCheckResult(status, string.Join(" ", troubles), last, data);
     }
 
     private static string Names(IReadOnlyCollection<string> names) =>
@@ -117,7 +124,8 @@ internal sealed class StoreHealthCheck(KvStore store, QueueWatch queue, WorkerHe
         }
 
         data["failingSchedules"] = schedules.Select(static s => s.Name).ToArray();
-        troubles.AddRange(schedules.Take(Named).Select(static s => $"The schedule '{s.Name}' has failed for {s.For.TotalSeconds:0} seconds, {s.Failures} times in a row: {s.Error.Message}"));
+        troubles.AddRange(schedules.Take(Named).Select(static s =>
+            $"The schedule '{s.Name}' has failed for {s.For.TotalSeconds:0} seconds, {s.Failures} times in a row: {s.Error.Message}"));
         if (schedules.Count > Named)
         {
             troubles.Add($"{schedules.Count - Named} more schedules fail.");
@@ -132,14 +140,20 @@ internal sealed class StoreHealthCheck(KvStore store, QueueWatch queue, WorkerHe
             {
                 string[] names = [.. unhandled.Select(static u => u.Topic)];
                 data["unhandledTopics"] = names;
-                troubles.Add($"Messages have been due for up to {unhandled.Max(static u => u.Waiting).TotalSeconds:0} seconds on topics that have no handler here and on which no other process works: {Names(names)}. Start a worker that handles them, pause them, or cancel the messages.");
+                var longest = unhandled.Max(static u => u.Waiting);
+                troubles.Add(
+                    $"Messages have been due for up to {longest.TotalSeconds:0} seconds on topics that have no "
+                    + $"handler here and on which no other process works: {Names(names)}. Start a worker that handles them, pause them, or "
+                    + "cancel the messages.");
             }
 
             var (count, topics) = await queue.FindDeadLettersAsync(cancellationToken).ConfigureAwait(false);
             data["deadLetters"] = count;
             if (count > 0)
             {
-                troubles.Add($"There are {(count < QueueWatch.Most ? "" : "at least ")}{count} dead letters{(topics.Count > 0 ? $", of {Names(topics)}" : "")}. Look at them with IKvQueue.ListDeadLettersAsync; replay or delete them.");
+                var (least, of) = (count < QueueWatch.Most ? "" : "at least ", topics.Count > 0 ? $", of {Names(topics)}" : "");
+                troubles.Add(
+                    $"There are {least}{count} dead letters{of}. Look at them with IKvQueue.ListDeadLettersAsync; replay or delete them.");
             }
         }
         catch (Exception error) when (!cancellationToken.IsCancellationRequested)

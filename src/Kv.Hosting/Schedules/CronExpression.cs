@@ -35,21 +35,24 @@ internal sealed class CronExpression
         if (fields.Length != 5)
         {
             throw new ArgumentException(
-                $"The cron expression '{Text}' has {fields.Length} fields; it must have 5 (minute, hour, day of month, month, day of week), such as '0 3 * * MON-FRI', or be one of {string.Join(", ", Nicknames.Keys)}.",
+                $"The cron expression '{Text}' has {fields.Length} fields; it must have 5 (minute, hour, day of month, "
+                + $"month, day of week), such as '0 3 * * MON-FRI', or be one of {string.Join(", ", Nicknames.Keys)}.",
                 nameof(text));
         }
 
         _minute = CronField.Parse(fields[0], "minute", 0, 59);
         _hour = CronField.Parse(fields[1], "hour", 0, 23);
         _day = CronField.Parse(fields[2], "day of month", 1, 31);
-        _month = CronField.Parse(fields[3], "month", 1, 12, "JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC");
+        _month = CronField.Parse(
+            fields[3], "month", 1, 12, "JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC");
         var weekday = CronField.Parse(fields[4], "day of week", 0, 7, "SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT");
 
         // Sunday is 0 and 7.
         _weekday = weekday with { Values = (weekday.Values & 0x7F) | (weekday.Values >> 7) };
         if (NextLocal(new DateTime(2000, 1, 1, 0, 0, 0, DateTimeKind.Unspecified).Ticks) is null)
         {
-            throw new ArgumentException($"The cron expression '{Text}' names a date that never comes. Look at its day of month and its month.", nameof(text));
+            throw new ArgumentException(
+                $"The cron expression '{Text}' names a date that never comes. Look at its day of month and its month.", nameof(text));
         }
     }
 
@@ -63,8 +66,8 @@ internal sealed class CronExpression
 
     /// <summary>The next time after another; null if there is none that can be written.</summary>
     /// <remarks>
-    /// Where the clock goes forward, what is left out comes right after the gap, but for what comes in every hour anyway. Where it goes back,
-    /// a fixed time comes once, the first time round, and an interval goes on with elapsed time.
+    /// Where the clock goes forward, what is left out comes right after the gap, but for what comes in every hour anyway. Where it goes
+    /// back, a fixed time comes once, the first time round, and an interval goes on with elapsed time.
     /// </remarks>
     public DateTimeOffset? Next(DateTimeOffset after, TimeZoneInfo zone)
     {

@@ -7,13 +7,16 @@ namespace Kv.Schedules;
 /// <param name="Values">Bit n is set if n is allowed.</param>
 /// <param name="IsStar">Whether the field begins with an asterisk, which makes it no restriction where days are combined.</param>
 /// <param name="IsFull">Whether it allows every value, however it is written.</param>
-/// <param name="IsInterval">Whether it allows every value, or those of a step over the whole range: <c>*/2</c>, <c>0-23/2</c>, <c>1/2</c>.</param>
+/// <param name="IsInterval">
+/// Whether it allows every value, or those of a step over the whole range: <c>*/2</c>, <c>0-23/2</c>, <c>1/2</c>.
+/// </param>
 internal readonly record struct CronField(ulong Values, bool IsStar, bool IsFull, bool IsInterval)
 {
     public bool Has(int value) => (Values & (1UL << value)) != 0;
 
     /// <summary>The least allowed value from here on; null if there is none.</summary>
-    public int? AtLeast(int value) => value < 64 && Values >> value is var rest and not 0 ? value + BitOperations.TrailingZeroCount(rest) : null;
+    public int? AtLeast(int value) =>
+        value < 64 && Values >> value is var rest and not 0 ? value + BitOperations.TrailingZeroCount(rest) : null;
 
     /// <summary>Reads a list of values, ranges and steps, such as <c>*/15</c>, <c>1-5</c>, <c>MON,WED-FRI/2</c>.</summary>
     /// <param name="text">The field.</param>
@@ -31,7 +34,8 @@ internal readonly record struct CronField(ulong Values, bool IsStar, bool IsFull
             var (range, step) = item.Split('/') switch
             {
                 [var whole] => (whole, 1),
-                [var of, var by] when int.TryParse(by, NumberStyles.None, CultureInfo.InvariantCulture, out var n) && n >= 1 && n <= most => (of, n),
+                [var of, var by] when int.TryParse(by, NumberStyles.None, CultureInfo.InvariantCulture, out var n) && n >= 1 && n <= most =>
+                    (of, n),
                 _ => throw Wrong(item, $"a step is a number from 1 to {most} after one slash"),
             };
             var (from, to) = range.Split('-') switch
@@ -75,6 +79,7 @@ internal readonly record struct CronField(ulong Values, bool IsStar, bool IsFull
         }
 
         ArgumentException Wrong(string item, string rule) =>
-            new($"The {name} field '{text}' of the cron expression cannot be read at '{item}': {rule}. The fields are minute, hour, day of month, month, day of week.");
+            new($"The {name} field '{text}' of the cron expression cannot be read at '{item}': {rule}. "
+                + "The fields are minute, hour, day of month, month, day of week.");
     }
 }

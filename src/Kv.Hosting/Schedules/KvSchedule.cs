@@ -20,14 +20,15 @@ public sealed class KvSchedule
     /// <c>@weekly</c>, <c>@daily</c>, <c>@hourly</c>. If both days are restricted, a day that fits one of them is enough.
     /// <para>
     /// Where the zone's clock goes forward, what is left out comes right after the gap, once; but for expressions whose hours are all 24
-    /// (<c>*</c>, <c>0-23</c>), which go on with elapsed time. Where it goes back, a fixed time comes once, the first time round; expressions
-    /// whose minute or hour is every one, or a step over the whole range (<c>*/15</c>, <c>0-23/2</c>), go on with elapsed time.
+    /// (<c>*</c>, <c>0-23</c>), which go on with elapsed time. Where it goes back, a fixed time comes once, the first time round;
+    /// expressions whose minute or hour is every one, or a step over the whole range (<c>*/15</c>, <c>0-23/2</c>), go on with elapsed time.
     /// </para>
     /// </remarks>
     /// <param name="expression">The expression, such as <c>0 3 * * MON-FRI</c>.</param>
     /// <param name="zone">The time zone; null for UTC.</param>
     /// <exception cref="ArgumentException">The expression cannot be read, or names a time that never comes.</exception>
-    public static KvSchedule Cron(string expression, TimeZoneInfo? zone = null) => new(new CronExpression(expression), zone ?? TimeZoneInfo.Utc, default);
+    public static KvSchedule Cron(string expression, TimeZoneInfo? zone = null) =>
+        new(new CronExpression(expression), zone ?? TimeZoneInfo.Utc, default);
 
     /// <summary>An interval. Ticks are its multiples counted from 1970-01-01 00:00 UTC, so that all processes agree on them.</summary>
     /// <param name="interval">From 1 second to 366 days, in whole milliseconds.</param>
@@ -35,7 +36,8 @@ public sealed class KvSchedule
     public static KvSchedule Every(TimeSpan interval) =>
         interval >= ShortestInterval && interval <= LongestInterval && interval.Ticks % TimeSpan.TicksPerMillisecond == 0
             ? new(null, TimeZoneInfo.Utc, interval)
-            : throw new ArgumentException($"The interval is {interval}; it must be 1 second to 366 days, in whole milliseconds.", nameof(interval));
+            : throw new ArgumentException(
+                $"The interval is {interval}; it must be 1 second to 366 days, in whole milliseconds.", nameof(interval));
 
     /// <summary>The first tick after a time.</summary>
     /// <param name="time">The time.</param>
@@ -45,7 +47,8 @@ public sealed class KvSchedule
         ?? throw new InvalidOperationException($"The schedule '{this}' has no tick after {time:O}: times end with the year 9999.");
 
     /// <summary>The definition, as it is noted with the schedule.</summary>
-    public override string ToString() => _cron is null ? string.Create(CultureInfo.InvariantCulture, $"every {_interval:c}") : $"{_cron.Text} {_zone.Id}";
+    public override string ToString() =>
+        _cron is null ? string.Create(CultureInfo.InvariantCulture, $"every {_interval:c}") : $"{_cron.Text} {_zone.Id}";
 
     /// <summary>The first tick after a time; null if there is none.</summary>
     internal DateTimeOffset? FindNext(DateTimeOffset time) => _cron is null ? NextMultiple(time) : _cron.Next(time, _zone);

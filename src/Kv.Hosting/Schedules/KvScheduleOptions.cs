@@ -12,7 +12,9 @@ public sealed record KvScheduleOptions
     public KvEnqueueOptions? Enqueue { get; init; }
 }
 
-/// <summary>What happens to ticks that were missed: those for which no process was there within a minute, or before the next tick.</summary>
+/// <summary>
+/// What happens to ticks that were missed: those for which no process was there within a minute, or before the next tick.
+/// </summary>
 public enum KvMissedTicks
 {
     /// <summary>One message for all of them, for the last one.</summary>

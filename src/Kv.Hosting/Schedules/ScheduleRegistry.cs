@@ -14,7 +14,9 @@ internal sealed class ScheduleRegistry
     {
         if (!_schedules.TryAdd(schedule.Name, schedule))
         {
-            throw new InvalidOperationException($"There is a schedule named '{schedule.Name}' already. Give each one a name of its own: it is what its ticks are counted under.");
+            throw new InvalidOperationException(
+                $"There is a schedule named '{schedule.Name}' already. Give each one a name of its own: "
+                + "it is what its ticks are counted under.");
         }
     }
 }

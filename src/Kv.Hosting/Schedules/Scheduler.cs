@@ -1,5 +1,4 @@
 using System.Collections.Concurrent;
-using System.Text.Json;
 using Kv.Connections;
 using Kv.Diagnostics;
 using Kv.Store;
@@ -10,13 +9,15 @@ namespace Kv.Schedules;
 
 /// <summary>The hosted service that enqueues the messages of schedules, each tick once over all processes.</summary>
 /// <remarks>
-/// An entry of the store holds a schedule's next tick. Whoever finds it due moves it on and enqueues, in one commit that is refused if the
-/// entry has changed: so of many processes one succeeds, and a crash leaves either both or nothing. Each schedule has a loop of its own, so
-/// that one that fails, or whose delegate does not return, holds up no other.
+/// An entry of the store holds a schedule's next tick. The process that finds it due moves it on and enqueues, in one commit that is
+/// refused if the entry has changed: so of many processes one succeeds, and a crash leaves either both or nothing. Each schedule has a loop
+/// of its own, so that one that fails, or whose delegate does not return, holds up no other.
 /// </remarks>
-internal sealed class Scheduler(KvStore store, ScheduleRegistry schedules, TimeProvider time, WorkerHealth health, ILoggerFactory loggers) : BackgroundService
+internal sealed class Scheduler(KvStore store, ScheduleRegistry schedules, TimeProvider time, WorkerHealth health, ILoggerFactory loggers)
+    : BackgroundService
 {
-    // So many of the largest messages fit into one commit by default. After a failure they come one by one, so that no other is refused with it.
+    // So many of the largest messages fit into one commit by default. After a failure they come one by one, so that no other is refused
+    // with it.
     private const int TicksAtOnce = 10;
     private static readonly TimeSpan Grace = TimeSpan.FromMinutes(1);
 
@@ -25,9 +26,8 @@ internal sealed class Scheduler(KvStore store, ScheduleRegistry schedules, TimeP
     private static readonly TimeSpan FirstPause = TimeSpan.FromSeconds(1);
     private static readonly TimeSpan LongestPause = TimeSpan.FromSeconds(30);
 
-    // Who makes a message has nothing to wait for.
-    private static readonly TimeSpan Patience = TimeSpan.FromSeconds(30);
-    private static readonly long End = DateTimeOffset.MaxValue.ToUnixTimeMilliseconds();
+    // A delegate that makes a message has nothing to wait for.
+    private static readonly TimeSpan StandsStillAfter = TimeSpan.FromSeconds(30);
     private readonly ILogger _logger = new UnfailingLogger(loggers.CreateLogger("Kv.Scheduler"));
     private readonly ConcurrentDictionary<string, DateTimeOffset> _next = new(StringComparer.Ordinal);
     private readonly Lock _gate = new();
@@ -95,8 +95,10 @@ internal sealed class Scheduler(KvStore store, ScheduleRegistry schedules, TimeP
     }
 
     /// <summary>Whether the store refused what this schedule wants to write, and would take that of others.</summary>
-    private static bool IsRefusal(Exception error) =>
-        error is ArgumentException or KvException { Kind: not (KvErrorKind.Unavailable or KvErrorKind.CommitUnknown or KvErrorKind.Conflict or KvErrorKind.Schema) };
+    private static bool IsRefusal(Exception error) => error is ArgumentException or KvException
+    {
+        Kind: not (KvErrorKind.Unavailable or KvErrorKind.CommitUnknown or KvErrorKind.Conflict or KvErrorKind.Schema),
+    };
 
     // The loop outlives any error, from its start on.
     private async Task RunAsync(ScheduledMessage schedule, CancellationToken stoppingToken)
@@ -124,7 +126,9 @@ internal sealed class Scheduler(KvStore store, ScheduleRegistry schedules, TimeP
         }
     }
 
-    /// <summary>The database fails all schedules alike: those that ask it while it rests wait for the same end, and one line tells of all.</summary>
+    /// <summary>
+    /// The database fails all schedules alike: those that ask it while it rests wait for the same end, and one line tells of all.
+    /// </summary>
     private TimeSpan OnOutage(Exception error)
     {
         lock (_gate)
@@ -166,7 +170,7 @@ internal sealed class Scheduler(KvStore store, ScheduleRegistry schedules, TimeP
         var now = Now;
         var entry = await store.GetAsync(schedule.Key, cancellationToken).ConfigureAwait(false);
         round.IsMaking = true;
-        var known = Read(entry);
+        var known = ScheduleState.Read(entry);
         if (entry is not null && known is null)
         {
             WorkerLog.ScheduleUnreadable(_logger, schedule.Name, schedule.Key.ToString());
@@ -174,16 +178,18 @@ internal sealed class Scheduler(KvStore store, ScheduleRegistry schedules, TimeP
 
         var definition = schedule.Schedule.ToString();
 
-        // A schedule that is new, or says something else than before, begins with its next tick: nothing of another one is made up for. While
-        // programs with another definition run beside this one, each overwrites what the other has noted, and enqueues the ticks that it has
-        // been waiting for itself.
+        // A schedule that is new, or says something else than before, begins with its next tick: nothing of another one is made up for.
+        // While programs with another definition run beside this one, each overwrites what the other has noted, and enqueues the ticks that
+        // it has been waiting for itself.
         //
-        // Nor is what a clock noted that was ahead, if the schedule has ticks before that have not become messages: else it would stand still,
-        // for all processes, until that time. What was enqueued early is passed over when its time comes.
+        // Nor is what a clock noted that was ahead, if the schedule has ticks before that have not become messages: else it would stand
+        // still, for all processes, until that time. What was enqueued early is passed over when its time comes.
         var isSame = known?.Definition == definition;
         var runs = new TickRuns(schedule.Schedule, isSame ? known!.Runs ?? (known.Last > 0 ? [[known.Last, known.Last]] : []) : []);
         var noted = DateTimeOffset.FromUnixTimeMilliseconds(known?.Next ?? 0);
-        var anew = known is not null && _next.TryGetValue(schedule.Name, out var awaited) && IsOpen(awaited) ? awaited : runs.NextAfter(now);
+        var anew = known is not null && _next.TryGetValue(schedule.Name, out var awaited) && IsOpen(awaited)
+            ? awaited
+            : runs.NextAfter(now);
         var isAhead = isSame && anew < noted && noted > LatestNext(schedule, now);
         var first = isSame && !isAhead ? noted : anew;
         var (due, next) = Due(schedule, runs, first, now, health.IsFailing(schedule.Name) ? 1 : TicksAtOnce);
@@ -203,7 +209,7 @@ internal sealed class Scheduler(KvStore store, ScheduleRegistry schedules, TimeP
 
         due.ForEach(runs.Add);
         var last = due.Count > 0 ? due[^1].ToUnixTimeMilliseconds() : known?.Last ?? 0;
-        var state = new State(definition, next.ToUnixTimeMilliseconds(), last, runs.Noted);
+        var state = new ScheduleState(definition, next.ToUnixTimeMilliseconds(), last, runs.Noted);
         write.Set(schedule.Key, state.ToValue(store.Engine.IsAdopted ? KvEncoding.Bytes : KvEncoding.Json));
         round.IsMaking = false;
         if (!(await write.CommitAsync(cancellationToken).ConfigureAwait(false)).Succeeded)
@@ -223,27 +229,32 @@ internal sealed class Scheduler(KvStore store, ScheduleRegistry schedules, TimeP
 
         return next;
 
-        bool IsOpen(DateTimeOffset tick) => isSame ? !runs.Has(tick) && tick <= LatestNext(schedule, now) : tick.ToUnixTimeMilliseconds() > known.Last;
+        bool IsOpen(DateTimeOffset tick) =>
+            isSame ? !runs.Has(tick) && tick <= LatestNext(schedule, now) : tick.ToUnixTimeMilliseconds() > known.Last;
     }
 
-    /// <summary>No clock that is right notes a later tick as the next one, however late somebody's is.</summary>
-    private static DateTimeOffset LatestNext(ScheduledMessage schedule, DateTimeOffset now) => schedule.Schedule.FindNext(now + Grace) ?? DateTimeOffset.MaxValue;
+    /// <summary>No clock that is right notes a later tick as the next one, however late another's is.</summary>
+    private static DateTimeOffset LatestNext(ScheduledMessage schedule, DateTimeOffset now) =>
+        schedule.Schedule.FindNext(now + Grace) ?? DateTimeOffset.MaxValue;
 
     /// <summary>Adds the messages of ticks to a write.</summary>
     /// <returns>How many could be made, at least one.</returns>
-    private async Task<int> MakeAsync(ScheduledMessage schedule, KvAtomic write, List<DateTimeOffset> due, CancellationToken cancellationToken)
+    private async Task<int> MakeAsync(
+        ScheduledMessage schedule, KvAtomic write, List<DateTimeOffset> due, CancellationToken cancellationToken)
     {
-        // On a thread that can be left behind: a delegate that does not return holds up neither the end of the application nor anything else.
+        // On a thread that can be left behind: a delegate that does not return holds up neither the end of the application nor anything
+        // else.
         var making = Task.Run(Make, CancellationToken.None);
         try
         {
-            return await making.WaitAsync(Patience, time, cancellationToken).ConfigureAwait(false);
+            return await making.WaitAsync(StandsStillAfter, time, cancellationToken).ConfigureAwait(false);
         }
         catch (TimeoutException) when (!making.IsCompleted)
         {
             // Another call of it would not return either.
-            health.ScheduleFailed(schedule.Name, new TimeoutException($"The delegate that makes its message for {due[0]:O} does not return."), time);
-            WorkerLog.ScheduleWaits(_logger, schedule.Name, Patience);
+            health.ScheduleFailed(
+                schedule.Name, new TimeoutException($"The delegate that makes its message for {due[0]:O} does not return."), time);
+            WorkerLog.ScheduleWaits(_logger, schedule.Name, StandsStillAfter);
             return await making.WaitAsync(cancellationToken).ConfigureAwait(false);
         }
         finally
@@ -270,7 +281,8 @@ internal sealed class Scheduler(KvStore store, ScheduleRegistry schedules, TimeP
     }
 
     /// <summary>The ticks that become messages now, and the tick after them.</summary>
-    private static (List<DateTimeOffset> Due, DateTimeOffset Next) Due(ScheduledMessage schedule, TickRuns runs, DateTimeOffset first, DateTimeOffset now, int most)
+    private static (List<DateTimeOffset> Due, DateTimeOffset Next) Due(
+        ScheduledMessage schedule, TickRuns runs, DateTimeOffset first, DateTimeOffset now, int most)
     {
         if (first > now)
         {
@@ -295,34 +307,11 @@ internal sealed class Scheduler(KvStore store, ScheduleRegistry schedules, TimeP
         return (last is null || (schedule.Missed == KvMissedTicks.Skip && now - last > Grace) ? [] : [last.Value], runs.NextAfter(now));
     }
 
-    private static State? Read(KvEntry? entry)
-    {
-        try
-        {
-            return entry is not null && JsonSerializer.Deserialize(entry.Value.Bytes.Span, ScheduleJsonContext.Default.State) is { Next: >= 0 } state
-                && state.Next <= End ? state : null;
-        }
-        catch (JsonException)
-        {
-            // Somebody wrote something else there: the schedule begins anew.
-            return null;
-        }
-    }
-
     /// <summary>How far a round has come: what fails while the messages are made is the schedule's own fault.</summary>
     private sealed class Round
     {
         public bool HasAsked { get; set; }
 
         public bool IsMaking { get; set; }
-    }
-
-    /// <param name="Definition">What the next tick was computed from.</param>
-    /// <param name="Next">The next tick, in Unix milliseconds.</param>
-    /// <param name="Last">The last tick that became a message.</param>
-    /// <param name="Runs">Which ticks became messages (<see cref="TickRuns"/>).</param>
-    internal sealed record State(string Definition, long Next, long Last = 0, long[][]? Runs = null)
-    {
-        public KvValue ToValue(KvEncoding encoding) => new(JsonSerializer.SerializeToUtf8Bytes(this, ScheduleJsonContext.Default.State), encoding);
     }
 }

@@ -12,11 +12,17 @@ internal sealed class TickRuns
     private readonly List<(long From, long To)> _runs;
 
     /// <param name="schedule">The schedule.</param>
-    /// <param name="noted">What was noted: each run as its first and its last tick in Unix milliseconds. What is none is passed over.</param>
+    /// <param name="noted">
+    /// What was noted: each run as its first and its last tick in Unix milliseconds. What is none is passed over.
+    /// </param>
     public TickRuns(KvSchedule schedule, long[][]? noted)
     {
         _schedule = schedule;
-        _runs = [.. (noted ?? []).Where(static r => r is [>= 0 and var from, var to] && from <= to && to <= End).Select(static r => (r[0], r[1])).TakeLast(Most)];
+        _runs =
+        [
+            .. (noted ?? []).Where(static r => r is [>= 0 and var from, var to] && from <= to && to <= End)
+                .Select(static r => (r[0], r[1])).TakeLast(Most),
+        ];
     }
 
     public long[][] Noted => [.. _runs.Select(static r => new[] { r.From, r.To })];

@@ -41,7 +41,9 @@ internal readonly struct ZoneClock(TimeZoneInfo zone)
         return null;
     }
 
-    /// <summary>The latest that the clock has shown up to a time; it shows something earlier for as long as it repeats what it was set back by.</summary>
+    /// <summary>
+    /// The latest that the clock has shown up to a time; it shows something earlier for as long as it repeats what it was set back by.
+    /// </summary>
     public long LatestShown(long time)
     {
         var from = Math.Max(0, time - LongestRepetition);

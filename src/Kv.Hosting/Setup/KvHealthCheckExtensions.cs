@@ -13,17 +13,21 @@ namespace Microsoft.Extensions.DependencyInjection;
 public static class KvHealthCheckExtensions
 {
     /// <summary>
-    /// Healthy while the database answers, its schema is current and the worker, if there is one, gets on. A worker whose rounds fail makes it
-    /// degraded, and after 30 seconds unhealthy. On PostgreSQL a transaction that has been open for a minute makes it degraded, too: while one
-    /// is, nothing is cleaned up, and queues become slow. Degraded by name are, too: a schedule that fails by itself, topics that have had messages
-    /// due for <see cref="KvWorkerOptions.UnhandledAfter"/> without a handler, and dead letters until they are replayed or deleted.
+    /// Healthy while the database answers, its schema is current and the worker, if there is one, gets on. A worker whose rounds fail makes
+    /// it degraded, and after 30 seconds unhealthy. On PostgreSQL a transaction that has been open for a minute makes it degraded, too:
+    /// while one is, nothing is cleaned up, and queues become slow. Degraded by name are, too: a schedule that fails by itself, topics that
+    /// have had messages due for <see cref="KvWorkerOptions.UnhandledAfter"/> without a handler, and dead letters until they are replayed
+    /// or deleted.
     /// </summary>
     /// <remarks>
     /// The data of the result has <c>deadLetters</c> (how many, counted up to 1,000) and, where there are any, <c>unhandledTopics</c> and
     /// <c>failingSchedules</c> (names).
     /// </remarks>
     /// <param name="health">The builder that <c>services.AddHealthChecks()</c> gives.</param>
-    /// <param name="name">The check's name. If a store was added under this name, it is the one that is checked, otherwise the store without a name and its worker.</param>
+    /// <param name="name">
+    /// The check's name. If a store was added under this name, it is the one that is checked, otherwise the store without a name and its
+    /// worker.
+    /// </param>
     /// <param name="failureStatus">What is reported instead of unhealthy; null for unhealthy.</param>
     /// <param name="tags">Tags to choose checks by.</param>
     /// <returns>The same builder.</returns>
@@ -58,7 +62,7 @@ public static class KvHealthCheckExtensions
         }
         catch (ObjectDisposedException)
         {
-            // Who makes the checks does not expect one to fail at this.
+            // What makes the checks does not expect one to fail at this.
             return new Stopped();
         }
     }

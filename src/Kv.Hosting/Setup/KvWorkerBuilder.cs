@@ -24,14 +24,18 @@ public sealed class KvWorkerBuilder
     /// <summary>Handles messages of a type with a class, made in the scope of each message.</summary>
     /// <typeparam name="TMessage">The type of the messages.</typeparam>
     /// <typeparam name="THandler">The handler; added to the services as scoped unless it is there already.</typeparam>
-    /// <param name="topic">The topic that they come by, where <see cref="KvEnqueueOptions.Topic"/> chose another; null for that of the type.</param>
+    /// <param name="topic">
+    /// The topic that they come by, where <see cref="KvEnqueueOptions.Topic"/> chose another; null for that of the type.
+    /// </param>
     /// <returns>This builder.</returns>
     /// <exception cref="InvalidOperationException">The message has a handler already.</exception>
-    public KvWorkerBuilder Handle<TMessage, [DynamicallyAccessedMembers(DynamicallyAccessedMemberTypes.PublicConstructors)] THandler>(string? topic = null)
+    public KvWorkerBuilder Handle<TMessage, [DynamicallyAccessedMembers(DynamicallyAccessedMemberTypes.PublicConstructors)] THandler>(
+        string? topic = null)
         where THandler : class, IKvMessageHandler<TMessage>
     {
         Handle<TMessage>(
-            static (message, context, token) => context.Services.GetRequiredService<THandler>().HandleAsync(message, context, token), topic);
+            static (message, context, token) => context.Services.GetRequiredService<THandler>().HandleAsync(message, context, token),
+            topic);
         Services.TryAddScoped<THandler>();
         _handlers.Needs.Add($"The handler {TypeText.Of(typeof(THandler))} of '{MessageName.Of<TMessage>().Name}'", typeof(THandler));
         return this;
@@ -40,7 +44,9 @@ public sealed class KvWorkerBuilder
     /// <summary>Handles messages of a type with a delegate.</summary>
     /// <typeparam name="TMessage">The type of the messages.</typeparam>
     /// <param name="handle">The handler; see <see cref="IKvMessageHandler{TMessage}.HandleAsync"/>.</param>
-    /// <param name="topic">The topic that they come by, where <see cref="KvEnqueueOptions.Topic"/> chose another; null for that of the type.</param>
+    /// <param name="topic">
+    /// The topic that they come by, where <see cref="KvEnqueueOptions.Topic"/> chose another; null for that of the type.
+    /// </param>
     /// <returns>This builder.</returns>
     /// <exception cref="InvalidOperationException">The message has a handler already.</exception>
     public KvWorkerBuilder Handle<TMessage>(Func<TMessage, KvMessageContext, CancellationToken, Task> handle, string? topic = null)
@@ -56,13 +62,17 @@ public sealed class KvWorkerBuilder
     /// <see cref="CancellationToken"/>, and services of the message's scope, in any order.
     /// </summary>
     /// <remarks>
-    /// <c>worker.Handle&lt;OrderPlaced&gt;((OrderPlaced order, IMailer mailer, CancellationToken token) => mailer.SendAsync(order, token))</c>. Services are resolved for
-    /// each message, by <see cref="FromKeyedServicesAttribute"/> those with a key; one with a default value may be absent. A service that is not
-    /// registered keeps the host from starting.
+    /// <c>worker.Handle&lt;OrderPlaced&gt;((OrderPlaced order, IMailer mailer, CancellationToken token) => mailer.SendAsync(order,
+    /// token))</c>. Services are resolved for each message, by <see cref="FromKeyedServicesAttribute"/> those with a key; one with a
+    /// default value may be absent. A service that is not registered keeps the host from starting.
     /// </remarks>
     /// <typeparam name="TMessage">The type of the messages.</typeparam>
-    /// <param name="handle">The handler, which returns a <see cref="Task"/> or <see cref="ValueTask"/>, or nothing when it does not wait.</param>
-    /// <param name="topic">The topic that they come by, where <see cref="KvEnqueueOptions.Topic"/> chose another; null for that of the type.</param>
+    /// <param name="handle">
+    /// The handler, which returns a <see cref="Task"/> or <see cref="ValueTask"/>, or nothing when it does not wait.
+    /// </param>
+    /// <param name="topic">
+    /// The topic that they come by, where <see cref="KvEnqueueOptions.Topic"/> chose another; null for that of the type.
+    /// </param>
     /// <returns>This builder.</returns>
     /// <exception cref="ArgumentException">The delegate returns something else, or takes something by reference.</exception>
     /// <exception cref="InvalidOperationException">The message has a handler on the topic already.</exception>
@@ -76,7 +86,9 @@ public sealed class KvWorkerBuilder
         return this;
     }
 
-    /// <summary>Handles whatever comes by a topic and has no handler of its own: <see cref="KvMessageContext.Payload"/> has the bytes.</summary>
+    /// <summary>
+    /// Handles whatever comes by a topic and has no handler of its own: <see cref="KvMessageContext.Payload"/> has the bytes.
+    /// </summary>
     /// <param name="topic">The topic; empty for messages that programs without topics put in.</param>
     /// <param name="handle">The handler.</param>
     /// <returns>This builder.</returns>
@@ -87,7 +99,8 @@ public sealed class KvWorkerBuilder
         ArgumentNullException.ThrowIfNull(handle);
         if (!StoredText.IsValid(topic))
         {
-            throw new ArgumentException("The topic has a NUL or half of a surrogate pair, and no message comes by such a topic.", nameof(topic));
+            throw new ArgumentException(
+                "The topic has a NUL or half of a surrogate pair, and no message comes by such a topic.", nameof(topic));
         }
 
         _handlers.Add(topic, new KvMessageDelegate(handle));
@@ -151,7 +164,8 @@ public sealed class KvWorkerBuilder
     /// <returns>This builder.</returns>
     /// <exception cref="ArgumentException">The name cannot be one.</exception>
     /// <exception cref="InvalidOperationException">There is a schedule of that name already.</exception>
-    public KvWorkerBuilder Schedule<TMessage>(string name, KvSchedule schedule, Func<DateTimeOffset, TMessage> message, KvScheduleOptions? options = null)
+    public KvWorkerBuilder Schedule<TMessage>(
+        string name, KvSchedule schedule, Func<DateTimeOffset, TMessage> message, KvScheduleOptions? options = null)
     {
         ArgumentNullException.ThrowIfNull(name);
         ArgumentNullException.ThrowIfNull(schedule);
@@ -165,7 +179,10 @@ public sealed class KvWorkerBuilder
 
         if (options.Enqueue?.IfDuplicate == KvDuplicatePolicy.Refuse)
         {
-            throw new ArgumentException($"The schedule '{name}' asks for ticks to be refused whose unique key is taken, which would stop it. Use KvDuplicatePolicy.Keep, which leaves such a tick out.", nameof(options));
+            throw new ArgumentException(
+                $"The schedule '{name}' asks for ticks to be refused whose unique key is taken, which would stop it. "
+                + "Use KvDuplicatePolicy.Keep, which leaves such a tick out.",
+                nameof(options));
         }
 
         if (!Enum.IsDefined(options.Missed))
@@ -174,7 +191,10 @@ public sealed class KvWorkerBuilder
         }
 
         _schedules.Add(new ScheduledMessage(
-            KvMessageAttribute.Valid(name, nameof(name)), schedule, options.Missed, (write, tick) => write.Enqueue(message(tick), options.Enqueue)));
+            KvMessageAttribute.Valid(name, nameof(name)),
+            schedule,
+            options.Missed,
+            (write, tick) => write.Enqueue(message(tick), options.Enqueue)));
         return this;
     }
 

@@ -41,7 +41,8 @@ internal sealed class KvWorkerOptionsValidator(HandlerRegistry handlers) : IVali
         {
             if (value < least || value > most)
             {
-                failures.Add($"KvWorkerOptions.{option} is {value}; it must be {least} to {most}. Change it, or leave it out for the default.");
+                failures.Add(
+                    $"KvWorkerOptions.{option} is {value}; it must be {least} to {most}. Change it, or leave it out for the default.");
             }
         }
     }

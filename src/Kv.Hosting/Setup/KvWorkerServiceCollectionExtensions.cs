@@ -20,7 +20,8 @@ public static class KvWorkerServiceCollectionExtensions
     /// <summary>Adds the hosted service that takes due messages from the store's queue and calls their handlers.</summary>
     /// <remarks>
     /// The store is added with <c>AddKvStore</c>. Options can also come from configuration:
-    /// <c>services.Configure&lt;KvWorkerOptions&gt;(configuration.GetSection("Kv:Worker"))</c>. Calling it again adds handlers to the same worker.
+    /// <c>services.Configure&lt;KvWorkerOptions&gt;(configuration.GetSection("Kv:Worker"))</c>. Calling it again adds handlers to the
+    /// same worker.
     /// </remarks>
     /// <param name="services">The services.</param>
     /// <param name="options">Changes the worker's options.</param>
@@ -36,7 +37,8 @@ public static class KvWorkerServiceCollectionExtensions
             services.AddSingleton<WorkerHealth>();
             services.TryAddSingleton<QueueWatch>();
             services.AddSingleton<TracingMiddleware>();
-            services.AddSingleton(static provider => new LoggingMiddleware(LoggersOf(provider), provider.GetRequiredService<TimeProvider>()));
+            services.AddSingleton(
+                static provider => new LoggingMiddleware(LoggersOf(provider), provider.GetRequiredService<TimeProvider>()));
             services.AddSingleton<IHostedService>(static provider => Create<KvWorker>(provider));
             services.AddSingleton<IHostedService>(static provider => Create<Scheduler>(provider));
         }
@@ -66,6 +68,7 @@ public static class KvWorkerServiceCollectionExtensions
             LoggersOf(provider));
     }
 
-    // Whoever adds no logging wants none. Adding it here would keep out what is added later.
-    private static ILoggerFactory LoggersOf(IServiceProvider provider) => provider.GetService<ILoggerFactory>() ?? NullLoggerFactory.Instance;
+    // A program that adds no logging wants none. Adding it here would keep out what is added later.
+    private static ILoggerFactory LoggersOf(IServiceProvider provider) =>
+        provider.GetService<ILoggerFactory>() ?? NullLoggerFactory.Instance;
 }

@@ -7,7 +7,9 @@ public sealed class KvTopicOptions
     private static readonly TimeSpan LongestTimer = TimeSpan.FromDays(30);
 
     /// <summary>Messages of the topic that this worker handles at the same time.</summary>
-    /// <value>Default: null, for <see cref="KvWorkerOptions.Concurrency"/>, which is also the limit of all topics together. From 1 to 1,000.</value>
+    /// <value>
+    /// Default: null, for <see cref="KvWorkerOptions.Concurrency"/>, which is also the limit of all topics together. From 1 to 1,000.
+    /// </value>
     public int? Concurrency { get; set; }
 
     /// <summary>How long a message belongs to the worker without a sign of life.</summary>
@@ -19,12 +21,13 @@ public sealed class KvTopicOptions
     public KvRetryPolicy? Retry { get; set; }
 
     /// <summary>
-    /// When messages are tried again that cannot be handed to a handler: those with a name that has no handler here, and those whose payload cannot
-    /// be read as the type of theirs (<see cref="KvUnreadableMessageException"/>). <see cref="KvRetryPolicy.Never"/> makes dead letters of them at once.
+    /// When messages are tried again that cannot be handed to a handler: those with a name that has no handler here, and those whose
+    /// payload cannot be read as the type of theirs (<see cref="KvUnreadableMessageException"/>). <see cref="KvRetryPolicy.Never"/> makes
+    /// dead letters of them at once.
     /// </summary>
     /// <value>
-    /// Default: null, for as other failures: by the message's own schedule, or <see cref="Retry"/>. While a new version is rolled out, processes
-    /// of the old one claim messages that only the new one knows; give them time here.
+    /// Default: null, for as other failures: by the message's own schedule, or <see cref="Retry"/>. While a new version is rolled out,
+    /// processes of the old one claim messages that only the new one knows; give them time here.
     /// </value>
     public KvRetryPolicy? UnreadableRetry { get; set; }
 
@@ -40,11 +43,15 @@ public sealed class KvTopicOptions
     /// <value>Default: null, for no limit. All workers of the topic should have the same.</value>
     public KvRate? Rate { get; set; }
 
-    /// <summary>How many messages with the same <see cref="KvEnqueueOptions.RateKey"/> may begin in a time, over all processes that say so.</summary>
+    /// <summary>
+    /// How many messages with the same <see cref="KvEnqueueOptions.RateKey"/> may begin in a time, over all processes that say so.
+    /// </summary>
     /// <value>Default: null, for no limit. All workers of the topic should have the same.</value>
     public KvRate? RatePerKey { get; set; }
 
-    /// <summary>How long a handler may take. Past it, its token is cancelled, and if it ends with an exception then, the attempt has failed.</summary>
+    /// <summary>
+    /// How long a handler may take. Past it, its token is cancelled, and if it ends with an exception then, the attempt has failed.
+    /// </summary>
     /// <value>Default: null, for as long as it takes. At most 30 days.</value>
     public TimeSpan? HandlerTimeout { get; set; }
 
@@ -52,9 +59,15 @@ public sealed class KvTopicOptions
     internal void Validate(string topic)
     {
         Require(Concurrency is null or >= 1 and <= 1000, $"Concurrency is {Concurrency}; it must be 1 to 1,000");
-        Require(Lease is null || (Lease >= TimeSpan.FromSeconds(1) && Lease <= TimeSpan.FromHours(1)), $"Lease is {Lease}; it must be 1 second to 1 hour");
-        Require(DeadLetterExpiry is null || DeadLetterExpiry > TimeSpan.Zero, $"DeadLetterExpiry is {DeadLetterExpiry}; it must be positive");
-        Require(HandlerTimeout is null || (HandlerTimeout > TimeSpan.Zero && HandlerTimeout <= LongestTimer), $"HandlerTimeout is {HandlerTimeout}; it must be positive, and 30 days at most");
+        Require(
+            Lease is null || (Lease >= TimeSpan.FromSeconds(1) && Lease <= TimeSpan.FromHours(1)),
+            $"Lease is {Lease}; it must be 1 second to 1 hour");
+        Require(
+            DeadLetterExpiry is null || DeadLetterExpiry > TimeSpan.Zero,
+            $"DeadLetterExpiry is {DeadLetterExpiry}; it must be positive");
+        Require(
+            HandlerTimeout is null || (HandlerTimeout > TimeSpan.Zero && HandlerTimeout <= LongestTimer),
+            $"HandlerTimeout is {HandlerTimeout}; it must be positive, and 30 days at most");
 
         void Require(bool right, string what)
         {

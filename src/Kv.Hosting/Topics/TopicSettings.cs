@@ -27,18 +27,19 @@ internal sealed class TopicSettings(string topic, KvTopicOptions options, KvWork
 
     public TimeSpan? HandlerTimeout { get; } = options.HandlerTimeout;
 
-    /// <summary>The turns that a message has to ask for before it begins.</summary>
+    /// <summary>The tokens that a message has to ask for before it begins.</summary>
     public IReadOnlyList<RateRequest> Rates(ClaimedMessage message) =>
         (message.RateKey is null ? null : options.RatePerKey, options.Rate) switch
         {
             (null, null) => [],
-            ({ } perKey, null) => [Turn(message, message.RateKey, perKey)],
-            (null, { } rate) => [Turn(message, null, rate)],
-            ({ } perKey, { } rate) => [Turn(message, message.RateKey, perKey), Turn(message, null, rate)],
+            ({ } perKey, null) => [Token(message, message.RateKey, perKey)],
+            (null, { } rate) => [Token(message, null, rate)],
+            ({ } perKey, { } rate) => [Token(message, message.RateKey, perKey), Token(message, null, rate)],
         };
 
-    /// <summary>What is claimed of the topic when there is room.</summary>
-    public TopicClaim Claim(int room) => new(Topic, room, Term);
+    /// <summary>What is claimed of the topic when there is capacity.</summary>
+    public TopicClaim Claim(int capacity) => new(Topic, capacity, Term);
 
-    private RateRequest Turn(ClaimedMessage message, string? key, KvRate rate) => new(QueueKeys.Rate(Topic, key), rate.Rule, message.RateTurn > 0);
+    private RateRequest Token(ClaimedMessage message, string? key, KvRate rate) =>
+        new(QueueKeys.Rate(Topic, key), rate.Rule, message.RateTurn > 0);
 }

@@ -7,14 +7,14 @@ using Microsoft.Extensions.Logging;
 
 namespace Kv.Worker;
 
-/// <summary>Keeps the leases of held messages alive, three times per lease, and tells their handlers when one is lost.</summary>
+/// <summary>Keeps the leases of running messages alive, three times per lease, and tells their handlers when one is lost.</summary>
 /// <remarks>
 /// On a thread and a connection of its own: handlers that block threads or take all pooled connections cannot hold it up.
 /// </remarks>
 internal sealed class Heartbeat : IDisposable
 {
-    private static readonly TimeSpan Patience = TimeSpan.FromSeconds(5);
-    private readonly HeldMessages _held;
+    private static readonly TimeSpan GracePeriod = TimeSpan.FromSeconds(5);
+    private readonly RunningMessages _running;
     private readonly MessageQueue _queue;
     private readonly string _owner;
     private readonly TimeSpan _lease;
@@ -30,9 +30,9 @@ internal sealed class Heartbeat : IDisposable
     private bool _due;
     private bool _stop;
 
-    public Heartbeat(HeldMessages held, MessageQueue queue, string owner, TimeSpan lease, TimeSpan? interval, ILogger logger)
+    public Heartbeat(RunningMessages running, MessageQueue queue, string owner, TimeSpan lease, TimeSpan? interval, ILogger logger)
     {
-        (_held, _queue, _owner, _lease, _logger) = (held, queue, owner, lease, logger);
+        (_running, _queue, _owner, _lease, _logger) = (running, queue, owner, lease, logger);
         _interval = interval ?? lease / 3;
         _thread = new Thread(Run) { IsBackground = true, Name = "Kv heartbeat" };
         _injected = !ReferenceEquals(queue.Time, TimeProvider.System);
@@ -46,7 +46,7 @@ internal sealed class Heartbeat : IDisposable
         var period = _injected ? _interval : _lease / 20;
         _timer = Detached.Run(() => _queue.Time.CreateTimer(_ => Tick(), null, period, period));
 
-        // Deadlines that were written by a clock before it was set mean something else to those who read them after that.
+        // Deadlines that were written by a clock before it was set mean something else to workers that read them after that.
         if (!_queue.ServerJudges)
         {
             var clock = new ClockSteps(_queue.Time);
@@ -56,7 +56,7 @@ internal sealed class Heartbeat : IDisposable
         _thread.UnsafeStart();
     }
 
-    /// <summary>Hears of a message that is held: a lease that is partly over when it is granted does not wait for the next beat.</summary>
+    /// <summary>Hears of a message that runs here: a lease that is partly over when it is granted does not wait for the next beat.</summary>
     /// <param name="ago">How long ago its claim was sent.</param>
     public void Claimed(TimeSpan ago)
     {
@@ -69,15 +69,15 @@ internal sealed class Heartbeat : IDisposable
     /// <summary>Does not wait for the next beat: there may be news about a message.</summary>
     public void Hurry() => Wake(stop: false);
 
-    /// <summary>Extends what is held, once.</summary>
+    /// <summary>Extends what runs, once.</summary>
     /// <returns>Whether it was done.</returns>
     public bool Beat()
     {
         lock (_beating)
         {
-            var held = _held.All.Where(static h => !h.IsLost && !h.IsJoined).ToList();
-            var done = held.Count == 0 || TryExtend(held);
-            GiveUpOutdated();
+            var running = _running.All.Where(static h => h.IsKept).ToList();
+            var done = running.Count == 0 || TryExtend(running);
+            LoseOutdated();
             return done;
         }
     }
@@ -89,7 +89,7 @@ internal sealed class Heartbeat : IDisposable
         Wake(stop: true);
 
         // A thread that hangs in the network closes its connection by itself when it comes back.
-        if (!_thread.IsAlive || _thread.Join(Patience))
+        if (!_thread.IsAlive || _thread.Join(GracePeriod))
         {
             Close();
         }
@@ -123,7 +123,7 @@ internal sealed class Heartbeat : IDisposable
         }
         else
         {
-            GiveUpOutdated();
+            LoseOutdated();
         }
     }
 
@@ -141,15 +141,15 @@ internal sealed class Heartbeat : IDisposable
         Hurry();
     }
 
-    private void GiveUpOutdated()
+    private void LoseOutdated()
     {
-        foreach (var message in _held.All.Where(static h => !h.IsLost && !h.IsJoined && !h.IsTrusted))
+        foreach (var message in _running.All.Where(static h => h.IsKept && !h.Lease.IsTrusted))
         {
             message.Lose();
         }
     }
 
-    private bool TryExtend(List<HeldMessage> held)
+    private bool TryExtend(List<HeldMessage> running)
     {
         var started = TimeProvider.System.GetTimestamp();
         while (true)
@@ -158,13 +158,13 @@ internal sealed class Heartbeat : IDisposable
             try
             {
                 _keeper ??= _queue.OpenLeaseKeeper();
-                Tell(held, _keeper.Extend([.. held.Select(static h => (h.Message.Fence, h.Topic.Term))], _owner), sentAt);
+                Tell(running, _keeper.Extend([.. running.Select(static h => (h.Message.Fence, h.Topic.Term))], _owner), sentAt);
                 return true;
             }
-            catch (Exception error) when (
-                _keeper is not null && _keeper.IsBusy(error) && TimeProvider.System.GetElapsedTime(started) < _lease / 6)
+            catch (Exception error)
+                when (_keeper is not null && _keeper.IsBusy(error) && TimeProvider.System.GetElapsedTime(started) < _lease / 6)
             {
-                // On SQLite a busy writer leaves the lock free for moments only; who looks for one rarely never meets it.
+                // On SQLite a busy writer leaves the lock free for moments only, and rare looks never meet one.
                 if (!TryWait(TimeSpan.FromMilliseconds(Random.Shared.Next(1, 6)), early: false))
                 {
                     return false;
@@ -180,33 +180,32 @@ internal sealed class Heartbeat : IDisposable
         }
     }
 
-    private void Tell(List<HeldMessage> held, Dictionary<Fence, bool> still, long sentAt)
+    private void Tell(List<HeldMessage> running, Dictionary<Fence, bool> still, long sentAt)
     {
-        foreach (var message in held)
+        foreach (var message in running)
         {
             if (still.TryGetValue(message.Message.Fence, out var cancelled))
             {
-                message.Extended(sentAt);
+                message.Lease.Extend(sentAt);
                 Report(message);
                 if (cancelled)
                 {
-                    message.Cancel();
+                    message.Interrupt(InterruptReason.Cancelled);
                 }
             }
-            else if (message is { IsFinishing: false, IsJoined: false })
+            else if (message.State == HeldState.Running)
             {
                 message.Lose();
             }
         }
     }
 
-    // A handler that never ends keeps its message from everybody for as long as this worker lives, and nothing else would tell of it.
+    // A handler that never ends keeps its message from all others for as long as this worker lives, and nothing else would tell of it.
     private void Report(HeldMessage held)
     {
-        if (held is { IsHeldForLong: true, IsReported: false, IsFinishing: false })
+        if (!held.IsLeaving && held.Lease.TryReport())
         {
-            held.IsReported = true;
-            WorkerLog.StillRunning(_logger, held.Message.Fence.Id, held.Message.Type, held.Message.Topic, held.SinceClaimed);
+            WorkerLog.StillRunning(_logger, held.Message.Fence.Id, held.Message.Type, held.Message.Topic, held.Lease.SinceClaimed);
         }
     }
 

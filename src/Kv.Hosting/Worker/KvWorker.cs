@@ -14,13 +14,14 @@ using Microsoft.Extensions.Options;
 
 namespace Kv.Worker;
 
-/// <summary>The hosted service: takes due messages, as many as it has room for, and sees each through.</summary>
+/// <summary>The hosted service: takes due messages, as many as it has capacity for, and sees each through.</summary>
 internal sealed class KvWorker : BackgroundService, IMessageConsumer, IAsyncDisposable
 {
-    private static readonly TimeSpan LastWords = TimeSpan.FromSeconds(2);
+    private static readonly TimeSpan GracePeriod = TimeSpan.FromSeconds(2);
     private static readonly TimeSpan FirstPause = TimeSpan.FromMilliseconds(100);
     private static readonly TimeSpan LongestPause = TimeSpan.FromSeconds(2);
-    private readonly HeldMessages _held;
+    private readonly RunningMessages _running;
+    private readonly WorkerCapacity _capacity;
     private readonly Signal _wake = new();
     private readonly TaskCompletionSource _hurry = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private readonly TaskCompletionSource _begun = new(TaskCreationOptions.RunContinuationsAsynchronously);
@@ -29,13 +30,15 @@ internal sealed class KvWorker : BackgroundService, IMessageConsumer, IAsyncDisp
     private readonly KvStore _store;
     private readonly MessageQueue _queue;
     private readonly MessageRunner _runner;
+    private readonly MessageEnding _ending;
     private readonly HandlerRegistry _handlers;
     private readonly IServiceScopeFactory _scopes;
     private readonly KvWorkerOptions _options;
     private readonly WorkerHealth _health;
     private readonly ILogger _logger;
     private readonly Dictionary<string, TopicSettings> _topics;
-    private readonly Claimer _claimer;
+    private readonly Claims _claims;
+    private readonly ClaimLoop _loop;
     private readonly QueueWatch _watch;
     private bool _hadRows;
     private readonly TimeSpan _hostTimeout;
@@ -53,28 +56,29 @@ internal sealed class KvWorker : BackgroundService, IMessageConsumer, IAsyncDisp
         ILoggerFactory loggers)
     {
         (_watch, _hostTimeout, _idleTopics) = (watch, host.Value.ShutdownTimeout, [.. handlers.Idle]);
-        (_store, _queue, _handlers, _scopes, _options) = (store, store.Engine.Queue, handlers, scopes, options.Value);
-        (_health, _logger) = (health, new UnfailingLogger(loggers.CreateLogger("Kv.Worker")));
+        (_store, _queue, _handlers, _scopes, _options, _health) = (store, store.Engine.Queue, handlers, scopes, options.Value, health);
+        _logger = new UnfailingLogger(loggers.CreateLogger("Kv.Worker"));
         _owner = _name.Text;
         var topics = handlers.Topics(_options).ToArray();
         _topics = topics.ToDictionary(static t => t.Topic, StringComparer.Ordinal);
-        _held = new HeldMessages(topics, _options.Concurrency);
-        _claimer = new Claimer(_queue, topics, _held, _owner, _options, Start, _wake.Set, _logger)
-        {
-            Sifter = new StraySifter(store, topics, _logger),
-        };
-        _runner = new MessageRunner(store, handlers, scopes, _options, OnHandled, _logger);
-        Heartbeat = new Heartbeat(_held, _queue, _owner, _claimer.ShortestLease, _options.HeartbeatInterval, _logger);
+        _capacity = new WorkerCapacity(topics, _options.Concurrency);
+        _running = new RunningMessages(_capacity);
+        var chores = new QueueChores(_queue, new StraySifter(store, topics, _logger), topics, _options, _logger);
+        _claims = new Claims(_queue, topics, _capacity, _owner, _options.Concurrency, chores, Start, _wake.Set, _logger);
+        _loop = new ClaimLoop(_queue, topics, _claims, new LeaseRecovery(_queue, topics, _options, _logger), chores, _options);
+        _ending = new MessageEnding(store, OnHandled, _logger);
+        _runner = new MessageRunner(store, handlers, scopes, _options, _ending, _logger);
+        Heartbeat = new Heartbeat(_running, _queue, _owner, _loop.ShortestLease, _options.HeartbeatInterval, _logger);
     }
 
-    /// <summary>The name by which it holds messages.</summary>
+    /// <summary>The name under which it claims messages.</summary>
     public string Owner => _owner;
 
-    /// <summary>The messages that this worker holds.</summary>
-    public IReadOnlyCollection<HeldMessage> Held => [.. _held.All];
+    /// <summary>The messages that run in this worker.</summary>
+    public IReadOnlyCollection<HeldMessage> Running => [.. _running.All];
 
-    /// <summary>How many of its places are taken.</summary>
-    public int PlacesTaken => _held.Taken;
+    /// <summary>How much of its capacity is taken.</summary>
+    public int CapacityTaken => _capacity.Taken;
 
     public Heartbeat Heartbeat { get; }
 
@@ -83,23 +87,23 @@ internal sealed class KvWorker : BackgroundService, IMessageConsumer, IAsyncDisp
 
     private TimeProvider Time => _queue.Time;
 
-    /// <summary>Takes what is due and what there is room for.</summary>
+    /// <summary>Takes what is due and what there is capacity for.</summary>
     /// <returns>How long until there may be more, unless the worker is woken before.</returns>
     public async Task<TimeSpan> RunRoundAsync(CancellationToken cancellationToken)
     {
         await _store.Engine.OpenAsync(cancellationToken).ConfigureAwait(false);
-        var wait = await _claimer.RunRoundAsync(cancellationToken).ConfigureAwait(false);
-        if (_claimer.HasRows || _hadRows)
+        var wait = await _loop.RunRoundAsync(cancellationToken).ConfigureAwait(false);
+        if (_loop.HasRows || _hadRows)
         {
             await _watch.WarnAsync(_logger, cancellationToken).ConfigureAwait(false);
         }
 
-        _hadRows = _claimer.HasRows;
+        _hadRows = _loop.HasRows;
         return wait;
     }
 
-    /// <summary>Waits until all messages that are held now have ended.</summary>
-    public Task WhenIdleAsync() => Task.WhenAll(_held.All.Select(static h => h.Running));
+    /// <summary>Waits until all messages that run now have ended.</summary>
+    public Task WhenIdleAsync() => Task.WhenAll(_running.All.Select(static h => h.Ended));
 
     /// <exception cref="InvalidOperationException">A handler needs a service that is not registered.</exception>
     public override Task StartAsync(CancellationToken cancellationToken)
@@ -111,7 +115,7 @@ internal sealed class KvWorker : BackgroundService, IMessageConsumer, IAsyncDisp
     /// <summary>Stops claiming, and lets handlers finish: for the time of the options, or less if the host has less.</summary>
     public override async Task StopAsync(CancellationToken cancellationToken)
     {
-        // The host takes a first signal for the wish to stop, and any further one for nothing. Who sends another does not want to wait.
+        // The host takes a first signal for the wish to stop, and any further one for nothing. Another one means that the wait is to end.
         void OnSignal(PosixSignalContext signal)
         {
             signal.Cancel = true;
@@ -125,8 +129,8 @@ internal sealed class KvWorker : BackgroundService, IMessageConsumer, IAsyncDisp
         {
             await base.StopAsync(cancellationToken).ConfigureAwait(false);
 
-            // The host disposes of the store next, and what is still held then could not be given back.
-            await (ExecuteTask ?? Task.CompletedTask).WaitAsync(LastWords * 3, TimeProvider.System, CancellationToken.None)
+            // The host disposes of the store next, and what still runs then could not be given back.
+            await (ExecuteTask ?? Task.CompletedTask).WaitAsync(GracePeriod * 3, TimeProvider.System, CancellationToken.None)
                 .ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
         }
     }
@@ -134,7 +138,7 @@ internal sealed class KvWorker : BackgroundService, IMessageConsumer, IAsyncDisp
     /// <summary>Ends the time that handlers have to finish when the worker stops.</summary>
     public void Hurry() => _hurry.TrySetResult();
 
-    /// <summary>For a container that is disposed of without its host having stopped: what is held is given back.</summary>
+    /// <summary>For a container that is disposed of without its host having stopped: what runs is given back.</summary>
     public async ValueTask DisposeAsync()
     {
         await StopAsync(new CancellationToken(canceled: true)).ConfigureAwait(false);
@@ -151,9 +155,9 @@ internal sealed class KvWorker : BackgroundService, IMessageConsumer, IAsyncDisp
         }
     }
 
-    ClaimWork? IMessageConsumer.Accompany(IReadOnlyDictionary<string, int> coming) => _claimer.Accompany(coming);
+    ClaimWork? IMessageConsumer.Accompany(IReadOnlyDictionary<string, int> coming) => _claims.Accompany(coming);
 
-    void IMessageConsumer.OnMessagesDue() => _claimer.MarkDue();
+    void IMessageConsumer.OnMessagesDue() => _loop.MarkDue();
 
     void IMessageConsumer.OnMessagesQueued() => _wake.Set();
 
@@ -204,7 +208,7 @@ internal sealed class KvWorker : BackgroundService, IMessageConsumer, IAsyncDisp
         finally
         {
             attachment.Dispose();
-            await _claimer.CloseAsync(LastWords).ConfigureAwait(false);
+            await _claims.CloseAsync(GracePeriod).ConfigureAwait(false);
             await DrainAsync().ConfigureAwait(false);
             Heartbeat.Dispose();
         }
@@ -246,18 +250,18 @@ internal sealed class KvWorker : BackgroundService, IMessageConsumer, IAsyncDisp
     private void Start(ClaimedMessage message, long claimedAt)
     {
         var held = new HeldMessage(message, _topics[message.Topic], _store, claimedAt);
-        _held.Add(held);
-        Heartbeat.Claimed(held.SinceClaimed);
+        _running.Add(held);
+        Heartbeat.Claimed(held.Lease.SinceClaimed);
 
-        // On the thread pool, since handlers may block, and whoever claims must not; and with nothing of whoever enqueued, whichever way
+        // On the thread pool, since handlers may block, and claims must not; and with nothing of the caller that enqueued, whichever way
         // the message came.
-        held.Running = Detached.RunAsync(() => RunAsync(held));
+        held.Ended = Detached.RunAsync(() => RunAsync(held));
     }
 
     private void OnHandled(HeldMessage held)
     {
-        _held.Finish(held);
-        _claimer.OnRoom();
+        _running.Handled(held);
+        _claims.OnCapacity();
     }
 
     private async Task RunAsync(HeldMessage held)
@@ -285,35 +289,36 @@ internal sealed class KvWorker : BackgroundService, IMessageConsumer, IAsyncDisp
         }
         finally
         {
-            _held.Remove(held);
-            _claimer.OnRoom();
+            _running.Remove(held);
+            _claims.OnCapacity();
         }
     }
 
     /// <summary>Lets handlers finish, then asks them to stop, then gives back what is left.</summary>
     private async Task DrainAsync()
     {
-        if (_held.All.Any())
+        if (_running.All.Any())
         {
             Task over = Task.WhenAny(WhenIdleAsync(), _hurry.Task);
             await over.WaitAsync(_options.ShutdownTimeout, Time).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
         }
 
         _drained = true;
-        foreach (var held in _held.All)
+        foreach (var held in _running.All)
         {
             held.Interrupt();
         }
 
         // What is left is code that runs, or a database that does not answer: no injected clock moves these.
         await TryWaitAsync(WhenIdleAsync()).ConfigureAwait(false);
-        // What is part of a handler's open transaction is locked by it: who waited for it would hold up all that is given back.
-        var left = _held.All.Where(static h => h is { IsFinishing: false, IsLost: false, IsJoined: false }).ToList();
+
+        // What is part of a handler's open transaction is locked by it: waiting for it would hold up all that is given back.
+        var left = _running.All.Where(static h => h is { State: HeldState.Running, Lease.IsLost: false }).ToList();
         await TryWaitAsync(Task.WhenAll(left.Select(GiveBackAsync))).ConfigureAwait(false);
         WorkerLog.Stopped(_logger, _owner, left.Count);
 
         static async Task TryWaitAsync(Task task) =>
-            await task.WaitAsync(LastWords, TimeProvider.System).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+            await task.WaitAsync(GracePeriod, TimeProvider.System).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
     }
 
     private async Task GiveBackAsync(HeldMessage held)
@@ -325,7 +330,7 @@ internal sealed class KvWorker : BackgroundService, IMessageConsumer, IAsyncDisp
 
         try
         {
-            await _runner.ReleaseAsync(held).ConfigureAwait(false);
+            await _ending.ReleaseAsync(held).ConfigureAwait(false);
         }
         catch (Exception error)
         {

@@ -3,8 +3,8 @@ using Kv.Queue;
 namespace Kv.Worker;
 
 /// <summary>
-/// Decides which lapsed leases are taken over. Where a deadline proves nothing, since whoever holds the message says nothing of itself or a
-/// clock may have been set, a lease is watched, on the clock that nobody sets: a worker that lives extends what it holds.
+/// Decides which lapsed leases are taken over. Where a deadline proves nothing, since the program that runs the message says nothing of
+/// itself or a clock may have been set, a lease is watched, on the monotonic clock: a worker that lives extends what it runs.
 /// </summary>
 /// <param name="time">The clock.</param>
 /// <param name="term">How long a lease of a topic is watched.</param>

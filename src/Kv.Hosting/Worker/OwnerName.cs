@@ -6,8 +6,8 @@ namespace Kv.Worker;
 
 /// <summary>The name of a worker, by which others on its machine can tell whether its process lives.</summary>
 /// <remarks>
-/// It says which machine, which start of it, which space of process numbers, which process, when that began, and which of its workers, each in
-/// hexadecimal digits. A process number alone would be another's some day.
+/// It says which machine, which start of it, which space of process numbers, which process, when that began, and which of its workers, each
+/// in hexadecimal digits. A process number alone would be another's some day.
 /// </remarks>
 internal sealed class OwnerName : IDisposable
 {
@@ -117,7 +117,8 @@ internal sealed class OwnerName : IDisposable
             ended = fields[0] is "Z" or "X";
             return fields[19];
         }
-        catch (Exception error) when (error is ArgumentException or InvalidOperationException or System.ComponentModel.Win32Exception or NotSupportedException)
+        catch (Exception error)
+            when (error is ArgumentException or InvalidOperationException or System.ComponentModel.Win32Exception or NotSupportedException)
         {
             return "";
         }
@@ -135,5 +136,6 @@ internal sealed class OwnerName : IDisposable
         }
     }
 
-    private static string Digest(string text, int digits) => Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(text)))[..digits];
+    private static string Digest(string text, int digits) =>
+        Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(text)))[..digits];
 }

@@ -14,7 +14,7 @@ namespace Kv.Worker;
 /// <summary>Looks for messages that get nowhere: those of topics that have no handler, and dead letters.</summary>
 /// <remarks>
 /// What other processes handle is not known here. A topic counts as without a handler if it has none in this process, has had a message due
-/// for some time, is not paused, and no process holds a message of it.
+/// for some time, is not paused, and no message of it runs in any process.
 /// </remarks>
 internal sealed class QueueWatch(KvStore store, IOptions<KvWorkerOptions> options, HandlerRegistry? handlers = null)
 {
@@ -36,9 +36,11 @@ internal sealed class QueueWatch(KvStore store, IOptions<KvWorkerOptions> option
     {
         var handled = handlers?.Handled.ToHashSet(StringComparer.Ordinal) ?? [];
         List<(string Topic, TimeSpan Waiting)> found = [];
-        foreach (var topic in (await Queue.TopicsAsync(Most, cancellationToken).ConfigureAwait(false)).Where(topic => !handled.Contains(topic)))
+        var topics = await Queue.TopicsAsync(Most, cancellationToken).ConfigureAwait(false);
+        foreach (var topic in topics.Where(topic => !handled.Contains(topic)))
         {
-            var (due, deferred, _, _) = await Queue.NextDueAsync([new TopicClaim(topic, 1, options.Value.Lease)], cancellationToken).ConfigureAwait(false);
+            TopicClaim[] claim = [new TopicClaim(topic, 1, options.Value.Lease)];
+            var (due, deferred, _, _) = await Queue.NextDueAsync(claim, cancellationToken).ConfigureAwait(false);
             var since = due is null || deferred < due ? deferred : due;
             if (since <= -options.Value.UnhandledAfter.TotalMilliseconds)
             {
@@ -90,7 +92,8 @@ internal sealed class QueueWatch(KvStore store, IOptions<KvWorkerOptions> option
         var context = store.Engine.CreateContext();
         await using (context.ConfigureAwait(false))
         {
-            return await context.Set<RunningMessage>().Select(static m => m.Topic).Distinct().ToHashSetAsync(StringComparer.Ordinal, cancellationToken).ConfigureAwait(false);
+            return await context.Set<RunningMessage>().Select(static m => m.Topic).Distinct()
+                .ToHashSetAsync(StringComparer.Ordinal, cancellationToken).ConfigureAwait(false);
         }
     }
 }

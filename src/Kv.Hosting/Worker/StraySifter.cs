@@ -57,7 +57,8 @@ internal sealed class StraySifter(KvStore store, IReadOnlyList<TopicSettings> to
             ? stray.Message with { Fence = stray.Message.Fence with { Id = store.Engine.Ids.Next(store.Engine.Clock.Now) } }
             : stray.Message;
         var reason = stray.IsTwin
-            ? $"Another message in the queue had the same id, {stray.Message.Fence.Id}, and only one of them can be held. This one has a new id."
+            ? $"Another message in the queue had the same id, {stray.Message.Fence.Id}, and only one of them can be held. "
+                + "This one has a new id."
             : $"The message was in the state {stray.State}, which there is not, so that no worker would ever have taken it.";
         var named = MessageColumns.ReadKeys(message, store.Engine.IsAdopted);
         var keys = stray.IsTwin ? KeysIfUndelivered.None with { Named = named.Named } : named;

@@ -202,7 +202,7 @@ public abstract class ClaimSpec(KvDatabase database)
         await test.Store.EnqueueAsync(new Job(1), options with { UniqueKey = "1" });
 
         await gates[1].Begun;
-        var held = test.Worker().Held.Select(static h => h.Message).OrderBy(static m => m.UniqueKey).ToList();
+        var held = test.Worker().Running.Select(static h => h.Message).OrderBy(static m => m.UniqueKey).ToList();
         Assert.Equal(2, held.Count);
         Assert.All(held, static m => Assert.True(m is { EnqueuedAt: > 0, UniqueUntil: > 0 }));
         Assert.Equal(Plain(held[0]), Plain(held[1]));
@@ -339,7 +339,7 @@ public abstract class ClaimSpec(KvDatabase database)
 
         // Whether there is a backlog is not known before.
         await test.ClaimAsync();
-        Assert.Equal(concurrency, test.Worker().Held.Count);
+        Assert.Equal(concurrency, test.Worker().Running.Count);
         foreach (var gate in gates.Take(concurrency))
         {
             gate.Open();
@@ -347,9 +347,9 @@ public abstract class ClaimSpec(KvDatabase database)
 
         await test.IdleAsync();
         await test.ClaimAsync();
-        Assert.Equal(test.Engine().Queue.ClaimsApart ? half : concurrency, test.Worker().Held.Count);
+        Assert.Equal(test.Engine().Queue.ClaimsApart ? half : concurrency, test.Worker().Running.Count);
         await test.ClaimAsync();
-        Assert.Equal(concurrency, test.Worker().Held.Count);
+        Assert.Equal(concurrency, test.Worker().Running.Count);
 
         foreach (var gate in gates)
         {
@@ -382,7 +382,7 @@ public abstract class ClaimSpec(KvDatabase database)
         test.FailPoints().OnHit = null;
 
         await test.ClaimAsync();
-        Assert.Equal(20, test.Worker().Held.Count);
+        Assert.Equal(20, test.Worker().Running.Count);
         foreach (var gate in gates)
         {
             gate.Open();
@@ -406,7 +406,7 @@ public abstract class ClaimSpec(KvDatabase database)
     /// <summary>Waits until the handlers of all that is held have ended and left their places, whether or not their ends are written.</summary>
     private static async Task HandledAsync(KvTestStore test)
     {
-        while (test.Worker().PlacesTaken > 0)
+        while (test.Worker().CapacityTaken > 0)
         {
             await Task.Yield();
         }

@@ -50,7 +50,7 @@ public abstract class CompletionSpec(KvDatabase database)
         // While one commit is held up, the next ones wait for each other and become one.
         var before = test.Store.SetAsync(["before"], 1).AsTask();
         await begun.Task.WaitAsync(WorkerTesting.Patience);
-        var completing = test.Worker().Held.Single().CompleteAsync(static write => write.Sum(["count"], 1), CancellationToken.None).AsTask();
+        var completing = test.Worker().Running.Single().Handling.CompleteAsync(static write => write.Sum(["count"], 1), CancellationToken.None).AsTask();
         var claiming = test.Engine().Queue.ClaimAsync(
             new ClaimWork([new TopicClaim("job", 10, TimeSpan.FromSeconds(30))], 10, "another") { Recover = true }, CancellationToken.None).AsTask();
         released.SetResult();

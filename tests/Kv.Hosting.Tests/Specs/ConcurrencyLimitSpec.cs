@@ -63,7 +63,7 @@ public abstract class ConcurrencyLimitSpec(KvDatabase database)
         await test.ClaimAsync();
         Assert.Equal([2], await NumbersAsync(test, MessageState.Blocked));
         gates[1].Open();
-        while (test.Worker().Held.Count > 1)
+        while (test.Worker().Running.Count > 1)
         {
             await Task.Yield();
         }
@@ -146,7 +146,7 @@ public abstract class ConcurrencyLimitSpec(KvDatabase database)
         {
             Assert.Equal([3], await NumbersAsync(test, MessageState.Blocked));
             gates[i].Open();
-            while (test.Worker().Held.Count > 2 - i)
+            while (test.Worker().Running.Count > 2 - i)
             {
                 await Task.Yield();
             }

@@ -21,7 +21,7 @@ public abstract class ControlSpec(KvDatabase database)
         await other.Queue().PauseAsync("job");
         await test.Store.EnqueueAsync(new Job(2));
         await test.ClaimAsync();
-        Assert.Single(test.Worker().Held);
+        Assert.Single(test.Worker().Running);
         Assert.False(_gate.Token.IsCancellationRequested);
         _gate.Open();
         await test.IdleAsync();
@@ -130,7 +130,7 @@ public abstract class ControlSpec(KvDatabase database)
         Assert.Equal(KvCancelResult.Removed, await test.Queue().CancelAsync(ids[2]));
 
         await test.ClaimAsync();
-        Assert.Equal(ids[1], Assert.Single(test.Worker().Held).Message.Fence.Id);
+        Assert.Equal(ids[1], Assert.Single(test.Worker().Running).Message.Fence.Id);
         _gate.Open();
         await test.IdleAsync();
         await test.AssertEmptyAsync();

@@ -144,7 +144,7 @@ public abstract class FullDiskSpec(KvDatabase database, Disk disk)
         await test.IdleAsync();
 
         Assert.Contains(_logs.Entries, static e => e.Event == 114);
-        Assert.Empty(test.Worker().Held);
+        Assert.Empty(test.Worker().Running);
         AssertNamed(await Assert.ThrowsAsync<KvException>(() => test.ClaimAsync()));
         Assert.Single(await test.RunningAsync());
         await disk.FreeAsync();

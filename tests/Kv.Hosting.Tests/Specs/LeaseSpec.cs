@@ -45,7 +45,7 @@ public abstract class LeaseSpec(KvDatabase database)
         _gate.Open();
         await test.IdleAsync();
         Assert.False(_gate.Token.IsCancellationRequested);
-        Assert.Empty(other.Worker().Held);
+        Assert.Empty(other.Worker().Running);
         await test.AssertEmptyAsync();
     }
 
@@ -152,7 +152,7 @@ public abstract class LeaseSpec(KvDatabase database)
             _time.Advance(Lease / 3);
         }
 
-        Assert.Empty(other.Worker().Held);
+        Assert.Empty(other.Worker().Running);
         _gate.Open();
         await test.IdleAsync();
         Assert.False(_gate.Token.IsCancellationRequested);
@@ -288,7 +288,7 @@ public abstract class LeaseSpec(KvDatabase database)
         await test.IdleAsync();
 
         Assert.Contains(_logs.Entries, static e => e.Event == 116);
-        Assert.Empty(test.Worker().Held);
+        Assert.Empty(test.Worker().Running);
     }
 
     [Fact]
@@ -297,7 +297,7 @@ public abstract class LeaseSpec(KvDatabase database)
         await using var test = await HoldingAsync();
         await test.Store.EnqueueAsync(new Job(1));
         await test.ClaimAsync();
-        var held = Assert.Single(test.Worker().Held);
+        var held = Assert.Single(test.Worker().Running);
         _gate.Open();
         await test.IdleAsync();
 
@@ -311,7 +311,7 @@ public abstract class LeaseSpec(KvDatabase database)
     public void A_clock_that_was_set_makes_deadlines_doubtful_for_one_lease()
     {
         var time = new StepTime();
-        var clock = new SteadyClock(time, Lease);
+        var clock = new ClockGuard(time, Lease);
         time.Pass(TimeSpan.FromHours(1));
         Assert.False(clock.HasStepped());
         Assert.True(clock.IsSteady);

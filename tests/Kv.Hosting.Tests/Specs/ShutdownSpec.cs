@@ -57,12 +57,12 @@ public abstract class ShutdownSpec(KvDatabase database)
         await test.Store.Atomic().Enqueue(new Job(1)).Enqueue(new Job(2)).CommitAsync();
         await test.ClaimAsync();
         await _gate.Begun;
-        var held = test.Worker().Held.ToList();
+        var held = test.Worker().Running.ToList();
 
-        Assert.True(held[0].TryFinish());
+        Assert.True(held[0].TryEnd());
         Assert.False(held[0].TryRelease());
         Assert.True(held[1].TryRelease());
-        Assert.False(held[1].TryFinish());
+        Assert.False(held[1].TryEnd());
         _gate.Open();
         await test.IdleAsync();
 
@@ -79,14 +79,14 @@ public abstract class ShutdownSpec(KvDatabase database)
         await test.Store.EnqueueAsync(new Job(1));
         await test.StartAsync();
         await _gate.Begun;
-        var held = Assert.Single(test.Worker().Held);
+        var held = Assert.Single(test.Worker().Running);
 
         await test.StopAsync().WaitAsync(WorkerTesting.Patience);
 
         Assert.Empty(await test.RunningAsync());
         Assert.Equal(0, Assert.Single(await test.QueuedAsync()).Attempt);
         _gate.Open();
-        await held.Running.WaitAsync(WorkerTesting.Patience);
+        await held.Ended.WaitAsync(WorkerTesting.Patience);
         Assert.Single(await test.QueuedAsync());
         Assert.Contains(_logs.Entries, static e => e.Event == 115);
     }

@@ -46,7 +46,7 @@ public abstract class TopicSpec(KvDatabase database)
         for (var i = 0; i < 5 && (await test.QueuedAsync()).Exists(static m => m.Topic == "mail"); i++)
         {
             await test.ClaimAsync();
-            await Task.WhenAll(test.Worker().Held.Where(static h => h.Message.Topic == "mail").Select(static h => h.Running)).WaitAsync(WorkerTesting.Patience);
+            await Task.WhenAll(test.Worker().Running.Where(static h => h.Message.Topic == "mail").Select(static h => h.Ended)).WaitAsync(WorkerTesting.Patience);
         }
 
         await test.ClaimAsync();
@@ -74,7 +74,7 @@ public abstract class TopicSpec(KvDatabase database)
         _time.Advance(TimeSpan.FromSeconds(5));
         await other.ClaimAsync();
         await other.ClaimAsync();
-        Assert.Equal("job", Assert.Single(other.Worker().Held).Message.Topic);
+        Assert.Equal("job", Assert.Single(other.Worker().Running).Message.Topic);
         Assert.Equal([("job", 4_750L), ("mail", 23_500L)], await LeasesAsync(crashed));
         _gate.Open();
         await other.IdleAsync();
