@@ -181,9 +181,15 @@ public sealed class CursorTests
                 key.Bytes.AsSpan().SequenceCompareTo(start) >= 0 && key.Bytes.AsSpan().SequenceCompareTo(end) < 0);
             var page = (reverse ? left.Reverse() : left).Take(2).ToArray();
             foreach (var key in page)
+            {
                 yield return key;
+            }
+
             if (page.Length == 0)
+            {
                 yield break;
+            }
+
             cursor = selector.CursorAt(page[^1]);
         }
     }
