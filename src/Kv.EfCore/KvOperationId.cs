@@ -42,7 +42,9 @@ public readonly record struct KvOperationId : IParsable<KvOperationId>
             || !long.TryParse(rest[..first], NumberStyles.AllowHexSpecifier, CultureInfo.InvariantCulture, out var writer)
             || !long.TryParse(rest[(first + 1)..last], NumberStyles.AllowHexSpecifier, CultureInfo.InvariantCulture, out var sequence)
             || !int.TryParse(rest[(last + 1)..], NumberStyles.AllowHexSpecifier, CultureInfo.InvariantCulture, out var back))
+        {
             return false;
+        }
 
         id = new(writer, sequence, back);
         return true;

@@ -40,7 +40,10 @@ internal static class Cursor
     {
         var end = text.IndexOf(Separator, StringComparison.Ordinal);
         if (end < 0)
+        {
             return Bytes(text) is { } plain ? (plain, null) : null;
+        }
+
         var mark = text[(end + 1)..];
         return end > 0 && Bytes(mark) is { Length: MarkSize } && Bytes(text.AsSpan(0, end)) is { } tail ? (tail, mark) : null;
     }
@@ -49,7 +52,9 @@ internal static class Cursor
     {
         var bytes = new byte[Base64Url.GetMaxDecodedLength(text.Length)];
         if (Base64Url.DecodeFromChars(text, bytes, out _, out var written) != OperationStatus.Done)
+        {
             return null;
+        }
 
         // The decoder is lenient about padding, white space and unused bits; only what Encode writes is a cursor.
         var decoded = bytes.AsSpan(0, written);

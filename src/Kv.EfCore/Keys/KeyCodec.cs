@@ -34,13 +34,18 @@ internal static class KeyCodec
     {
         var size = prefix.Length;
         foreach (ref readonly var part in parts)
+        {
             size = checked(size + SizeOf(part));
+        }
 
         var encoded = GC.AllocateUninitializedArray<byte>(size);
         prefix.CopyTo(encoded);
         var rest = encoded.AsSpan(prefix.Length);
         foreach (ref readonly var part in parts)
+        {
             rest = rest[Write(part, rest)..];
+        }
+
         return encoded;
     }
 
@@ -105,7 +110,10 @@ internal static class KeyCodec
         for (int from = payloadSize, to = size - 2; to > from; from--)
         {
             if (target[from] == Terminator)
+            {
                 target[to--] = Escape;
+            }
+
             target[to--] = target[from];
         }
 
@@ -118,9 +126,15 @@ internal static class KeyCodec
         var size = ByteCount(magnitude);
         target[0] = (byte)(value < 0 ? ZeroTag - size : ZeroTag + size);
         if (value < 0)
+        {
             magnitude = ~magnitude;
+        }
+
         for (var i = size; i > 0; i--, magnitude >>= 8)
+        {
             target[i] = (byte)magnitude;
+        }
+
         return 1 + size;
     }
 
@@ -143,14 +157,19 @@ internal static class KeyCodec
 
         magnitude.TryWriteBytes(target[start..], out _, isUnsigned: true, isBigEndian: true);
         if (negative)
+        {
             Invert(target.Slice(start, size));
+        }
+
         return start + size;
     }
 
     public static void Invert(Span<byte> bytes)
     {
         foreach (ref var value in bytes)
+        {
             value = (byte)~value;
+        }
     }
 
     private static ulong Magnitude(long value) => value < 0 ? 0UL - (ulong)value : (ulong)value;

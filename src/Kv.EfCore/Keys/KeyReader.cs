@@ -31,7 +31,10 @@ internal ref struct KeyReader(ReadOnlySpan<byte> encoded)
         var reader = new KeyReader(encoded);
         var count = 0;
         while (reader.MoveNext())
+        {
             count++;
+        }
+
         defect = reader.Defect;
         return defect is null ? count : -1;
     }
@@ -42,12 +45,17 @@ internal ref struct KeyReader(ReadOnlySpan<byte> encoded)
         // Counting first costs a second pass, and lets a malformed key of any size allocate nothing.
         var count = Count(encoded, out _);
         if (count < 0)
+        {
             return null;
+        }
 
         var parts = new KvKeyPart[count];
         var reader = new KeyReader(encoded);
         for (var i = 0; reader.MoveNext(); i++)
+        {
             parts[i] = reader.ReadPart();
+        }
+
         return parts;
     }
 
@@ -55,7 +63,9 @@ internal ref struct KeyReader(ReadOnlySpan<byte> encoded)
     public bool MoveNext()
     {
         if (Defect is not null || _position == _encoded.Length)
+        {
             return false;
+        }
 
         _tag = _encoded[_position];
         return _tag switch
@@ -83,7 +93,9 @@ internal ref struct KeyReader(ReadOnlySpan<byte> encoded)
     private bool MoveOver(int header, int size)
     {
         if (_encoded.Length - _position - header < size)
+        {
             return Fail($"tag 0x{_tag:X2} needs {size} bytes, {Math.Max(0, _encoded.Length - _position - header)} are left");
+        }
 
         _payload = _encoded.Slice(_position + header, size);
         _position += header + size;
@@ -93,7 +105,9 @@ internal ref struct KeyReader(ReadOnlySpan<byte> encoded)
     private bool MoveOverHugeInteger()
     {
         if (_position + 1 == _encoded.Length)
+        {
             return Fail($"tag 0x{_tag:X2} needs a length");
+        }
 
         var length = _encoded[_position + 1];
         return MoveOver(2, _tag == KeyCodec.HugeNegativeTag ? length ^ 0xFF : length);
@@ -108,15 +122,21 @@ internal ref struct KeyReader(ReadOnlySpan<byte> encoded)
         {
             var run = payload[end..].IndexOf(KeyCodec.Terminator);
             if (run < 0)
+            {
                 return Fail("the terminator is missing");
+            }
 
             // No UTF-8 sequence contains a 00, so text is valid exactly when all runs between escapes are.
             if (_tag == KeyCodec.StringTag && !Utf8.IsValid(payload.Slice(end, run)))
+            {
                 return Fail("invalid utf8");
+            }
 
             end += run;
             if (end + 1 == payload.Length || payload[end + 1] != KeyCodec.Escape)
+            {
                 break;
+            }
 
             _escapes++;
             end += 2;
@@ -143,7 +163,9 @@ internal ref struct KeyReader(ReadOnlySpan<byte> encoded)
     private readonly string ReadString()
     {
         if (_escapes == 0)
+        {
             return Encoding.UTF8.GetString(_payload);
+        }
 
         var size = _payload.Length - _escapes;
         var rented = size <= 256 ? null : ArrayPool<byte>.Shared.Rent(size);
@@ -151,7 +173,10 @@ internal ref struct KeyReader(ReadOnlySpan<byte> encoded)
         Unescape(text);
         var value = Encoding.UTF8.GetString(text);
         if (rented is not null)
+        {
             ArrayPool<byte>.Shared.Return(rented);
+        }
+
         return value;
     }
 
@@ -162,7 +187,10 @@ internal ref struct KeyReader(ReadOnlySpan<byte> encoded)
         {
             var run = rest.IndexOf(KeyCodec.Terminator) + 1;
             if (run == 0)
+            {
                 break;
+            }
+
             rest[..run].CopyTo(target);
             target = target[run..];
             rest = rest[(run + 1)..];
@@ -179,9 +207,15 @@ internal ref struct KeyReader(ReadOnlySpan<byte> encoded)
         var negative = _tag < KeyCodec.ZeroTag;
         var magnitude = 0UL;
         foreach (var value in _payload)
+        {
             magnitude = (magnitude << 8) | (negative ? (byte)~value : value);
+        }
+
         if (!negative)
+        {
             return magnitude;
+        }
+
         return magnitude <= 1UL << 63 ? new((long)(0 - magnitude)) : new(-(BigInteger)magnitude);
     }
 
@@ -191,7 +225,10 @@ internal ref struct KeyReader(ReadOnlySpan<byte> encoded)
         magnitude = magnitude[.._payload.Length];
         _payload.CopyTo(magnitude);
         if (_tag == KeyCodec.HugePositiveTag)
+        {
             return new(new BigInteger(magnitude, isUnsigned: true, isBigEndian: true));
+        }
+
         KeyCodec.Invert(magnitude);
         return new(-new BigInteger(magnitude, isUnsigned: true, isBigEndian: true));
     }

@@ -15,7 +15,10 @@ internal static class KeyText
         foreach (ref readonly var part in parts)
         {
             if (text.Length > 1)
+            {
                 text.Append(", ");
+            }
+
             Append(text, part);
         }
 
@@ -62,9 +65,15 @@ internal static class KeyText
     private static string DoubleText(double value)
     {
         if (double.IsNaN(value))
+        {
             return double.IsNegative(value) ? "-NaN" : "NaN";
+        }
+
         if (double.IsInfinity(value))
+        {
             return value < 0 ? "-Infinity" : "Infinity";
+        }
+
         var text = value.ToString("R", CultureInfo.InvariantCulture).Replace('E', 'e');
         return text.AsSpan().ContainsAny('.', 'e') ? text : text + ".0";
     }
@@ -78,13 +87,21 @@ internal static class KeyText
             var half = value[0];
             value = value[length..];
             if (length == 1 && char.IsSurrogate(half))
+            {
                 text.Append(CultureInfo.InvariantCulture, $"\\u{(int)half:x4}");
+            }
             else if (rune.Value is '"' or '\\')
+            {
                 text.Append('\\').Append((char)rune.Value);
+            }
             else if (IsVisible(rune))
+            {
                 text.Append(rune.ToString());
+            }
             else
+            {
                 AppendEscaped(text, rune);
+            }
         }
 
         text.Append('"');
@@ -98,6 +115,8 @@ internal static class KeyText
     {
         Span<char> units = stackalloc char[2];
         foreach (var unit in units[..rune.EncodeToUtf16(units)])
+        {
             text.Append(CultureInfo.InvariantCulture, $"\\u{(int)unit:x4}");
+        }
     }
 }

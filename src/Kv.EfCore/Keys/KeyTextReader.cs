@@ -33,20 +33,28 @@ internal ref struct KeyTextReader
     private bool TryReadKey(List<KvKeyPart> parts)
     {
         if (!Take('['))
+        {
             return Fail("'[' is missing");
+        }
+
         if (!Take(']'))
         {
             do
             {
                 SkipSpace();
                 if (!TryReadPart(out var part))
+                {
                     return false;
+                }
+
                 parts.Add(part);
             }
             while (Take(','));
 
             if (!Take(']'))
+            {
                 return Fail("',' or ']' is missing");
+            }
         }
 
         SkipSpace();
@@ -62,14 +70,19 @@ internal ref struct KeyTextReader
     private void SkipSpace()
     {
         while (_position < _text.Length && _text[_position] is ' ' or '\t' or '\r' or '\n')
+        {
             _position++;
+        }
     }
 
     private bool Take(char expected)
     {
         SkipSpace();
         if (_position == _text.Length || _text[_position] != expected)
+        {
             return false;
+        }
+
         _position++;
         return true;
     }
@@ -78,25 +91,40 @@ internal ref struct KeyTextReader
     {
         part = default;
         if (_position < _text.Length && _text[_position] == '"')
+        {
             return TryReadString(out part);
+        }
 
         var token = _text[_position..];
         var end = token.IndexOfAny(PartEnds);
         if (end >= 0)
+        {
             token = token[..end];
+        }
 
         bool valid;
         if (token.StartsWith("0x", StringComparison.Ordinal))
+        {
             valid = TryReadBytes(token[2..], out part);
+        }
         else if (TryReadWord(token, out part))
+        {
             valid = true;
+        }
         else if (token.IsEmpty || !(char.IsAsciiDigit(token[0]) || token[0] == '-'))
+        {
             valid = Fail("a part is missing: a string in quotes, a number, true, false, or 0x with hexadecimal digits");
+        }
         else
+        {
             valid = token.ContainsAny('.', 'e', 'E') ? TryReadDouble(token, out part) : TryReadInteger(token, out part);
+        }
 
         if (valid)
+        {
             _position += token.Length;
+        }
+
         return valid;
     }
 
@@ -131,7 +159,10 @@ internal ref struct KeyTextReader
         var valid = double.TryParse(token, Style, CultureInfo.InvariantCulture, out var number);
         part = number;
         if (!valid)
+        {
             return Fail("the number is malformed");
+        }
+
         return double.IsFinite(number) || Fail("the number is too large for a double; Infinity is spelled out");
     }
 
@@ -139,11 +170,20 @@ internal ref struct KeyTextReader
     {
         part = default;
         if (token.Length > MaxDigits)
+        {
             return Fail("an integer takes at most 255 bytes");
+        }
+
         if (!BigInteger.TryParse(token, NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture, out var integer))
+        {
             return Fail("the number is malformed");
+        }
+
         if (BigInteger.Abs(integer).GetByteCount(isUnsigned: true) > KeyCodec.MaxMagnitudeSize)
+        {
             return Fail("an integer takes at most 255 bytes");
+        }
+
         part = integer;
         return true;
     }
@@ -161,13 +201,19 @@ internal ref struct KeyTextReader
                 var text = value.ToString();
                 var half = StoredText.IndexOfHalf(text);
                 if (half >= 0)
+                {
                     return Fail($"a string has U+{(int)text[half]:X4}, half of a surrogate pair");
+                }
+
                 part = text;
                 return true;
             }
 
             if (unit == '\\' && !TryReadEscape(out unit))
+            {
                 return Fail("a string has an unknown escape; those of JSON are known");
+            }
+
             value.Append(unit);
         }
 
@@ -191,7 +237,10 @@ internal ref struct KeyTextReader
         }
 
         if (!ushort.TryParse(_text.Slice(_position + 1, 4), NumberStyles.AllowHexSpecifier, CultureInfo.InvariantCulture, out var code))
+        {
             return false;
+        }
+
         unit = (char)code;
         _position += 4;
         return true;

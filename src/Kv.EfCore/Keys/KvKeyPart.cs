@@ -55,10 +55,13 @@ public readonly struct KvKeyPart : IEquatable<KvKeyPart>, IComparable<KvKeyPart>
         // GetByteCount counts two's complement: -(2^2040) would take 255 bytes though its magnitude takes 256.
         var size = BigInteger.Abs(value).GetByteCount(isUnsigned: true);
         if (size > KeyCodec.MaxMagnitudeSize)
+        {
             throw new ArgumentOutOfRangeException(
                 nameof(value),
                 $"BigUint requires more than 255 bytes to be represented: the magnitude of the integer takes {size}. "
                 + "Store a number of that size in the value, or use a byte array as the key part.");
+        }
+
         _reference = value;
     }
 
@@ -67,7 +70,9 @@ public readonly struct KvKeyPart : IEquatable<KvKeyPart>, IComparable<KvKeyPart>
         Type = KvKeyPartType.Double;
         _bits = BitConverter.DoubleToInt64Bits(value);
         if (double.IsNaN(value))
+        {
             _bits = _bits < 0 ? KeyCodec.NegativeNaN : KeyCodec.PositiveNaN;
+        }
     }
 
     internal KvKeyPart(bool value)
@@ -199,7 +204,10 @@ public readonly struct KvKeyPart : IEquatable<KvKeyPart>, IComparable<KvKeyPart>
     public int CompareTo(KvKeyPart other)
     {
         if (Type != other.Type)
+        {
             return Type.CompareTo(other.Type);
+        }
+
         return Type switch
         {
             KvKeyPartType.Bytes => AsBytes().Span.SequenceCompareTo(other.AsBytes().Span),
@@ -227,7 +235,10 @@ public readonly struct KvKeyPart : IEquatable<KvKeyPart>, IComparable<KvKeyPart>
     public override int GetHashCode()
     {
         if (Type != KvKeyPartType.Bytes)
+        {
             return HashCode.Combine(Type, _bits, _reference);
+        }
+
         var hash = new HashCode();
         hash.AddBytes(AsBytes().Span);
         return hash.ToHashCode();
@@ -239,8 +250,10 @@ public readonly struct KvKeyPart : IEquatable<KvKeyPart>, IComparable<KvKeyPart>
     private void Demand(KvKeyPartType type)
     {
         if (Type != type)
+        {
             throw new InvalidOperationException(
                 $"The key part {this} has type {Type}, not {type}. Look at {nameof(Type)} before reading it.");
+        }
     }
 
     // UTF-8 sorts surrogate pairs above U+E000..U+FFFF, UTF-16 below; the strings are well-formed here.
@@ -248,7 +261,10 @@ public readonly struct KvKeyPart : IEquatable<KvKeyPart>, IComparable<KvKeyPart>
     {
         var common = left.AsSpan().CommonPrefixLength(right);
         if (common == left.Length || common == right.Length)
+        {
             return left.Length.CompareTo(right.Length);
+        }
+
         var (a, b) = (left[common], right[common]);
         return char.IsSurrogate(a) == char.IsSurrogate(b) ? a.CompareTo(b) : char.IsSurrogate(a) ? 1 : -1;
     }

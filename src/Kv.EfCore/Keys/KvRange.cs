@@ -42,20 +42,29 @@ public sealed class KvRange
     {
         ArgumentNullException.ThrowIfNull(prefix);
         if (start is not null && end is not null)
+        {
             throw new ArgumentException(
                 "Selector can not specify both 'start' and 'end' key when specifying 'prefix'. "
                 + $"Start {start} and end {end} say it all: use {nameof(KvRange)}.{nameof(Between)}(start, end).",
                 nameof(end));
+        }
+
         if (start is not null && !IsBelow(prefix, start))
+        {
             throw new ArgumentException(
                 $"Start key is not in the keyspace defined by prefix: {start} does not continue {prefix}. "
                 + "Make the start with prefix.Append(...).",
                 nameof(start));
+        }
+
         if (end is not null && !IsBelow(prefix, end))
+        {
             throw new ArgumentException(
                 $"End key is not in the keyspace defined by prefix: {end} does not continue {prefix}. "
                 + "Make the end with prefix.Append(...).",
                 nameof(end));
+        }
+
         return new(prefix, start, end);
     }
 
@@ -64,15 +73,21 @@ public sealed class KvRange
     public static KvRange Between(KvKey start, KvKey end)
     {
         if (start is null || end is null)
+        {
             throw new ArgumentNullException(
                 start is null ? nameof(start) : nameof(end),
                 "Selector must specify either 'prefix' or both 'start' and 'end' key. "
                 + $"Use {nameof(KvRange)}.{nameof(Prefix)}(prefix, start, end) for a range that is open at one side.");
+        }
+
         if (start > end)
+        {
             throw new ArgumentException(
                 $"Start key is greater than end key: {start} sorts after {end}. "
                 + "Swap them; for descending order list the range in reverse.",
                 nameof(start));
+        }
+
         return new(null, start, end);
     }
 
@@ -88,9 +103,12 @@ public sealed class KvRange
         ArgumentNullException.ThrowIfNull(key);
         var bytes = key.Bytes.AsSpan();
         if (bytes.SequenceCompareTo(Start) < 0 || bytes.SequenceCompareTo(End) >= 0)
+        {
             throw new ArgumentException(
                 $"The key {key} is not in {this}. Pass a key that a listing of this range returned.",
                 nameof(key));
+        }
+
         return Cursor.Encode(bytes[_commonSize..]);
     }
 
@@ -110,24 +128,32 @@ public sealed class KvRange
     internal (byte[] Start, byte[] End) Resume(string? cursor, bool reverse)
     {
         if (string.IsNullOrEmpty(cursor))
+        {
             return (Start, End);
+        }
 
         var (rest, mark) = Cursor.Decode(cursor) ?? throw new ArgumentException(
             $"invalid cursor: '{Shortened(cursor)}' is not padded base64url. Pass a cursor unchanged as a listing gave it.",
             nameof(cursor));
         if (mark is not null && mark != Cursor.MarkOf(Start, End, _commonSize))
+        {
             throw new ArgumentException(
                 $"cursor of another range: '{Shortened(cursor)}' was not given by a page of {this}, and resuming there would leave entries out. "
                 + "Resume with the range that gave the cursor.",
                 nameof(cursor));
+        }
+
         byte[] named = [.. Start.AsSpan(0, _commonSize), .. rest];
 
         // Deno looks at a given start or end only, and in one direction each. What names no entry of the range is a mistake either way.
         if (named.AsSpan().SequenceCompareTo(Start) < 0 || named.AsSpan().SequenceCompareTo(End) >= 0)
+        {
             throw new ArgumentException(
                 $"cursor out of bounds: '{Shortened(cursor)}' names an entry outside of {this}. "
                 + "Resume with the range that gave the cursor.",
                 nameof(cursor));
+        }
+
         return reverse ? (Start, named) : ([.. named, 0x00], End);
     }
 

@@ -86,7 +86,10 @@ public sealed class KvJsonSerializer : IKvValueSerializer
     {
         ArgumentNullException.ThrowIfNull(value);
         if (typeof(T) == typeof(KvValue))
+        {
             return (T)(object)value;
+        }
+
         return value.Encoding switch
         {
             KvEncoding.UInt64 => ReadNumber<T>(value.ReadUInt64()),
@@ -109,21 +112,44 @@ public sealed class KvJsonSerializer : IKvValueSerializer
         try
         {
             if (type == typeof(ulong) || type == typeof(object))
+            {
                 return (T)(object)number;
+            }
+
             if (type == typeof(long))
+            {
                 return (T)(object)checked((long)number);
+            }
+
             if (type == typeof(int))
+            {
                 return (T)(object)checked((int)number);
+            }
+
             if (type == typeof(uint))
+            {
                 return (T)(object)checked((uint)number);
+            }
+
             if (type == typeof(UInt128))
+            {
                 return (T)(object)(UInt128)number;
+            }
+
             if (type == typeof(BigInteger))
+            {
                 return (T)(object)(BigInteger)number;
+            }
+
             if (type == typeof(decimal))
+            {
                 return (T)(object)(decimal)number;
+            }
+
             if (type == typeof(double))
+            {
                 return (UInt128)(double)number == number ? (T)(object)(double)number : throw new OverflowException();
+            }
         }
         catch (OverflowException exception)
         {
@@ -144,11 +170,20 @@ public sealed class KvJsonSerializer : IKvValueSerializer
         // Arrays are copied: whoever gets one may change it, and the value must stay as it was read.
         var type = Nullable.GetUnderlyingType(typeof(T)) ?? typeof(T);
         if (type == typeof(byte[]) || type == typeof(object))
+        {
             return (T)(object)value.Bytes.ToArray();
+        }
+
         if (type == typeof(ReadOnlyMemory<byte>))
+        {
             return (T)(object)value.Bytes;
+        }
+
         if (type == typeof(Memory<byte>))
+        {
             return (T)(object)new Memory<byte>(value.Bytes.ToArray());
+        }
+
         throw new KvException(
             KvErrorKind.Type,
             $"The value has encoding {KvEncoding.Bytes} and cannot be read as {type.Name}. Read it as byte[] or ReadOnlyMemory<byte>.");

@@ -57,7 +57,9 @@ public readonly record struct KvVersionstamp : IComparable<KvVersionstamp>, IPar
         versionstamp = default;
         Span<byte> bytes = stackalloc byte[Size];
         if (text?.Length != 2 * Size || Convert.FromHexString(text, bytes, out _, out _) != OperationStatus.Done)
+        {
             return false;
+        }
 
         versionstamp = new(BinaryPrimitives.ReadUInt64BigEndian(bytes), BinaryPrimitives.ReadUInt16BigEndian(bytes[8..]));
         return true;

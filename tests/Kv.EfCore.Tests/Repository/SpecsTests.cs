@@ -39,7 +39,7 @@ public sealed class SpecsTests
         ];
 
         Assert.NotEmpty(specs);
-        Assert.Empty(faults);
+        Assert.True(faults.Count == 0, string.Join('\n', faults));
     }
 
     [Theory]
@@ -49,8 +49,11 @@ public sealed class SpecsTests
         var tests = Types($"tests/{project}")
             .Where(static type => type.Declaration.Members.OfType<MethodDeclarationSyntax>().Any(IsTest)).ToList();
 
+        var misplaced = tests.Where(static type => !Folders(type.Fixtures).Contains(type.Folder, StringComparer.Ordinal))
+            .Select(static type => $"{type.File}: {type.Name} belongs into {string.Join(" or ", Folders(type.Fixtures))}.").ToList();
+
         Assert.NotEmpty(tests);
-        Assert.All(tests, static type => Assert.Contains(type.Folder, Folders(type.Fixtures)));
+        Assert.True(misplaced.Count == 0, string.Join('\n', misplaced));
 
         static string[] Folders(HashSet<string> fixtures) =>
             fixtures.Contains(Sqlite) ? ["Sqlite", "Specs"]

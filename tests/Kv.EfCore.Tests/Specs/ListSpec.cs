@@ -163,7 +163,7 @@ public abstract class ListSpec(KvDatabase database)
                 foreach (var call in (Func<Task>[])[
                     () => test.Store.ListPageAsync(other, options).AsTask(), () => test.Store.ListAsync(other, options).ToListAsync().AsTask(), () => test.Store.ListKeysAsync(other, options).ToListAsync().AsTask()])
                 {
-                    Assert.StartsWith("cursor of another selector: ", (await Assert.ThrowsAsync<ArgumentException>(call)).Message, StringComparison.Ordinal);
+                    Assert.StartsWith("cursor of another range: ", (await Assert.ThrowsAsync<ArgumentException>(call)).Message, StringComparison.Ordinal);
                 }
             }
         }

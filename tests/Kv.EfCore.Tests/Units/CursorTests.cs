@@ -119,7 +119,7 @@ public sealed class CursorTests
             foreach (var other in selectors.Where(other => other != of))
             {
                 Assert.StartsWith(
-                    $"cursor of another selector: '{cursor}' was not given by a page of {other}",
+                    $"cursor of another range: '{cursor}' was not given by a page of {other}",
                     Assert.Throws<ArgumentException>(() => other.Resume(cursor, reverse)).Message, StringComparison.Ordinal);
             }
         }
@@ -133,7 +133,7 @@ public sealed class CursorTests
     {
         var error = Assert.Throws<ArgumentException>(() => KvRange.Prefix(["a"]).CursorAt(["b", 1]));
 
-        Assert.StartsWith("The key [\"b\", 1] is not selected by prefix [\"a\"].", error.Message, StringComparison.Ordinal);
+        Assert.StartsWith("The key [\"b\", 1] is not in prefix [\"a\"].", error.Message, StringComparison.Ordinal);
         Assert.Throws<ArgumentException>(() => KvRange.Prefix(["a"]).CursorAt(["a"]));
         Assert.Throws<ArgumentException>(() => KvRange.Between(["a"], ["b"]).CursorAt(["b"]));
     }
@@ -181,9 +181,15 @@ public sealed class CursorTests
                 key.Bytes.AsSpan().SequenceCompareTo(start) >= 0 && key.Bytes.AsSpan().SequenceCompareTo(end) < 0);
             var page = (reverse ? left.Reverse() : left).Take(2).ToArray();
             foreach (var key in page)
+            {
                 yield return key;
+            }
+
             if (page.Length == 0)
+            {
                 yield break;
+            }
+
             cursor = selector.CursorAt(page[^1]);
         }
     }

@@ -85,7 +85,9 @@ public sealed class KeyPropertyTests
         {
             var order = Compare(left[i], right[i]);
             if (order != 0)
+            {
                 return order;
+            }
         }
 
         return left.Count.CompareTo(right.Count);
@@ -105,8 +107,13 @@ public sealed class KeyPropertyTests
     private static int Compare(byte[] left, byte[] right)
     {
         for (var i = 0; i < Math.Min(left.Length, right.Length); i++)
+        {
             if (left[i] != right[i])
+            {
                 return left[i] - right[i];
+            }
+        }
+
         return left.Length.CompareTo(right.Length);
     }
 
@@ -117,7 +124,10 @@ public sealed class KeyPropertyTests
             : value < 0 || (value == 0 && double.IsNegative(value)) ? -1 : 1;
 
         if (Rank(left) != Rank(right) || double.IsNaN(left))
+        {
             return Rank(left).CompareTo(Rank(right));
+        }
+
         return left.CompareTo(right);
     }
 }

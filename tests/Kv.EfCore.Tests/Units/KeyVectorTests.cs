@@ -39,6 +39,8 @@ public sealed class KeyVectorTests
         var parts = KeyVectors.All.Where(vector => vector.Key.Count == 1).Select(vector => vector.Key[0]).ToArray();
 
         for (var i = 1; i < parts.Length; i++)
+        {
             Assert.True(parts[i - 1] < parts[i], $"{parts[i - 1]} and {parts[i]}");
+        }
     }
 }

@@ -77,7 +77,7 @@ public sealed partial class WholeValueTests
 
     private static (object Value, string Says)[] Lost =>
     [
-        (new Private(3), "'_number' is not in the JSON of Kv.Tests.Codec.WholeValueTests+Private"),
+        (new Private(3), "'_number' is not in the JSON of Kv.Tests.Units.WholeValueTests+Private"),
         (new GetOnly("x"), "'Text' is written, and nothing reads it back"),
         (new PrivateSet(3), "'Number' is written, and nothing reads it back"),
         (new GetOnlyList { Lines = { "a" } }, "'Lines' is written, and nothing reads it back"),
@@ -112,7 +112,7 @@ public sealed partial class WholeValueTests
         (new Dictionary<Animal, int> { [new("Tom")] = 1 }, "Dictionary"),
         (new NamedList { Name = "x" }, "'Name'"),
         (new NamedBag("x"), "cannot be read again"),
-        (new List<Animal> { new Dog("Rex", "pug") }, "a Kv.Tests.Codec.WholeValueTests+Dog stands where a Kv.Tests.Codec.WholeValueTests+Animal is declared"),
+        (new List<Animal> { new Dog("Rex", "pug") }, "a Kv.Tests.Units.WholeValueTests+Dog stands where a Kv.Tests.Units.WholeValueTests+Animal is declared"),
         (new List<Animal> { new Cat("Tom") }, "Cat stands where"),
         (new Dictionary<string, INamed> { ["a"] = new Dog("Rex", "pug") }, "Dog stands where"),
         (new Owner(new Dog("Rex", "pug")), "Dog stands where"),
