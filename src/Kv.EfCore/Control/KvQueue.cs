@@ -28,13 +28,15 @@ internal sealed class KvQueue(KvStore store) : IKvQueue
         if (duration <= TimeSpan.Zero)
         {
             throw new ArgumentException(
-                $"The topic is to be paused for {duration}; the time must be positive. To end a pause, call ResumeAsync.", nameof(duration));
+                $"The topic is to be paused for {duration}; the time must be positive. To end a pause, call ResumeAsync.",
+                nameof(duration));
         }
 
         if (duration > LongestPause)
         {
             throw new ArgumentException(
-                $"The topic is to be paused for {duration}; the time must be at most {LongestPause.TotalDays:0} days. For longer, leave it out.",
+                $"The topic is to be paused for {duration}; the time must be at most {LongestPause.TotalDays:0} days. "
+                + "For longer, leave it out.",
                 nameof(duration));
         }
 

@@ -30,8 +30,8 @@ internal sealed class MessageLease(TopicSettings topic, TimeProvider time, long 
     /// <summary>Whether the lease is known to be lost, or not believed in any more. It stays so.</summary>
     public bool IsLost => _isLost;
 
-    // Since the term was asked for that is known to be granted.
-    private TimeSpan SinceExtended => time.GetElapsedTime(Interlocked.Read(ref _extendedAt));
+    /// <summary>How long ago the term was asked for that is known to be granted.</summary>
+    public TimeSpan SinceExtended => time.GetElapsedTime(Interlocked.Read(ref _extendedAt));
 
     /// <summary>A lease that counts from the moment at which its extension was sent.</summary>
     public void Extend(long sentAt) => Interlocked.Exchange(ref _extendedAt, sentAt);

@@ -57,8 +57,8 @@ internal sealed class StoreHealthCheck(KvStore store, QueueWatch queue, WorkerHe
                     health.Whole();
                 }
 
-                var burden = await store.Engine.Driver.FindBurdenAsync(connection, LongTransaction, cancellationToken).ConfigureAwait(false);
-                if (burden is not null)
+                var looking = store.Engine.Driver.FindBurdenAsync(connection, LongTransaction, cancellationToken);
+                if (await looking.ConfigureAwait(false) is { } burden)
                 {
                     troubles.Add(burden);
                 }

@@ -153,8 +153,8 @@ public sealed class KvWorkerBuilder
     /// <summary>Enqueues a message at each tick of a schedule, once over all processes that have the schedule.</summary>
     /// <remarks>
     /// The schedule begins with its first tick after its first start anywhere, and again after it was changed. Its next tick is the entry
-    /// <c>["efkv", "schedules", name]</c>; one that is no longer in the code leaves it behind, which does nothing. If its message cannot be made
-    /// or is refused, it is tried again with pauses of 1 to 30 seconds and named in log and health; other schedules go on.
+    /// <c>["efkv", "schedules", name]</c>; one that is no longer in the code leaves it behind, which does nothing. If its message cannot
+    /// be made or is refused, it is tried again with pauses of 1 to 30 seconds and named in log and health; other schedules go on.
     /// </remarks>
     /// <typeparam name="TMessage">The type of the messages.</typeparam>
     /// <param name="name">What the ticks are counted under: 1 to 200 characters without control characters.</param>
@@ -199,7 +199,9 @@ public sealed class KvWorkerBuilder
     }
 
     /// <summary>Enqueues the same message at each tick of a schedule, once over all processes that have the schedule.</summary>
-    /// <inheritdoc cref="Schedule{TMessage}(string, KvSchedule, Func{DateTimeOffset, TMessage}, KvScheduleOptions?)" path="/remarks|/typeparam|/exception" />
+    /// <inheritdoc
+    ///   cref="Schedule{TMessage}(string, KvSchedule, Func{DateTimeOffset, TMessage}, KvScheduleOptions?)"
+    ///   path="/remarks|/typeparam|/exception" />
     /// <param name="name">What the ticks are counted under: 1 to 200 characters without control characters.</param>
     /// <param name="schedule">When.</param>
     /// <param name="message">The message of every tick.</param>

@@ -38,7 +38,7 @@ internal sealed class Heartbeat : IDisposable
         _injected = !ReferenceEquals(queue.Time, TimeProvider.System);
     }
 
-    /// <summary>Begins to beat. Until then it holds no timer: a worker that was not started holds no message.</summary>
+    /// <summary>Begins to beat. Until then it holds no timer: in a worker that was not started no message runs.</summary>
     public void Start()
     {
         // The system's timers run on the thread pool, which handlers may starve; the thread's own wait does not. So there the timer is but
@@ -56,7 +56,7 @@ internal sealed class Heartbeat : IDisposable
         _thread.UnsafeStart();
     }
 
-    /// <summary>Hears of a message that runs here: a lease that is partly over when it is granted does not wait for the next beat.</summary>
+    /// <summary>Hears of a message that runs: a lease that is partly over when it is granted does not wait for the next beat.</summary>
     /// <param name="ago">How long ago its claim was sent.</param>
     public void Claimed(TimeSpan ago)
     {

@@ -20,7 +20,7 @@ public abstract class BusyLeaseSpec(KvDatabase database)
         await test.Store.EnqueueAsync(new Job(1));
         await test.StartAsync();
         await _gate.Begun;
-        var held = Assert.Single(test.Worker().Held);
+        var held = Assert.Single(test.Worker().Running);
 
         // The first one opens a connection, which takes as long as the machine likes.
         Assert.True(test.Worker().Heartbeat.Beat());
@@ -37,7 +37,7 @@ public abstract class BusyLeaseSpec(KvDatabase database)
                     _time.Advance(Lease / OfALease);
                 }
 
-                Assert.True(held.IsTrusted, $"The lease is {held.SinceLeased} old after {i} writes of each.");
+                Assert.True(held.Lease.IsTrusted, $"The lease is {held.Lease.SinceExtended} old after {i} writes of each.");
             }
         })));
 
@@ -110,15 +110,16 @@ public abstract class BusyLeaseSpec(KvDatabase database)
         await test.ClaimAsync();
 
         // No heartbeat is due: time stands still.
-        var held = Assert.Single(test.Worker().Held);
+        var held = Assert.Single(test.Worker().Running);
         var started = TimeProvider.System.GetTimestamp();
-        while (held.SinceLeased > TimeSpan.Zero)
+        while (held.Lease.SinceExtended > TimeSpan.Zero)
         {
-            Assert.True(TimeProvider.System.GetElapsedTime(started) < WorkerTesting.Patience, $"The lease is {held.SinceLeased} old.");
+            Assert.True(
+                TimeProvider.System.GetElapsedTime(started) < WorkerTesting.Patience, $"The lease is {held.Lease.SinceExtended} old.");
             await Task.Yield();
         }
 
-        Assert.Equal(Lease / 4, held.SinceClaimed);
+        Assert.Equal(Lease / 4, held.Lease.SinceClaimed);
         Assert.Equal(_time.Milliseconds() + 28_500, Assert.Single(await test.RunningAsync()).Deadline);
         _gate.Open();
         await test.IdleAsync();
