@@ -1,7 +1,6 @@
 using Kv.TestKit;
 using Microsoft.EntityFrameworkCore;
 using Microsoft.Extensions.DependencyInjection;
-using Microsoft.Extensions.Options;
 
 namespace Kv.Tests.PostgreSql;
 
