@@ -23,7 +23,7 @@ internal sealed class PostgreSqlDriver : Driver
 
     // One that reads besides, two that write, one that hears, one for heartbeats, one for what comes seldom.
     private const int OtherConnections = 6;
-    private static readonly ConcurrentDictionary<string, bool> _warnedOfEncoding = new(StringComparer.Ordinal);
+    private static readonly ConcurrentDictionary<string, bool> WarnedOfEncoding = new(StringComparer.Ordinal);
     private static int _warned;
 
     public override string Name => "postgresql";
@@ -280,7 +280,7 @@ internal sealed class PostgreSqlDriver : Driver
                 }
 
                 await reader.ReadAsync(cancellationToken).ConfigureAwait(false);
-                if (reader.GetString(3) is not "UTF8" and var encoding && _warnedOfEncoding.TryAdd(Describe(connection), true))
+                if (reader.GetString(3) is not "UTF8" and var encoding && WarnedOfEncoding.TryAdd(Describe(connection), true))
                 {
                     KvLog.NotUtf8(logger, Describe(connection), encoding);
                 }

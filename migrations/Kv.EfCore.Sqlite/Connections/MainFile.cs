@@ -12,7 +12,7 @@ internal sealed partial record MainFile(string Path, string? Identity)
 {
     private const int HasMoved = 20;
     private const int CurrentDirectory = -100;
-    
+
     // Not its times: a kernel that has finer times for files whose times were asked for writes them anew at the next change.
     private const int FileNumber = 0x100;
 

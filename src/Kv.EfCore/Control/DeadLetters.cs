@@ -20,26 +20,29 @@ internal sealed class DeadLetters(KvStore store)
     /// <param name="reason">Why it cannot be delivered.</param>
     /// <param name="failedAttempts">How many attempts have failed.</param>
     public KvDeadLetter Letter(
-        ClaimedMessage message, KeysIfUndelivered keys, KvMessageError? last, string reason, int failedAttempts) => new()
+        ClaimedMessage message, KeysIfUndelivered keys, KvMessageError? last, string reason, int failedAttempts)
     {
-        Id = message.Fence.Id,
-        Topic = message.Topic,
-        Type = message.Type,
-        Payload = new KvValue(message.Data, (KvEncoding)message.Encoding),
-        Reason = keys.Bad.Count == 0 ? reason : $"{reason} Of its keys these could not be written: {string.Join("; ", keys.Bad)}.",
-        Attempts = failedAttempts,
-        Crashes = message.Crashes,
-        FirstError = MessageColumns.ReadError(message.FirstError) ?? last,
-        LastError = last,
-        EnqueuedAt = KvMessageInfo.Time(message.EnqueuedAt),
-        DiedAt = Engine.Queue.UtcNow,
-        Priority = message.Priority,
-        GroupKey = message.GroupKey,
-        GroupLimit = message.GroupLimit,
-        RateKey = message.RateKey,
-        KeysIfUndelivered = keys.Named,
-        Trace = message.Trace,
-    };
+        return new KvDeadLetter
+        {
+            Id = message.Fence.Id,
+            Topic = message.Topic,
+            Type = message.Type,
+            Payload = new KvValue(message.Data, (KvEncoding)message.Encoding),
+            Reason = keys.Bad.Count == 0 ? reason : $"{reason} Of its keys these could not be written: {string.Join("; ", keys.Bad)}.",
+            Attempts = failedAttempts,
+            Crashes = message.Crashes,
+            FirstError = MessageColumns.ReadError(message.FirstError) ?? last,
+            LastError = last,
+            EnqueuedAt = KvMessageInfo.Time(message.EnqueuedAt),
+            DiedAt = Engine.Queue.UtcNow,
+            Priority = message.Priority,
+            GroupKey = message.GroupKey,
+            GroupLimit = message.GroupLimit,
+            RateKey = message.RateKey,
+            KeysIfUndelivered = keys.Named,
+            Trace = message.Trace,
+        };
+    }
 
     /// <summary>The write that moves a message from the queue to the keys that it names, and makes a dead letter of it.</summary>
     /// <param name="message">The message.</param>
