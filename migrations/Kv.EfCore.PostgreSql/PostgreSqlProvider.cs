@@ -22,7 +22,7 @@ internal sealed class PostgreSqlProvider : KvProvider
 
     public override StoreReader CreateReader(ReadRunner runner, SessionPool pool, StoreClock clock) => new PostgreSqlReader(runner, pool, Driver, clock);
 
-    public override GroupWriter CreateWriter(Session session, StoreClock clock, KvStoreOptions options, FailPoints failPoints)
+    public override CommitWriter CreateWriter(Session session, StoreClock clock, KvStoreOptions options, FailPoints failPoints)
     {
         var settings = options.TransactionPooling
             ? KvSql.WriterSettings(PostgreSqlDriver.IdleTime(options), LockWait.First(options.CommandTimeout), local: true)

@@ -37,7 +37,7 @@ internal sealed class SqliteProvider : KvProvider
 
     public override StoreReader CreateReader(ReadRunner runner, SessionPool pool, StoreClock clock) => new SqliteReader(runner, pool, Driver, clock);
 
-    public override GroupWriter CreateWriter(Session session, StoreClock clock, KvStoreOptions options, FailPoints failPoints) =>
+    public override CommitWriter CreateWriter(Session session, StoreClock clock, KvStoreOptions options, FailPoints failPoints) =>
         new SqliteCommitWriter(session, Driver, clock, options.CommandTimeout, failPoints);
 
     public override ChangeSource CreateChanges(KvStoreOptions options) => new FileChanges(Driver, options.WatchInterval);

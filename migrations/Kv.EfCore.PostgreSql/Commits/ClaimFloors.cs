@@ -68,7 +68,7 @@ internal sealed class ClaimFloors(TimeProvider time)
     }
 
     /// <summary>Begins anew in topics where a commit may have put something below, or let something go there.</summary>
-    public void Observe(Group group, GroupEffects effects)
+    public void Observe(CommitGroup group, CommitEffects effects)
     {
         lock (_gate)
         {

@@ -14,7 +14,7 @@ internal sealed class ClaimSearches(StoreClock clock)
     private bool ServerClock => clock.ServerDecides;
 
     /// <summary>Hears of a commit of this process, from any thread.</summary>
-    public void Observe(Group group, GroupEffects effects) => _floors.Observe(group, effects);
+    public void Observe(CommitGroup group, CommitEffects effects) => _floors.Observe(group, effects);
 
     /// <summary>Adds searches to a round trip that is about to be sent.</summary>
     public void AddTo(RoundTrip trip, List<ClaimPlan.Search> searches, long now)

@@ -16,7 +16,7 @@ namespace Kv.PostgreSql;
 /// <param name="clock">The store's clock.</param>
 /// <param name="settings">What makes the writer's settings in each transaction; null where its session has them.</param>
 /// <param name="failPoints">Where tests make it fail.</param>
-internal sealed class PostgreSqlCommitWriter(Session session, Driver driver, StoreClock clock, string? settings, FailPoints failPoints) : GroupWriter(session, failPoints)
+internal sealed class PostgreSqlCommitWriter(Session session, Driver driver, StoreClock clock, string? settings, FailPoints failPoints) : CommitWriter(session, failPoints)
 {
     public override bool WaitsAtServer => true;
 
@@ -27,7 +27,7 @@ internal sealed class PostgreSqlCommitWriter(Session session, Driver driver, Sto
 
     private bool ServerClock => clock.ServerDecides;
 
-    public override async ValueTask<GroupReads> BeginAsync(Group group, CommitMark mark, CancellationToken cancellationToken)
+    public override async ValueTask<CommitReads> BeginAsync(CommitGroup group, CommitMark mark, CancellationToken cancellationToken)
     {
         CommitSent = false;
         var now = ServerClock ? 0 : clock.Now;
@@ -53,7 +53,7 @@ internal sealed class PostgreSqlCommitWriter(Session session, Driver driver, Sto
             if (wait.Looks)
             {
                 // A round trip of its own: what a batch has told before it waits comes when it has waited.
-                await _trip.RunAsync(new GroupReads { Now = clock.Now }, cancellationToken).ConfigureAwait(false);
+                await _trip.RunAsync(new CommitReads { Now = clock.Now }, cancellationToken).ConfigureAwait(false);
             }
         }
 
@@ -67,7 +67,7 @@ internal sealed class PostgreSqlCommitWriter(Session session, Driver driver, Sto
             _trip.Add("lock", KvSql.LockVersion);
         }
 
-        var reads = new GroupReads { Now = now };
+        var reads = new CommitReads { Now = now };
         var dependent = group.Writes.Exists(static w => w.Write.Reads);
         if (dependent)
         {
@@ -83,7 +83,7 @@ internal sealed class PostgreSqlCommitWriter(Session session, Driver driver, Sto
         return reads;
     }
 
-    public override async ValueTask CommitAsync(Group group, GroupReads reads, GroupEffects effects)
+    public override async ValueTask CommitAsync(CommitGroup group, CommitReads reads, CommitEffects effects)
     {
         var plan = new ClaimPlan(group.Claims, effects.Messages);
         AddEffects(effects, reads.Now);
@@ -106,7 +106,7 @@ internal sealed class PostgreSqlCommitWriter(Session session, Driver driver, Sto
         await FailPoints.HitAsync(FailPoints.AfterCommit).ConfigureAwait(false);
     }
 
-    public override void Observe(Group group, GroupEffects effects) => _searches.Observe(group, effects);
+    public override void Observe(CommitGroup group, CommitEffects effects) => _searches.Observe(group, effects);
 
     protected override async ValueTask BeginTransactionAsync(CancellationToken cancellationToken)
     {
@@ -114,7 +114,7 @@ internal sealed class PostgreSqlCommitWriter(Session session, Driver driver, Sto
         if (Wait is { } wait)
         {
             AddLimit(wait);
-            await _trip.RunAsync(new GroupReads { Now = clock.Now }, cancellationToken).ConfigureAwait(false);
+            await _trip.RunAsync(new CommitReads { Now = clock.Now }, cancellationToken).ConfigureAwait(false);
         }
     }
 
@@ -137,7 +137,7 @@ internal sealed class PostgreSqlCommitWriter(Session session, Driver driver, Sto
             _trip.Add("bump+mark", KvSql.BumpAndMark(ServerClock), p => RoundTrip.Set(p, ("@count", count), ("@writer", mark.Writer), ("@sequence", mark.Sequence)), ReadVersion);
         }
 
-        void ReadVersion(DbDataReader reader, GroupReads reads)
+        void ReadVersion(DbDataReader reader, CommitReads reads)
         {
             reads.LastVersion = reader.GetInt64(0);
             if (ServerClock)
@@ -147,7 +147,7 @@ internal sealed class PostgreSqlCommitWriter(Session session, Driver driver, Sto
         }
     }
 
-    private void AddReads(Group group)
+    private void AddReads(CommitGroup group)
     {
         var keys = KeysToRead(group);
         if (keys.Count > 0)
@@ -168,7 +168,7 @@ internal sealed class PostgreSqlCommitWriter(Session session, Driver driver, Sto
         }
     }
 
-    private void AddQueueWork(Group group, long now)
+    private void AddQueueWork(CommitGroup group, long now)
     {
         if (group.Completions.Count > 0)
         {
@@ -200,7 +200,7 @@ internal sealed class PostgreSqlCommitWriter(Session session, Driver driver, Sto
         }
     }
 
-    private void AddEffects(GroupEffects effects, long now)
+    private void AddEffects(CommitEffects effects, long now)
     {
         if (effects.Ranges.Count > 0)
         {
@@ -337,7 +337,7 @@ internal sealed class PostgreSqlCommitWriter(Session session, Driver driver, Sto
     }
 
     private void AddFenced(
-        string name, Func<bool, string> text, IEnumerable<Fence> of, Func<GroupReads, HashSet<Fence>> found, Action<DbParameterCollection>? more = null)
+        string name, Func<bool, string> text, IEnumerable<Fence> of, Func<CommitReads, HashSet<Fence>> found, Action<DbParameterCollection>? more = null)
     {
         var fences = of.ToArray();
         var many = fences.Length > Few;
@@ -358,7 +358,7 @@ internal sealed class PostgreSqlCommitWriter(Session session, Driver driver, Sto
             (reader, reads) => found(reads).Add(known[(reader.GetString(0), reader.GetInt64(1))]));
     }
 
-    private static void Ignore(DbDataReader reader, GroupReads reads)
+    private static void Ignore(DbDataReader reader, CommitReads reads)
     {
     }
 }

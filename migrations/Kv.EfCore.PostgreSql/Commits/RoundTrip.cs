@@ -31,11 +31,11 @@ internal sealed class RoundTrip(Session session)
     /// <param name="read">Takes one of its rows. A statement with rows has somebody to read them: those of the next one come after.</param>
     /// <param name="done">Called when all steps are done.</param>
     public void Add(
-        string name, string text, Action<DbParameterCollection>? bind = null, Action<DbDataReader, GroupReads>? read = null, Action<GroupReads>? done = null) =>
+        string name, string text, Action<DbParameterCollection>? bind = null, Action<DbDataReader, CommitReads>? read = null, Action<CommitReads>? done = null) =>
         _steps.Add(new Step(name, text, bind, read, done));
 
     /// <summary>Sends the steps and hands each its rows.</summary>
-    public async ValueTask RunAsync(GroupReads reads, CancellationToken cancellationToken)
+    public async ValueTask RunAsync(CommitReads reads, CancellationToken cancellationToken)
     {
         var steps = _steps.ToArray();
         _steps.Clear();
@@ -83,5 +83,5 @@ internal sealed class RoundTrip(Session session)
         }
     }
 
-    private sealed record Step(string Name, string Text, Action<DbParameterCollection>? Bind, Action<DbDataReader, GroupReads>? Read, Action<GroupReads>? Done);
+    private sealed record Step(string Name, string Text, Action<DbParameterCollection>? Bind, Action<DbDataReader, CommitReads>? Read, Action<CommitReads>? Done);
 }

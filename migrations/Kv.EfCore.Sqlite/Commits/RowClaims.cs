@@ -16,7 +16,7 @@ internal sealed class RowClaims(Session session, Driver driver)
     private const int ManyAtOnce = 1000;
 
     /// <summary>Puts back what lapsed and takes what is due, as far as the claim asks for it.</summary>
-    public async ValueTask RunAsync(ClaimPlan.Search search, GroupReads reads, long now)
+    public async ValueTask RunAsync(ClaimPlan.Search search, CommitReads reads, long now)
     {
         var claim = search.Claim;
         if (claim.Recover)
@@ -42,7 +42,7 @@ internal sealed class RowClaims(Session session, Driver driver)
         claimed.ForEach(message => reads.Hold(claim, message));
     }
 
-    private async ValueTask RecoverAsync(ClaimWork claim, GroupReads reads, long now)
+    private async ValueTask RecoverAsync(ClaimWork claim, CommitReads reads, long now)
     {
         var lapsed = await PlacesAsync(session.Statement(KvSql.LapsedPlaces).Set("@now", now).Set("@limit", ManyAtOnce)).ConfigureAwait(false);
         foreach (var row in lapsed)

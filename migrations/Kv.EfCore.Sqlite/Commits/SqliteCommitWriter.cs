@@ -9,12 +9,12 @@ using Kv.Sql;
 namespace Kv.Sqlite;
 
 /// <summary>Runs groups with a statement a row, for a database that lives in the process.</summary>
-internal sealed class SqliteCommitWriter(Session session, Driver driver, StoreClock clock, TimeSpan budget, FailPoints failPoints) : GroupWriter(session, failPoints)
+internal sealed class SqliteCommitWriter(Session session, Driver driver, StoreClock clock, TimeSpan budget, FailPoints failPoints) : CommitWriter(session, failPoints)
 {
     private readonly RowClaims _claims = new(session, driver);
     private long _now;
 
-    public override async ValueTask<GroupReads> BeginAsync(Group group, CommitMark mark, CancellationToken cancellationToken)
+    public override async ValueTask<CommitReads> BeginAsync(CommitGroup group, CommitMark mark, CancellationToken cancellationToken)
     {
         CommitSent = false;
         if (Session.Identity is { } identity)
@@ -26,7 +26,7 @@ internal sealed class SqliteCommitWriter(Session session, Driver driver, StoreCl
 
         // After the wait for the lock: a lease must not be half over when it begins.
         _now = clock.Now;
-        var reads = new GroupReads { Now = _now };
+        var reads = new CommitReads { Now = _now };
         if (group.Writes.Count > 0)
         {
             reads.LastVersion = await BumpAsync(group.Writes.Count, mark, cancellationToken).ConfigureAwait(false);
@@ -66,7 +66,7 @@ internal sealed class SqliteCommitWriter(Session session, Driver driver, StoreCl
         return reads;
     }
 
-    public override async ValueTask CommitAsync(Group group, GroupReads reads, GroupEffects effects)
+    public override async ValueTask CommitAsync(CommitGroup group, CommitReads reads, CommitEffects effects)
     {
         foreach (var (start, end) in effects.Ranges)
         {
@@ -183,7 +183,7 @@ internal sealed class SqliteCommitWriter(Session session, Driver driver, StoreCl
         return last;
     }
 
-    private async ValueTask ReadRowsAsync(Group group, GroupReads reads, CancellationToken cancellationToken)
+    private async ValueTask ReadRowsAsync(CommitGroup group, CommitReads reads, CancellationToken cancellationToken)
     {
         foreach (var key in KeysToRead(group))
         {
@@ -215,7 +215,7 @@ internal sealed class SqliteCommitWriter(Session session, Driver driver, StoreCl
         }
     }
 
-    private async ValueTask EnqueueAsync(List<(NewMessage Message, long Back)> messages, ClaimPlan plan, GroupReads reads)
+    private async ValueTask EnqueueAsync(List<(NewMessage Message, long Back)> messages, ClaimPlan plan, CommitReads reads)
     {
         HashSet<TopicClaim> clear = [];
         foreach (var topic in plan.Topics)
@@ -282,7 +282,7 @@ internal sealed class SqliteCommitWriter(Session session, Driver driver, StoreCl
     private async ValueTask UnblockAsync(string topic, string group) =>
         await Session.Statement(KvSql.Unblock).Set("@topic", topic).Set("@group", group).ExecuteAsync(default).ConfigureAwait(false);
 
-    private async ValueTask RequeueAsync(RequeueWork requeue, GroupReads reads, CancellationToken cancellationToken)
+    private async ValueTask RequeueAsync(RequeueWork requeue, CommitReads reads, CancellationToken cancellationToken)
     {
         var copied = await Fenced(KvSql.CopyToQueue, requeue.Fence).Set("@now", _now).Set("@delay", requeue.Delay)
             .Set("@backoff", requeue.Backoff).Set("@attempt", requeue.Attempt).Set("@turn", requeue.Turn).Set("@error", requeue.Error).ExecuteAsync(cancellationToken).ConfigureAwait(false);

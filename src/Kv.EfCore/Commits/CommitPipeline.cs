@@ -11,7 +11,7 @@ namespace Kv.Commits;
 /// A caller that finds nobody at work leads: it runs its own group at once, without a hop to another thread. One that is patient lets those
 /// go first who are ready to run; if any of them writes, it leads, and takes the patient along.
 /// </remarks>
-internal sealed class CommitPipeline(GroupRunner runner, KvStoreOptions options) : IAsyncDisposable
+internal sealed class CommitPipeline(CommitRunner runner, KvStoreOptions options) : IAsyncDisposable
 {
     /// <summary>How much one transaction takes: enough for its price not to matter, little enough not to hold up what came before.</summary>
     private const int MaxGroupWrites = 512;
@@ -188,7 +188,7 @@ internal sealed class CommitPipeline(GroupRunner runner, KvStoreOptions options)
     }
 
     // A claim that shares the commit of the messages which it is to find costs no commit of its own.
-    private void Accompany(Group group)
+    private void Accompany(CommitGroup group)
     {
         if (MessagesComing is { } coming && group.DueMessages() is { Count: > 0 } due)
         {
@@ -202,7 +202,7 @@ internal sealed class CommitPipeline(GroupRunner runner, KvStoreOptions options)
         }
     }
 
-    private Group? Next()
+    private CommitGroup? Next()
     {
         lock (_gate)
         {
@@ -211,7 +211,7 @@ internal sealed class CommitPipeline(GroupRunner runner, KvStoreOptions options)
                 FailWaiting();
             }
 
-            var group = new Group();
+            var group = new CommitGroup();
             var size = 0;
             while (group.Count < MaxGroupWrites && size < MaxGroupSize && _waiting.TryDequeue(out var work))
             {

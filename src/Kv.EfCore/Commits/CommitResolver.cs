@@ -4,7 +4,7 @@ namespace Kv.Commits;
 
 /// <summary>Finds out what became of commits whose answers were lost.</summary>
 internal sealed class CommitResolver(
-    SessionFactory sessions, Driver driver, Func<Session, GroupWriter> newWriter, KvStoreOptions options, SharedLocks? locks)
+    SessionFactory sessions, Driver driver, Func<Session, CommitWriter> newWriter, KvStoreOptions options, SharedLocks? locks)
 {
     /// <summary>Finds out whether the commit of a mark happened, for as long as a write would try.</summary>
     /// <returns>Its last version, or null: then it did not happen and never will.</returns>
@@ -56,7 +56,7 @@ internal sealed class CommitResolver(
         }
     }
 
-    private async ValueTask<long?> BehindGateAsync(GroupWriter writer, Func<GroupWriter, ValueTask<long?>> act)
+    private async ValueTask<long?> BehindGateAsync(CommitWriter writer, Func<CommitWriter, ValueTask<long?>> act)
     {
         if (locks is not null)
         {

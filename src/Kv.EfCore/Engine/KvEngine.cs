@@ -20,7 +20,7 @@ internal sealed class KvEngine : IAsyncDisposable
     private readonly SessionFactory _sessions;
     private readonly CommitSignals _signals;
     private readonly CommitPipeline _claims;
-    private readonly List<GroupRunner> _runners = [];
+    private readonly List<CommitRunner> _runners = [];
     private readonly TaskCompletionSource _answered = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private Task _sweeping = Task.CompletedTask;
     private volatile string? _loss;
@@ -50,6 +50,7 @@ internal sealed class KvEngine : IAsyncDisposable
         Listener = new ChangeListener(_sessions, Reader, Notifier, changes, _signals, Clock, options, logger, _stop.Token);
         Runner = NewRunner();
         Pipeline = new CommitPipeline(Runner, options);
+        Joined = new JoinedCommits(_sessions, Driver, NewWriter, options, Notifier);
         _claims = provider.CreateClaims(Pipeline, () => new CommitPipeline(NewRunner(), options));
         Queue = new MessageQueue(
             Pipeline,
@@ -64,16 +65,16 @@ internal sealed class KvEngine : IAsyncDisposable
         Views = new QueueViews(reads);
         Sweeper = new ExpirySweeper(Reader, Pipeline, _signals, Clock, options, logger, LookForLossAsync);
 
-        GroupRunner NewRunner()
+        CommitRunner NewRunner()
         {
-            var runner = new GroupRunner(_sessions, Driver, NewWriter, Clock, options, _signals, Notifier, Locks, Health, logger);
+            var runner = new CommitRunner(_sessions, Driver, NewWriter, Clock, options, _signals, Notifier, Locks, Health, logger);
             _runners.Add(runner);
             runner.Committed += ObserveCommit;
             runner.Lost += LoseAsync;
             return runner;
         }
 
-        GroupWriter NewWriter(Session session) => provider.CreateWriter(session, Clock, options, failPoints);
+        CommitWriter NewWriter(Session session) => provider.CreateWriter(session, Clock, options, failPoints);
     }
 
     public KvStoreOptions Options { get; }
@@ -91,9 +92,12 @@ internal sealed class KvEngine : IAsyncDisposable
 
     public StoreReader Reader { get; }
 
-    public GroupRunner Runner { get; }
+    public CommitRunner Runner { get; }
 
     public CommitPipeline Pipeline { get; }
+
+    /// <summary>For writes in transactions of the user's.</summary>
+    public JoinedCommits Joined { get; }
 
     public MessageQueue Queue { get; }
 
@@ -204,7 +208,7 @@ internal sealed class KvEngine : IAsyncDisposable
         }
     }
 
-    private void ObserveCommit(Group group, GroupEffects effects)
+    private void ObserveCommit(CommitGroup group, CommitEffects effects)
     {
         foreach (var runner in _runners)
         {

@@ -43,7 +43,7 @@ internal abstract class KvProvider
     public abstract StoreReader CreateReader(ReadRunner runner, SessionPool pool, StoreClock clock);
 
     /// <summary>A new writer of commit groups over a session.</summary>
-    public abstract GroupWriter CreateWriter(Session session, StoreClock clock, KvStoreOptions options, FailPoints failPoints);
+    public abstract CommitWriter CreateWriter(Session session, StoreClock clock, KvStoreOptions options, FailPoints failPoints);
 
     /// <summary>The pipeline for claims of a backlog.</summary>
     /// <param name="pipeline">The one for all else.</param>

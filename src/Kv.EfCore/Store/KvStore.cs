@@ -173,7 +173,7 @@ internal sealed class KvStore(KvEngine engine, IKvValueSerializer serializer) : 
                 $"Too many keys (max {KvLimits.MaxWatchedKeys}) or none: received {keys.Count}. Watch one key that every change touches, or several times fewer.", nameof(keys));
         }
 
-        return WatchAsync(keys, ReadKeys(keys), cancellationToken);
+        return new Watching(Engine, Entries).RunAsync(keys, ReadKeys(keys), cancellationToken);
     }
 
     public async ValueTask<KvVersionstamp?> ResolveAsync(KvOperationId operationId, CancellationToken cancellationToken = default)
@@ -218,7 +218,7 @@ internal sealed class KvStore(KvEngine engine, IKvValueSerializer serializer) : 
                 write,
                 await CallAsync(
                     "commit", (Write: write, Session: session),
-                    static async (engine, of, token) => await engine.Runner.RunNestedAsync(new AtomicWork(of.Write), of.Session, token).ConfigureAwait(false),
+                    static async (engine, of, token) => await engine.Joined.RunAsync(new AtomicWork(of.Write), of.Session, token).ConfigureAwait(false),
                     cancellationToken, write.Count).ConfigureAwait(false));
         }
     }
@@ -270,62 +270,6 @@ internal sealed class KvStore(KvEngine engine, IKvValueSerializer serializer) : 
             foreach (var item in batch)
             {
                 yield return item;
-            }
-        }
-    }
-
-    private async IAsyncEnumerable<IReadOnlyList<KvEntry?>> WatchAsync(
-        IReadOnlyList<KvKey> keys, byte[][] bytes, [EnumeratorCancellation] CancellationToken cancellationToken)
-    {
-        IReadOnlyList<KvEntry?>? last = null;
-        Backoff? outage = null;
-        using (Engine.Listener.Listen(watches: true))
-        {
-            while (!cancellationToken.IsCancellationRequested)
-            {
-                IReadOnlyList<KvEntry?> entries;
-                long version;
-                try
-                {
-                    await Engine.OpenAsync(cancellationToken).ConfigureAwait(false);
-                    (var rows, version) = await Engine.Reader.GetWithVersionAsync(bytes, cancellationToken).ConfigureAwait(false);
-                    entries = Entries(keys, rows);
-                    if (outage is not null)
-                    {
-                        KvLog.WatchResumed(Engine.Logger, keys.Count);
-                        outage = null;
-                    }
-                }
-                catch (Exception over) when (over is OperationCanceledException ? cancellationToken.IsCancellationRequested
-                    : over is ObjectDisposedException && (last is not null || outage is not null))
-                {
-                    yield break;
-                }
-                catch (KvException error) when (error.Kind == KvErrorKind.Unavailable)
-                {
-                    if (outage is null)
-                    {
-                        KvLog.WatchInterrupted(Engine.Logger, error, keys.Count);
-                        outage = Backoff.WithoutEnd();
-                    }
-
-                    if (await Engine.TryWaitAsync(outage, cancellationToken).ConfigureAwait(false))
-                    {
-                        continue;
-                    }
-
-                    yield break;
-                }
-
-                if (last is null || !last.Select(static e => e?.Versionstamp).SequenceEqual(entries.Select(static e => e?.Versionstamp)))
-                {
-                    yield return last = entries;
-                }
-
-                if (!await Engine.Signals.TryWaitAboveAsync(version, cancellationToken).ConfigureAwait(false))
-                {
-                    yield break;
-                }
             }
         }
     }

@@ -41,7 +41,7 @@ internal sealed class Listing
         var (start, end) = selector.Resume(options.Cursor, options.Reverse);
 
         // A listing finds versionstamped keys, which are longer than any key that can be asked for, and its cursor may name one.
-        var most = KvLimits.MaxReadKeySize + (string.IsNullOrEmpty(options.Cursor) ? 0 : GroupEvaluator.VersionstampSize);
+        var most = KvLimits.MaxReadKeySize + (string.IsNullOrEmpty(options.Cursor) ? 0 : CommitEvaluator.VersionstampSize);
         if (start.Length > most || end.Length > most)
         {
             throw new ArgumentException(

@@ -108,7 +108,7 @@ public abstract class CommitFaultSpec(KvDatabase database)
             test.Engine.Clock, test.Engine.Options, new FailPoints());
         await using (late)
         {
-            var group = new Group();
+            var group = new CommitGroup();
             group.Add(new AtomicWork(new AtomicWrite { Mutations = { new Mutation(MutationKind.Set, KvKey.Create(["late"]).Encoded.ToArray()) { Value = [1], Encoding = 3 } } }));
             await Assert.ThrowsAnyAsync<System.Data.Common.DbException>(() => CommitAsync(late, group, mark));
             await late.TryRollbackAsync();
@@ -121,10 +121,10 @@ public abstract class CommitFaultSpec(KvDatabase database)
             Assert.NotNull(await test.Engine.Runner.ResolveAsync(mark with { Sequence = 6 }, default));
         }
 
-        static async Task CommitAsync(GroupWriter writer, Group group, CommitMark mark)
+        static async Task CommitAsync(CommitWriter writer, CommitGroup group, CommitMark mark)
         {
             var reads = await writer.BeginAsync(group, mark, default);
-            var attempt = new GroupAttempt(group, reads);
+            var attempt = new CommitAttempt(group, reads);
             attempt.Evaluate();
             await writer.CommitAsync(group, reads, attempt.Effects);
         }
@@ -133,12 +133,12 @@ public abstract class CommitFaultSpec(KvDatabase database)
     [Fact]
     public async Task A_write_that_was_refused_in_a_commit_of_unknown_outcome_is_not_unknown()
     {
-        var group = new Group();
+        var group = new CommitGroup();
         var refused = new AtomicWork(new AtomicWrite { Checks = { new Check([2, 97, 0], KvVersionstamp.FromVersion(1)) } });
         var taken = new AtomicWork(new AtomicWrite { Mutations = { new Mutation(MutationKind.Set, [2, 98, 0]) } });
         group.Add(refused);
         group.Add(taken);
-        var attempt = new GroupAttempt(group, new GroupReads { Now = 0, LastVersion = 2 });
+        var attempt = new CommitAttempt(group, new CommitReads { Now = 0, LastVersion = 2 });
         attempt.Evaluate();
 
         attempt.TellUnknown(new CommitMark(1, 1), new IOException("cut"));

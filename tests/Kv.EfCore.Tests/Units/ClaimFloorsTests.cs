@@ -56,10 +56,10 @@ public sealed class ClaimFloorsTests
     public void Only_what_may_lie_below_has_it_begin_anew()
     {
         Find(10, last: new ClaimFloor(5, 100, "x"));
-        Observe(new GroupEffects { Messages = { (Message(priority: 5), 0), (Message(priority: 6), 0), (Message(priority: 0) with { Topic = "b" }, 0) } });
+        Observe(new CommitEffects { Messages = { (Message(priority: 5), 0), (Message(priority: 6), 0), (Message(priority: 0) with { Topic = "b" }, 0) } });
         Assert.NotEqual(Beginning, _floors.Of(Topic));
 
-        Observe(new GroupEffects { Messages = { (Message(priority: 4), 0) } });
+        Observe(new CommitEffects { Messages = { (Message(priority: 4), 0) } });
         Assert.Equal(Beginning, _floors.Of(Topic));
     }
 
@@ -67,11 +67,11 @@ public sealed class ClaimFloorsTests
     public void What_lets_others_of_a_group_go_has_it_begin_anew()
     {
         var fence = new Fence("m", "me", 1);
-        List<GroupEffects> letting =
+        List<CommitEffects> letting =
         [
-            new GroupEffects { Unblocked = { new MessageGroup(Topic, "g") } },
-            new GroupEffects { Removed = { "m" } },
-            new GroupEffects { Acknowledged = { (fence, new MessageKeys(Topic, "g", null, 0)) } },
+            new CommitEffects { Unblocked = { new MessageGroup(Topic, "g") } },
+            new CommitEffects { Removed = { "m" } },
+            new CommitEffects { Acknowledged = { (fence, new MessageKeys(Topic, "g", null, 0)) } },
         ];
         foreach (var effects in letting)
         {
@@ -81,7 +81,7 @@ public sealed class ClaimFloorsTests
         }
 
         Find(10, last: new ClaimFloor(0, 100, "x"));
-        Observe(new GroupEffects { Acknowledged = { (fence, new MessageKeys(Topic, null, null, 0)) } });
+        Observe(new CommitEffects { Acknowledged = { (fence, new MessageKeys(Topic, null, null, 0)) } });
         Assert.NotEqual(Beginning, _floors.Of(Topic));
     }
 
@@ -89,9 +89,9 @@ public sealed class ClaimFloorsTests
     public void What_is_given_back_has_it_begin_anew()
     {
         Find(10, last: new ClaimFloor(0, 100, "x"));
-        var group = new Group();
+        var group = new CommitGroup();
         group.Requeues.Add(new RequeueWork(new Fence("m", "me", 1), TimeSpan.Zero, "[]", 0));
-        _floors.Observe(group, new GroupEffects());
+        _floors.Observe(group, new CommitEffects());
 
         Assert.Equal(Beginning, _floors.Of(Topic));
     }
@@ -100,13 +100,13 @@ public sealed class ClaimFloorsTests
     [Fact]
     public void What_comes_below_while_it_searches_has_it_begin_anew()
     {
-        Find(10, last: new ClaimFloor(5, 100, "x"), () => Observe(new GroupEffects { Messages = { (Message(priority: 5), 0), (Message(priority: 6), 0) } }));
+        Find(10, last: new ClaimFloor(5, 100, "x"), () => Observe(new CommitEffects { Messages = { (Message(priority: 5), 0), (Message(priority: 6), 0) } }));
         Assert.NotEqual(Beginning, _floors.Of(Topic));
 
-        Find(10, last: new ClaimFloor(5, 200, "y"), () => Observe(new GroupEffects { Messages = { (Message(priority: 4), 0), (Message(priority: 6), 0) } }));
+        Find(10, last: new ClaimFloor(5, 200, "y"), () => Observe(new CommitEffects { Messages = { (Message(priority: 4), 0), (Message(priority: 6), 0) } }));
         Assert.Equal(Beginning, _floors.Of(Topic));
 
-        Find(10, last: new ClaimFloor(5, 100, "x"), () => Observe(new GroupEffects { Unblocked = { new MessageGroup(Topic, "g") } }));
+        Find(10, last: new ClaimFloor(5, 100, "x"), () => Observe(new CommitEffects { Unblocked = { new MessageGroup(Topic, "g") } }));
         Assert.Equal(Beginning, _floors.Of(Topic));
 
         // What came during one search is seen by the next.
@@ -134,7 +134,7 @@ public sealed class ClaimFloorsTests
         _floors.Learn(search, new() { [Topic] = from }, new() { [Topic] = (last, count) }, startedAt);
     }
 
-    private void Observe(GroupEffects effects) => _floors.Observe(new Group(), effects);
+    private void Observe(CommitEffects effects) => _floors.Observe(new CommitGroup(), effects);
 
     private static NewMessage Message(int priority) => new("m", [], 4, Topic, "t", 0, "[]", "[]", null) { Priority = priority };
 }

@@ -2,16 +2,15 @@ using System.Diagnostics;
 using Kv.Changes;
 using Kv.Connections;
 using Kv.Diagnostics;
-using Kv.Messages;
 using Microsoft.Extensions.Logging;
 
 namespace Kv.Commits;
 
 /// <summary>Runs groups one after the other on one writing session, and sees each through to one of three answers: committed, refused, unknown.</summary>
-internal sealed class GroupRunner(
+internal sealed class CommitRunner(
     SessionFactory sessions,
     Driver driver,
-    Func<Session, GroupWriter> newWriter,
+    Func<Session, CommitWriter> newWriter,
     StoreClock clock,
     KvStoreOptions options,
     CommitSignals signals,
@@ -26,16 +25,16 @@ internal sealed class GroupRunner(
     private readonly CommitResolver _resolver = new(sessions, driver, newWriter, options, locks);
 
     /// <summary>A group of this runner was committed, and none of its callers has an answer yet.</summary>
-    public event Action<Group, GroupEffects>? Committed;
+    public event Action<CommitGroup, CommitEffects>? Committed;
 
     /// <summary>Hears that what was committed is found by nobody, and why.</summary>
     public event Func<string, ValueTask>? Lost;
 
-    private volatile GroupWriter? _writer;
-    private GroupAttempt? _attempt;
+    private volatile CommitWriter? _writer;
+    private CommitAttempt? _attempt;
 
     /// <summary>Runs a group. It never throws: every member gets its answer.</summary>
-    public async Task RunAsync(Group group)
+    public async Task RunAsync(CommitGroup group)
     {
         using var span = KvTracing.IsOn ? StartSpan(group) : null;
         try
@@ -54,7 +53,7 @@ internal sealed class GroupRunner(
             span?.Fail(error);
             foreach (var work in group.All.ToList())
             {
-                var alone = new Group();
+                var alone = new CommitGroup();
                 alone.Add(work);
                 await RunAsync(alone).ConfigureAwait(false);
             }
@@ -77,7 +76,7 @@ internal sealed class GroupRunner(
     }
 
     /// <summary>Has the only member of a group run in a form that lives with rows which other programs put in; once.</summary>
-    private static bool TryGiveWay(Group group)
+    private static bool TryGiveWay(CommitGroup group)
     {
         if (group is { Count: 1, Claims: [{ IsCareful: false } claim] })
         {
@@ -94,7 +93,7 @@ internal sealed class GroupRunner(
     }
 
     /// <summary>Hears of a commit of this process, by this runner or another one.</summary>
-    public void Observe(Group group, GroupEffects effects) => _writer?.Observe(group, effects);
+    public void Observe(CommitGroup group, CommitEffects effects) => _writer?.Observe(group, effects);
 
     /// <inheritdoc cref="CommitResolver.ResolveAsync" />
     public ValueTask<long?> ResolveAsync(CommitMark mark, CancellationToken cancellationToken) => _resolver.ResolveAsync(mark, cancellationToken);
@@ -113,59 +112,6 @@ internal sealed class GroupRunner(
         catch (Exception error) when (error is not OperationCanceledException)
         {
             health.WriteFailed(error);
-        }
-    }
-
-    /// <summary>Runs a write inside a transaction of the user's, who commits it or not.</summary>
-    /// <exception cref="InvalidOperationException">The transaction is one of another database than the store's. Nothing was written, and it can go on.</exception>
-    public async Task<AtomicOutcome> RunNestedAsync(AtomicWork work, Session session, CancellationToken cancellationToken)
-    {
-        try
-        {
-            return await TryNestedAsync(work, session, cancellationToken).ConfigureAwait(false);
-        }
-        catch (Exception error) when (session.Identity is not null && driver.IsGuard(error))
-        {
-            // Another database than the store knew: the context's is another, or the store's is.
-            await session.Identity.EnsureAsync(session, cancellationToken).ConfigureAwait(false);
-        }
-
-        return await TryNestedAsync(work, session, cancellationToken).ConfigureAwait(false);
-    }
-
-    private async Task<AtomicOutcome> TryNestedAsync(AtomicWork work, Session session, CancellationToken cancellationToken)
-    {
-        cancellationToken.ThrowIfCancellationRequested();
-        var group = new Group();
-        group.Add(work);
-        var writer = newWriter(session);
-        var backoff = Backoff.ForLocks(session.Longest is var own && own < options.CommandTimeout ? own : options.CommandTimeout);
-        string? holder = null;
-        for (var locked = false; ; locked = true)
-        {
-            // What the user's session has for its locks is theirs to say, so each transaction is told; half of the time leaves some to look.
-            var wait = new LockWait(sessions, driver, locked ? backoff.Left : backoff.Left / 2, looks: locked && holder is null);
-            await using var _ = wait.ConfigureAwait(false);
-            writer.Wait = wait;
-            try
-            {
-                await TryNestedAsync(group, writer, session, cancellationToken).ConfigureAwait(false);
-                return await work.Task.ConfigureAwait(false);
-            }
-            catch (Exception error)
-            {
-                session.Blame(error);
-                holder = wait.Holder ?? holder;
-                if (!await writer.TryRollbackAsync().ConfigureAwait(false) || !driver.IsLockWait(error))
-                {
-                    throw;
-                }
-
-                if (!await backoff.WaitAsync(cancellationToken).ConfigureAwait(false))
-                {
-                    throw DatabaseErrors.Locked(driver, options, error, holder);
-                }
-            }
         }
     }
 
@@ -189,28 +135,7 @@ internal sealed class GroupRunner(
         }
     }
 
-    private async Task TryNestedAsync(Group group, GroupWriter writer, Session session, CancellationToken cancellationToken)
-    {
-        var reads = await writer.BeginAsync(group, default, cancellationToken).ConfigureAwait(false);
-        var attempt = new GroupAttempt(group, reads, sessions.IsAdopted);
-        attempt.Evaluate();
-        if (attempt.IsVoid)
-        {
-            await writer.TryRollbackAsync().ConfigureAwait(false);
-        }
-        else
-        {
-            await writer.CommitAsync(group, reads, attempt.Effects).ConfigureAwait(false);
-            var what = ChangeKinds.Version | (attempt.Effects.Messages.Count > 0 || attempt.Effects.LetsGo ? ChangeKinds.Messages : ChangeKinds.None);
-
-            // The savepoint is gone: giving up here would leave the user's transaction useless.
-            await notifier.TellWithinAsync(session, what, reads.LastVersion, CancellationToken.None).ConfigureAwait(false);
-        }
-
-        attempt.Tell(certain: true);
-    }
-
-    private async Task RunToTheEndAsync(Group group)
+    private async Task RunToTheEndAsync(CommitGroup group)
     {
         Backoff? backoff = null;
         var (certain, locked) = (true, false);
@@ -269,7 +194,7 @@ internal sealed class GroupRunner(
     }
 
     /// <returns>Null if the time of those who came first is over.</returns>
-    private async ValueTask<Backoff?> WaitOrThrowAsync(Backoff? backoff, Exception error, Group group)
+    private async ValueTask<Backoff?> WaitOrThrowAsync(Backoff? backoff, Exception error, CommitGroup group)
     {
         var fault = driver.Classify(error);
         if (fault is Fault.Broken or Fault.Full)
@@ -294,7 +219,7 @@ internal sealed class GroupRunner(
 
     /// <summary>Answers those whose time is over. Whoever came later has theirs.</summary>
     /// <returns>Whether there are any left.</returns>
-    private bool LetGo(Group group, Exception error, string? holder)
+    private bool LetGo(CommitGroup group, Exception error, string? holder)
     {
         health.WriteFailed(error);
         var told = driver.IsLockWait(error) ? DatabaseErrors.Locked(driver, options, error, holder) : NotTaken(error);
@@ -327,7 +252,7 @@ internal sealed class GroupRunner(
         return DatabaseErrors.Refused(driver, error, "the write, and nothing was written");
     }
 
-    private async Task TryBehindGateAsync(Group group, GroupWriter writer, bool certain)
+    private async Task TryBehindGateAsync(CommitGroup group, CommitWriter writer, bool certain)
     {
         if (locks is not null)
         {
@@ -344,10 +269,10 @@ internal sealed class GroupRunner(
         }
     }
 
-    private async Task TryAsync(Group group, GroupWriter writer, bool certain)
+    private async Task TryAsync(CommitGroup group, CommitWriter writer, bool certain)
     {
         var reads = await writer.BeginAsync(group, _marks.Current, CancellationToken.None).ConfigureAwait(false);
-        var attempt = _attempt = new GroupAttempt(group, reads, sessions.IsAdopted);
+        var attempt = _attempt = new CommitAttempt(group, reads, sessions.IsAdopted);
         attempt.Evaluate();
         if (attempt.IsVoid)
         {
@@ -369,7 +294,7 @@ internal sealed class GroupRunner(
     }
 
     /// <summary>Answers those whose commit went where nobody finds it, and closes the connection that leads there.</summary>
-    private async ValueTask LoseAsync(GroupAttempt attempt, string loss)
+    private async ValueTask LoseAsync(CommitAttempt attempt, string loss)
     {
         var mark = _marks.Current;
         _marks.Renew();
@@ -384,7 +309,7 @@ internal sealed class GroupRunner(
 
     /// <summary>Finds out what became of a commit whose answer was lost.</summary>
     /// <returns>Whether the members have their answers; false if nothing of the group was committed.</returns>
-    private async Task<bool> SettleAsync(Group group, Exception cause)
+    private async Task<bool> SettleAsync(CommitGroup group, Exception cause)
     {
         var (attempt, mark) = (_attempt!, _marks.Current);
         try
@@ -413,18 +338,18 @@ internal sealed class GroupRunner(
         return true;
     }
 
-    private Activity? StartSpan(Group group) => KvTracing.StartTransaction(driver.Name, group.Count, group.Writes.Select(static w => w.Caller))?
+    private Activity? StartSpan(CommitGroup group) => KvTracing.StartTransaction(driver.Name, group.Count, group.Writes.Select(static w => w.Caller))?
         .SetTag("efkv.writes", group.Writes.Count).SetTag("efkv.completions", group.Completions.Count).SetTag("efkv.retries", group.Requeues.Count)
         .SetTag("efkv.claims", group.Claims.Count);
 
     // What writers know is right before anything that the commit brought can lead to the next one.
-    private void Announce(Group group, GroupAttempt attempt)
+    private void Announce(CommitGroup group, CommitAttempt attempt)
     {
         Committed?.Invoke(group, attempt.Effects);
         signals.Committed(attempt.Summarize());
     }
 
-    private async ValueTask<GroupWriter> OpenAsync(TimeSpan within, CancellationToken cancellationToken) =>
+    private async ValueTask<CommitWriter> OpenAsync(TimeSpan within, CancellationToken cancellationToken) =>
         newWriter(await sessions.OpenAsync(SessionRole.Write, cancellationToken, within).ConfigureAwait(false));
 
     private async ValueTask EndTransactionAsync(bool broken)

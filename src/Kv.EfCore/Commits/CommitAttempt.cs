@@ -4,20 +4,20 @@ using Kv.Messages;
 namespace Kv.Commits;
 
 /// <summary>One run of a group's transaction: what it read, what it decided, and whom to tell.</summary>
-internal sealed class GroupAttempt(Group group, GroupReads reads, bool adopted = false)
+internal sealed class CommitAttempt(CommitGroup group, CommitReads reads, bool adopted = false)
 {
     private readonly List<Answer> _answers = new(group.Writes.Count);
 
-    public GroupReads Reads { get; } = reads;
+    public CommitReads Reads { get; } = reads;
 
-    public GroupEffects Effects { get; private set; } = new();
+    public CommitEffects Effects { get; private set; } = new();
 
     /// <summary>Whether every member is a write that was refused or failed: then there is nothing to commit, and no version is taken.</summary>
     public bool IsVoid => group.Count == group.Writes.Count && _answers.TrueForAll(static a => a.Error is not null || a.Refused);
 
     public void Evaluate()
     {
-        var evaluator = new GroupEvaluator(Reads, adopted);
+        var evaluator = new CommitEvaluator(Reads, adopted);
         for (var i = 0; i < group.Writes.Count; i++)
         {
             try

@@ -8,7 +8,7 @@ using Kv.Sql;
 namespace Kv.Commits;
 
 /// <summary>Runs the transaction of a group over a session: first what it finds, then what it changes.</summary>
-internal abstract class GroupWriter(Session session, FailPoints failPoints) : IAsyncDisposable
+internal abstract class CommitWriter(Session session, FailPoints failPoints) : IAsyncDisposable
 {
     public Session Session { get; } = session;
 
@@ -39,17 +39,17 @@ internal abstract class GroupWriter(Session session, FailPoints failPoints) : IA
     protected bool IsNested => Session.Transaction is not null;
 
     /// <summary>Begins the transaction, takes the group's versions, lets go of messages, and reads what its writes ask for.</summary>
-    public abstract ValueTask<GroupReads> BeginAsync(Group group, CommitMark mark, CancellationToken cancellationToken);
+    public abstract ValueTask<CommitReads> BeginAsync(CommitGroup group, CommitMark mark, CancellationToken cancellationToken);
 
     /// <summary>Writes the effects, claims messages, and commits. What <paramref name="reads"/> did not know yet, it knows then.</summary>
     /// <remarks>
     /// Claims come last: they find the messages that the group's own writes put in, and neither a message that a write takes out nor, as
     /// lapsed, one that a write acknowledges.
     /// </remarks>
-    public abstract ValueTask CommitAsync(Group group, GroupReads reads, GroupEffects effects);
+    public abstract ValueTask CommitAsync(CommitGroup group, CommitReads reads, CommitEffects effects);
 
     /// <summary>Hears of a commit of this process, by this writer or another one, from any thread.</summary>
-    public virtual void Observe(Group group, GroupEffects effects)
+    public virtual void Observe(CommitGroup group, CommitEffects effects)
     {
     }
 
@@ -145,7 +145,7 @@ internal abstract class GroupWriter(Session session, FailPoints failPoints) : IA
     protected abstract ValueTask BeginTransactionAsync(CancellationToken cancellationToken);
 
     /// <summary>The rows that the group's writes need to see.</summary>
-    protected static IReadOnlyCollection<byte[]> KeysToRead(Group group)
+    protected static IReadOnlyCollection<byte[]> KeysToRead(CommitGroup group)
     {
         HashSet<byte[]>? keys = null;
         foreach (var work in group.Writes)
@@ -185,7 +185,7 @@ internal abstract class GroupWriter(Session session, FailPoints failPoints) : IA
         return keys as IReadOnlyCollection<byte[]> ?? [];
     }
 
-    protected static IReadOnlyCollection<Fence> FencesToCheck(Group group)
+    protected static IReadOnlyCollection<Fence> FencesToCheck(CommitGroup group)
     {
         HashSet<Fence>? fences = null;
         foreach (var work in group.Writes)
@@ -199,9 +199,9 @@ internal abstract class GroupWriter(Session session, FailPoints failPoints) : IA
         return fences as IReadOnlyCollection<Fence> ?? [];
     }
 
-    protected static IEnumerable<StrayRow> StraysToCheck(Group group) => group.Writes.Where(static w => w.Write.Clears is not null).Select(static w => w.Write.Clears!.Value);
+    protected static IEnumerable<StrayRow> StraysToCheck(CommitGroup group) => group.Writes.Where(static w => w.Write.Clears is not null).Select(static w => w.Write.Clears!.Value);
 
-    protected static IReadOnlyCollection<string> WaitingToCheck(Group group)
+    protected static IReadOnlyCollection<string> WaitingToCheck(CommitGroup group)
     {
         HashSet<string>? ids = null;
         foreach (var work in group.Writes)

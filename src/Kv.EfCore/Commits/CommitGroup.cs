@@ -1,0 +1,85 @@
+using Kv.Messages;
+
+namespace Kv.Commits;
+
+/// <summary>The work that shares one transaction.</summary>
+internal sealed class CommitGroup
+{
+    private static readonly Dictionary<string, int> None = [];
+
+    public List<AtomicWork> Writes { get; } = [];
+
+    public List<CompleteWork> Completions { get; } = [];
+
+    public List<RequeueWork> Requeues { get; } = [];
+
+    public List<UpdateWork> Updates { get; } = [];
+
+    public List<ClaimWork> Claims { get; } = [];
+
+    public IEnumerable<Work> All => Writes.Concat<Work>(Completions).Concat(Requeues).Concat(Updates).Concat(Claims);
+
+    public int Count => Writes.Count + Completions.Count + Requeues.Count + Updates.Count + Claims.Count;
+
+    /// <summary>How many messages are put in that are due at once, by topic.</summary>
+    public IReadOnlyDictionary<string, int> DueMessages()
+    {
+        Dictionary<string, int>? counts = null;
+        foreach (var work in Writes)
+        {
+            foreach (var message in work.Write.Messages)
+            {
+                if (message.Delay == 0)
+                {
+                    counts ??= new(StringComparer.Ordinal);
+                    counts[message.Topic] = counts.GetValueOrDefault(message.Topic) + 1;
+                }
+            }
+        }
+
+        return counts ?? None;
+    }
+
+    /// <summary>When the first caller of any of them began to wait, as <see cref="TimeProvider.System"/> counts.</summary>
+    public long AskedAt { get; private set; } = long.MaxValue;
+
+    /// <summary>Lets those go whose callers have waited for so long.</summary>
+    public List<Work> RemoveOlder(TimeSpan longest)
+    {
+        var now = TimeProvider.System.GetTimestamp();
+        List<Work> old = [.. All.Where(w => TimeProvider.System.GetElapsedTime(w.AskedAt, now) >= longest)];
+        var gone = old.ToHashSet();
+        Writes.RemoveAll(gone.Contains);
+        Completions.RemoveAll(gone.Contains);
+        Requeues.RemoveAll(gone.Contains);
+        Updates.RemoveAll(gone.Contains);
+        Claims.RemoveAll(gone.Contains);
+        AskedAt = Count == 0 ? long.MaxValue : All.Min(static w => w.AskedAt);
+        return old;
+    }
+
+    public void Add(Work work)
+    {
+        AskedAt = Math.Min(AskedAt, work.AskedAt);
+        switch (work)
+        {
+            case AtomicWork write:
+                Writes.Add(write);
+                break;
+            case CompleteWork completion:
+                Completions.Add(completion);
+                break;
+            case RequeueWork requeue:
+                Requeues.Add(requeue);
+                break;
+            case UpdateWork update:
+                Updates.Add(update);
+                break;
+            case ClaimWork claim:
+                Claims.Add(claim);
+                break;
+            default:
+                throw new ArgumentOutOfRangeException(nameof(work), work, "Not a kind of work that a group runs.");
+        }
+    }
+}

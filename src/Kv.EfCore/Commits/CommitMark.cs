@@ -1,0 +1,6 @@
+namespace Kv.Commits;
+
+/// <summary>Names a commit, so that its outcome can be asked for when the answer was lost.</summary>
+/// <param name="Writer">The number that the writer drew for itself.</param>
+/// <param name="Sequence">The number of the commit among the writer's.</param>
+internal readonly record struct CommitMark(long Writer, long Sequence);

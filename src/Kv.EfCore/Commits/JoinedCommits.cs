@@ -1,0 +1,88 @@
+using Kv.Changes;
+using Kv.Connections;
+using Kv.Messages;
+
+namespace Kv.Commits;
+
+/// <summary>Runs writes inside transactions of the user's, each behind a savepoint of its own.</summary>
+internal sealed class JoinedCommits(
+    SessionFactory sessions, Driver driver, Func<Session, CommitWriter> newWriter, KvStoreOptions options, ChangeNotifier notifier)
+{
+    /// <summary>Runs a write inside a transaction of the user's, who commits it or not.</summary>
+    /// <exception cref="InvalidOperationException">
+    /// The transaction is one of another database than the store's. Nothing was written, and it can go on.
+    /// </exception>
+    public async Task<AtomicOutcome> RunAsync(AtomicWork work, Session session, CancellationToken cancellationToken)
+    {
+        try
+        {
+            return await TryAsync(work, session, cancellationToken).ConfigureAwait(false);
+        }
+        catch (Exception error) when (session.Identity is not null && driver.IsGuard(error))
+        {
+            // Another database than the store knew: the context's is another, or the store's is.
+            await session.Identity.EnsureAsync(session, cancellationToken).ConfigureAwait(false);
+        }
+
+        return await TryAsync(work, session, cancellationToken).ConfigureAwait(false);
+    }
+
+    private async Task<AtomicOutcome> TryAsync(AtomicWork work, Session session, CancellationToken cancellationToken)
+    {
+        cancellationToken.ThrowIfCancellationRequested();
+        var group = new CommitGroup();
+        group.Add(work);
+        var writer = newWriter(session);
+        var backoff = Backoff.ForLocks(session.Longest is var own && own < options.CommandTimeout ? own : options.CommandTimeout);
+        string? holder = null;
+        for (var locked = false; ; locked = true)
+        {
+            // What the user's session has for its locks is theirs to say, so each transaction is told; half of the time leaves some to
+            // look.
+            var wait = new LockWait(sessions, driver, locked ? backoff.Left : backoff.Left / 2, looks: locked && holder is null);
+            await using var _ = wait.ConfigureAwait(false);
+            writer.Wait = wait;
+            try
+            {
+                await TryAsync(group, writer, session, cancellationToken).ConfigureAwait(false);
+                return await work.Task.ConfigureAwait(false);
+            }
+            catch (Exception error)
+            {
+                session.Blame(error);
+                holder = wait.Holder ?? holder;
+                if (!await writer.TryRollbackAsync().ConfigureAwait(false) || !driver.IsLockWait(error))
+                {
+                    throw;
+                }
+
+                if (!await backoff.WaitAsync(cancellationToken).ConfigureAwait(false))
+                {
+                    throw DatabaseErrors.Locked(driver, options, error, holder);
+                }
+            }
+        }
+    }
+
+    private async Task TryAsync(CommitGroup group, CommitWriter writer, Session session, CancellationToken cancellationToken)
+    {
+        var reads = await writer.BeginAsync(group, default, cancellationToken).ConfigureAwait(false);
+        var attempt = new CommitAttempt(group, reads, sessions.IsAdopted);
+        attempt.Evaluate();
+        if (attempt.IsVoid)
+        {
+            await writer.TryRollbackAsync().ConfigureAwait(false);
+        }
+        else
+        {
+            await writer.CommitAsync(group, reads, attempt.Effects).ConfigureAwait(false);
+            var what = ChangeKinds.Version
+                | (attempt.Effects.Messages.Count > 0 || attempt.Effects.LetsGo ? ChangeKinds.Messages : ChangeKinds.None);
+
+            // The savepoint is gone: giving up here would leave the user's transaction useless.
+            await notifier.TellWithinAsync(session, what, reads.LastVersion, CancellationToken.None).ConfigureAwait(false);
+        }
+
+        attempt.Tell(certain: true);
+    }
+}
