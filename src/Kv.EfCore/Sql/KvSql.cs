@@ -74,9 +74,6 @@ internal sealed partial class KvSql(bool arrays)
 
     private static string NowToRead(bool serverClock) => serverClock ? ServerNowToRead : "@now";
 
-    /// <summary>Whether statements take arrays, many rows at once.</summary>
-    public bool Arrays => arrays;
-
     // Reads.
 
     public const string Version = "select version from data_version where k = 0";
