@@ -95,57 +95,44 @@ internal sealed class MessageHandling(HeldMessage held, MessageQueue queue)
     }
 
     /// <summary>Makes the message's end part of a user's transaction.</summary>
-    public async ValueTask<KvCommitResult> CompleteAsync(Action<KvAtomic>? build, DbContext context, CancellationToken cancellationToken)
-    {
-        BeginCompletion();
-        try
-        {
-            var write = Acknowledging(build);
-
-            // The row may be locked for as long as the transaction lasts: the heartbeat must not wait for it.
-            var before = held.Move(HeldState.Joined);
-            var after = before;
-            try
-            {
-                var result = await held.Store.CommitAsync(write, context, cancellationToken).ConfigureAwait(false);
-                after = result.Succeeded ? HeldState.Joined : before;
-                Refusal = result.Succeeded ? null : Refused(result);
-                return result;
-            }
-            finally
-            {
-                held.Move(after);
-            }
-        }
-        catch (Exception error)
-        {
-            Refusal = error;
-            throw;
-        }
-        finally
-        {
-            EndCompletion();
-        }
-    }
+    /// <remarks>The row may be locked for as long as the transaction lasts: the heartbeat must not wait for it.</remarks>
+    public ValueTask<KvCommitResult> CompleteAsync(Action<KvAtomic>? build, DbContext context, CancellationToken cancellationToken) =>
+        CompleteAsync(build, HeldState.Joined, HeldState.Joined, write => held.Store.CommitAsync(write, context, cancellationToken));
 
     /// <summary>Ends the message with a write.</summary>
-    public async ValueTask<KvCommitResult> CompleteAsync(Action<KvAtomic> build, CancellationToken cancellationToken)
+    public ValueTask<KvCommitResult> CompleteAsync(Action<KvAtomic> build, CancellationToken cancellationToken) =>
+        CompleteAsync(
+            build,
+            HeldState.Completing,
+            HeldState.Completed,
+            async write => KvStore.Result(write, await queue.CommitAsync(write, cancellationToken).ConfigureAwait(false)));
+
+    /// <param name="build">Adds to the write.</param>
+    /// <param name="meanwhile">How far the message is while the write is under way.</param>
+    /// <param name="done">How far it is when the write succeeded.</param>
+    /// <param name="commit">Commits the write, or makes it part of a transaction.</param>
+    private async ValueTask<KvCommitResult> CompleteAsync(
+        Action<KvAtomic>? build, HeldState meanwhile, HeldState done, Func<AtomicWrite, ValueTask<KvCommitResult>> commit)
     {
         BeginCompletion();
         try
         {
-            AmbientTransaction.RefuseWrite();
+            if (meanwhile == HeldState.Completing)
+            {
+                AmbientTransaction.RefuseWrite();
+            }
+
             var write = Acknowledging(build);
-            var before = held.Move(HeldState.Completing);
+            var before = held.Move(meanwhile);
             var after = before;
             try
             {
-                var result = KvStore.Result(write, await queue.CommitAsync(write, cancellationToken).ConfigureAwait(false));
-                after = result.Succeeded ? HeldState.Completed : before;
+                var result = await commit(write).ConfigureAwait(false);
+                after = result.Succeeded ? done : before;
                 Refusal = result.Succeeded ? null : Refused(result);
                 return result;
             }
-            catch (KvCommitUnknownException) when (before == HeldState.Running)
+            catch (KvCommitUnknownException) when (meanwhile == HeldState.Completing && before == HeldState.Running)
             {
                 after = HeldState.Unsure;
                 throw;
