@@ -1,11 +1,12 @@
 using System.Diagnostics;
 using System.Globalization;
 using System.Text;
+using System.Threading.Channels;
 using Kv.TestKit;
 
 namespace Kv.Tests;
 
-/// <summary>The program of tests/Kv.Chaos as somebody has it who tests the store from outside: an environment, its output, signals.</summary>
+/// <summary>The program of tests/Kv.Chaos as a test from outside has it: an environment, its output, signals.</summary>
 public sealed class ChaosProcess : IDisposable
 {
     // Only a hang can reach it.
@@ -14,6 +15,9 @@ public sealed class ChaosProcess : IDisposable
     private readonly CancellationTokenSource _patience = new(Patience);
     private readonly Process _process;
     private readonly StringBuilder _errors = new();
+
+    // Something came of the process, or it ended.
+    private readonly Channel<bool> _news = Channel.CreateUnbounded<bool>();
 
     private ChaosProcess(Process process)
     {
@@ -24,7 +28,11 @@ public sealed class ChaosProcess : IDisposable
             {
                 _errors.Append(line.Data).Append('\n');
             }
+
+            Signal();
         };
+        process.Exited += (_, _) => Signal();
+        process.EnableRaisingEvents = true;
         process.BeginErrorReadLine();
     }
 
@@ -61,14 +69,17 @@ public sealed class ChaosProcess : IDisposable
 
     public async Task<string?> ReadLineAsync() => await _process.StandardOutput.ReadLineAsync(_patience.Token);
 
-    /// <summary>Waits until something is so.</summary>
-    public async Task UntilAsync(Func<bool> condition)
+    /// <summary>Waits until something is so of a file that it writes.</summary>
+    public async Task WrittenAsync(string file, Func<bool> condition)
     {
-        while (!condition())
-        {
-            Assert.False(_process.HasExited, "The program ended before what was waited for.");
-            await Task.Delay(TimeSpan.FromMilliseconds(20), TimeProvider.System, _patience.Token);
-        }
+        using var watcher = new FileSystemWatcher(Path.GetDirectoryName(file)!, Path.GetFileName(file));
+        watcher.Created += (_, _) => Signal();
+        watcher.Changed += (_, _) => Signal();
+
+        // More changes than are kept are changes, too.
+        watcher.Error += (_, _) => Signal();
+        watcher.EnableRaisingEvents = true;
+        await UntilAsync(condition);
     }
 
     /// <summary>Waits until it has written something to its standard error.</summary>
@@ -95,6 +106,17 @@ public sealed class ChaosProcess : IDisposable
 
         _process.Dispose();
         _patience.Dispose();
+    }
+
+    private void Signal() => _news.Writer.TryWrite(true);
+
+    private async Task UntilAsync(Func<bool> condition)
+    {
+        while (!condition())
+        {
+            Assert.False(_process.HasExited, "The program ended before what was waited for.");
+            await _news.Reader.ReadAsync(_patience.Token);
+        }
     }
 
     private void Signal(string signal) =>

@@ -30,7 +30,7 @@ public abstract class ChaosVerbsSpec(KvDatabase database) : IDisposable
         await store.ExecuteAsync(
             "insert into queue (ts, id, data, backoff_schedule, keys_if_undelivered) values ({0}, {1}, {2}, {3}, {4})", 5L, "row", "pay\u00ff\u2603load"u8.ToArray(), "[10]", "[]");
 
-        await worker.UntilAsync(() => Read().Length == 2);
+        await worker.WrittenAsync(Lines, () => Read().Length == 2);
         worker.Terminate();
         Assert.Equal(0, (await worker.EndAsync()).ExitCode);
         var (begin, end) = (Read()[0].Split('\t'), Read()[1].Split('\t'));
@@ -50,7 +50,7 @@ public abstract class ChaosVerbsSpec(KvDatabase database) : IDisposable
 
         using var worker = ChaosProcess.Start(database, connection, Worker, ("EFKV_SINK", $"file:{Lines}"), ("EFKV_POLL_MS", "20"), ("EFKV_FAIL_P", "1"));
 
-        await worker.UntilAsync(() => Read().Length == 4);
+        await worker.WrittenAsync(Lines, () => Read().Length == 4);
         Assert.Equal(["1\t-", "1\tfail", "2\t-", "2\tfail"], Read().Select(static line => line[(line.LastIndexOf('m') + 2)..]));
         worker.Terminate();
         Assert.Equal(0, (await worker.EndAsync()).ExitCode);
@@ -96,14 +96,14 @@ public abstract class ChaosVerbsSpec(KvDatabase database) : IDisposable
         var connection = await database.CreateMigratedAsync();
         using (var killed = ChaosProcess.Start(database, connection, ["writer"], ("EFKV_ACK", Lines)))
         {
-            await killed.UntilAsync(() => Read().Length >= 20);
+            await killed.WrittenAsync(Lines, () => Read().Length >= 20);
             killed.Kill();
             await killed.EndAsync();
         }
 
         var before = Read().Length;
         using var writer = ChaosProcess.Start(database, connection, ["writer"], ("EFKV_ACK", Lines));
-        await writer.UntilAsync(() => Read().Length >= before + 20);
+        await writer.WrittenAsync(Lines, () => Read().Length >= before + 20);
         writer.Terminate();
         Assert.Equal(0, (await writer.EndAsync()).ExitCode);
 
