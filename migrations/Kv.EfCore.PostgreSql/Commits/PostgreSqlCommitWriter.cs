@@ -265,7 +265,7 @@ internal sealed class PostgreSqlCommitWriter(Session session, Driver driver, Sto
     {
         if (plan.Topics.Count == 0)
         {
-            _trip.Add("enqueue", KvSql.EnqueueAll(ServerClock), p => SetMessages(p, messages, now));
+            _trip.Add("enqueue", KvSql.EnqueueAll(ServerClock), p => MessageArrays.Set(p, messages, now));
             return;
         }
 
@@ -275,7 +275,7 @@ internal sealed class PostgreSqlCommitWriter(Session session, Driver driver, Sto
             driver.Sql.EnqueueHeldAll(ServerClock),
             p =>
             {
-                SetMessages(p, messages, now);
+                MessageArrays.Set(p, messages, now);
                 RoundTrip.Set(
                     p,
                     ("@holders", takers.Select(static t => t?.Claim.Owner).ToArray()),
@@ -290,50 +290,6 @@ internal sealed class PostgreSqlCommitWriter(Session session, Driver driver, Sto
                 var claim = plan.TakerOf(message)!.Value.Claim;
                 reads.Hold(claim, ClaimedMessage.Of(message, claim.Owner, reader.GetInt64(1), reader.GetInt64(2)));
             });
-    }
-
-    private static void SetMessages(DbParameterCollection p, List<(NewMessage Message, long Back)> messages, long now)
-    {
-        RoundTrip.Set(
-            p,
-            ("@now", now),
-            ("@ids", All(static m => m.Id)),
-            ("@datas", All(static m => m.Data)),
-            ("@backoffs", All(static m => m.Backoff)),
-            ("@undelivereds", All(static m => m.Undelivered)),
-            ("@topics", All(static m => m.Topic)),
-            ("@types", All(static m => m.Type)),
-            ("@encodings", All(static m => m.Encoding)),
-            ("@delays", All(static m => m.Delay)),
-            ("@traces", All(static m => m.Trace)),
-            ("@priorities", All(static m => m.Priority)),
-            ("@groups", All(static m => m.GroupKey)),
-            ("@grouplimits", All(static m => m.GroupLimit)),
-            ("@rates", All(static m => m.RateKey)),
-            ("@uniques", All(static m => m.UniqueKey)),
-            ("@uniqueuntils", All(m => m.UniqueFor > 0 ? now + m.UniqueFor : 0)),
-            ("@retries", All(static m => m.TopicRetries ? 1 : 0)),
-            ("@backs", messages.Select(static m => m.Back).ToArray()),
-            ("@aheads", Ahead(messages)));
-
-        T[] All<T>(Func<NewMessage, T> column) => messages.Select(m => column(m.Message)).ToArray();
-    }
-
-    /// <summary>How many messages of the same group each has before it that look for a place as well.</summary>
-    private static long[] Ahead(List<(NewMessage Message, long Back)> messages)
-    {
-        Dictionary<(string, string), long> places = [];
-        var ahead = new long[messages.Count];
-        for (var i = 0; i < ahead.Length; i++)
-        {
-            if (messages[i].Message is { GroupKey: { } group, IsDeferred: false } message)
-            {
-                ahead[i] = places.GetValueOrDefault((message.Topic, group));
-                places[(message.Topic, group)] = ahead[i] + 1;
-            }
-        }
-
-        return ahead;
     }
 
     private void AddFenced(

@@ -17,7 +17,7 @@ namespace Kv.PostgreSql;
 /// <summary>The store on PostgreSQL.</summary>
 internal sealed class PostgreSqlDriver : Driver
 {
-    // Whoever reads while its own listing holds a snapshot needs a second one.
+    // A caller that reads while its own listing holds a snapshot needs a second one.
     private const int LeastReaders = 2;
     private const int MostReaders = 8;
 

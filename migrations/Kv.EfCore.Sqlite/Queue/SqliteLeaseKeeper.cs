@@ -67,7 +67,7 @@ internal sealed class SqliteLeaseKeeper(Session session, Driver driver, StoreClo
         }
         catch (DbException)
         {
-            // The cause is on its way to the caller, who closes this session.
+            // The cause is on its way to the heartbeat, which closes this session.
         }
     }
 }

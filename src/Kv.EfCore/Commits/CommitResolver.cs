@@ -58,11 +58,7 @@ internal sealed class CommitResolver(
 
     private async ValueTask<long?> BehindGateAsync(CommitWriter writer, Func<CommitWriter, ValueTask<long?>> act)
     {
-        if (locks is not null)
-        {
-            await locks.EnterAsync().ConfigureAwait(false);
-        }
-
+        using var gate = await SharedLocks.PassAsync(locks).ConfigureAwait(false);
         try
         {
             return await act(writer).ConfigureAwait(false);
@@ -71,10 +67,6 @@ internal sealed class CommitResolver(
         {
             writer.Blame(error);
             throw;
-        }
-        finally
-        {
-            locks?.Leave();
         }
     }
 }

@@ -22,12 +22,13 @@ internal sealed class CommitRunner(
 {
     private static readonly TimeSpan LastMoment = TimeSpan.FromMilliseconds(20);
     private readonly CommitMarks _marks = new(clock);
+    private readonly CommitFailures _failures = new(driver, options, health);
     private readonly CommitResolver _resolver = new(sessions, driver, newWriter, options, locks);
 
     /// <summary>A group of this runner was committed, and none of its callers has an answer yet.</summary>
     public event Action<CommitGroup, CommitEffects>? Committed;
 
-    /// <summary>Hears that what was committed is found by nobody, and why.</summary>
+    /// <summary>Hears that what was committed is not to be found any more, and why.</summary>
     public event Func<string, ValueTask>? Lost;
 
     private volatile CommitWriter? _writer;
@@ -67,7 +68,7 @@ internal sealed class CommitRunner(
         catch (Exception error)
         {
             span?.Fail(error);
-            var told = Told(error);
+            var told = _failures.Tell(error);
             foreach (var work in group.All)
             {
                 work.Fail(told);
@@ -98,8 +99,8 @@ internal sealed class CommitRunner(
     /// <inheritdoc cref="CommitResolver.ResolveAsync" />
     public ValueTask<long?> ResolveAsync(CommitMark mark, CancellationToken cancellationToken) => _resolver.ResolveAsync(mark, cancellationToken);
 
-    /// <summary>What those are told whose time is over while they wait behind a group that fails; null if it does not.</summary>
-    public KvException? Trouble => health.Writes is { } failing ? NotTaken(failing.Error) : null;
+    /// <summary>What callers are told whose time is over while they wait behind a group that fails; null if it does not.</summary>
+    public KvException? Trouble => health.Writes is { } failing ? _failures.NotTaken(failing.Error) : null;
 
     /// <summary>Finds out whether writes that failed would still do so.</summary>
     public async ValueTask ProbeAsync(CancellationToken cancellationToken)
@@ -144,14 +145,20 @@ internal sealed class CommitRunner(
         while (true)
         {
             Exception error;
-            var left = options.CommandTimeout - TimeProvider.System.GetElapsedTime(group.AskedAt);
             LockWait? wait = null;
             try
             {
-                _writer ??= await OpenAsync(left, CancellationToken.None).ConfigureAwait(false);
-                wait = _writer.WaitsAtServer && (locked || !LockWait.IsFirst(left, options.CommandTimeout)) ? new LockWait(sessions, driver, left, looks: holder is null) : null;
+                _writer ??= await OpenAsync(LeftOf(group), CancellationToken.None).ConfigureAwait(false);
+
+                // Opening took its part of the callers' time.
+                var left = LeftOf(group);
+                if (_writer.WaitsAtServer && (locked || !LockWait.IsFirst(left, options.CommandTimeout)))
+                {
+                    wait = new LockWait(sessions, driver, left, looks: holder is null);
+                }
+
                 (_writer.Patience, _writer.Wait) = (left, wait);
-                await TryBehindGateAsync(group, _writer, certain).ConfigureAwait(false);
+                await TryAsync(group, _writer, certain).ConfigureAwait(false);
                 health.WriteSucceeded();
                 return;
             }
@@ -193,7 +200,9 @@ internal sealed class CommitRunner(
         }
     }
 
-    /// <returns>Null if the time of those who came first is over.</returns>
+    private TimeSpan LeftOf(CommitGroup group) => options.CommandTimeout - TimeProvider.System.GetElapsedTime(group.AskedAt);
+
+    /// <returns>Null if the time of the callers that came first is over.</returns>
     private async ValueTask<Backoff?> WaitOrThrowAsync(Backoff? backoff, Exception error, CommitGroup group)
     {
         var fault = driver.Classify(error);
@@ -211,18 +220,11 @@ internal sealed class CommitRunner(
         return await backoff.WaitAsync(CancellationToken.None).ConfigureAwait(false) ? backoff : null;
     }
 
-    private KvException NotTaken(Exception error) => new(
-        KvErrorKind.Unavailable,
-        $"The database did not take the write within {options.CommandTimeout.TotalSeconds:0.#} seconds ({DatabaseErrors.Text(error)}). "
-        + $"Nothing was written; {(driver.Classify(error) == Fault.Full ? "make room, then try again" : "try again when it is back")}.",
-        error);
-
-    /// <summary>Answers those whose time is over. Whoever came later has theirs.</summary>
+    /// <summary>Answers the callers whose time is over. Later ones have theirs.</summary>
     /// <returns>Whether there are any left.</returns>
     private bool LetGo(CommitGroup group, Exception error, string? holder)
     {
-        health.WriteFailed(error);
-        var told = driver.IsLockWait(error) ? DatabaseErrors.Locked(driver, options, error, holder) : NotTaken(error);
+        var told = _failures.OutOfTime(error, holder);
         foreach (var work in group.RemoveOlder(options.CommandTimeout - LastMoment))
         {
             work.Fail(told);
@@ -231,46 +233,9 @@ internal sealed class CommitRunner(
         return group.Count > 0;
     }
 
-    /// <summary>What callers are told of an error that is none of the store's.</summary>
-    private Exception Told(Exception error)
-    {
-        if (driver.IsDamage(error))
-        {
-            health.Damaged(error);
-        }
-
-        if (error is KvException || !DatabaseErrors.IsOfDatabase(error))
-        {
-            return error;
-        }
-
-        if (!driver.IsOfValues(error))
-        {
-            health.WriteFailed(error);
-        }
-
-        return DatabaseErrors.Refused(driver, error, "the write, and nothing was written");
-    }
-
-    private async Task TryBehindGateAsync(CommitGroup group, CommitWriter writer, bool certain)
-    {
-        if (locks is not null)
-        {
-            await locks.EnterAsync().ConfigureAwait(false);
-        }
-
-        try
-        {
-            await TryAsync(group, writer, certain).ConfigureAwait(false);
-        }
-        finally
-        {
-            locks?.Leave();
-        }
-    }
-
     private async Task TryAsync(CommitGroup group, CommitWriter writer, bool certain)
     {
+        using var gate = await SharedLocks.PassAsync(locks).ConfigureAwait(false);
         var reads = await writer.BeginAsync(group, _marks.Current, CancellationToken.None).ConfigureAwait(false);
         var attempt = _attempt = new CommitAttempt(group, reads, sessions.IsAdopted);
         attempt.Evaluate();
@@ -293,7 +258,7 @@ internal sealed class CommitRunner(
         attempt.Tell(certain);
     }
 
-    /// <summary>Answers those whose commit went where nobody finds it, and closes the connection that leads there.</summary>
+    /// <summary>Answers the callers whose commit went to a lost file, and closes the connection that leads there.</summary>
     private async ValueTask LoseAsync(CommitAttempt attempt, string loss)
     {
         var mark = _marks.Current;

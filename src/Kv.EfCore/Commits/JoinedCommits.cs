@@ -8,7 +8,7 @@ namespace Kv.Commits;
 internal sealed class JoinedCommits(
     SessionFactory sessions, Driver driver, Func<Session, CommitWriter> newWriter, KvStoreOptions options, ChangeNotifier notifier)
 {
-    /// <summary>Runs a write inside a transaction of the user's, who commits it or not.</summary>
+    /// <summary>Runs a write inside a transaction of the application's, which commits it or not.</summary>
     /// <exception cref="InvalidOperationException">
     /// The transaction is one of another database than the store's. Nothing was written, and it can go on.
     /// </exception>

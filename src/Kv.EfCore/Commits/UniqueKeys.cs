@@ -14,7 +14,7 @@ internal sealed class UniqueKeys(KeyOverlay keys, CommitEffects effects)
     private readonly List<(NewMessage Message, long Back)> _pendingMessages = [];
     private readonly List<string> _pendingRemovals = [];
 
-    /// <summary>Puts messages in. Of those with a unique key only what the key allows: the key notes who has it.</summary>
+    /// <summary>Puts messages in. Of those with a unique key only what the key allows: the key notes the message that has it.</summary>
     /// <returns>The ids of the messages that are in the queue then, if they are not those that came.</returns>
     public List<string>? Enqueue(List<NewMessage> messages, long version, long back)
     {

@@ -1,8 +1,21 @@
 namespace Kv.Connections;
 
-/// <summary>The locks of a database that knows no queue, as the sessions of this process share them: the write gate, and the lock of readers.</summary>
+/// <summary>
+/// The locks of a database that knows no queue, as the sessions of this process share them: the write gate, and the lock of readers.
+/// </summary>
 internal abstract class SharedLocks : IAsyncDisposable
 {
+    /// <summary>Waits for the write gate, where there is one; it opens for the next when the result is disposed of.</summary>
+    public static async ValueTask<Passage> PassAsync(SharedLocks? locks)
+    {
+        if (locks is not null)
+        {
+            await locks.EnterAsync().ConfigureAwait(false);
+        }
+
+        return new Passage(locks);
+    }
+
     /// <summary>Waits for the write gate: first come, first served.</summary>
     public abstract Task EnterAsync();
 
@@ -22,4 +35,10 @@ internal abstract class SharedLocks : IAsyncDisposable
 
     /// <inheritdoc />
     public abstract ValueTask DisposeAsync();
+
+    /// <summary>The time in which a writer is inside of the gate.</summary>
+    public readonly struct Passage(SharedLocks? locks) : IDisposable
+    {
+        public void Dispose() => locks?.Leave();
+    }
 }

@@ -31,7 +31,7 @@ internal sealed class MessageQueue(
     /// <summary>Whether due times and leases are judged by the database server's clock.</summary>
     public bool ServerJudges => clock.ServerDecides;
 
-    /// <summary>Whether all who use the database are on one machine, and judge by its clock: there is no other.</summary>
+    /// <summary>Whether all processes of the store are on one machine, and judge by its clock: there is no other.</summary>
     public bool IsLocal => !clock.HasServer;
 
     /// <summary>
