@@ -10,4 +10,5 @@ for provider in Sqlite PostgreSql; do
     if [ "$provider" = PostgreSql ]; then application=(--provider postgres --connection "Host=localhost;Database=design"); fi
     dotnet ef migrations add "$name" --project "$project" --startup-project samples/WorkerApp --output-dir Migrations -- "${application[@]}"
 done
+(cd migrations && sha256sum ./*/Migrations/*_"$name".cs ./*/Migrations/*_"$name".Designer.cs | sed 's# \./# #' >>released.sha256)
 migrations/optimize.sh
