@@ -14,28 +14,33 @@ namespace Kv.PostgreSql;
 /// <summary>The store on PostgreSQL: a round trip away, with a process of the server for each connection.</summary>
 internal sealed class PostgreSqlProvider : KvProvider
 {
-    public override Driver Driver { get; } = new PostgreSqlDriver();
+    public override Driver CreateDriver(TableNames tables, bool serverClock) => new PostgreSqlDriver(new PostgreSqlSql(tables, serverClock));
 
     public override IModel Model => KvDbContextModel.Instance;
 
-    public override bool HasServerClock => true;
+    public override string ServerTime => ServerSql.Time;
 
-    public override StoreReader CreateReader(ReadRunner runner, SessionPool pool, StoreClock clock) => new PostgreSqlReader(runner, pool, Driver, clock);
+    public override StoreReader CreateReader(Driver driver, ReadRunner runner, SessionPool pool, StoreClock clock) =>
+        new PostgreSqlReader(runner, pool, (PostgreSqlDriver)driver, clock);
 
-    public override CommitWriter CreateWriter(Session session, StoreClock clock, KvStoreOptions options, FailPoints failPoints)
+    public override CommitWriter CreateWriter(
+        Driver driver, Session session, StoreClock clock, KvStoreOptions options, FailPoints failPoints)
     {
         var settings = options.TransactionPooling
-            ? KvSql.WriterSettings(PostgreSqlDriver.IdleTime(options), LockWait.First(options.CommandTimeout), local: true)
+            ? ServerSql.WriterSettings(PostgreSqlDriver.IdleTime(options), LockWait.First(options.CommandTimeout), local: true)
             : null;
-        return new PostgreSqlCommitWriter(session, Driver, clock, settings, failPoints);
+        return new PostgreSqlCommitWriter(session, (PostgreSqlDriver)driver, clock, settings, failPoints);
     }
 
     // One claims from a backlog while the other ends what was handled.
     public override CommitPipeline CreateClaims(CommitPipeline pipeline, Func<CommitPipeline> another) => another();
 
-    public override ChangeSource CreateChanges(KvStoreOptions options) => new Notifications(options.Notifies);
+    public override ChangeSource CreateChanges(Driver driver, KvStoreOptions options) =>
+        new Notifications(options.Notifies, ((PostgreSqlDriver)driver).Sql);
 
-    public override QueueReader CreateQueueReader(ReadRunner runner, StoreClock clock) => new PostgreSqlQueueReader(runner, Driver, clock);
+    public override QueueReader CreateQueueReader(Driver driver, ReadRunner runner, StoreClock clock) =>
+        new PostgreSqlQueueReader(runner, driver, clock);
 
-    public override LeaseKeeper CreateLeaseKeeper(Session session, StoreClock clock, SharedLocks? locks) => new PostgreSqlLeaseKeeper(session, Driver, clock);
+    public override LeaseKeeper CreateLeaseKeeper(Driver driver, Session session, StoreClock clock, SharedLocks? locks) =>
+        new PostgreSqlLeaseKeeper(session, driver, ((PostgreSqlDriver)driver).Sql, clock);
 }

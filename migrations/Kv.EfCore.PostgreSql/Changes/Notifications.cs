@@ -1,21 +1,20 @@
 using Kv.Changes;
 using Kv.Connections;
-using Kv.Sql;
 
 namespace Kv.PostgreSql;
 
 /// <summary>Processes tell one another with NOTIFY, where that is on.</summary>
-internal sealed class Notifications(bool on) : ChangeSource
+internal sealed class Notifications(bool on, PostgreSqlSql sql) : ChangeSource
 {
-    public override bool Notifies => on;
+    public override string? Notify => on ? sql.Notify : null;
 
     public override bool CanListen => on;
 
     public override async ValueTask<ChangeFeed> OpenFeedAsync(Session session, CancellationToken cancellationToken)
     {
         var feed = new NotificationFeed(session);
-        var channel = (string)(await session.Statement(KvSql.Channel).ScalarAsync(cancellationToken).ConfigureAwait(false))!;
-        await session.ExecuteAsync(KvSql.Listen(channel), cancellationToken).ConfigureAwait(false);
+        var channel = (string)(await session.Statement(sql.Channel).ScalarAsync(cancellationToken).ConfigureAwait(false))!;
+        await session.ExecuteAsync(ServerSql.Listen(channel), cancellationToken).ConfigureAwait(false);
         return feed;
     }
 }

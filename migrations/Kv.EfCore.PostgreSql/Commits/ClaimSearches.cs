@@ -1,17 +1,14 @@
 using Kv.Commits;
 using Kv.Connections;
 using Kv.Messages;
-using Kv.Sql;
 
 namespace Kv.PostgreSql;
 
 /// <summary>What a group does to find messages for its claims, on a database that takes arrays: they go on where those before came to.</summary>
-internal sealed class ClaimSearches(StoreClock clock)
+internal sealed class ClaimSearches(PostgreSqlSql sql, StoreClock clock)
 {
     private const int ManyAtOnce = 1000;
     private readonly ClaimFloors _floors = new(clock.Time);
-
-    private bool ServerClock => clock.ServerDecides;
 
     /// <summary>Hears of a commit of this process, from any thread.</summary>
     public void Observe(CommitGroup group, CommitEffects effects) => _floors.Observe(group, effects);
@@ -26,7 +23,7 @@ internal sealed class ClaimSearches(StoreClock clock)
             var every = recovering.Exists(static s => s.Claim.Recovers is null);
             trip.Add(
                 "recover",
-                KvSql.RecoverAll(ServerClock),
+                sql.Claims.RecoverAll,
                 p => RoundTrip.Set(
                     p,
                     ("@now", now),
@@ -38,7 +35,7 @@ internal sealed class ClaimSearches(StoreClock clock)
 
         foreach (var topic in searches.Where(static s => s.Claim.Admit).SelectMany(static s => s.Topics).Select(static t => t.Topic).Distinct(StringComparer.Ordinal))
         {
-            trip.Add("admit", KvSql.Admit(ServerClock), p => RoundTrip.Set(p, ("@now", now), ("@topic", topic), ("@limit", ManyAtOnce)));
+            trip.Add("admit", sql.Admit, p => RoundTrip.Set(p, ("@now", now), ("@topic", topic), ("@limit", ManyAtOnce)));
         }
 
         searches.ForEach(search => Add(trip, search, now));
@@ -51,7 +48,7 @@ internal sealed class ClaimSearches(StoreClock clock)
         List<(ClaimFloor Place, ClaimedMessage Message)> found = [];
         trip.Add(
             search.Claim.IsCareful ? "claim each" : "claim",
-            search.Claim.IsCareful ? KvSql.ClaimEachAll(ServerClock) : KvSql.ClaimAll(ServerClock),
+            search.Claim.IsCareful ? sql.Claims.ClaimEachAll : sql.Claims.ClaimAll,
             p => RoundTrip.Set(
                 p,
                 ("@now", now),

@@ -16,14 +16,14 @@ namespace Kv.PostgreSql;
 /// <param name="clock">The store's clock.</param>
 /// <param name="settings">What makes the writer's settings in each transaction; null where its session has them.</param>
 /// <param name="failPoints">Where tests make it fail.</param>
-internal sealed class PostgreSqlCommitWriter(Session session, Driver driver, StoreClock clock, string? settings, FailPoints failPoints) : CommitWriter(session, failPoints)
+internal sealed class PostgreSqlCommitWriter(Session session, PostgreSqlDriver driver, StoreClock clock, string? settings, FailPoints failPoints) : CommitWriter(session, failPoints)
 {
     public override bool WaitsAtServer => true;
 
     // More than these get a plan of their own, which takes 0.1 ms: a probe by a bad one takes 0.02 or so.
     private const int Few = 16;
     private readonly RoundTrip _trip = new(session);
-    private readonly ClaimSearches _searches = new(clock);
+    private readonly ClaimSearches _searches = new(driver.Sql, clock);
 
     private bool ServerClock => clock.ServerDecides;
 
@@ -39,7 +39,7 @@ internal sealed class PostgreSqlCommitWriter(Session session, Driver driver, Sto
         if (Session.Identity is { } identity)
         {
             // Not known before the first look: then it is found to be another one, and looked at.
-            _trip.Add("guard", KvSql.Guard, p => RoundTrip.Set(p, ("@identity", identity.Tables ?? "")), Ignore);
+            _trip.Add("guard", driver.Sql.Place.Guard, p => RoundTrip.Set(p, ("@identity", identity.Tables ?? "")), Ignore);
         }
 
         if (settings is not null && !IsNested)
@@ -64,7 +64,7 @@ internal sealed class PostgreSqlCommitWriter(Session session, Driver driver, Sto
         else if (group.Claims.Exists(static c => c.Admit))
         {
             // Whoever counts the places of a group holds the version row, as all do who put messages in or end those of a group.
-            _trip.Add("lock", KvSql.LockVersion);
+            _trip.Add("lock", driver.Sql.LockVersion);
         }
 
         var reads = new CommitReads { Now = now };
@@ -96,7 +96,7 @@ internal sealed class PostgreSqlCommitWriter(Session session, Driver driver, Sto
         _searches.AddTo(_trip, plan.Searches, reads.Now);
         if (IsNested && Wait is not null)
         {
-            _trip.Add("unlimit", KvSql.UnlimitLocks, read: Ignore);
+            _trip.Add("unlimit", ServerSql.UnlimitLocks, read: Ignore);
         }
 
         _trip.Add("commit", IsNested ? KvSql.ReleaseSavepoint : KvSql.Commit);
@@ -119,22 +119,22 @@ internal sealed class PostgreSqlCommitWriter(Session session, Driver driver, Sto
     }
 
     private void AddLimit(LockWait wait) => _trip.Add(
-        "limit", KvSql.LimitLocks, p => RoundTrip.Set(p, ("@wait", wait.Text)), (reader, _) => wait.Begin(reader.GetInt32(0)));
+        "limit", ServerSql.LimitLocks, p => RoundTrip.Set(p, ("@wait", wait.Text)), (reader, _) => wait.Begin(reader.GetInt32(0)));
 
     private void AddBump(int count, CommitMark mark, long now)
     {
         if (IsNested)
         {
-            _trip.Add("bump", KvSql.Bump(ServerClock), p => RoundTrip.Set(p, ("@count", count)), ReadVersion);
+            _trip.Add("bump", driver.Sql.Bump, p => RoundTrip.Set(p, ("@count", count)), ReadVersion);
         }
         else
         {
             if (mark.Sequence == 1)
             {
-                _trip.Add("prune", KvSql.DeleteOldMarks(ServerClock), p => RoundTrip.Set(p, ("@now", now), ("@lifetime", (long)CommitMarks.Lifetime.TotalMilliseconds)));
+                _trip.Add("prune", driver.Sql.DeleteOldMarks, p => RoundTrip.Set(p, ("@now", now), ("@lifetime", (long)CommitMarks.Lifetime.TotalMilliseconds)));
             }
 
-            _trip.Add("bump+mark", KvSql.BumpAndMark(ServerClock), p => RoundTrip.Set(p, ("@count", count), ("@writer", mark.Writer), ("@sequence", mark.Sequence)), ReadVersion);
+            _trip.Add("bump+mark", driver.Sql.BumpAndMark, p => RoundTrip.Set(p, ("@count", count), ("@writer", mark.Writer), ("@sequence", mark.Sequence)), ReadVersion);
         }
 
         void ReadVersion(DbDataReader reader, CommitReads reads)
@@ -152,14 +152,14 @@ internal sealed class PostgreSqlCommitWriter(Session session, Driver driver, Sto
         var keys = KeysToRead(group);
         if (keys.Count > 0)
         {
-            _trip.Add("read", KvSql.ReadRows, p => RoundTrip.Set(p, ("@keys", keys.ToArray())), static (reader, reads) => reads.Rows.Add(
+            _trip.Add("read", driver.Sql.ReadRows, p => RoundTrip.Set(p, ("@keys", keys.ToArray())), static (reader, reads) => reads.Rows.Add(
                 reader.GetFieldValue<byte[]>(0),
                 new StoredRow(reader.GetInt64(1), reader.GetInt32(2), reader.GetInt64(3), reader.IsDBNull(4) ? null : reader.GetFieldValue<byte[]>(4))));
         }
 
         if (WaitingToCheck(group) is { Count: > 0 } waiting)
         {
-            _trip.Add("waiting", KvSql.WaitingAll, p => RoundTrip.Set(p, ("@ids", waiting.ToArray())), static (reader, reads) => reads.Waiting.Add(reader.GetString(0)));
+            _trip.Add("waiting", driver.Sql.WaitingAll, p => RoundTrip.Set(p, ("@ids", waiting.ToArray())), static (reader, reads) => reads.Waiting.Add(reader.GetString(0)));
         }
 
         foreach (var stray in StraysToCheck(group))
@@ -172,13 +172,13 @@ internal sealed class PostgreSqlCommitWriter(Session session, Driver driver, Sto
     {
         if (group.Completions.Count > 0)
         {
-            AddFenced("complete", KvSql.CompleteAll, group.Completions.ConvertAll(static c => c.Fence), static reads => reads.Released);
+            AddFenced("complete", driver.Sql.CompleteAll, driver.Sql.CompleteMany, group.Completions.ConvertAll(static c => c.Fence), static reads => reads.Released);
         }
 
         if (group.Requeues.Count > 0)
         {
             var requeues = group.Requeues;
-            AddFenced("requeue", _ => KvSql.RequeueAll(ServerClock), requeues.ConvertAll(static r => r.Fence), static reads => reads.Released, p => RoundTrip.Set(
+            AddFenced("requeue", driver.Sql.RequeueAll, driver.Sql.RequeueAll, requeues.ConvertAll(static r => r.Fence), static reads => reads.Released, p => RoundTrip.Set(
                 p,
                 ("@now", now),
                 ("@delays", requeues.Select(static r => r.Delay).ToArray()),
@@ -196,7 +196,7 @@ internal sealed class PostgreSqlCommitWriter(Session session, Driver driver, Sto
         // What was given back just now is held by nobody, and its write must be refused.
         if (FencesToCheck(group) is { Count: > 0 } fences)
         {
-            AddFenced("fence", KvSql.FenceAll, fences, static reads => reads.Held);
+            AddFenced("fence", driver.Sql.FenceAll, driver.Sql.FenceMany, fences, static reads => reads.Held);
         }
     }
 
@@ -204,7 +204,7 @@ internal sealed class PostgreSqlCommitWriter(Session session, Driver driver, Sto
     {
         if (effects.Ranges.Count > 0)
         {
-            _trip.Add("ranges", KvSql.DeleteRanges, p => RoundTrip.Set(
+            _trip.Add("ranges", driver.Sql.DeleteRanges, p => RoundTrip.Set(
                 p,
                 ("@starts", effects.Ranges.Select(static r => r.Start).ToArray()),
                 ("@ends", effects.Ranges.Select(static r => r.End).ToArray()),
@@ -213,12 +213,12 @@ internal sealed class PostgreSqlCommitWriter(Session session, Driver driver, Sto
 
         if (effects.Deletes.Count > 0)
         {
-            _trip.Add("deletes", KvSql.DeleteAll, p => RoundTrip.Set(p, ("@keys", effects.Deletes.ToArray())));
+            _trip.Add("deletes", driver.Sql.DeleteAll, p => RoundTrip.Set(p, ("@keys", effects.Deletes.ToArray())));
         }
 
         if (effects.Touches.Count > 0)
         {
-            _trip.Add("touches", KvSql.TouchAll, p => RoundTrip.Set(
+            _trip.Add("touches", driver.Sql.TouchAll, p => RoundTrip.Set(
                 p,
                 ("@keys", effects.Touches.Select(static t => t.Key).ToArray()),
                 ("@backs", effects.Touches.Select(static t => t.Back).ToArray()),
@@ -229,7 +229,7 @@ internal sealed class PostgreSqlCommitWriter(Session session, Driver driver, Sto
         if (effects.Puts.Count > 0)
         {
             var fromCommit = now == 0;
-            _trip.Add(fromCommit ? "puts from commit" : "puts", KvSql.PutAll(fromCommit), p => RoundTrip.Set(
+            _trip.Add(fromCommit ? "puts from commit" : "puts", fromCommit ? driver.Sql.PutAllFromCommit : driver.Sql.PutAll, p => RoundTrip.Set(
                 p,
                 ("@keys", effects.Puts.Select(static e => e.Key).ToArray()),
                 ("@values", effects.Puts.Select(static e => e.Value).ToArray()),
@@ -241,22 +241,22 @@ internal sealed class PostgreSqlCommitWriter(Session session, Driver driver, Sto
         // Places that are left first: who comes then may find one.
         if (effects.Acknowledged.Count > 0)
         {
-            AddFenced("end", KvSql.EndAll, effects.Acknowledged.Select(static a => a.Fence), static reads => reads.Released);
+            AddFenced("end", driver.Sql.EndAll, driver.Sql.EndMany, effects.Acknowledged.Select(static a => a.Fence), static reads => reads.Released);
         }
 
         if (effects.Removed.Count > 0)
         {
-            _trip.Add("remove", KvSql.RemoveAll, p => RoundTrip.Set(p, ("@ids", effects.Removed.ToArray())), Ignore);
+            _trip.Add("remove", driver.Sql.RemoveAll, p => RoundTrip.Set(p, ("@ids", effects.Removed.ToArray())), Ignore);
         }
 
         foreach (var stray in effects.Cleared)
         {
-            _trip.Add("clear", KvSql.DeleteAt, p => RoundTrip.Set(p, ("@place", stray.Place), ("@id", stray.Id)));
+            _trip.Add("clear", driver.Sql.DeleteAt, p => RoundTrip.Set(p, ("@place", stray.Place), ("@id", stray.Id)));
         }
 
         if (effects.Unblocked.Count > 0)
         {
-            _trip.Add("unblock", KvSql.UnblockStranded, p => RoundTrip.Set(
+            _trip.Add("unblock", driver.Sql.UnblockStranded, p => RoundTrip.Set(
                 p, ("@topics", effects.Unblocked.Select(static g => g.Topic).ToArray()), ("@groups", effects.Unblocked.Select(static g => g.Key).ToArray())));
         }
     }
@@ -265,14 +265,14 @@ internal sealed class PostgreSqlCommitWriter(Session session, Driver driver, Sto
     {
         if (plan.Topics.Count == 0)
         {
-            _trip.Add("enqueue", KvSql.EnqueueAll(ServerClock), p => MessageArrays.Set(p, messages, now));
+            _trip.Add("enqueue", driver.Sql.EnqueueAll, p => MessageArrays.Set(p, messages, now));
             return;
         }
 
         var takers = messages.ConvertAll(m => plan.TakerOf(m.Message));
         _trip.Add(
             "enqueue+hold",
-            driver.Sql.EnqueueHeldAll(ServerClock),
+            driver.Sql.EnqueueHeldAll,
             p =>
             {
                 MessageArrays.Set(p, messages, now);
@@ -293,14 +293,14 @@ internal sealed class PostgreSqlCommitWriter(Session session, Driver driver, Sto
     }
 
     private void AddFenced(
-        string name, Func<bool, string> text, IEnumerable<Fence> of, Func<CommitReads, HashSet<Fence>> found, Action<DbParameterCollection>? more = null)
+        string name, string few, string many, IEnumerable<Fence> of, Func<CommitReads, HashSet<Fence>> found, Action<DbParameterCollection>? more = null)
     {
         var fences = of.ToArray();
-        var many = fences.Length > Few;
+        var isMany = fences.Length > Few;
         var known = fences.DistinctBy(static f => (f.Id, f.Claim)).ToDictionary(static f => (f.Id, f.Claim));
         _trip.Add(
-            many ? "many " + name : name,
-            text(many),
+            isMany ? "many " + name : name,
+            isMany ? many : few,
             p =>
             {
                 RoundTrip.Set(

@@ -4,7 +4,6 @@ using System.Data.Common;
 using System.Globalization;
 using Kv.Connections;
 using Kv.Diagnostics;
-using Kv.Sql;
 using Microsoft.EntityFrameworkCore;
 using Microsoft.EntityFrameworkCore.Infrastructure;
 using Microsoft.EntityFrameworkCore.Storage;
@@ -15,7 +14,7 @@ using Npgsql.EntityFrameworkCore.PostgreSQL.Storage.Internal;
 namespace Kv.PostgreSql;
 
 /// <summary>The store on PostgreSQL.</summary>
-internal sealed class PostgreSqlDriver : Driver
+internal sealed class PostgreSqlDriver(PostgreSqlSql sql) : Driver
 {
     // A caller that reads while its own listing holds a snapshot needs a second one.
     private const int LeastReaders = 2;
@@ -28,7 +27,7 @@ internal sealed class PostgreSqlDriver : Driver
 
     public override string Name => "postgresql";
 
-    public override KvSql Sql { get; } = new(arrays: true);
+    public override PostgreSqlSql Sql { get; } = sql;
 
     public override int Readers => MostReaders;
 
@@ -84,7 +83,7 @@ internal sealed class PostgreSqlDriver : Driver
         var command = connection.CreateCommand();
         await using (command.ConfigureAwait(false))
         {
-            command.CommandText = KvSql.Elsewhere;
+            command.CommandText = Sql.Place.Elsewhere;
             var reader = await command.ExecuteReaderAsync(cancellationToken).ConfigureAwait(false);
             await using (reader.ConfigureAwait(false))
             {
@@ -118,7 +117,7 @@ internal sealed class PostgreSqlDriver : Driver
         var command = connection.CreateCommand();
         await using (command.ConfigureAwait(false))
         {
-            command.CommandText = KvSql.Identify;
+            command.CommandText = Sql.Place.Identify;
             command.Transaction = transaction;
             var reader = await command.ExecuteReaderAsync(cancellationToken).ConfigureAwait(false);
             await using (reader.ConfigureAwait(false))
@@ -146,8 +145,8 @@ internal sealed class PostgreSqlDriver : Driver
 
             // Behind a pooler of transactions the session is anybody's.
             _ when options.TransactionPooling => ValueTask.CompletedTask,
-            SessionRole.Read => SetAsync(connection, KvSql.ReaderSettings, cancellationToken),
-            _ => SetAsync(connection, KvSql.NameSession, cancellationToken),
+            SessionRole.Read => SetAsync(connection, ServerSql.ReaderSettings, cancellationToken),
+            _ => SetAsync(connection, ServerSql.NameSession, cancellationToken),
         };
 
     /// <summary>The driver's own notion of transient errors lacks some of these, and has a full disk among them.</summary>
@@ -203,7 +202,7 @@ internal sealed class PostgreSqlDriver : Driver
 
     public override async ValueTask<string?> FindHolderAsync(Session session, int backend, CancellationToken cancellationToken)
     {
-        var reader = await session.Statement(KvSql.LockHolder).Set("@backend", backend).ReadAsync(cancellationToken).ConfigureAwait(false);
+        var reader = await session.Statement(ServerSql.LockHolder).Set("@backend", backend).ReadAsync(cancellationToken).ConfigureAwait(false);
         await using (reader.ConfigureAwait(false))
         {
             return !await reader.ReadAsync(cancellationToken).ConfigureAwait(false) ? null
@@ -226,7 +225,7 @@ internal sealed class PostgreSqlDriver : Driver
         var command = connection.CreateCommand();
         await using (command.ConfigureAwait(false))
         {
-            command.CommandText = KvSql.LongTransaction;
+            command.CommandText = ServerSql.LongTransaction;
             command.Parameters.Add(new NpgsqlParameter("@seconds", longest.TotalSeconds));
             var reader = await command.ExecuteReaderAsync(cancellationToken).ConfigureAwait(false);
             await using (reader.ConfigureAwait(false))
@@ -267,7 +266,7 @@ internal sealed class PostgreSqlDriver : Driver
         {
             // Behind a pooler of transactions the settings are those of each transaction.
             command.CommandText = $"""
-                {(options.TransactionPooling ? "" : KvSql.WriterSettings(IdleTime(options), LockWait.First(options.CommandTimeout), local: false) + ";")}
+                {(options.TransactionPooling ? "" : ServerSql.WriterSettings(IdleTime(options), LockWait.First(options.CommandTimeout), local: false) + ";")}
                 select current_setting('fsync'), current_setting('synchronous_commit'), current_setting('full_page_writes'),
                     current_setting('server_encoding')
                 """;

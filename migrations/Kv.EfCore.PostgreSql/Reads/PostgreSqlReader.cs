@@ -1,18 +1,21 @@
 using Kv.Connections;
 using Kv.Keys;
 using Kv.Reads;
-using Kv.Sql;
 
 namespace Kv.PostgreSql;
 
 /// <summary>Reads many keys by an array, and gets of many callers together: the database is a round trip away.</summary>
 internal sealed class PostgreSqlReader : StoreReader
 {
+    private readonly PostgreSqlSql _sql;
     private readonly GetCoalescer _coalescer;
 
-    public PostgreSqlReader(ReadRunner runner, SessionPool pool, Driver driver, StoreClock clock)
-        : base(runner, pool, driver, clock) =>
+    public PostgreSqlReader(ReadRunner runner, SessionPool pool, PostgreSqlDriver driver, StoreClock clock)
+        : base(runner, pool, driver, clock)
+    {
+        _sql = driver.Sql;
         _coalescer = new GetCoalescer(key => GetAloneAsync(key, default), keys => GetManyAsync(keys, default));
+    }
 
     public override ValueTask<Row?> GetAsync(byte[] key, CancellationToken cancellationToken) => _coalescer.GetAsync(key, cancellationToken);
 
@@ -22,7 +25,7 @@ internal sealed class PostgreSqlReader : StoreReader
     protected override async ValueTask<Row?[]> ReadManyAsync(Session session, IReadOnlyList<byte[]> keys, CancellationToken cancellationToken)
     {
         var found = new Dictionary<byte[], Row>(KeyComparer.Instance);
-        var reader = await session.Statement(KvSql.GetManyArray(ServerClock)).Set("@keys", keys.ToArray()).Set("@now", Now).ReadAsync(cancellationToken).ConfigureAwait(false);
+        var reader = await session.Statement(_sql.GetMany).Set("@keys", keys.ToArray()).Set("@now", Now).ReadAsync(cancellationToken).ConfigureAwait(false);
         await using (reader.ConfigureAwait(false))
         {
             while (await reader.ReadAsync(cancellationToken).ConfigureAwait(false))

@@ -6,7 +6,7 @@ namespace Kv.Sqlite;
 /// <summary>Each process looks at the file's counter.</summary>
 internal sealed class FileChanges(Driver driver, TimeSpan longest) : ChangeSource
 {
-    public override bool Notifies => false;
+    public override string? Notify => null;
 
     public override bool CanListen => true;
 

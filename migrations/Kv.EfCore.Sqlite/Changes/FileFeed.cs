@@ -1,7 +1,6 @@
 using System.Globalization;
 using Kv.Changes;
 using Kv.Connections;
-using Kv.Sql;
 
 namespace Kv.Sqlite;
 
@@ -24,7 +23,7 @@ internal sealed class FileFeed(Session session, Driver driver, TimeSpan longest)
         }
 
         var before = _seen;
-        _seen = Convert.ToInt64(await _session.Statement(KvSql.FileVersion).ScalarAsync(cancellationToken).ConfigureAwait(false), CultureInfo.InvariantCulture);
+        _seen = Convert.ToInt64(await _session.Statement(SqliteSql.FileVersion).ScalarAsync(cancellationToken).ConfigureAwait(false), CultureInfo.InvariantCulture);
         return _seen != before;
     }
 

@@ -2,7 +2,6 @@ using System.Data.Common;
 using Kv.Commits;
 using Kv.Connections;
 using Kv.Messages;
-using Kv.Sql;
 
 namespace Kv.Sqlite;
 
@@ -11,7 +10,7 @@ namespace Kv.Sqlite;
 /// A statement that fails takes back what it did itself and leaves the transaction as it was. So where one for many rows fails, each row is
 /// tried alone, and the one that is to blame is set aside: in a table that other programs write to, two rows may have one id.
 /// </remarks>
-internal sealed class RowClaims(Session session, Driver driver)
+internal sealed class RowClaims(Session session, SqliteDriver driver)
 {
     private const int ManyAtOnce = 1000;
 
@@ -28,7 +27,7 @@ internal sealed class RowClaims(Session session, Driver driver)
         {
             foreach (var topic in search.Topics)
             {
-                await session.Statement(KvSql.Admit(false)).Set("@topic", topic.Topic).Set("@now", now).Set("@limit", ManyAtOnce)
+                await session.Statement(driver.Sql.Admit).Set("@topic", topic.Topic).Set("@now", now).Set("@limit", ManyAtOnce)
                     .ExecuteAsync(default).ConfigureAwait(false);
             }
         }
@@ -44,7 +43,7 @@ internal sealed class RowClaims(Session session, Driver driver)
 
     private async ValueTask RecoverAsync(ClaimWork claim, CommitReads reads, long now)
     {
-        var lapsed = await PlacesAsync(session.Statement(KvSql.LapsedPlaces).Set("@now", now).Set("@limit", ManyAtOnce)).ConfigureAwait(false);
+        var lapsed = await PlacesAsync(session.Statement(driver.Sql.LapsedPlaces).Set("@now", now).Set("@limit", ManyAtOnce)).ConfigureAwait(false);
         foreach (var row in lapsed)
         {
             if (claim.Recovers is { } only && !(row.Id is string id && only.Contains(id)))
@@ -52,15 +51,15 @@ internal sealed class RowClaims(Session session, Driver driver)
                 continue;
             }
 
-            if (await TryAsync(At(KvSql.PutLapsedBack, row).Set("@now", now)).ConfigureAwait(false))
+            if (await TryAsync(At(driver.Sql.PutLapsedBack, row).Set("@now", now)).ConfigureAwait(false))
             {
-                await At(KvSql.DeleteLapsed, row).ExecuteAsync(default).ConfigureAwait(false);
+                await At(driver.Sql.DeleteLapsed, row).ExecuteAsync(default).ConfigureAwait(false);
                 reads.Recovered++;
             }
             else
             {
                 // It goes back when that one is gone.
-                await At(KvSql.SetTwinAside, row).Set("@now", now).ExecuteAsync(default).ConfigureAwait(false);
+                await At(driver.Sql.SetTwinAside, row).Set("@now", now).ExecuteAsync(default).ConfigureAwait(false);
                 claim.FoundStrays = true;
             }
         }
@@ -73,7 +72,7 @@ internal sealed class RowClaims(Session session, Driver driver)
         while (room > 0 && await NextPriorityAsync().ConfigureAwait(false) is not (null or DBNull) and var priority)
         {
             List<ClaimedMessage> due = [];
-            var reader = await OfDue(KvSql.Due).ReadAsync(default).ConfigureAwait(false);
+            var reader = await OfDue(driver.Sql.Due).ReadAsync(default).ConfigureAwait(false);
             await using (reader.ConfigureAwait(false))
             {
                 while (await reader.ReadAsync(default).ConfigureAwait(false))
@@ -84,13 +83,13 @@ internal sealed class RowClaims(Session session, Driver driver)
 
             if (due.Count > 0)
             {
-                if (await TryAsync(Leased(OfDue(KvSql.HoldDue))).ConfigureAwait(false))
+                if (await TryAsync(Leased(OfDue(driver.Sql.HoldDue))).ConfigureAwait(false))
                 {
-                    await OfDue(KvSql.DeleteDue).ExecuteAsync(default).ConfigureAwait(false);
+                    await OfDue(driver.Sql.DeleteDue).ExecuteAsync(default).ConfigureAwait(false);
                 }
                 else
                 {
-                    due = await HoldEachAsync(due, await PlacesAsync(OfDue(KvSql.DuePlaces)).ConfigureAwait(false)).ConfigureAwait(false);
+                    due = await HoldEachAsync(due, await PlacesAsync(OfDue(driver.Sql.DuePlaces)).ConfigureAwait(false)).ConfigureAwait(false);
                 }
             }
 
@@ -102,7 +101,7 @@ internal sealed class RowClaims(Session session, Driver driver)
                 session.Statement(text).Set("@topic", topic.Topic).Set("@priority", priority).Set("@now", now).Set("@limit", room);
         }
 
-        async ValueTask<object?> NextPriorityAsync() => await session.Statement(KvSql.NextPriority)
+        async ValueTask<object?> NextPriorityAsync() => await session.Statement(driver.Sql.NextPriority)
             .Set("@topic", topic.Topic).Set("@above", above).Set("@pause", topic.Pause).Set("@now", now).ScalarAsync(default).ConfigureAwait(false);
 
         Statement Leased(Statement hold) => hold.Set("@now", now).Set("@lease", topic.LeaseMilliseconds).Set("@owner", claim.Owner);
@@ -112,14 +111,14 @@ internal sealed class RowClaims(Session session, Driver driver)
             List<ClaimedMessage> held = [];
             for (var i = 0; i < places.Count; i++)
             {
-                if (await TryAsync(Leased(At(KvSql.HoldAt, places[i]))).ConfigureAwait(false))
+                if (await TryAsync(Leased(At(driver.Sql.HoldAt, places[i]))).ConfigureAwait(false))
                 {
-                    await At(KvSql.DeleteAt, places[i]).ExecuteAsync(default).ConfigureAwait(false);
+                    await At(driver.Sql.DeleteAt, places[i]).ExecuteAsync(default).ConfigureAwait(false);
                     held.Add(messages[i]);
                 }
                 else
                 {
-                    await At(KvSql.SetAsideAt, places[i]).ExecuteAsync(default).ConfigureAwait(false);
+                    await At(driver.Sql.SetAsideAt, places[i]).ExecuteAsync(default).ConfigureAwait(false);
                     claim.FoundStrays = true;
                 }
             }

@@ -9,7 +9,7 @@ using Kv.Sql;
 namespace Kv.Sqlite;
 
 /// <summary>Runs groups with a statement a row, for a database that lives in the process.</summary>
-internal sealed class SqliteCommitWriter(Session session, Driver driver, StoreClock clock, TimeSpan budget, FailPoints failPoints) : CommitWriter(session, failPoints)
+internal sealed class SqliteCommitWriter(Session session, SqliteDriver driver, StoreClock clock, TimeSpan budget, FailPoints failPoints) : CommitWriter(session, failPoints)
 {
     private readonly RowClaims _claims = new(session, driver);
     private long _now;
@@ -35,7 +35,7 @@ internal sealed class SqliteCommitWriter(Session session, Driver driver, StoreCl
 
         foreach (var completion in group.Completions)
         {
-            if (await FencedAsync(KvSql.Complete, completion.Fence, cancellationToken).ConfigureAwait(false))
+            if (await FencedAsync(driver.Sql.Complete, completion.Fence, cancellationToken).ConfigureAwait(false))
             {
                 reads.Released.Add(completion.Fence);
             }
@@ -57,7 +57,7 @@ internal sealed class SqliteCommitWriter(Session session, Driver driver, StoreCl
         // What was given back just now is held by nobody, and its write must be refused.
         foreach (var fence in FencesToCheck(group))
         {
-            if (await Fenced(KvSql.Fence, fence).ScalarAsync(cancellationToken).ConfigureAwait(false) is not null)
+            if (await Fenced(driver.Sql.Fence, fence).ScalarAsync(cancellationToken).ConfigureAwait(false) is not null)
             {
                 reads.Held.Add(fence);
             }
@@ -70,30 +70,30 @@ internal sealed class SqliteCommitWriter(Session session, Driver driver, StoreCl
     {
         foreach (var (start, end) in effects.Ranges)
         {
-            await Session.Statement(KvSql.DeleteRange).Set("@start", start).Set("@end", end).ExecuteAsync(default).ConfigureAwait(false);
+            await Session.Statement(driver.Sql.DeleteRange).Set("@start", start).Set("@end", end).ExecuteAsync(default).ConfigureAwait(false);
         }
 
         foreach (var key in effects.Deletes)
         {
-            await Session.Statement(KvSql.Delete).Set("@k", key).ExecuteAsync(default).ConfigureAwait(false);
+            await Session.Statement(driver.Sql.Delete).Set("@k", key).ExecuteAsync(default).ConfigureAwait(false);
         }
 
         foreach (var touch in effects.Touches)
         {
-            await Session.Statement(KvSql.Touch).Set("@k", touch.Key).Set("@version", reads.LastVersion - touch.Back)
+            await Session.Statement(driver.Sql.Touch).Set("@k", touch.Key).Set("@version", reads.LastVersion - touch.Back)
                 .Set("@expires", touch.ExpiresAt).ExecuteAsync(default).ConfigureAwait(false);
         }
 
         foreach (var put in effects.Puts)
         {
-            await Session.Statement(KvSql.Put).Set("@k", put.Key).Set("@v", put.Value).Set("@encoding", put.Encoding)
+            await Session.Statement(driver.Sql.Put).Set("@k", put.Key).Set("@v", put.Value).Set("@encoding", put.Encoding)
                 .Set("@version", reads.LastVersion - put.Back).Set("@expires", put.ExpiresAt).ExecuteAsync(default).ConfigureAwait(false);
         }
 
         // Places that are left first: who comes then may find one.
         foreach (var (fence, keys) in effects.Acknowledged)
         {
-            if (await FencedAsync(KvSql.Complete, fence, default).ConfigureAwait(false) && keys?.Group is { } left)
+            if (await FencedAsync(driver.Sql.Complete, fence, default).ConfigureAwait(false) && keys?.Group is { } left)
             {
                 await UnblockAsync(keys.Topic, left).ConfigureAwait(false);
             }
@@ -106,7 +106,7 @@ internal sealed class SqliteCommitWriter(Session session, Driver driver, StoreCl
 
         foreach (var stray in effects.Cleared)
         {
-            await At(KvSql.DeleteAt, stray).ExecuteAsync(default).ConfigureAwait(false);
+            await At(driver.Sql.DeleteAt, stray).ExecuteAsync(default).ConfigureAwait(false);
         }
 
         foreach (var (topic, key) in effects.Unblocked)
@@ -166,17 +166,17 @@ internal sealed class SqliteCommitWriter(Session session, Driver driver, StoreCl
 
     private async ValueTask<long> BumpAsync(int count, CommitMark mark, CancellationToken cancellationToken)
     {
-        var version = await Session.Statement(KvSql.Bump(false)).Set("@count", count).ScalarAsync(cancellationToken).ConfigureAwait(false);
+        var version = await Session.Statement(driver.Sql.Bump).Set("@count", count).ScalarAsync(cancellationToken).ConfigureAwait(false);
         var last = Convert.ToInt64(version, CultureInfo.InvariantCulture);
         if (!IsNested)
         {
             if (mark.Sequence == 1)
             {
-                await Session.Statement(KvSql.DeleteOldMarks(false)).Set("@now", _now).Set("@lifetime", (long)CommitMarks.Lifetime.TotalMilliseconds)
+                await Session.Statement(driver.Sql.DeleteOldMarks).Set("@now", _now).Set("@lifetime", (long)CommitMarks.Lifetime.TotalMilliseconds)
                     .ExecuteAsync(cancellationToken).ConfigureAwait(false);
             }
 
-            await Session.Statement(KvSql.Mark).Set("@writer", mark.Writer).Set("@sequence", mark.Sequence).Set("@version", last)
+            await Session.Statement(driver.Sql.Mark).Set("@writer", mark.Writer).Set("@sequence", mark.Sequence).Set("@version", last)
                 .ExecuteAsync(cancellationToken).ConfigureAwait(false);
         }
 
@@ -187,7 +187,7 @@ internal sealed class SqliteCommitWriter(Session session, Driver driver, StoreCl
     {
         foreach (var key in KeysToRead(group))
         {
-            var reader = await Session.Statement(KvSql.ReadRow).Set("@k", key).ReadAsync(cancellationToken).ConfigureAwait(false);
+            var reader = await Session.Statement(driver.Sql.ReadRow).Set("@k", key).ReadAsync(cancellationToken).ConfigureAwait(false);
             await using (reader.ConfigureAwait(false))
             {
                 if (await reader.ReadAsync(cancellationToken).ConfigureAwait(false))
@@ -200,7 +200,7 @@ internal sealed class SqliteCommitWriter(Session session, Driver driver, StoreCl
 
         foreach (var id in WaitingToCheck(group))
         {
-            if (await Session.Statement(KvSql.Waiting).Set("@id", id).ScalarAsync(cancellationToken).ConfigureAwait(false) is not null)
+            if (await Session.Statement(driver.Sql.Waiting).Set("@id", id).ScalarAsync(cancellationToken).ConfigureAwait(false) is not null)
             {
                 reads.Waiting.Add(id);
             }
@@ -234,7 +234,7 @@ internal sealed class SqliteCommitWriter(Session session, Driver driver, StoreCl
             }
             else
             {
-                await Filled(KvSql.Enqueue, message).Set("@delay", message.Delay).Set("@group", message.GroupKey).Set("@grouplimit", message.GroupLimit)
+                await Filled(driver.Sql.Enqueue, message).Set("@delay", message.Delay).Set("@group", message.GroupKey).Set("@grouplimit", message.GroupLimit)
                     .Set("@version", reads.LastVersion - back).ExecuteAsync(default).ConfigureAwait(false);
             }
         }
@@ -244,7 +244,7 @@ internal sealed class SqliteCommitWriter(Session session, Driver driver, StoreCl
         {
             try
             {
-                await Filled(KvSql.EnqueueHeld, message).Set("@lease", taker.Topic.LeaseMilliseconds).Set("@owner", taker.Claim.Owner).ExecuteAsync(default).ConfigureAwait(false);
+                await Filled(driver.Sql.EnqueueHeld, message).Set("@lease", taker.Topic.LeaseMilliseconds).Set("@owner", taker.Claim.Owner).ExecuteAsync(default).ConfigureAwait(false);
                 return true;
             }
             catch (DbException error) when (driver.Classify(error) == Fault.Permanent)
@@ -264,7 +264,7 @@ internal sealed class SqliteCommitWriter(Session session, Driver driver, StoreCl
     private async ValueTask RemoveAsync(string id)
     {
         string? topic = null, group = null;
-        var reader = await Session.Statement(KvSql.Remove).Set("@id", id).ReadAsync(default).ConfigureAwait(false);
+        var reader = await Session.Statement(driver.Sql.Remove).Set("@id", id).ReadAsync(default).ConfigureAwait(false);
         await using (reader.ConfigureAwait(false))
         {
             if (await reader.ReadAsync(default).ConfigureAwait(false))
@@ -280,15 +280,15 @@ internal sealed class SqliteCommitWriter(Session session, Driver driver, StoreCl
     }
 
     private async ValueTask UnblockAsync(string topic, string group) =>
-        await Session.Statement(KvSql.Unblock).Set("@topic", topic).Set("@group", group).ExecuteAsync(default).ConfigureAwait(false);
+        await Session.Statement(driver.Sql.Unblock).Set("@topic", topic).Set("@group", group).ExecuteAsync(default).ConfigureAwait(false);
 
     private async ValueTask RequeueAsync(RequeueWork requeue, CommitReads reads, CancellationToken cancellationToken)
     {
-        var copied = await Fenced(KvSql.CopyToQueue, requeue.Fence).Set("@now", _now).Set("@delay", requeue.Delay)
+        var copied = await Fenced(driver.Sql.CopyToQueue, requeue.Fence).Set("@now", _now).Set("@delay", requeue.Delay)
             .Set("@backoff", requeue.Backoff).Set("@attempt", requeue.Attempt).Set("@turn", requeue.Turn).Set("@error", requeue.Error).ExecuteAsync(cancellationToken).ConfigureAwait(false);
         if (copied > 0)
         {
-            await FencedAsync(KvSql.Complete, requeue.Fence, cancellationToken).ConfigureAwait(false);
+            await FencedAsync(driver.Sql.Complete, requeue.Fence, cancellationToken).ConfigureAwait(false);
             reads.Released.Add(requeue.Fence);
         }
     }

@@ -128,8 +128,8 @@ internal sealed class SharedReadLock : IAsyncDisposable
     {
         _held = true;
         Read(session, _begin);
-        Read(session, KvSql.Version);
-        _fileVersion = Read(session, KvSql.FileVersion);
+        Read(session, session.Sql.Version);
+        _fileVersion = Read(session, SqliteSql.FileVersion);
         Volatile.Write(ref _endsAt, After(Longest));
         _timer.Change(Longest, Timeout.InfiniteTimeSpan);
     }
@@ -142,7 +142,7 @@ internal sealed class SharedReadLock : IAsyncDisposable
             Try(session =>
             {
                 Read(session, KvSql.Commit);
-                if (Read(session, KvSql.FileVersion) != _fileVersion)
+                if (Read(session, SqliteSql.FileVersion) != _fileVersion)
                 {
                     Rest();
                 }

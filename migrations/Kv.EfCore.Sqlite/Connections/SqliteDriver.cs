@@ -11,7 +11,7 @@ using SQLitePCL;
 namespace Kv.Sqlite;
 
 /// <summary>The store on SQLite.</summary>
-internal sealed class SqliteDriver : Driver
+internal sealed class SqliteDriver(SqliteSql sql) : Driver
 {
     private const int NoPatience = -1;
     private const int Error = 1;
@@ -35,7 +35,7 @@ internal sealed class SqliteDriver : Driver
 
     public override string Name => "sqlite";
 
-    public override KvSql Sql { get; } = new(arrays: false);
+    public override SqliteSql Sql { get; } = sql;
 
     // Readers run on the threads of their callers without ever giving them up, so there are never more at work than the thread pool has
     // threads. Whoever finds none free waits for others and changes threads, which costs more than the read (with one for each core, 64
@@ -91,8 +91,6 @@ internal sealed class SqliteDriver : Driver
             settings.DataSource.StartsWith("file:", StringComparison.OrdinalIgnoreCase) && settings.DataSource.Contains(setting, StringComparison.OrdinalIgnoreCase);
     }
 
-    public override string Settle(string connectionString) => DataSource.Settle(connectionString);
-
     public override OpenPlace PlaceOf(DbConnection connection) => new OpenFile((SqliteConnection)connection);
 
     public override void RefuseToCreate(DbConnection connection)
@@ -109,7 +107,7 @@ internal sealed class SqliteDriver : Driver
     {
         var file = MainFile.Of((SqliteConnection)connection);
         using var command = connection.CreateCommand();
-        command.CommandText = KvSql.TemporaryTable;
+        command.CommandText = Sql.TemporaryTable;
         command.Transaction = transaction;
         return new(command.ExecuteScalar() is string hidden
             ? new DatabaseIdentity(null, file.Path, $"{file}, where a temporary table hides {hidden}")
@@ -295,7 +293,7 @@ internal sealed class SqliteDriver : Driver
             var command = connection.CreateCommand();
             await using (command.ConfigureAwait(false))
             {
-                command.CommandText = KvSql.QuickCheck;
+                command.CommandText = SqliteSql.QuickCheck;
                 return await command.ExecuteScalarAsync(cancellationToken).ConfigureAwait(false) is string and not "ok" and var damage ? damage : null;
             }
         }

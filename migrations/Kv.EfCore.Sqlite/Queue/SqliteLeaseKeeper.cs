@@ -34,7 +34,7 @@ internal sealed class SqliteLeaseKeeper(Session session, Driver driver, StoreClo
         }
 
         Dictionary<Fence, bool> held = [];
-        var extend = Session.Statement(Driver.Sql.Extend(clock.ServerDecides)).Set("@owner", owner);
+        var extend = Session.Statement(Driver.Sql.Extend).Set("@owner", owner);
         Execute(Driver.Sql.BeginWrite);
         try
         {

@@ -12,7 +12,7 @@ internal sealed class SqliteQueueReader(ReadRunner runner, Driver driver, StoreC
         NextDue next = default;
         foreach (var topic in topics)
         {
-            var statement = session.Statement(Driver.Sql.NextDue(Clock.ServerDecides)).Set("@now", Clock.Now).Set("@topic", topic.Topic).Set("@pause", topic.Pause);
+            var statement = session.Statement(Driver.Sql.NextDue).Set("@now", Clock.Now).Set("@topic", topic.Topic).Set("@pause", topic.Pause);
             var one = await ReadNextDueAsync(statement, cancellationToken).ConfigureAwait(false);
             next = one with { Due = Earlier(next.Due, one.Due), Deferred = Earlier(next.Deferred, one.Deferred) };
         }

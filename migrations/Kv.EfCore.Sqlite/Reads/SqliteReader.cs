@@ -5,12 +5,12 @@ using Kv.Sql;
 namespace Kv.Sqlite;
 
 /// <summary>Reads many keys by a parameter for each: one statement for each number of keys is prepared.</summary>
-internal sealed class SqliteReader(ReadRunner runner, SessionPool pool, Driver driver, StoreClock clock) : StoreReader(runner, pool, driver, clock)
+internal sealed class SqliteReader(ReadRunner runner, SessionPool pool, SqliteDriver driver, StoreClock clock) : StoreReader(runner, pool, driver, clock)
 {
     private const int ManyAtOnce = 32;
 
-    private static readonly string[] KeyParameters = [.. Enumerable.Range(0, ManyAtOnce).Select(KvSql.KeyParameter)];
-    private static readonly string[] GetManyTexts = [.. Enumerable.Range(1, ManyAtOnce).Select(KvSql.GetMany)];
+    private static readonly string[] KeyParameters = [.. Enumerable.Range(0, ManyAtOnce).Select(SqliteSql.KeyParameter)];
+    private readonly string[] _texts = [.. Enumerable.Range(1, ManyAtOnce).Select(driver.Sql.GetMany)];
 
     protected override async ValueTask<Row?[]> GetManyAsync(Session session, IReadOnlyList<byte[]> keys, CancellationToken cancellationToken)
     {
@@ -31,7 +31,7 @@ internal sealed class SqliteReader(ReadRunner runner, SessionPool pool, Driver d
         for (var first = 0; first < rows.Length; first += ManyAtOnce)
         {
             var count = Math.Min(ManyAtOnce, rows.Length - first);
-            var statement = session.Statement(GetManyTexts[count - 1]).Set("@now", now);
+            var statement = session.Statement(_texts[count - 1]).Set("@now", now);
             for (var i = 0; i < count; i++)
             {
                 statement.Set(KeyParameters[i], keys[first + i]);

@@ -187,7 +187,7 @@ internal sealed class ChangeListener(
     /// <summary>Sees whether a notice to itself comes back. It is sent on another connection: a pooler may return it on the same one, and only there.</summary>
     private async ValueTask<bool> ProbeAsync(NoticeReceiver ears, CancellationToken cancellationToken)
     {
-        if (!source.Notifies)
+        if (source.Notify is null)
         {
             return true;
         }

@@ -1,7 +1,6 @@
 using System.Globalization;
 using Kv.Connections;
 using Kv.Diagnostics;
-using Kv.Sql;
 using Microsoft.Extensions.Logging;
 
 namespace Kv.Changes;
@@ -32,7 +31,7 @@ internal sealed class ChangeNotifier(SessionPool pool, ChangeSource source, ILog
     /// <summary>What notices of this store in this process are signed with.</summary>
     public long Id { get; } = Random.Shared.NextInt64(1, long.MaxValue);
 
-    private bool IsOn => source.Notifies;
+    private bool IsOn => source.Notify is not null;
 
     /// <summary>Has others told of a commit, soon.</summary>
     public void Tell(ChangeKinds what, long version)
@@ -57,9 +56,9 @@ internal sealed class ChangeNotifier(SessionPool pool, ChangeSource source, ILog
     /// <summary>Puts a notice into a transaction of the user's: it is told when that commits, to this process too, and never if it does not.</summary>
     public async ValueTask TellWithinAsync(Session session, ChangeKinds what, long version, CancellationToken cancellationToken)
     {
-        if (IsOn)
+        if (source.Notify is { } notify)
         {
-            await session.Statement(KvSql.Notify).Set("@payload", new Notice(0, what, version).ToString()).ExecuteAsync(cancellationToken).ConfigureAwait(false);
+            await session.Statement(notify).Set("@payload", new Notice(0, what, version).ToString()).ExecuteAsync(cancellationToken).ConfigureAwait(false);
         }
     }
 
@@ -138,8 +137,8 @@ internal sealed class ChangeNotifier(SessionPool pool, ChangeSource source, ILog
         await loop.ConfigureAwait(false);
     }
 
-    private static async ValueTask<long> SendAsync(Session session, Notice notice, CancellationToken cancellationToken) => Convert.ToInt64(
-        await session.Statement(KvSql.Notify).Set("@payload", notice.ToString()).ScalarAsync(cancellationToken).ConfigureAwait(false), CultureInfo.InvariantCulture);
+    private async ValueTask<long> SendAsync(Session session, Notice notice, CancellationToken cancellationToken) => Convert.ToInt64(
+        await session.Statement(source.Notify!).Set("@payload", notice.ToString()).ScalarAsync(cancellationToken).ConfigureAwait(false), CultureInfo.InvariantCulture);
 
     private async Task RunAsync()
     {

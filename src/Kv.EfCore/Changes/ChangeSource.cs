@@ -5,8 +5,8 @@ namespace Kv.Changes;
 /// <summary>How the processes of a store learn of one another's commits.</summary>
 internal abstract class ChangeSource
 {
-    /// <summary>Whether they send one another notices; where they do not, each looks for itself.</summary>
-    public abstract bool Notifies { get; }
+    /// <summary>The statement that sends a notice and reads the store's version; null where each process looks for itself.</summary>
+    public abstract string? Notify { get; }
 
     /// <summary>Whether there is something to listen to.</summary>
     public abstract bool CanListen { get; }

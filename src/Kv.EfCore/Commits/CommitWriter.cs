@@ -90,13 +90,13 @@ internal abstract class CommitWriter(Session session, FailPoints failPoints) : I
         var ended = false;
         try
         {
-            await Session.ExecuteAsync(KvSql.LockVersion, cancellationToken).ConfigureAwait(false);
+            await Session.ExecuteAsync(Session.Sql.LockVersion, cancellationToken).ConfigureAwait(false);
             var (version, sequence) = await ReadMarkerAsync(mark.Writer, cancellationToken).ConfigureAwait(false);
 
             // A writer that does not know an outcome takes another number before it goes on, so an equal sequence is this commit.
             if (sequence < mark.Sequence)
             {
-                await Session.Statement(KvSql.Bar).Set("@writer", mark.Writer).Set("@sequence", mark.Sequence).ExecuteAsync(cancellationToken).ConfigureAwait(false);
+                await Session.Statement(Session.Sql.Bar).Set("@writer", mark.Writer).Set("@sequence", mark.Sequence).ExecuteAsync(cancellationToken).ConfigureAwait(false);
                 await Session.ExecuteAsync(KvSql.Commit, CancellationToken.None).ConfigureAwait(false);
                 ended = true;
                 return null;
@@ -120,7 +120,7 @@ internal abstract class CommitWriter(Session session, FailPoints failPoints) : I
         await BeginTransactionAsync(cancellationToken).ConfigureAwait(false);
         try
         {
-            await Session.ExecuteAsync(KvSql.LockVersion, cancellationToken).ConfigureAwait(false);
+            await Session.ExecuteAsync(Session.Sql.LockVersion, cancellationToken).ConfigureAwait(false);
             await Session.ExecuteAsync(KvSql.Commit, CancellationToken.None).ConfigureAwait(false);
             return null;
         }
@@ -135,7 +135,7 @@ internal abstract class CommitWriter(Session session, FailPoints failPoints) : I
 
     private async ValueTask<(long Version, long Sequence)> ReadMarkerAsync(long writer, CancellationToken cancellationToken)
     {
-        var reader = await Session.Statement(KvSql.Marker).Set("@writer", writer).ReadAsync(cancellationToken).ConfigureAwait(false);
+        var reader = await Session.Statement(Session.Sql.Marker).Set("@writer", writer).ReadAsync(cancellationToken).ConfigureAwait(false);
         await using (reader.ConfigureAwait(false))
         {
             return await reader.ReadAsync(cancellationToken).ConfigureAwait(false) ? (reader.GetInt64(0), reader.GetInt64(1)) : (0, 0);

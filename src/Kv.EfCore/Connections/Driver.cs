@@ -5,7 +5,7 @@ using Microsoft.Extensions.Logging;
 
 namespace Kv.Connections;
 
-/// <summary>What sessions need to know of a database. Each provider package has one, without any state.</summary>
+/// <summary>What sessions need to know of a database and of the names of its tables. It has no state.</summary>
 internal abstract class Driver
 {
     /// <summary>What OpenTelemetry's conventions call the database.</summary>
@@ -25,9 +25,6 @@ internal abstract class Driver
 
     /// <summary>Refuses connections that the engine cannot work with, and sets up the others, before anything is opened.</summary>
     public abstract void CheckConnection(DbConnection connection);
-
-    /// <summary>The connection string as it is to be kept: what it names relative to something that may change is named in full.</summary>
-    public virtual string Settle(string connectionString) => connectionString;
 
     /// <summary>Has a connection fail, when it is opened, rather than make a database that was deleted.</summary>
     public virtual void RefuseToCreate(DbConnection connection)
@@ -77,7 +74,7 @@ internal abstract class Driver
     /// <summary>Names the session of the server that a connection has, which keeps what is prepared; null where that cannot be told.</summary>
     public virtual string? SessionName(DbConnection connection) => null;
 
-    /// <summary>Whether an error is that of <see cref="KvSql.Guard"/>.</summary>
+    /// <summary>Whether an error is that of the guard before a statement in a user's transaction.</summary>
     public virtual bool IsGuard(Exception exception) => false;
 
     /// <summary>Makes a statement of a session's connection.</summary>

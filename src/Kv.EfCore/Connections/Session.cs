@@ -1,4 +1,5 @@
 using System.Data.Common;
+using Kv.Sql;
 using Microsoft.EntityFrameworkCore;
 
 namespace Kv.Connections;
@@ -14,6 +15,9 @@ internal sealed class Session(DbContext context, Driver driver, DbTransaction? t
     private readonly Dictionary<string, DbBatch> _batches = new(StringComparer.Ordinal);
     private readonly HashSet<DbBatch> _prepared = [];
     private OpenPlace? _place;
+
+    /// <summary>The store's statements.</summary>
+    public KvSql Sql => driver.Sql;
 
     public DbConnection Connection { get; } = context.Database.GetDbConnection();
 

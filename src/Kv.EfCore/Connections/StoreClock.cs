@@ -10,14 +10,17 @@ namespace Kv.Connections;
 /// (<see cref="KvSql"/>), and what a process reckons between them starts from what the server said last. Where every client runs on the
 /// database's own machine, and where a program injects a clock in place of the system's, that one decides.
 /// </remarks>
-internal sealed class StoreClock(TimeProvider time, bool hasServer, KvClockSource source = KvClockSource.Automatic)
+internal sealed class StoreClock(TimeProvider time, string? serverTime, KvClockSource source = KvClockSource.Automatic)
 {
     // What drifts apart in that time is less than what an answer takes.
     private static readonly TimeSpan Fresh = TimeSpan.FromSeconds(30);
     private Reading? _server;
 
     /// <summary>Whether there is a clock that all clients of the database share.</summary>
-    public bool HasServer { get; } = hasServer;
+    public bool HasServer => ServerTime is not null;
+
+    /// <summary>The statement that asks the server for the time, in Unix milliseconds; null where there is none.</summary>
+    public string? ServerTime { get; } = serverTime;
 
     /// <summary>What timers and lengths of time are measured by, whichever clock decides.</summary>
     public TimeProvider Time { get; } = time;
@@ -26,7 +29,7 @@ internal sealed class StoreClock(TimeProvider time, bool hasServer, KvClockSourc
     {
         KvClockSource.Server => true,
         KvClockSource.Injected => false,
-        _ => hasServer && ReferenceEquals(time, TimeProvider.System),
+        _ => serverTime is not null && ReferenceEquals(time, TimeProvider.System),
     };
 
     /// <summary>The time in Unix milliseconds, without asking the server: as far as it is known here, and never ahead of it.</summary>
@@ -72,12 +75,12 @@ internal sealed class StoreClock(TimeProvider time, bool hasServer, KvClockSourc
         return before > server ? before - server : after < server ? after - server : TimeSpan.Zero;
     }
 
-    private static async ValueTask<long> AskAsync(DbConnection connection, CancellationToken cancellationToken)
+    private async ValueTask<long> AskAsync(DbConnection connection, CancellationToken cancellationToken)
     {
         var command = connection.CreateCommand();
         await using (command.ConfigureAwait(false))
         {
-            command.CommandText = KvSql.ServerTime;
+            command.CommandText = ServerTime;
             return Convert.ToInt64(await command.ExecuteScalarAsync(cancellationToken).ConfigureAwait(false), CultureInfo.InvariantCulture);
         }
     }

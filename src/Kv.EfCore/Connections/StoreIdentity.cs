@@ -1,6 +1,5 @@
 using System.Collections.Concurrent;
 using System.Data.Common;
-using Kv.Sql;
 
 namespace Kv.Connections;
 
@@ -55,7 +54,7 @@ internal sealed class StoreIdentity(ReadRunner reads, Driver driver)
 
     /// <summary>
     /// Makes sure of it before a batch is prepared on a connection for the first time: where a table is missing, preparing would end the
-    /// user's transaction. What is prepared already looks by itself, before it does anything (<see cref="KvSql.Guard"/>).
+    /// user's transaction. What is prepared already looks by itself, before it does anything (<see cref="Driver.IsGuard"/>).
     /// </summary>
     public async ValueTask EnsurePreparableAsync(Session session, string batch, CancellationToken cancellationToken)
     {

@@ -6,7 +6,6 @@ using Kv.Keys;
 using Kv.Messages;
 using Kv.Model;
 using Kv.Queue;
-using Kv.Sql;
 using Kv.Store;
 
 namespace Kv.Control;
@@ -78,7 +77,7 @@ internal sealed class KvQueue(KvStore store) : IKvQueue
                 return KvCancelResult.Removed;
             }
 
-            var cancel = new UpdateWork(KvSql.CancelRunning, [("@id", id)]);
+            var cancel = new UpdateWork(Engine.Driver.Sql.CancelRunning, [("@id", id)]);
             if (await Engine.Pipeline.SubmitAsync(cancel, cancellationToken).ConfigureAwait(false))
             {
                 Engine.Signals.Wake(ChangeKinds.Cancel);

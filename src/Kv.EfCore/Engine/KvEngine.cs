@@ -6,6 +6,7 @@ using Kv.Messages;
 using Kv.Queue;
 using Kv.Reads;
 using Kv.Schema;
+using Kv.Sql;
 using Microsoft.Extensions.Logging;
 
 namespace Kv.Engine;
@@ -32,19 +33,20 @@ internal sealed class KvEngine : IAsyncDisposable
         (Options, Provider, logger) = (options, provider, new UnfailingLogger(logger));
         Logger = logger;
         failPoints ??= new FailPoints();
-        Clock = new StoreClock(time, provider.HasServerClock, options.Clock);
+        Clock = new StoreClock(time, provider.ServerTime, options.Clock);
+        Driver = provider.CreateDriver(TableNames.Default, Clock.ServerDecides);
         Unnamed = new UnnamedMessages(logger);
         Health = new StoreHealth(time);
         _signals = new CommitSignals(time);
         _sessions = new SessionFactory(contexts, Driver, SchemaCheck.OpenCurrentAsync, options, logger);
-        Locks = provider.CreateLocks(logger);
+        Locks = provider.CreateLocks(Driver, logger);
         _pool = new SessionPool(_sessions, Driver.Readers, options.CommandTimeout, Locks, returned: () => _answered.TrySetResult());
         _opening = new Opening(OpenOnceAsync, Driver, options.CommandTimeout, _stop.Token);
         var reads = new ReadRunner(_pool, Driver, options, Health, logger);
         Identity = new StoreIdentity(reads, Driver);
         _sessions.Opened = Identity.OpenedAsync;
-        Reader = provider.CreateReader(reads, _pool, Clock);
-        var changes = provider.CreateChanges(options);
+        Reader = provider.CreateReader(Driver, reads, _pool, Clock);
+        var changes = provider.CreateChanges(Driver, options);
         Notifier = new ChangeNotifier(_pool, changes, logger);
         _signals.ForOthers += Notifier.Tell;
         Listener = new ChangeListener(_sessions, Reader, Notifier, changes, _signals, Clock, options, logger, _stop.Token);
@@ -53,16 +55,17 @@ internal sealed class KvEngine : IAsyncDisposable
         Joined = new JoinedCommits(_sessions, Driver, NewWriter, options, Notifier);
         _claims = provider.CreateClaims(Pipeline, () => new CommitPipeline(NewRunner(), options));
         Queue = new MessageQueue(
+            Driver.Sql,
             Pipeline,
             _claims,
-            provider.CreateQueueReader(reads, Clock),
-            new StrayFinder(reads, Pipeline, Driver, provider.Mends, Clock),
+            provider.CreateQueueReader(Driver, reads, Clock),
+            new StrayFinder(reads, Pipeline, Driver, Clock),
             _sessions,
-            session => provider.CreateLeaseKeeper(session, Clock, Locks),
+            session => provider.CreateLeaseKeeper(Driver, session, Clock, Locks),
             Clock,
             _signals,
             Listener);
-        Views = new QueueViews(reads);
+        Views = new QueueViews(Driver.Sql, reads);
         Sweeper = new ExpirySweeper(Reader, Pipeline, _signals, Clock, options, logger, LookForLossAsync);
 
         CommitRunner NewRunner()
@@ -74,14 +77,14 @@ internal sealed class KvEngine : IAsyncDisposable
             return runner;
         }
 
-        CommitWriter NewWriter(Session session) => provider.CreateWriter(session, Clock, options, failPoints);
+        CommitWriter NewWriter(Session session) => provider.CreateWriter(Driver, session, Clock, options, failPoints);
     }
 
     public KvStoreOptions Options { get; }
 
     public KvProvider Provider { get; }
 
-    public Driver Driver => Provider.Driver;
+    public Driver Driver { get; }
 
     /// <summary>What it throws is its own.</summary>
     public ILogger Logger { get; }

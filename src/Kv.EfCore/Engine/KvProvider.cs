@@ -4,6 +4,7 @@ using Kv.Connections;
 using Kv.Diagnostics;
 using Kv.Queue;
 using Kv.Reads;
+using Kv.Sql;
 using Microsoft.EntityFrameworkCore.Metadata;
 using Microsoft.Extensions.Logging;
 
@@ -25,7 +26,12 @@ internal abstract class KvProvider
     };
 
     /// <summary>What sessions need to know of the database.</summary>
-    public abstract Driver Driver { get; }
+    /// <param name="tables">The store's tables.</param>
+    /// <param name="serverClock">Whether the database's own clock judges times.</param>
+    public abstract Driver CreateDriver(TableNames tables, bool serverClock);
+
+    /// <summary>The connection string as it is to be kept: what it names relative to something that may change is named in full.</summary>
+    public virtual string Settle(string connectionString) => connectionString;
 
     /// <summary>The assembly that holds this database's migrations: the provider package itself.</summary>
     public string MigrationsAssembly => GetType().Assembly.GetName().Name!;
@@ -33,17 +39,17 @@ internal abstract class KvProvider
     /// <summary>The model of <see cref="KvDbContext"/> as EF Core would make it at every start, made ahead by <c>migrations/optimize.sh</c>.</summary>
     public abstract IModel Model { get; }
 
-    /// <summary>Whether the database has a clock that all its clients share, which then decides.</summary>
-    public abstract bool HasServerClock { get; }
+    /// <summary>The statement that asks the database for the time by a clock that all its clients share, which then decides; null if it has none.</summary>
+    public virtual string? ServerTime => null;
 
     /// <summary>What the sessions of a process share of the database's locks; null where each has its own.</summary>
-    public virtual SharedLocks? CreateLocks(ILogger logger) => null;
+    public virtual SharedLocks? CreateLocks(Driver driver, ILogger logger) => null;
 
     /// <summary>What reads keys.</summary>
-    public abstract StoreReader CreateReader(ReadRunner runner, SessionPool pool, StoreClock clock);
+    public abstract StoreReader CreateReader(Driver driver, ReadRunner runner, SessionPool pool, StoreClock clock);
 
     /// <summary>A new writer of commit groups over a session.</summary>
-    public abstract CommitWriter CreateWriter(Session session, StoreClock clock, KvStoreOptions options, FailPoints failPoints);
+    public abstract CommitWriter CreateWriter(Driver driver, Session session, StoreClock clock, KvStoreOptions options, FailPoints failPoints);
 
     /// <summary>The pipeline for claims of a backlog.</summary>
     /// <param name="pipeline">The one for all else.</param>
@@ -51,19 +57,13 @@ internal abstract class KvProvider
     public virtual CommitPipeline CreateClaims(CommitPipeline pipeline, Func<CommitPipeline> another) => pipeline;
 
     /// <summary>How the commits of other processes are learned of.</summary>
-    public abstract ChangeSource CreateChanges(KvStoreOptions options);
+    public abstract ChangeSource CreateChanges(Driver driver, KvStoreOptions options);
 
     /// <summary>What looks at the queue.</summary>
-    public abstract QueueReader CreateQueueReader(ReadRunner runner, StoreClock clock);
+    public abstract QueueReader CreateQueueReader(Driver driver, ReadRunner runner, StoreClock clock);
 
     /// <summary>What extends leases over a session of its own.</summary>
-    public abstract LeaseKeeper CreateLeaseKeeper(Session session, StoreClock clock, SharedLocks? locks);
-
-    /// <summary>
-    /// Statements that tell whether a column of the queue has a value of a class that is not the column's, and others that make it one that is.
-    /// Where the database lets none in, there are none. The parameters are the topic, and the present.
-    /// </summary>
-    public virtual IReadOnlyList<(string Find, string Mend)> Mends => [];
+    public abstract LeaseKeeper CreateLeaseKeeper(Driver driver, Session session, StoreClock clock, SharedLocks? locks);
 
     /// <summary>Sees whether what the store's connections have open is still what others find; null if it is, or cannot be lost.</summary>
     public virtual ValueTask<string?> FindLossAsync(SessionPool pool, CancellationToken cancellationToken) => new((string?)null);

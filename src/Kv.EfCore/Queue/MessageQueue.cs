@@ -10,6 +10,7 @@ namespace Kv.Queue;
 /// What happens to messages: claim, extend, complete, requeue. Every change of a running message proves that its claim still counts.
 /// </summary>
 internal sealed class MessageQueue(
+    KvSql sql,
     CommitPipeline pipeline,
     CommitPipeline claims,
     QueueReader reader,
@@ -80,7 +81,7 @@ internal sealed class MessageQueue(
     /// <summary>Notes what the handler of a running message says of it.</summary>
     /// <returns>Whether it still ran under this claim.</returns>
     public ValueTask<bool> ReportAsync(Fence fence, double? progress, string? note, CancellationToken cancellationToken) =>
-        pipeline.SubmitAsync(new UpdateWork(KvSql.Report, [.. Of(fence), ("@progress", progress), ("@note", note)]), cancellationToken);
+        pipeline.SubmitAsync(new UpdateWork(sql.Report, [.. Of(fence), ("@progress", progress), ("@note", note)]), cancellationToken);
 
     /// <summary>Whether a running message is to be cancelled.</summary>
     public ValueTask<bool> IsCancelledAsync(Fence fence, CancellationToken cancellationToken) =>
@@ -90,7 +91,7 @@ internal sealed class MessageQueue(
     /// <returns>Whether the message still ran under this claim.</returns>
     public ValueTask<bool> SaveCheckpointAsync(Fence fence, byte[] data, int encoding, CancellationToken cancellationToken) =>
         pipeline.SubmitAsync(
-            new UpdateWork(KvSql.SaveCheckpoint, [.. Of(fence), ("@data", data), ("@encoding", encoding)]), cancellationToken);
+            new UpdateWork(sql.SaveCheckpoint, [.. Of(fence), ("@data", data), ("@encoding", encoding)]), cancellationToken);
 
     /// <summary>
     /// Milliseconds until the next message of some topics is due, until one is due that looks for a slot then, and until the next lease
@@ -112,7 +113,7 @@ internal sealed class MessageQueue(
         foreach (var topic in topics)
         {
             var now = clock.Now;
-            var lapse = new UpdateWork(KvSql.Lapse, [("@topic", topic), ("@now", now), ("@latest", now + (long)longest.TotalMilliseconds)]);
+            var lapse = new UpdateWork(sql.Lapse, [("@topic", topic), ("@now", now), ("@latest", now + (long)longest.TotalMilliseconds)]);
             await pipeline.SubmitAsync(lapse, cancellationToken).ConfigureAwait(false);
         }
     }

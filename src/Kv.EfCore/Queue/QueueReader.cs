@@ -1,6 +1,5 @@
 using Kv.Connections;
 using Kv.Messages;
-using Kv.Sql;
 
 namespace Kv.Queue;
 
@@ -16,7 +15,7 @@ internal abstract class QueueReader(ReadRunner runner, Driver driver, StoreClock
     public ValueTask<bool> IsCancelledAsync(Fence fence, CancellationToken cancellationToken) =>
         runner.RunAsync(
             fence,
-            static async (session, of, token) => await session.Statement(KvSql.IsCancelled).Set("@id", of.Id).Set("@owner", of.Owner).Set("@claim", of.Claim)
+            static async (session, of, token) => await session.Statement(session.Sql.IsCancelled).Set("@id", of.Id).Set("@owner", of.Owner).Set("@claim", of.Claim)
                 .ScalarAsync(token).ConfigureAwait(false) is not null,
             cancellationToken);
 
@@ -35,7 +34,7 @@ internal abstract class QueueReader(ReadRunner runner, Driver driver, StoreClock
         static async (session, most, token) =>
         {
             List<string> topics = [];
-            var reader = await session.Statement(KvSql.Topics).Set("@limit", most).ReadAsync(token).ConfigureAwait(false);
+            var reader = await session.Statement(session.Sql.Topics).Set("@limit", most).ReadAsync(token).ConfigureAwait(false);
             await using (reader.ConfigureAwait(false))
             {
                 while (await reader.ReadAsync(token).ConfigureAwait(false))
@@ -54,7 +53,7 @@ internal abstract class QueueReader(ReadRunner runner, Driver driver, StoreClock
         static async (session, arg, token) =>
         {
             List<LapsedLease> lapsed = [];
-            var statement = session.Statement(KvSql.Lapsed(arg.Clock.ServerDecides)).Set("@now", arg.Clock.Now).Set("@ahead", arg.Ahead).Set("@limit", arg.Limit);
+            var statement = session.Statement(session.Sql.Lapsed).Set("@now", arg.Clock.Now).Set("@ahead", arg.Ahead).Set("@limit", arg.Limit);
             var reader = await statement.ReadAsync(token).ConfigureAwait(false);
             await using (reader.ConfigureAwait(false))
             {

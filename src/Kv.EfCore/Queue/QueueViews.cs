@@ -5,20 +5,20 @@ using Kv.Sql;
 namespace Kv.Queue;
 
 /// <summary>Messages as they are in the queue's tables, for whoever looks at them: rows of other programs are read like those that are claimed.</summary>
-internal sealed class QueueViews(ReadRunner runner)
+internal sealed class QueueViews(KvSql sql, ReadRunner runner)
 {
     /// <summary>The waiting message of an id, or the held one; null for none.</summary>
     public async ValueTask<MessageView?> FindAsync(string id, CancellationToken cancellationToken) =>
-        (await ReadAsync(KvSql.WaitingOf, [("@id", id)], isRunning: false, cancellationToken).ConfigureAwait(false)).FirstOrDefault()
-        ?? (await ReadAsync(KvSql.RunningOf, [("@id", id)], isRunning: true, cancellationToken).ConfigureAwait(false)).FirstOrDefault();
+        (await ReadAsync(sql.WaitingOf, [("@id", id)], isRunning: false, cancellationToken).ConfigureAwait(false)).FirstOrDefault()
+        ?? (await ReadAsync(sql.RunningOf, [("@id", id)], isRunning: true, cancellationToken).ConfigureAwait(false)).FirstOrDefault();
 
     /// <summary>The first messages of a topic that may be claimed when they are due.</summary>
     public ValueTask<List<MessageView>> PeekAsync(string topic, int limit, CancellationToken cancellationToken) =>
-        ReadAsync(KvSql.Peek, [("@topic", topic), ("@limit", limit)], isRunning: false, cancellationToken);
+        ReadAsync(sql.Peek, [("@topic", topic), ("@limit", limit)], isRunning: false, cancellationToken);
 
     /// <summary>Held messages, by the ends of their leases.</summary>
     public ValueTask<List<MessageView>> RunningAsync(int limit, CancellationToken cancellationToken) =>
-        ReadAsync(KvSql.Running, [("@limit", limit)], isRunning: true, cancellationToken);
+        ReadAsync(sql.Running, [("@limit", limit)], isRunning: true, cancellationToken);
 
     /// <summary>How many messages there are, by topic and state, and of each topic those that are held.</summary>
     public ValueTask<(List<WaitingCount> Waiting, List<(string Topic, long Count)> Running)> CountAsync(long now, CancellationToken cancellationToken) => runner.RunAsync(
@@ -26,7 +26,7 @@ internal sealed class QueueViews(ReadRunner runner)
         static async (session, now, token) =>
         {
             List<WaitingCount> waiting = [];
-            var reader = await session.Statement(KvSql.CountWaiting).Set("@now", now).ReadAsync(token).ConfigureAwait(false);
+            var reader = await session.Statement(session.Sql.CountWaiting).Set("@now", now).ReadAsync(token).ConfigureAwait(false);
             await using (reader.ConfigureAwait(false))
             {
                 while (await reader.ReadAsync(token).ConfigureAwait(false))
@@ -36,7 +36,7 @@ internal sealed class QueueViews(ReadRunner runner)
             }
 
             List<(string, long)> running = [];
-            reader = await session.Statement(KvSql.CountRunning).ReadAsync(token).ConfigureAwait(false);
+            reader = await session.Statement(session.Sql.CountRunning).ReadAsync(token).ConfigureAwait(false);
             await using (reader.ConfigureAwait(false))
             {
                 while (await reader.ReadAsync(token).ConfigureAwait(false))
@@ -52,7 +52,7 @@ internal sealed class QueueViews(ReadRunner runner)
     /// <summary>Whether there is any message of a topic.</summary>
     public ValueTask<bool> IsUsedAsync(string topic, CancellationToken cancellationToken) => runner.RunAsync(
         topic,
-        static async (session, of, token) => await session.Statement(KvSql.IsUsed).Set("@topic", of).ScalarAsync(token).ConfigureAwait(false) is not (null or DBNull),
+        static async (session, of, token) => await session.Statement(session.Sql.IsUsed).Set("@topic", of).ScalarAsync(token).ConfigureAwait(false) is not (null or DBNull),
         cancellationToken);
 
     private ValueTask<List<MessageView>> ReadAsync(

@@ -9,7 +9,7 @@ namespace Kv.Queue;
 /// Looks for rows that no claim would ever take, whatever put them in: what can be handled is made so that it is, and the rest is for the
 /// worker to make dead letters of. It looks by indexes and writes only where it found something.
 /// </summary>
-internal sealed class StrayFinder(ReadRunner runner, CommitPipeline pipeline, Driver driver, IReadOnlyList<(string Find, string Mend)> mends, StoreClock clock)
+internal sealed class StrayFinder(ReadRunner runner, CommitPipeline pipeline, Driver driver, StoreClock clock)
 {
     private const int ManyAtOnce = 100;
 
@@ -25,9 +25,9 @@ internal sealed class StrayFinder(ReadRunner runner, CommitPipeline pipeline, Dr
         IReadOnlyList<string> topics, bool endless, CancellationToken cancellationToken)
     {
         var mended = 0;
-        foreach (var topic in mends.Count == 0 ? [] : topics)
+        foreach (var topic in Sql.Mends.Count == 0 ? [] : topics)
         {
-            foreach (var (find, mend) in mends)
+            foreach (var (find, mend) in Sql.Mends)
             {
                 if (await ExistsAsync(find, [("@topic", topic)], cancellationToken).ConfigureAwait(false))
                 {
@@ -37,14 +37,14 @@ internal sealed class StrayFinder(ReadRunner runner, CommitPipeline pipeline, Dr
         }
 
         (string, object?)[] limits = [("@now", clock.Now), ("@longest", Longest), ("@limit", ManyAtOnce)];
-        if (endless && await ExistsAsync(KvSql.HasEndless(clock.ServerDecides), limits, cancellationToken).ConfigureAwait(false))
+        if (endless && await ExistsAsync(Sql.HasEndless, limits, cancellationToken).ConfigureAwait(false))
         {
-            mended += await UpdateAsync(KvSql.EndEndless(clock.ServerDecides), limits, cancellationToken).ConfigureAwait(false);
+            mended += await UpdateAsync(Sql.EndEndless, limits, cancellationToken).ConfigureAwait(false);
         }
 
         foreach (var row in await PlacesAsync(topics, cancellationToken).ConfigureAwait(false))
         {
-            mended += await UpdateAsync(KvSql.LetUngroupedGo, [("@place", row.Place), ("@id", row.Id)], cancellationToken).ConfigureAwait(false);
+            mended += await UpdateAsync(Sql.LetUngroupedGo, [("@place", row.Place), ("@id", row.Id)], cancellationToken).ConfigureAwait(false);
         }
 
         var strays = await runner.RunAsync((Finder: this, Topics: topics), static (session, arg, token) => arg.Finder.StraysAsync(session, arg.Topics, token), cancellationToken)

@@ -19,7 +19,7 @@ internal abstract class StoreReader(ReadRunner runner, SessionPool pool, Driver 
         runner.RunAsync(
             (Reader: this, Key: key),
             static async (session, arg, token) =>
-                await session.Statement(KvSql.Exists(arg.Reader.ServerClock)).Set("@k", arg.Key).Set("@now", arg.Reader.Now).ScalarAsync(token).ConfigureAwait(false) is not null,
+                await session.Statement(session.Sql.Exists).Set("@k", arg.Key).Set("@now", arg.Reader.Now).ScalarAsync(token).ConfigureAwait(false) is not null,
             cancellationToken);
 
     public ValueTask<Row?[]> GetManyAsync(IReadOnlyList<byte[]> keys, CancellationToken cancellationToken) =>
@@ -29,7 +29,7 @@ internal abstract class StoreReader(ReadRunner runner, SessionPool pool, Driver 
         runner.RunAsync(
             (Reader: this, Start: start, End: end),
             static async (session, arg, token) => Convert.ToInt64(
-                await session.Statement(KvSql.Count(arg.Reader.ServerClock)).Set("@start", arg.Start).Set("@end", arg.End).Set("@now", arg.Reader.Now).ScalarAsync(token).ConfigureAwait(false),
+                await session.Statement(session.Sql.Count).Set("@start", arg.Start).Set("@end", arg.End).Set("@now", arg.Reader.Now).ScalarAsync(token).ConfigureAwait(false),
                 CultureInfo.InvariantCulture),
             cancellationToken);
 
@@ -107,7 +107,7 @@ internal abstract class StoreReader(ReadRunner runner, SessionPool pool, Driver 
         runner.RunAsync(
             this,
             static async (session, _, token) =>
-                Convert.ToInt64(await session.Statement(KvSql.Version).ScalarAsync(token).ConfigureAwait(false), CultureInfo.InvariantCulture),
+                Convert.ToInt64(await session.Statement(session.Sql.Version).ScalarAsync(token).ConfigureAwait(false), CultureInfo.InvariantCulture),
             cancellationToken);
 
     /// <summary>The rows of some keys together with the store's version, all of one snapshot.</summary>
@@ -117,7 +117,7 @@ internal abstract class StoreReader(ReadRunner runner, SessionPool pool, Driver 
             static async (session, arg, token) =>
             {
                 await session.ExecuteAsync(arg.Reader.BeginSnapshot, token).ConfigureAwait(false);
-                var version = Convert.ToInt64(await session.Statement(KvSql.Version).ScalarAsync(token).ConfigureAwait(false), CultureInfo.InvariantCulture);
+                var version = Convert.ToInt64(await session.Statement(session.Sql.Version).ScalarAsync(token).ConfigureAwait(false), CultureInfo.InvariantCulture);
                 var rows = await arg.Reader.ReadManyAsync(session, arg.Keys, token).ConfigureAwait(false);
                 await session.ExecuteAsync(KvSql.Commit, CancellationToken.None).ConfigureAwait(false);
                 return (rows, version);
@@ -130,7 +130,7 @@ internal abstract class StoreReader(ReadRunner runner, SessionPool pool, Driver 
             this,
             static async (session, own, token) =>
             {
-                var reader = await session.Statement(KvSql.NextExpiry(own.ServerClock)).Set("@now", own.Now).ReadAsync(token).ConfigureAwait(false);
+                var reader = await session.Statement(session.Sql.NextExpiry).Set("@now", own.Now).ReadAsync(token).ConfigureAwait(false);
                 await using (reader.ConfigureAwait(false))
                 {
                     await reader.ReadAsync(token).ConfigureAwait(false);
@@ -150,7 +150,7 @@ internal abstract class StoreReader(ReadRunner runner, SessionPool pool, Driver 
                 this,
                 static async (session, own, token) =>
                 {
-                    own.Clock.Learn(Convert.ToInt64(await session.Statement(KvSql.ServerTime).ScalarAsync(token).ConfigureAwait(false), CultureInfo.InvariantCulture));
+                    own.Clock.Learn(Convert.ToInt64(await session.Statement(own.Clock.ServerTime!).ScalarAsync(token).ConfigureAwait(false), CultureInfo.InvariantCulture));
                     return true;
                 },
                 cancellationToken).ConfigureAwait(false);
@@ -168,7 +168,7 @@ internal abstract class StoreReader(ReadRunner runner, SessionPool pool, Driver 
             static async (session, arg, token) =>
             {
                 List<byte[]> keys = [];
-                var statement = session.Statement(KvSql.Expired(arg.Reader.ServerClock)).Set("@now", arg.Now).Set("@limit", arg.Limit);
+                var statement = session.Statement(session.Sql.Expired).Set("@now", arg.Now).Set("@limit", arg.Limit);
                 var reader = await statement.ReadAsync(token).ConfigureAwait(false);
                 await using (reader.ConfigureAwait(false))
                 {
@@ -193,7 +193,7 @@ internal abstract class StoreReader(ReadRunner runner, SessionPool pool, Driver 
 
     private async ValueTask<Row?> GetAsync(Session session, byte[] key, CancellationToken cancellationToken)
     {
-        var reader = await session.Statement(KvSql.Get(ServerClock)).Set("@k", key).Set("@now", Now).ReadAsync(cancellationToken).ConfigureAwait(false);
+        var reader = await session.Statement(session.Sql.Get).Set("@k", key).Set("@now", Now).ReadAsync(cancellationToken).ConfigureAwait(false);
         await using (reader.ConfigureAwait(false))
         {
             return await reader.ReadAsync(cancellationToken).ConfigureAwait(false)
@@ -225,19 +225,19 @@ internal abstract class StoreReader(ReadRunner runner, SessionPool pool, Driver 
         }
     }
 
-    private async ValueTask<(List<T> Rows, byte[]? Last)> ReadBatchAsync<T>(
+    private static async ValueTask<(List<T> Rows, byte[]? Last)> ReadBatchAsync<T>(
         Session session, ListRange range, Func<Row, T> read, long now, CancellationToken cancellationToken)
     {
         var list = (range.KeysOnly, range.Reverse) switch
         {
-            (false, false) => KvSql.ListForward,
-            (false, true) => KvSql.ListReverse,
-            (true, false) => KvSql.KeysForward,
-            (true, true) => KvSql.KeysReverse,
+            (false, false) => session.Sql.ListForward,
+            (false, true) => session.Sql.ListReverse,
+            (true, false) => session.Sql.KeysForward,
+            (true, true) => session.Sql.KeysReverse,
         };
         var rows = new List<T>(Math.Min(range.Limit, KvLimits.MaxDefaultBatchSize));
         byte[]? last = null;
-        var statement = session.Statement(list(ServerClock)).Set("@start", range.Start).Set("@end", range.End).Set("@limit", range.Limit).Set("@now", now);
+        var statement = session.Statement(list).Set("@start", range.Start).Set("@end", range.End).Set("@limit", range.Limit).Set("@now", now);
         var reader = await statement.ReadAsync(cancellationToken).ConfigureAwait(false);
         await using (reader.ConfigureAwait(false))
         {

@@ -83,7 +83,7 @@ internal static class SchemaCheck
     }
 
     private static async Task<bool> IsMissingClockAsync(KvDbContext context, Driver driver, CancellationToken cancellationToken) =>
-        (await ReadAsync(context, driver, KvSql.Version, cancellationToken).ConfigureAwait(false)).Count == 0;
+        (await ReadAsync(context, driver, driver.Sql.Version, cancellationToken).ConfigureAwait(false)).Count == 0;
 
     /// <summary>Whether the tables are there with every column.</summary>
     /// <remarks>Those that an application's own migrations made (UseKv in its own context) have no history of ours, so they are asked for each column.</remarks>
@@ -91,7 +91,7 @@ internal static class SchemaCheck
     {
         try
         {
-            foreach (var probe in KvSql.Probes)
+            foreach (var probe in driver.Sql.Probes)
             {
                 await ReadAsync(context, driver, probe, cancellationToken).ConfigureAwait(false);
             }

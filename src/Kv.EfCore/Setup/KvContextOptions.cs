@@ -20,13 +20,13 @@ internal static class KvContextOptions
         });
         var relational = builder.Options.Extensions.OfType<RelationalOptionsExtension>().FirstOrDefault();
         var provider = ProviderOf(builder.Options);
-        if (relational is { ConnectionString: { } connectionString } && provider.Driver.Settle(connectionString) is var settled && settled != connectionString)
+        if (relational is { ConnectionString: { } connectionString } && provider.Settle(connectionString) is var settled && settled != connectionString)
         {
             relational = relational.WithConnectionString(settled);
         }
         else if (relational is { Connection: { State: System.Data.ConnectionState.Closed } connection })
         {
-            connection.ConnectionString = provider.Driver.Settle(connection.ConnectionString);
+            connection.ConnectionString = provider.Settle(connection.ConnectionString);
         }
 
         if (relational is { MigrationsAssembly: null })

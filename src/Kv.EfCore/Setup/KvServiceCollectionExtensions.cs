@@ -5,6 +5,7 @@ using Kv.Diagnostics;
 using Kv.Engine;
 using Kv.Model;
 using Kv.Setup;
+using Kv.Sql;
 using Kv.Store;
 using Microsoft.EntityFrameworkCore;
 using Microsoft.Extensions.DependencyInjection.Extensions;
@@ -117,11 +118,11 @@ public static class KvServiceCollectionExtensions
     {
         var options = provider.GetRequiredService<IOptionsMonitor<KvStoreOptions>>().Get(name);
         var kind = KvContextOptions.ProviderOf(database);
-        if (options.Clock == KvClockSource.Server && !kind.HasServerClock)
+        if (options.Clock == KvClockSource.Server && kind.ServerTime is null)
         {
             throw new OptionsValidationException(name, typeof(KvStoreOptions),
             [
-                $"KvStoreOptions.Clock is Server, but the store's database ({kind.Driver.Name}) has no server with a clock of its own. Leave it Automatic: then the clock of the machine decides, which all processes of the file share.",
+                $"KvStoreOptions.Clock is Server, but the store's database ({kind.CreateDriver(TableNames.Default, serverClock: false).Name}) has no server with a clock of its own. Leave it Automatic: then the clock of the machine decides, which all processes of the file share.",
             ]);
         }
 

@@ -1,250 +1,89 @@
-using System.Globalization;
-
 namespace Kv.Sql;
 
 /// <summary>
-/// Every statement of the engine. What is plain here runs on both databases; where they must differ, the difference is a property, and the
-/// comment says why. SQLite runs in the process, so it gets a statement a row (<c>KvSql.Rows.cs</c>); PostgreSQL is a round trip away, so it
-/// gets arrays (<c>KvSql.Arrays.cs</c>).
+/// The statements of a store. What is plain here runs on both databases; where they must differ a member is abstract, and each provider
+/// package has its own class: SQLite runs in the process, so it gets a statement a row; PostgreSQL is a round trip away, so it gets
+/// arrays.
 /// </summary>
-/// <remarks>SQLite's part keeps to what version 3.35 knows.</remarks>
-internal sealed partial class KvSql(bool arrays)
+/// <param name="tables">The store's tables.</param>
+/// <param name="now">Where a write judges times: the caller's parameter, or the clock of a server that decides.</param>
+/// <remarks>
+/// A statement is put together when it is first asked for: commits of a busy queue ask thousands of times a second. SQLite's part keeps to
+/// what version 3.35 knows.
+/// </remarks>
+internal abstract class KvSql(TableNames tables, string now = "@now") : SqlParts(tables, now)
 {
-    /// <summary>Hidden here and deleted later: a reader must never depend on the sweeper having run.</summary>
-    private const string Live = "(expiration_ms < 0 or expiration_ms > @now)";
-
-    private static string LiveAt(string now) => Live.Replace("@now", now, StringComparison.Ordinal);
-
-    private static string LiveToRead(bool serverClock) => LiveAt(NowToRead(serverClock));
-
-    /// <summary>What a message keeps while it moves between the tables, besides what each statement has something to say about.</summary>
-    private const string Kept =
-        "id, data, keys_if_undelivered, topic, type, encoding, enqueued_at, trace, priority, group_key, group_limit, rate_key, unique_key, unique_until, topic_retries, cancelled, checkpoint, checkpoint_encoding";
-
-    /// <summary>In the order in which a message is read. Most have nothing in most columns, and the last one says so: to read one takes a tenth of a microsecond on SQLite.</summary>
-    private const string MessageColumns = $"{Kept}, {Unkept}, {IsPlain}";
-
-    private const string IsPlain = """
-        case when coalesce(group_key, rate_key, unique_key, first_error, last_error) is null and checkpoint is null
-            and group_limit = 0 and unique_until = 0 and cancelled = 0 and attempt = 0 and crashes = 0 and rate_turn = 0 then 1 else 0 end as is_plain
-        """;
-
-    private const string Unkept = "backoff_schedule, attempt, crashes, claim, rate_turn, first_error, last_error";
-
-    /// <summary>The number of the next claim. The column may hold any number, and the last one has no next: the count begins anew.</summary>
-    private const string NextClaim = "case when cast(claim as bigint) < 4611686018427387904 then cast(claim as bigint) + 1 else 1 end";
-
-    /// <summary>One lease more that lapsed, up to a number that is enough for every limit.</summary>
-    private const string NextCrashes = "case when cast(crashes as bigint) < 0 then 1 when cast(crashes as bigint) < 1000000000 then cast(crashes as bigint) + 1 else 1000000000 end";
-
-    /// <summary>How many messages of a group may have a place.</summary>
-    private const string Places = "case when group_limit > 1 then group_limit else 1 end";
-
-    /// <summary>How many of the group <c>g</c> have a place: held ones, and waiting ones that may be claimed.</summary>
-    private const string Taken = """
-        (select count(*) from queue u where u.topic = g.topic and u.group_key = g.group_key and u.state = 0)
-            + (select count(*) from queue_running h where h.topic = g.topic and h.group_key = g.group_key)
-        """;
-
-    /// <summary>The server's clock, once a row.</summary>
-    private const string ServerMilliseconds = "(extract(epoch from clock_timestamp()) * 1000)::bigint";
-
-    /// <summary>Where a write judges times: by the server's own clock, or the clock of the process (<see cref="Now"/>).</summary>
-    /// <remarks>
-    /// <c>clock_timestamp()</c>, since <c>now()</c> is the start of the transaction, which may have waited for the version row. In a query of
-    /// its own, which is run once: compared with a volatile function itself, the index is walked past every row that is not due yet
-    /// (measured: 319 messages a second with a million waiting, where 10,000 waiting gave 7,100).
-    /// </remarks>
-    private const string ServerNow = $"(select {ServerMilliseconds})";
-
-    /// <summary>Where a read does: at the start of its transaction, so that all that is read of a snapshot is of one time. Run once as well, and not at all for rows that never expire.</summary>
-    private const string ServerNowToRead = "(select (extract(epoch from now()) * 1000)::bigint)";
-
-    /// <summary>Where a message goes that comes back as it was: to the place it had, before all that came later. A clock that was set back does not hold it up.</summary>
-    private static string Place(bool serverClock) => $"case when ts <= {Now(serverClock)} then ts else {Now(serverClock)} end";
-
-    /// <summary>A statement in two forms, each of which is put together when it is first asked for: groups of a busy queue ask thousands of times a second.</summary>
-    private static Func<bool, string> Once(Func<bool, string> text)
-    {
-        string? one = null, other = null;
-        return form => form ? one ??= text(true) : other ??= text(false);
-    }
-
-    private static string Now(bool serverClock) => serverClock ? ServerNow : "@now";
-
-    private static string NowToRead(bool serverClock) => serverClock ? ServerNowToRead : "@now";
+    /// <summary>
+    /// How many bits of a writer's number tell apart those that were drawn in the same millisecond; the time stands above them.
+    /// </summary>
+    public const int WriterRandomBits = 20;
 
     // Reads.
 
-    public const string Version = "select version from data_version where k = 0";
+    public string Version => field ??= $"select version from {VersionTable} where k = 0";
 
-    public static Func<bool, string> Get { get; } = Once(static serverClock => $"select v, v_encoding, version from kv where k = @k and {LiveToRead(serverClock)}");
+    public string Get => field ??= $"select v, v_encoding, version from {KvTable} where k = @k and {LiveAt(NowToRead)}";
 
-    public static Func<bool, string> Exists { get; } = Once(static serverClock => $"select 1 from kv where k = @k and {LiveToRead(serverClock)}");
+    public string Exists => field ??= $"select 1 from {KvTable} where k = @k and {LiveAt(NowToRead)}";
 
-    public static Func<bool, string> Count { get; } = Once(static serverClock => $"select count(*) from kv where k >= @start and k < @end and {LiveToRead(serverClock)}");
+    public string Count => field ??= $"select count(*) from {KvTable} where k >= @start and k < @end and {LiveAt(NowToRead)}";
 
-    public static Func<bool, string> ListForward { get; } = Once(static serverClock => $"select k, v, v_encoding, version from kv where k >= @start and k < @end and {LiveToRead(serverClock)} order by k limit @limit");
+    public string ListForward => field ??= List("k, v, v_encoding, version", "k");
 
-    public static Func<bool, string> ListReverse { get; } = Once(static serverClock => $"select k, v, v_encoding, version from kv where k >= @start and k < @end and {LiveToRead(serverClock)} order by k desc limit @limit");
+    public string ListReverse => field ??= List("k, v, v_encoding, version", "k desc");
 
-    public static Func<bool, string> KeysForward { get; } = Once(static serverClock => $"select k from kv where k >= @start and k < @end and {LiveToRead(serverClock)} order by k limit @limit");
+    public string KeysForward => field ??= List("k", "k");
 
-    public static Func<bool, string> KeysReverse { get; } = Once(static serverClock => $"select k from kv where k >= @start and k < @end and {LiveToRead(serverClock)} order by k desc limit @limit");
+    public string KeysReverse => field ??= List("k", "k desc");
 
-    /// <summary>Many keys in one statement, which is one snapshot. Joined with the numbered keys instead, ten of them take 1.3 times as long.</summary>
-    public static Func<bool, string> GetManyArray { get; } = Once(static serverClock => $"select k, v, v_encoding, version from kv where k = any(@keys) and {LiveToRead(serverClock)}");
-
-    /// <summary>The same with a parameter for each key, by their position from 1. Cross, since SQLite does such a join in the order in which it is written: the keys are looked up.</summary>
-    public static string GetMany(int count) => $"""
-        select column1, v, v_encoding, version from (values {string.Join(", ", Enumerable.Range(0, count).Select(static i => $"({i + 1}, {KeyParameter(i)})"))})
-        cross join kv on k = column2 where {Live}
-        """;
-
-    /// <summary>The parameter of a key by its position from 0, in letters.</summary>
-    public static string KeyParameter(int position) => position < 26 ? $"@k{(char)('a' + position)}" : $"{KeyParameter((position / 26) - 1)}{(char)('a' + (position % 26))}";
+    private string List(string columns, string order) =>
+        $"select {columns} from {KvTable} where k >= @start and k < @end and {LiveAt(NowToRead)} order by {order} limit @limit";
 
     /// <summary>What time it is, and when the first entry expires: null where none does.</summary>
-    public static Func<bool, string> NextExpiry { get; } = Once(static serverClock => $"""
-        select {NowToRead(serverClock)}, (select expiration_ms from kv where expiration_ms >= 0 order by expiration_ms limit 1)
-        """);
+    public string NextExpiry => field ??= $"""
+        select {NowToRead}, (select expiration_ms from {KvTable} where expiration_ms >= 0 order by expiration_ms limit 1)
+        """;
 
-    public static Func<bool, string> Expired { get; } = Once(static serverClock => $"""
-        select k from kv where expiration_ms >= 0 and expiration_ms <= {NowToRead(serverClock)} order by expiration_ms limit @limit
-        """);
+    public string Expired => field ??= $"""
+        select k from {KvTable} where expiration_ms >= 0 and expiration_ms <= {NowToRead} order by expiration_ms limit @limit
+        """;
 
-    /// <summary>What time it is on the server.</summary>
-    public const string ServerTime = $"select {ServerMilliseconds}";
+    // The schema.
 
     /// <summary>Statements that fail unless the tables have every column.</summary>
-    public static IReadOnlyList<string> Probes { get; } =
+    internal IReadOnlyList<string> Probes => field ??=
     [
-        "select k, v, v_encoding, version, seq, expiration_ms from kv where 1 = 0",
-        "select k, version, seq from data_version where 1 = 0",
-        $"select ts, state, version, {Kept}, {Unkept} from queue where 1 = 0",
-        $"select deadline, ts, owner, progress, note, {Kept}, {Unkept} from queue_running where 1 = 0",
+        $"select k, v, v_encoding, version, seq, expiration_ms from {KvTable} where 1 = 0",
+        $"select k, version, seq from {VersionTable} where 1 = 0",
+        $"select ts, state, version, {Kept}, {Unkept} from {QueueTable} where 1 = 0",
+        $"select deadline, ts, owner, progress, note, {Kept}, {Unkept} from {RunningTable} where 1 = 0",
     ];
 
-    // Resolving a commit. The version row is locked first: a transaction that holds it ends before the marker is read. A transaction that is
-    // still on its way, whole, cannot be waited for: where no marker is found, one is set that makes it fail when it arrives.
+    /// <summary>Locks that end with their holder.</summary>
+    public abstract string BeginMigration { get; }
 
-    public const string LockVersion = "update data_version set version = version where k = 0";
+    /// <summary>Whether a table is there. The name is a constant of the program, not input.</summary>
+    public abstract string HasTable(string name);
 
-    public const string Marker = "select version, seq from data_version where k = @writer";
-
-    /// <summary>Version 0: this commit did not happen, and will not.</summary>
-    public const string Bar = $"""
-        insert into data_version (k, version, seq) values (@writer, 0, @sequence)
-        {OnMark}
-        """;
-
-    /// <summary>A number that is marked already, by the commit itself or by <see cref="Bar"/>, gives null, which the column refuses.</summary>
-    private const string OnMark = """
-        on conflict (k) do update set version = case when data_version.seq < excluded.seq then excluded.version end, seq = excluded.seq
-        """;
-
-    /// <summary>How many bits of a writer's number tell apart those that were drawn in the same millisecond; the time stands above them.</summary>
-    public const int WriterRandomBits = 20;
-
-    /// <summary>Deletes the marks of writers whose numbers were drawn too long ago.</summary>
-    public static Func<bool, string> DeleteOldMarks { get; } = Once(static serverClock => $"""
-        delete from data_version where k > 0 and k < (({Now(serverClock)} - @lifetime) << {WriterRandomBits})
-        """);
-
-    // Notices between processes.
+    /// <summary>What has the name of one of the store's tables where migrations would make them: its kind and its name.</summary>
+    public abstract string InTheWay { get; }
 
     /// <summary>
-    /// The table is the store, so its number names the channel: stores in other schemas of the database have others, and any search path that
-    /// finds the table finds the channel.
+    /// The migrations that were applied, in the first column, whatever a naming convention made of its name. The table's name is the
+    /// program's, not input.
     /// </summary>
-    public const string Channel = "select 'efkv_' || 'data_version'::regclass::oid::text";
-
-    public static string Listen(string channel) => $"listen {channel}";
-
-    /// <summary>The version comes along, so that this is a look, too.</summary>
-    public const string Notify = "select version, pg_notify('efkv_' || 'data_version'::regclass::oid::text, @payload) from data_version where k = 0";
-
-    /// <summary>Changes when another connection has committed. It waits for no lock and holds none.</summary>
-    public const string FileVersion = "pragma data_version";
-
-    /// <summary>
-    /// The oldest transaction that keeps what was deleted since from being cleaned up, if it has been open for so many seconds. Of other users'
-    /// sessions it takes the role <c>pg_read_all_stats</c> to see it. PostgreSQL only.
-    /// </summary>
-    public const string LongTransaction = """
-        select pid, coalesce(nullif(application_name, ''), 'unnamed'), coalesce(state, ''), extract(epoch from clock_timestamp() - xact_start)::bigint from pg_stat_activity
-        where datname = current_database() and backend_type = 'client backend' and backend_xmin is not null and pid <> pg_backend_pid()
-            and xact_start <= clock_timestamp() - make_interval(secs => @seconds)
-        order by xact_start limit 1
-        """;
+    public static string History(string table) => $"""select * from "{table}" """;
 
     // Transactions.
 
     /// <summary>
-    /// On SQLite the write lock is taken at the start: a transaction that began by reading can fail with SQLITE_BUSY_SNAPSHOT whatever the timeout.
-    /// On PostgreSQL READ COMMITTED, so that what follows the version row sees all that was committed before its lock was granted.
+    /// On SQLite the write lock is taken at the start: a transaction that began by reading can fail with SQLITE_BUSY_SNAPSHOT whatever the
+    /// timeout. On PostgreSQL READ COMMITTED, so that what follows the version row sees all that was committed before its lock was
+    /// granted.
     /// </summary>
-    public string BeginWrite { get; } = arrays ? "begin isolation level read committed" : "begin immediate";
+    public abstract string BeginWrite { get; }
 
-    public string BeginSnapshot { get; } = arrays ? "begin isolation level repeatable read read only" : "begin deferred";
-
-    /// <summary>What PostgreSQL is told for those who write, for the session or for the transaction.</summary>
-    /// <remarks>
-    /// The planner guesses what a limit is that comes as a parameter: a tenth of the table. With 300,000 messages waiting it takes a claim for
-    /// so dear that it compiles it each time, for 280 ms, and then reads 32 rows in half a millisecond. And it takes a table of few rows for a
-    /// short one, though what came and went has left it long: every statement here has its index.
-    /// </remarks>
-    /// <param name="idle">How long a transaction may be left alone before the server ends it.</param>
-    /// <param name="locks">How long to wait for a lock.</param>
-    /// <param name="local">Whether for the transaction alone.</param>
-    public static string WriterSettings(TimeSpan idle, TimeSpan locks, bool local) => string.Create(CultureInfo.InvariantCulture, $"""
-        select set_config('jit', 'off', {local}), set_config('enable_seqscan', 'off', {local}),
-            set_config('idle_in_transaction_session_timeout', '{idle.TotalMilliseconds:0}', {local}), set_config('lock_timeout', '{locks.TotalMilliseconds:0}', {local}){(local ? "" : $", {SetName}")}
-        """);
-
-    /// <summary>Bounds the transaction's waits for locks, unless they are shorter already, and tells by which number the server knows it.</summary>
-    public const string LimitLocks = """
-        select pg_backend_pid(), set_config('efkv.lock_timeout', current_setting('lock_timeout'), true), set_config(
-            'lock_timeout',
-            case when current_setting('lock_timeout')::interval between interval '1 microsecond' and @wait::interval then current_setting('lock_timeout') else @wait end,
-            true)
-        """;
-
-    /// <summary>Gives the rest of a user's transaction the time that it had for its locks.</summary>
-    public const string UnlimitLocks = "select set_config('lock_timeout', current_setting('efkv.lock_timeout'), true)";
-
-    /// <summary>Whoever has the lock that a session waits for: not one that waits for it as well, in line before it.</summary>
-    public const string LockHolder = """
-        with recursive chain (pid) as (
-            select unnest(pg_blocking_pids(@backend::integer))
-            union
-            select b.pid from chain c, unnest(pg_blocking_pids(c.pid)) as b (pid))
-        select c.pid, coalesce(nullif(a.application_name, ''), 'unnamed'), coalesce(a.state, 'in a state that this user may not see'),
-            coalesce(extract(epoch from clock_timestamp() - a.xact_start), 0)::bigint, coalesce(left(regexp_replace(a.query, '\s+', ' ', 'g'), 200), '')
-        from chain c left join pg_stat_activity a on a.pid = c.pid where cardinality(pg_blocking_pids(c.pid)) = 0 limit 1
-        """;
-
-    /// <summary>Looks for damage in a file of SQLite, up to the first.</summary>
-    public const string QuickCheck = "pragma quick_check(1)";
-
-    /// <summary>What PostgreSQL is told for those who read, for the session: to keep one plan for a statement, and to make it with an index.</summary>
-    /// <remarks>
-    /// For a listing it would compare a plan for the values at hand with one for any values, for which it takes the limit for a tenth of a part of
-    /// the table: in a large one, or one whose rows lie in disorder, that looks so dear that it makes a plan for every call, which takes longer
-    /// than reading a hundred rows.
-    /// </remarks>
-    public const string ReaderSettings = "select set_config('plan_cache_mode', 'force_generic_plan', false), set_config('enable_seqscan', 'off', false), set_config('jit', 'off', false), " + SetName;
-
-    /// <summary>Locks that end with their holder. The number is the advisory lock's name: "efkv" in ASCII.</summary>
-    public string BeginMigration { get; } = arrays ? "begin; select pg_advisory_xact_lock(1701210998)" : "begin immediate";
-
-    /// <summary>Whether a table is there. The name is a constant of the program, not input.</summary>
-    public string HasTable(string name) => arrays
-        ? $"""select to_regclass('"{name}"') is not null"""
-        : $"select count(*) from sqlite_master where type = 'table' and name = '{name}'";
-
-    /// <summary>The migrations that were applied, in the first column, whatever a naming convention made of its name. The table's name is the program's, not input.</summary>
-    public static string History(string table) => $"""select * from "{table}" """;
+    public abstract string BeginSnapshot { get; }
 
     public const string Commit = "commit";
 
@@ -255,4 +94,165 @@ internal sealed partial class KvSql(bool arrays)
     public const string ReleaseSavepoint = "release savepoint efkv";
 
     public const string RollbackToSavepoint = "rollback to savepoint efkv";
+
+    // Resolving a commit. The version row is locked first: a transaction that holds it ends before the marker is read. A transaction that
+    // is still on its way, whole, cannot be waited for: where no marker is found, one is set that makes it fail when it arrives.
+
+    public string LockVersion => field ??= $"update {VersionTable} set version = version where k = 0";
+
+    public string Marker => field ??= $"select version, seq from {VersionTable} where k = @writer";
+
+    /// <summary>Version 0: this commit did not happen, and will not.</summary>
+    public string Bar => field ??= $"""
+        insert into {VersionTable} (k, version, seq) values (@writer, 0, @sequence)
+        {OnMark}
+        """;
+
+    /// <summary>Deletes the marks of writers whose numbers were drawn too long ago.</summary>
+    public string DeleteOldMarks => field ??= $"""
+        delete from {VersionTable} where k > 0 and k < (({Now} - @lifetime) << {WriterRandomBits})
+        """;
+
+    // Due times, and messages that a claim does not take.
+
+    /// <summary>
+    /// Finds slots for messages of limited groups whose time has come: each is looked at once, and those for which there is none wait out
+    /// of the way of claims. The version row is locked then.
+    /// </summary>
+    public string Admit => field ??= $"""
+        update {QueueTable} set state = case when group_key is null or r.n <= {Slots} - r.taken then 0 else 1 end
+        from (
+            select d.ts, d.id, row_number() over (partition by d.group_key
+                order by d.ts, d.id) as n, {TakenOf("d.topic", "d.group_key")} as taken
+            from (select ts, id, topic, group_key from {QueueTable}
+                where topic = @topic and state = 2 and ts <= {Now} order by ts, id limit @limit) d) r
+        where {QueueTable.Name}.ts = r.ts and {QueueTable.Name}.id = r.id
+        """;
+
+    /// <summary>
+    /// How long until the next message of these topics is due, until one is due that looks for a slot then, and until the next lease
+    /// lapses; null where there is none.
+    /// </summary>
+    /// <remarks>The end of a pause counts as the time of a message: nothing else tells of it, and what waited may be due then.</remarks>
+    public abstract string NextDue { get; }
+
+    /// <summary>
+    /// The topics that have messages which wait, found by stepping through the index: one probe for each, however many messages there
+    /// are.
+    /// </summary>
+    public string Topics => field ??= $"""
+        with recursive t (topic) as (
+            select min(topic) from {QueueTable} where topic >= ''
+            union all
+            select (select min(topic) from {QueueTable} where topic > t.topic) from t where t.topic is not null)
+        select topic from t where topic is not null limit @limit
+        """;
+
+    /// <summary>
+    /// Groups that are blocked for nothing: some of their messages wait for a slot, and none has one, since it was deleted by hand.
+    /// </summary>
+    public abstract string Stranded { get; }
+
+    /// <summary>Messages of a topic in a state that there is not, or set aside by a claim.</summary>
+    public abstract string Strays { get; }
+
+    /// <summary>Messages that wait for a slot of a group and have no group, among those that have waited longest.</summary>
+    public abstract string Ungrouped { get; }
+
+    public string LetUngroupedGo => field ??=
+        $"update {QueueTable} set state = 0 where ts = @place and id = @id and state = 1 and group_key is null returning id";
+
+    /// <summary>Whether a message that is to be set aside is still there; locked, so that it stays so.</summary>
+    public virtual string StrayAt => field ??= $"select 1 from {QueueTable} where ts = @place and id = @id";
+
+    public string DeleteAt => field ??= $"delete from {QueueTable} where ts = @place and id = @id";
+
+    /// <summary>
+    /// Statements that tell whether a column of the queue has a value of a class that is not the column's, and others that make it one
+    /// that is. Where the database lets none in, there are none. The parameters are the topic, and the present.
+    /// </summary>
+    public virtual IReadOnlyList<(string Find, string Mend)> Mends => [];
+
+    // What handlers and operators say about a message.
+
+    public string Report => field ??= $"""
+        update {RunningTable} set progress = coalesce(cast(@progress as double precision), progress),
+            note = coalesce(cast(@note as text), note)
+        where id = @id and owner = @owner and claim = @claim returning id
+        """;
+
+    public string SaveCheckpoint => field ??= $"""
+        update {RunningTable} set checkpoint = @data, checkpoint_encoding = @encoding
+            where id = @id and owner = @owner and claim = @claim returning id
+        """;
+
+    public string IsCancelled => field ??=
+        $"select id from {RunningTable} where id = @id and owner = @owner and claim = @claim and cancelled = 1";
+
+    public string CancelRunning => field ??= $"update {RunningTable} set cancelled = 1 where id = @id returning id";
+
+    public string Lapse => field ??= $"update {RunningTable} set deadline = @now where topic = @topic and deadline > @latest returning id";
+
+    // Leases, outside the pipeline.
+
+    /// <returns>Of each message that still runs, whether it is to be cancelled.</returns>
+    public abstract string Extend { get; }
+
+    /// <summary>What lapsed, or is to lapse within a time, with what tells whether its worker lives.</summary>
+    public string Lapsed => field ??=
+        $"select id, owner, claim, deadline, topic from {RunningTable} where deadline <= {Now} + @ahead order by deadline, id limit @limit";
+
+    /// <summary>A lease that no worker has asked for: nothing would ever end it.</summary>
+    public string HasEndless => field ??= $"select 1 from {RunningTable} where deadline > {Now} + @longest order by deadline desc limit 1";
+
+    /// <summary>Ends such leases.</summary>
+    public string EndEndless => field ??= $"""
+        update {RunningTable} set deadline = {Now}
+        where id in (select id from {RunningTable} where deadline > {Now} + @longest order by deadline desc limit @limit) returning id
+        """;
+
+    // What is looked at, without taking anything. What is internal reads a whole table, and the specification of plans passes it over.
+
+    public string WaitingOf => field ??= $"select {MessageColumns}, ts, state from {QueueTable} where id = @id limit 1";
+
+    public string RunningOf => field ??=
+        $"select {MessageColumns}, deadline, owner, progress, note from {RunningTable} where id = @id limit 1";
+
+    public string Peek => field ??=
+        $"select {MessageColumns}, ts, state from {QueueTable} where topic = @topic and state = 0 order by priority, ts, id limit @limit";
+
+    /// <summary>
+    /// To count is to read all there is: by the index's own columns, so that it is read in its order and nothing is sorted, which takes a
+    /// quarter of the time on SQLite.
+    /// </summary>
+    internal string CountWaiting => field ??= $"""
+        select topic, state, count(*), coalesce(sum(case when ts <= @now then 1 else 0 end), 0), min(ts)
+            from {QueueTable} group by topic, state, priority
+        """;
+
+    /// <summary>From the beginning of the index on.</summary>
+    internal string Running => field ??=
+        $"select {MessageColumns}, deadline, owner, progress, note from {RunningTable} order by deadline, id limit @limit";
+
+    internal string CountRunning => field ??= $"select topic, count(*) from {RunningTable} group by topic";
+
+    /// <summary>Whether a topic has messages. What runs is found by its id, and is little.</summary>
+    internal string IsUsed => field ??=
+        $"select 1 where exists (select 1 from {QueueTable} where topic = @topic) "
+        + $"or exists (select 1 from {RunningTable} where topic = @topic)";
+
+    // What both build on.
+
+    /// <summary>Where a read judges times.</summary>
+    protected virtual string NowToRead => Now;
+
+    /// <summary>
+    /// Whether nothing of a topic is due, and it is not paused: a message that comes to it may run at once, since it is the first.
+    /// </summary>
+    protected string ClearOf(string topic, string pause) =>
+        $"coalesce({Earliest(topic, 0)}, {long.MaxValue}) > {Now} "
+        + $"and not exists (select 1 from {KvTable} where k = {pause} and {LiveAt(Now)})";
+
+    /// <summary>When the first message of a topic is due, whatever its priority: one probe of the index for each.</summary>
+    protected abstract string Earliest(string topic, int state);
 }

@@ -10,6 +10,7 @@ namespace Kv.Tests.PostgreSql;
 /// <summary>What is gone stays in the tables of PostgreSQL while any transaction may see it, and is not walked past again and again.</summary>
 public sealed class PostgresHorizonTests(PostgresDatabase database) : IClassFixture<PostgresDatabase>, IAsyncDisposable
 {
+    private static readonly PostgreSqlSql Sql = new(TableNames.Default, serverClock: true);
     private const int Messages = 31_000;
     private const int Gone = 30_000;
     private const int AtOnce = 10;
@@ -25,8 +26,8 @@ public sealed class PostgresHorizonTests(PostgresDatabase database) : IClassFixt
         await using var test = await database.CreateStoreAsync();
         await using var connection = await FillAsync(test, "queue (ts", "delete from queue where ts <=");
 
-        var anew = await BlocksAsync(connection, KvSql.ClaimAll(true), Claim(new ClaimFloor(int.MinValue, long.MinValue, "")));
-        var onwards = await BlocksAsync(connection, KvSql.ClaimAll(true), Claim(new ClaimFloor(0, Gone + AtOnce, $"m{Gone + AtOnce}")));
+        var anew = await BlocksAsync(connection, Sql.Claims.ClaimAll, Claim(new ClaimFloor(int.MinValue, long.MinValue, "")));
+        var onwards = await BlocksAsync(connection, Sql.Claims.ClaimAll, Claim(new ClaimFloor(0, Gone + AtOnce, $"m{Gone + AtOnce}")));
 
         Assert.True(anew > Much, $"A search from the beginning reads {anew} blocks: nothing has to be walked past.");
         Assert.True(onwards < Little, $"A search that goes on reads {onwards} blocks for {AtOnce} messages.");
@@ -43,7 +44,7 @@ public sealed class PostgresHorizonTests(PostgresDatabase database) : IClassFixt
         var ids = Enumerable.Range(Gone + 1, AtOnce).Select(static i => $"m{i}").ToArray();
 
         var blocks = await BlocksAsync(
-            connection, KvSql.CompleteAll(many), ("ids", ids), ("owners", Array.ConvertAll(ids, static _ => "")), ("claims", Array.ConvertAll(ids, static _ => 0L)), ("one", 1));
+            connection, many ? Sql.CompleteMany : Sql.CompleteAll, ("ids", ids), ("owners", Array.ConvertAll(ids, static _ => "")), ("claims", Array.ConvertAll(ids, static _ => 0L)), ("one", 1));
 
         Assert.True(blocks < Little, $"It reads {blocks} blocks for {AtOnce} messages.");
         Assert.Equal(Messages - Gone - AtOnce, await CountAsync(connection, "queue_running"));
@@ -54,7 +55,7 @@ public sealed class PostgresHorizonTests(PostgresDatabase database) : IClassFixt
     [InlineData(true)]
     public async Task A_message_whose_lease_is_extended_meanwhile_is_still_found(bool many)
     {
-        foreach (var text in new[] { KvSql.CompleteAll(many), KvSql.EndAll(many) })
+        foreach (var text in new[] { many ? Sql.CompleteMany : Sql.CompleteAll, many ? Sql.EndMany : Sql.EndAll })
         {
             await using var test = await database.CreateStoreAsync();
             await using var connection = await FillAsync(test, "queue_running (deadline", "delete from queue_running where deadline <=");
@@ -84,7 +85,7 @@ public sealed class PostgresHorizonTests(PostgresDatabase database) : IClassFixt
         await ExecuteAsync(connection, "set enable_seqscan = off");
         var ids = Enumerable.Range(0, 500).Select(static i => $"m{i}").ToArray();
         (string Name, object Value)[] held = [("ids", ids), ("owners", Array.ConvertAll(ids, static _ => "")), ("claims", Array.ConvertAll(ids, static _ => 0L)), ("one", 1)];
-        foreach (var (text, values) in new[] { (KvSql.CompleteAll(true), held), (KvSql.EndAll(true), held), (KvSql.ClaimAll(true), Claim(new ClaimFloor(0, 0, ""))) })
+        foreach (var (text, values) in new[] { (Sql.CompleteMany, held), (Sql.EndMany, held), (Sql.Claims.ClaimAll, Claim(new ClaimFloor(0, 0, ""))) })
         {
             await using var command = new NpgsqlCommand(text, connection);
             foreach (var (name, value) in values)

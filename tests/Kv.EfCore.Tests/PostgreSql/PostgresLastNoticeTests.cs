@@ -1,4 +1,5 @@
 using Kv.Changes;
+using Kv.PostgreSql;
 using Kv.Sql;
 using Kv.TestKit;
 using Microsoft.EntityFrameworkCore;
@@ -20,8 +21,8 @@ public sealed class PostgresLastNoticeTests(PostgresDatabase database) : IClassF
         var connectionString = await database.CreateMigratedAsync();
         await using var ears = new NpgsqlConnection(connectionString);
         await ears.OpenAsync();
-        var channel = (string)(await new NpgsqlCommand(KvSql.Channel, ears).ExecuteScalarAsync())!;
-        await new NpgsqlCommand(KvSql.Listen(channel), ears).ExecuteNonQueryAsync();
+        var channel = (string)(await new NpgsqlCommand(new PostgreSqlSql(TableNames.Default, serverClock: true).Channel, ears).ExecuteScalarAsync())!;
+        await new NpgsqlCommand(ServerSql.Listen(channel), ears).ExecuteNonQueryAsync();
         var heard = new List<Notice>();
         ears.Notification += (_, e) => heard.Add(Notice.Parse(e.Payload));
         var log = new Frightening();

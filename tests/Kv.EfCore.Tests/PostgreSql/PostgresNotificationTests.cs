@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using Kv.Changes;
+using Kv.PostgreSql;
 using Kv.Sql;
 using Kv.TestKit;
 using Microsoft.Extensions.DependencyInjection;
@@ -222,10 +223,10 @@ public sealed class PostgresNotificationTests(PostgresDatabase database) : IClas
         {
             var connection = new NpgsqlConnection(connectionString);
             await connection.OpenAsync();
-            var channel = (string)(await new NpgsqlCommand(KvSql.Channel, connection).ExecuteScalarAsync())!;
+            var channel = (string)(await new NpgsqlCommand(new PostgreSqlSql(TableNames.Default, serverClock: true).Channel, connection).ExecuteScalarAsync())!;
             var ears = new NoticeReceiver(connection, channel);
             connection.Notification += (_, e) => ears._heard.Enqueue(Notice.Parse(e.Payload));
-            await ears.ExecuteAsync(KvSql.Listen(channel));
+            await ears.ExecuteAsync(ServerSql.Listen(channel));
             return ears;
         }
 

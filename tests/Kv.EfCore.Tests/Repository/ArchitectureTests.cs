@@ -33,7 +33,7 @@ public sealed class ArchitectureTests
     public void The_engine_knows_no_driver(string driver) => Assert.DoesNotContain(
         Assembly.Load("Kv.EfCore").GetReferencedAssemblies(), name => name.Name!.StartsWith(driver, StringComparison.Ordinal));
 
-    /// <summary>All statements stand in KvSql; what only SQLite says, of its pragmas and of Deno's files, stands in its package.</summary>
+    /// <summary>Statements stand in the folders for SQL; what is asked of pragmas, sessions and Deno's files stands with what asks.</summary>
     [Fact]
     public void Statements_stand_in_one_class()
     {
@@ -44,16 +44,15 @@ public sealed class ArchitectureTests
         Assert.Equal(
             [
                 "migrations/Kv.EfCore.PostgreSql/Connections/PostgreSqlDriver.cs",
+                "migrations/Kv.EfCore.PostgreSql/Sql/ClaimSql.cs",
+                "migrations/Kv.EfCore.PostgreSql/Sql/PlaceSql.cs",
+                "migrations/Kv.EfCore.PostgreSql/Sql/PostgreSqlSql.cs",
+                "migrations/Kv.EfCore.PostgreSql/Sql/ServerSql.cs",
                 "migrations/Kv.EfCore.Sqlite/Connections/SqliteDriver.cs",
                 "migrations/Kv.EfCore.Sqlite/Schema/DenoFile.cs",
-                "migrations/Kv.EfCore.Sqlite/SqliteProvider.cs",
-                "src/Kv.EfCore/Sql/KvSql.Arrays.cs",
-                "src/Kv.EfCore/Sql/KvSql.Claims.cs",
-                "src/Kv.EfCore/Sql/KvSql.Identity.cs",
-                "src/Kv.EfCore/Sql/KvSql.Messages.cs",
-                "src/Kv.EfCore/Sql/KvSql.Rows.cs",
-                "src/Kv.EfCore/Sql/KvSql.Views.cs",
+                "migrations/Kv.EfCore.Sqlite/Sql/SqliteSql.cs",
                 "src/Kv.EfCore/Sql/KvSql.cs",
+                "src/Kv.EfCore/Sql/SqlParts.cs",
             ],
             found.Order(StringComparer.Ordinal));
 

@@ -10,7 +10,7 @@ internal static class Floors
             "Setup", "Control", "Store", "Engine", "Queue", "Commits", "Changes", "Reads", "Schema", "Connections", "Model", "Messages", "Values", "", "Keys", "Sql", "Diagnostics",
         ],
         ["Kv.Hosting"] = ["Setup", "Health", "Worker", "Schedules", "Handling", "Topics", "", "Diagnostics"],
-        ["Kv.EfCore.Sqlite"] = ["", "Queue", "Commits", "Changes", "Reads", "Connections", "Schema", "Statements", "CompiledModel", "Migrations"],
-        ["Kv.EfCore.PostgreSql"] = ["", "Queue", "Commits", "Changes", "Reads", "Connections", "CompiledModel", "Migrations"],
+        ["Kv.EfCore.Sqlite"] = ["", "Queue", "Commits", "Changes", "Reads", "Connections", "Schema", "Sql", "Statements", "CompiledModel", "Migrations"],
+        ["Kv.EfCore.PostgreSql"] = ["", "Queue", "Commits", "Changes", "Reads", "Connections", "Sql", "CompiledModel", "Migrations"],
     };
 }

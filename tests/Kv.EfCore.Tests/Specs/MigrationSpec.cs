@@ -1,5 +1,6 @@
 using System.Data.Common;
 using Kv.Messages;
+using Kv.PostgreSql;
 using Kv.Sql;
 using Kv.TestKit;
 using Microsoft.EntityFrameworkCore;
@@ -249,7 +250,7 @@ public sealed class PostgresMigrationTests(PostgresDatabase database) : Migratio
     {
         var connection = new NpgsqlConnection(new NpgsqlConnectionStringBuilder(connectionString) { Pooling = false }.ConnectionString);
         await connection.OpenAsync();
-        await using var command = new NpgsqlCommand(new KvSql(arrays: true).BeginMigration, connection);
+        await using var command = new NpgsqlCommand(new PostgreSqlSql(TableNames.Default, serverClock: true).BeginMigration, connection);
         await command.ExecuteNonQueryAsync();
         return (connection, () => _database.ExecuteAsync($"select pg_terminate_backend({connection.ProcessID})"));
     }

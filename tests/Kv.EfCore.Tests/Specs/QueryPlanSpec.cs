@@ -1,8 +1,10 @@
 using System.Reflection;
 using System.Text.RegularExpressions;
 using Kv.Connections;
+using Kv.PostgreSql;
 using Kv.Schema;
 using Kv.Sql;
+using Kv.Sqlite;
 using Kv.TestKit;
 using Microsoft.EntityFrameworkCore;
 using Microsoft.Extensions.Logging.Abstractions;
@@ -24,7 +26,7 @@ public abstract partial class QueryPlanSpec(KvDatabase database)
         await ExecuteAsync(context, Fill(Entries, Messages));
         await ExecuteAsync(context, "analyze");
 
-        var statements = Statements(test.Engine.Driver.Sql).Where(statement => Table().IsMatch(statement.Text) && IsUsedHere(statement.Name, statement.Text)).ToList();
+        var statements = Statements(test.Engine.Driver.Sql).Where(static statement => Table().IsMatch(statement.Text)).ToList();
         List<string> scans = [];
         foreach (var (name, text) in statements)
         {
@@ -46,37 +48,53 @@ public abstract partial class QueryPlanSpec(KvDatabase database)
         Assert.Contains(await ExplainAsync(context, "select id from queue where trace = @id"), IsScan);
     }
 
+    [Fact]
+    public void Every_statement_is_built_from_the_names_of_the_tables() => Assert.Empty(
+        Statements(OfTables(new TableNames("app_"))).Where(static statement => Unprefixed().IsMatch(statement.Text)).Select(static s => s.Name));
+
+    /// <summary>The statements for tables of these names.</summary>
+    private protected abstract KvSql OfTables(TableNames tables);
+
+    [GeneratedRegex(@"(?<!app_|\w|_|@|\.)(kv|data_version|queue|queue_running)(?!\w)", RegexOptions.ExplicitCapture)]
+    private static partial Regex Unprefixed();
+
     /// <summary>SQL that fills the tables with so many rows.</summary>
     protected abstract string Fill(int entries, int messages);
 
     protected abstract string Explain { get; }
 
-    /// <summary>Whether the engine runs the statement on this database.</summary>
-    protected abstract bool IsUsedHere(string name, string text);
-
     protected abstract bool IsScan(string line);
 
-    private protected static IEnumerable<(string Name, string Text)> Statements(KvSql sql)
+    private protected static IEnumerable<(string Name, string Text)> Statements(object sql)
     {
-        foreach (var member in typeof(KvSql).GetMembers(BindingFlags.Public | BindingFlags.Static | BindingFlags.Instance | BindingFlags.DeclaredOnly))
+        foreach (var property in sql.GetType().GetProperties(BindingFlags.Public | BindingFlags.Instance))
         {
-            switch (member)
+            switch (property.GetValue(sql))
             {
-                case FieldInfo { IsLiteral: true } field when field.FieldType == typeof(string):
-                    yield return (field.Name, (string)field.GetRawConstantValue()!);
+                case string text:
+                    yield return (property.Name, text);
                     break;
-                case PropertyInfo { PropertyType: var kind } property when kind == typeof(string):
-                    yield return (property.Name, (string)property.GetValue(sql)!);
+                case IReadOnlyList<(string Find, string Mend)> mends:
+                    foreach (var (find, mend) in mends)
+                    {
+                        yield return (property.Name, find);
+                        yield return (property.Name, mend);
+                    }
+
                     break;
-                case PropertyInfo { PropertyType: var kind } property when kind == typeof(Func<bool, string>):
-                    var text = (Func<bool, string>)property.GetValue(sql)!;
-                    yield return (property.Name, text(false));
-                    yield return (property.Name + " by the server's clock", text(true));
-                    break;
-                case MethodInfo { Name: nameof(KvSql.GetMany) }:
-                    yield return (nameof(KvSql.GetMany), KvSql.GetMany(10));
+                case { } part when part.GetType().Namespace == sql.GetType().Namespace:
+                    foreach (var statement in Statements(part))
+                    {
+                        yield return statement;
+                    }
+
                     break;
             }
+        }
+
+        if (sql is SqliteSql sqlite)
+        {
+            yield return (nameof(SqliteSql.GetMany), sqlite.GetMany(10));
         }
     }
 
@@ -138,6 +156,8 @@ public abstract partial class QueryPlanSpec(KvDatabase database)
 
 public sealed partial class SqliteQueryPlanTests(SqliteDatabase database) : QueryPlanSpec(database), IClassFixture<SqliteDatabase>
 {
+    private protected override KvSql OfTables(TableNames tables) => new SqliteSql(tables);
+
     protected override string Explain => "explain query plan ";
 
     protected override string Fill(int entries, int messages) => $"""
@@ -150,12 +170,7 @@ public sealed partial class SqliteQueryPlanTests(SqliteDatabase database) : Quer
         insert into queue_running (deadline, id, data, backoff_schedule, keys_if_undelivered, topic) select i, 'r' || i, x'01', '[]', '[]', i % 20 from n
         """;
 
-    protected override bool IsUsedHere(string name, string text) => !OfServers().IsMatch(text);
-
     protected override bool IsScan(string line) => Scan().IsMatch(line);
-
-    [GeneratedRegex(@"unnest\(|any\(|clock_timestamp|now\(\)|for update", RegexOptions.ExplicitCapture)]
-    private static partial Regex OfServers();
 
     [GeneratedRegex(@"^SCAN (TABLE )?(kv|queue|queue_running|q)\b", RegexOptions.ExplicitCapture)]
     private static partial Regex Scan();
@@ -163,27 +178,15 @@ public sealed partial class SqliteQueryPlanTests(SqliteDatabase database) : Quer
 
 public sealed partial class PostgresQueryPlanTests(PostgresDatabase database) : QueryPlanSpec(database), IClassFixture<PostgresDatabase>
 {
-    private static readonly HashSet<string> RowByRow = new(StringComparer.Ordinal)
-    {
-        nameof(KvSql.GetMany), nameof(KvSql.ReadRow), nameof(KvSql.Put), nameof(KvSql.Touch), nameof(KvSql.Delete), nameof(KvSql.DeleteRange), nameof(KvSql.Enqueue), nameof(KvSql.EnqueueHeld), nameof(KvSql.Fence),
-        nameof(KvSql.Complete), nameof(KvSql.CopyToQueue), nameof(KvSql.Waiting), nameof(KvSql.Remove), nameof(KvSql.Unblock), nameof(KvSql.NextPriority), nameof(KvSql.Due), nameof(KvSql.HoldDue), nameof(KvSql.DeleteDue),
-        nameof(KvSql.DuePlaces), nameof(KvSql.HoldAt), nameof(KvSql.SetAsideAt), nameof(KvSql.LapsedPlaces), nameof(KvSql.SetTwinAside), nameof(KvSql.PutLapsedBack), nameof(KvSql.DeleteLapsed),
-        nameof(KvSql.Lapse),
-    };
-
     [Fact]
-    public async Task No_statement_by_the_servers_clock_asks_for_a_time_of_this_machine()
+    public void No_statement_by_the_servers_clock_asks_for_a_time_of_this_machine()
     {
-        await using var test = await database.CreateStoreAsync();
+        var byServer = Statements(new PostgreSqlSql(TableNames.Default, serverClock: true)).ToList();
+        var byProcess = Statements(new PostgreSqlSql(TableNames.Default, serverClock: false)).ToList();
 
-        var statements = Statements(test.Engine.Driver.Sql).Where(static s => s.Name.EndsWith(" by the server's clock", StringComparison.Ordinal)).ToList();
-
-        Assert.True(statements.Count > 20, $"Only {statements.Count} statements were found.");
-        Assert.Empty(statements.Where(static s => s.Text.Contains("@now", StringComparison.Ordinal)).Select(static s => s.Name));
-
-        // What has no such form is SQLite's, or judges no time; the end of a lease ahead of its time is for where no server decides.
-        Assert.Empty(Statements(test.Engine.Driver.Sql).Where(s => !statements.Exists(other => s.Name == other.Name || s.Name + " by the server's clock" == other.Name))
-            .Where(static s => s.Name != nameof(KvSql.IsClear) && !RowByRow.Contains(s.Name) && s.Text.Contains("@now", StringComparison.Ordinal)).Select(static s => s.Name));
+        // The end of a lease ahead of its time is for where no server decides.
+        Assert.Equal([nameof(KvSql.Lapse)], byServer.Where(static s => s.Text.Contains("@now", StringComparison.Ordinal)).Select(static s => s.Name));
+        Assert.True(byProcess.Count(static s => s.Text.Contains("@now", StringComparison.Ordinal)) > 20);
     }
 
     [Fact]
@@ -205,7 +208,7 @@ public sealed partial class PostgresQueryPlanTests(PostgresDatabase database) : 
         await ExecuteAsync(context, "analyze kv");
         var sessions = new SessionFactory(test.CreateContext, test.Engine.Driver, SchemaCheck.OpenCurrentAsync, new KvStoreOptions(), NullLogger.Instance);
         await using var session = await sessions.OpenAsync(SessionRole.Read, default);
-        var list = session.Statement(KvSql.ListForward(true)).Set("@start", new byte[] { 2 }).Set("@end", new byte[] { 3 }).Set("@limit", 10);
+        var list = session.Statement(test.Engine.Driver.Sql.ListForward).Set("@start", new byte[] { 2 }).Set("@end", new byte[] { 3 }).Set("@limit", 10);
         for (var call = 0; call < 7; call++)
         {
             await using var rows = await list.ReadAsync(default);
@@ -215,9 +218,11 @@ public sealed partial class PostgresQueryPlanTests(PostgresDatabase database) : 
         Assert.Equal("7 kept, 0 made anew", await session.Statement(Plans).ScalarAsync(default));
 
         // The table is empty, and known to be: any way to read it costs nothing, and it may grow before the plan is made again.
-        await session.ExecuteAsync($"prepare list (bytea, bytea, int) as {KvSql.ListForward(true).Replace("@start", "$1").Replace("@end", "$2").Replace("@limit", "$3")}", default);
+        await session.ExecuteAsync($"prepare list (bytea, bytea, int) as {test.Engine.Driver.Sql.ListForward.Replace("@start", "$1").Replace("@end", "$2").Replace("@limit", "$3")}", default);
         Assert.Contains("\"Index Scan\"", Assert.IsType<string>(await session.Statement(@"explain (format json) execute list ('\x02', '\x03', 10)").ScalarAsync(default)), StringComparison.Ordinal);
     }
+
+    private protected override KvSql OfTables(TableNames tables) => new PostgreSqlSql(tables, serverClock: true);
 
     protected override string Explain => "explain ";
 
@@ -228,8 +233,6 @@ public sealed partial class PostgresQueryPlanTests(PostgresDatabase database) : 
         insert into queue (ts, id, data, backoff_schedule, keys_if_undelivered, topic) select i, 'q' || i, '\x01', '[]', '[]', i % 20 from generate_series(1, {messages}) i;
         insert into queue_running (deadline, id, data, backoff_schedule, keys_if_undelivered, topic) select i, 'r' || i, '\x01', '[]', '[]', i % 20 from generate_series(1, {messages}) i
         """;
-
-    protected override bool IsUsedHere(string name, string text) => !RowByRow.Contains(name);
 
     protected override bool IsScan(string line) => Scan().IsMatch(line);
 

@@ -1,6 +1,5 @@
 using Kv.Connections;
 using Kv.Schema;
-using Kv.Sql;
 using Kv.TestKit;
 using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Logging.Abstractions;
@@ -29,7 +28,7 @@ public abstract class ReadFaultSpec(KvDatabase database)
 
         async Task<object?> ReadAsync(ILogger logger, bool fails) => await new ReadRunner(pool, driver, options, new StoreHealth(TimeProvider.System), logger).RunAsync(
             0,
-            (session, _, token) => fails && other is null ? throw new IOException("Cut by the test.") : session.Statement(KvSql.Version).ScalarAsync(token),
+            (session, _, token) => fails && other is null ? throw new IOException("Cut by the test.") : session.Statement(session.Sql.Version).ScalarAsync(token),
             default);
     }
 

@@ -1,6 +1,7 @@
 using System.Data.Common;
 using Kv.Messages;
 using Kv.Sql;
+using Kv.Sqlite;
 using Kv.TestKit;
 using Microsoft.Data.Sqlite;
 using Microsoft.EntityFrameworkCore;
@@ -151,7 +152,7 @@ public sealed class SqliteMigrationTests(SqliteDatabase database) : MigrationSpe
     protected override async Task<(DbConnection Holder, Func<Task> Die)> HoldMigrationLockAsync(string connectionString)
     {
         var connection = await OpenAsync(connectionString);
-        await ExecuteAsync(connection, new KvSql(arrays: false).BeginMigration);
+        await ExecuteAsync(connection, new SqliteSql(TableNames.Default).BeginMigration);
         return (connection, () => connection.DisposeAsync().AsTask());
     }
 

@@ -212,7 +212,7 @@ public sealed class SharedReadLockTests(SqliteDatabase database) : IClassFixture
             for (var i = 0; i < times; i++)
             {
                 session = await _pool.RentAsync(default);
-                await session.Statement(KvSql.Version).ScalarAsync(default);
+                await session.Statement(session.Sql.Version).ScalarAsync(default);
                 await _pool.ReturnAsync(session, healthy: true);
             }
 
