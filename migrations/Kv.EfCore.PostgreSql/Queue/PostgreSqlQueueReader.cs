@@ -11,22 +11,4 @@ internal sealed class PostgreSqlQueueReader(ReadRunner runner, Driver driver, St
         session.Statement(Driver.Sql.NextDue).Set("@now", Clock.Now)
             .Set("@topics", topics.Select(static t => t.Topic).ToArray()).Set("@pauses", topics.Select(static t => t.Pause).ToArray()),
         cancellationToken);
-
-    protected override async ValueTask<List<(MessageGroup Group, bool IsStranded)>> LookForStrandedAsync(
-        Session session, IReadOnlyList<MessageGroup> after, int limit, CancellationToken cancellationToken)
-    {
-        List<(MessageGroup Group, bool IsStranded)> seen = [];
-        var statement = session.Statement(Driver.Sql.Stranded).Set("@limit", limit)
-            .Set("@topics", after.Select(static a => a.Topic).ToArray()).Set("@afters", after.Select(static a => a.Key).ToArray());
-        var reader = await statement.ReadAsync(cancellationToken).ConfigureAwait(false);
-        await using (reader.ConfigureAwait(false))
-        {
-            while (await reader.ReadAsync(cancellationToken).ConfigureAwait(false))
-            {
-                seen.Add((new MessageGroup(reader.GetString(0), reader.GetString(1)), reader.GetInt32(2) == 1));
-            }
-        }
-
-        return seen;
-    }
 }

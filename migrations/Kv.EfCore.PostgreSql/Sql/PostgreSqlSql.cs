@@ -256,13 +256,8 @@ internal sealed class PostgreSqlSql(TableNames tables, bool serverClock) : KvSql
         join {QueueTable} on ts = s.place and id = s.stray
         """;
 
-    public override string Ungrouped => field ??=
-        $"select s.ts, s.id from unnest(@topics) as t (name) cross join lateral ({BlockedOf("t.name")}) s where s.group_key is null";
-
-    public override string Stranded => field ??= $"""
-        select t.topic, s.group_key, s.stranded from unnest(@topics, @afters) as t (topic, after_group)
-        cross join lateral ({StrandedOf("t.topic", "t.after_group")}) s
-        """;
+    public override string Blocked => field ??=
+        $"select s.ts, s.id, s.group_key, t.name from unnest(@topics) as t (name) cross join lateral ({BlockedOf("t.name")}) s";
 
     /// <summary>Lets the next of groups go on, if they have a slot for it. The version row is locked then.</summary>
     public string UnblockStranded => field ??= $"""

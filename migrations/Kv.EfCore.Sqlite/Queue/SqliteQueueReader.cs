@@ -21,24 +21,4 @@ internal sealed class SqliteQueueReader(ReadRunner runner, Driver driver, StoreC
 
         static long? Earlier(long? one, long? other) => one is null || other < one ? other ?? one : one;
     }
-
-    protected override async ValueTask<List<(MessageGroup Group, bool IsStranded)>> LookForStrandedAsync(
-        Session session, IReadOnlyList<MessageGroup> after, int limit, CancellationToken cancellationToken)
-    {
-        List<(MessageGroup Group, bool IsStranded)> seen = [];
-        foreach (var (topic, key) in after)
-        {
-            var statement = session.Statement(Driver.Sql.Stranded).Set("@limit", limit).Set("@topic", topic).Set("@after", key);
-            var reader = await statement.ReadAsync(cancellationToken).ConfigureAwait(false);
-            await using (reader.ConfigureAwait(false))
-            {
-                while (await reader.ReadAsync(cancellationToken).ConfigureAwait(false))
-                {
-                    seen.Add((new MessageGroup(topic, reader.GetString(0)), reader.GetInt32(1) == 1));
-                }
-            }
-        }
-
-        return seen;
-    }
 }

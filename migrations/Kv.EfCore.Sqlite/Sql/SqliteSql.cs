@@ -192,9 +192,7 @@ internal sealed class SqliteSql(TableNames tables) : KvSql(tables)
     public override string Strays => field ??=
         $"select {MessageColumns}, ts, state from ({StraysOf("@topic")}) s join {QueueTable} on ts = s.place and id = s.stray";
 
-    public override string Ungrouped => field ??= $"select s.ts, s.id from ({BlockedOf("@topic")}) s where s.group_key is null";
-
-    public override string Stranded => field ??= StrandedOf("@topic", "@after");
+    public override string Blocked => field ??= $"select s.ts, s.id, s.group_key, @topic from ({BlockedOf("@topic")}) s";
 
     // A column of SQLite holds what is put in, with a type that is but a wish. Texts sort above all numbers, and blobs above all texts, so
     // the indexes find them. A due time that is no number is past, and each has one of its own, since it is half of the key.

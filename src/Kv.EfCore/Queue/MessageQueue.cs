@@ -123,27 +123,8 @@ internal sealed class MessageQueue(
         reader.LapsedAsync(ahead, limit, cancellationToken);
 
     /// <inheritdoc cref="StrayFinder.FindAsync" />
-    public ValueTask<(int Mended, IReadOnlyList<StrayMessage> Strays)> FindStraysAsync(
-        IReadOnlyList<string> topics, bool endless, CancellationToken cancellationToken) =>
+    public ValueTask<FoundStrays> FindStraysAsync(IReadOnlyList<string> topics, bool endless, CancellationToken cancellationToken) =>
         strays.FindAsync(topics, endless, cancellationToken);
-
-    /// <summary>Lets groups go on that wait for nothing, since the message that had their slot was deleted with other SQL.</summary>
-    /// <param name="after">For each topic the group after which to look.</param>
-    /// <param name="limit">How many groups to look at, of each topic.</param>
-    /// <param name="cancellationToken">Gives up.</param>
-    /// <returns>Which groups were found, and for each topic the one after which to look next.</returns>
-    public async ValueTask<(IReadOnlyList<MessageGroup> Found, IReadOnlyList<MessageGroup> After)> RepairAsync(
-        IReadOnlyList<MessageGroup> after, int limit, CancellationToken cancellationToken)
-    {
-        // Found without a lock; whether there is a slot is looked at again under the version row.
-        var (stranded, last) = await reader.StrandedAsync(after, limit, cancellationToken).ConfigureAwait(false);
-        if (stranded.Count > 0)
-        {
-            await CommitAsync(new AtomicWrite { Unblocks = stranded }, cancellationToken).ConfigureAwait(false);
-        }
-
-        return (stranded, last);
-    }
 
     /// <summary>Whether a backlog is claimed beside the other writes of this process, and not in turn with them.</summary>
     public bool ClaimsApart => claims != pipeline;

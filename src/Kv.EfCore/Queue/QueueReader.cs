@@ -23,11 +23,6 @@ internal abstract class QueueReader(ReadRunner runner, Driver driver, StoreClock
     public ValueTask<NextDue> NextDueAsync(IReadOnlyList<TopicClaim> topics, CancellationToken cancellationToken) =>
         runner.RunAsync((Reader: this, Topics: topics), static (session, arg, token) => arg.Reader.NextDueAsync(session, arg.Topics, token), cancellationToken);
 
-    /// <summary>Groups of topics that wait for nobody, and for each topic the group after which to look next: an empty one for the first.</summary>
-    public ValueTask<(IReadOnlyList<MessageGroup> Stranded, IReadOnlyList<MessageGroup> After)> StrandedAsync(
-        IReadOnlyList<MessageGroup> after, int limit, CancellationToken cancellationToken) => runner.RunAsync(
-        (Reader: this, After: after, Limit: limit), static (session, arg, token) => arg.Reader.StrandedAsync(session, arg.After, arg.Limit, token), cancellationToken);
-
     /// <summary>The first topics that have messages which wait.</summary>
     public ValueTask<IReadOnlyList<string>> TopicsAsync(int limit, CancellationToken cancellationToken) => runner.RunAsync(
         limit,
@@ -69,23 +64,6 @@ internal abstract class QueueReader(ReadRunner runner, Driver driver, StoreClock
 
     /// <inheritdoc cref="NextDueAsync(IReadOnlyList{TopicClaim}, CancellationToken)" />
     protected abstract ValueTask<NextDue> NextDueAsync(Session session, IReadOnlyList<TopicClaim> topics, CancellationToken cancellationToken);
-
-    /// <summary>Looks at so many groups of each topic, after the one that is named.</summary>
-    /// <returns>Those that wait for nothing, and of each topic the last of those that do wait for something: a topic without one was looked through.</returns>
-    protected abstract ValueTask<List<(MessageGroup Group, bool IsStranded)>> LookForStrandedAsync(
-        Session session, IReadOnlyList<MessageGroup> after, int limit, CancellationToken cancellationToken);
-
-    private async ValueTask<(IReadOnlyList<MessageGroup> Stranded, IReadOnlyList<MessageGroup> After)> StrandedAsync(
-        Session session, IReadOnlyList<MessageGroup> after, int limit, CancellationToken cancellationToken)
-    {
-        var seen = await LookForStrandedAsync(session, after, limit, cancellationToken).ConfigureAwait(false);
-
-        // A topic that gave none that is well was looked through to its end.
-        var last = seen.Where(static s => !s.IsStranded).ToDictionary(static s => s.Group.Topic, static s => s.Group.Key, StringComparer.Ordinal);
-        return (
-            [.. seen.Where(static s => s.IsStranded).Select(static s => s.Group)],
-            [.. after.Select(a => new MessageGroup(a.Topic, last.GetValueOrDefault(a.Topic, "")))]);
-    }
 
     /// <summary>Reads the row of a look for due times.</summary>
     protected static async ValueTask<NextDue> ReadNextDueAsync(Statement statement, CancellationToken cancellationToken)

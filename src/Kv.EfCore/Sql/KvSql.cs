@@ -148,16 +148,14 @@ internal abstract class KvSql(TableNames tables, string now = "@now") : SqlParts
         select topic from t where topic is not null limit @limit
         """;
 
-    /// <summary>
-    /// Groups that are blocked for nothing: some of their messages wait for a slot, and none has one, since it was deleted by hand.
-    /// </summary>
-    public abstract string Stranded { get; }
+    /// <inheritdoc cref="SqlParts.StrandedOf" />
+    public string Stranded => field ??= StrandedOf("@topic", "@after");
 
     /// <summary>Messages of a topic in a state that there is not, or set aside by a claim.</summary>
     public abstract string Strays { get; }
 
-    /// <summary>Messages that wait for a slot of a group and have no group, among those that have waited longest.</summary>
-    public abstract string Ungrouped { get; }
+    /// <summary>Of each topic the messages that have waited longest for a slot of their group, which may have none.</summary>
+    public abstract string Blocked { get; }
 
     public string LetUngroupedGo => field ??=
         $"update {QueueTable} set state = 0 where ts = @place and id = @id and state = 1 and group_key is null returning id";

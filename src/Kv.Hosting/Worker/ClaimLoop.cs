@@ -8,10 +8,10 @@ namespace Kv.Worker;
 /// <param name="topics">The topics that are handled.</param>
 /// <param name="claims">Takes what is due.</param>
 /// <param name="recovery">Decides which leases are recovered.</param>
-/// <param name="chores">Sees to what no claim takes.</param>
+/// <param name="sifter">Sees to what no claim takes.</param>
 /// <param name="options">How often to look.</param>
 internal sealed class ClaimLoop(
-    MessageQueue queue, TopicSettings[] topics, Claims claims, LeaseRecovery recovery, QueueChores chores, KvWorkerOptions options)
+    MessageQueue queue, TopicSettings[] topics, Claims claims, LeaseRecovery recovery, StraySifter sifter, KvWorkerOptions options)
 {
     private const long Day = 24 * 60 * 60 * 1000;
     private static readonly TimeSpan Polling = TimeSpan.FromSeconds(1);
@@ -43,7 +43,6 @@ internal sealed class ClaimLoop(
     public async Task<TimeSpan> RunRoundAsync(CancellationToken cancellationToken)
     {
         await recovery.LookAtClockAsync(cancellationToken).ConfigureAwait(false);
-        await chores.RepairAsync(cancellationToken).ConfigureAwait(false);
         if (HasRows)
         {
             await SiftAsync(cancellationToken).ConfigureAwait(false);
@@ -99,7 +98,7 @@ internal sealed class ClaimLoop(
 
     private async ValueTask SiftAsync(CancellationToken cancellationToken)
     {
-        if (await chores.SiftAsync(endless: recovery.Believes, cancellationToken).ConfigureAwait(false))
+        if (await sifter.SiftAsync(endless: recovery.Believes, cancellationToken).ConfigureAwait(false))
         {
             // What is due has changed.
             _lookedAt = null;

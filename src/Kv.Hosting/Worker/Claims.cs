@@ -14,7 +14,7 @@ namespace Kv.Worker;
 /// <param name="capacity">How many messages can be handled.</param>
 /// <param name="owner">The name of the worker.</param>
 /// <param name="concurrency">How many messages are handled at the same time.</param>
-/// <param name="chores">Sees to rows that a claim set aside.</param>
+/// <param name="sifter">Makes dead letters of what a claim sets aside.</param>
 /// <param name="start">Gets what was claimed, and when the claim was sent.</param>
 /// <param name="wake">Has a round run soon.</param>
 /// <param name="logger">Where to say that a claim failed.</param>
@@ -24,7 +24,7 @@ internal sealed class Claims(
     WorkerCapacity capacity,
     string owner,
     int concurrency,
-    QueueChores chores,
+    StraySifter sifter,
     Action<ClaimedMessage, long> start,
     Action wake,
     ILogger logger)
@@ -201,7 +201,7 @@ internal sealed class Claims(
         capacity.Settle(claim, claimed);
         if (claim.FoundStrays)
         {
-            chores.MarkStrays();
+            sifter.MarkStrays();
         }
 
         OnCapacity();

@@ -63,9 +63,9 @@ internal sealed class KvWorker : BackgroundService, IMessageConsumer, IAsyncDisp
         _topics = topics.ToDictionary(static t => t.Topic, StringComparer.Ordinal);
         _capacity = new WorkerCapacity(topics, _options.Concurrency);
         _running = new RunningMessages(_capacity);
-        var chores = new QueueChores(_queue, new StraySifter(store, topics, _logger), topics, _options, _logger);
-        _claims = new Claims(_queue, topics, _capacity, _owner, _options.Concurrency, chores, Start, _wake.Set, _logger);
-        _loop = new ClaimLoop(_queue, topics, _claims, new LeaseRecovery(_queue, topics, _options, _logger), chores, _options);
+        var sifter = new StraySifter(store, topics, _options.RecoverInterval, _logger);
+        _claims = new Claims(_queue, topics, _capacity, _owner, _options.Concurrency, sifter, Start, _wake.Set, _logger);
+        _loop = new ClaimLoop(_queue, topics, _claims, new LeaseRecovery(_queue, topics, _options, _logger), sifter, _options);
         _ending = new MessageEnding(store, OnHandled, _logger);
         _runner = new MessageRunner(store, handlers, scopes, _options, _ending, _logger);
         Heartbeat = new Heartbeat(_running, _queue, _owner, _loop.ShortestLease, _options.HeartbeatInterval, _logger);

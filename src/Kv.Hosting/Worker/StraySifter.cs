@@ -9,33 +9,52 @@ using Microsoft.Extensions.Logging;
 
 namespace Kv.Worker;
 
-/// <summary>Makes dead letters of messages that no claim takes, so that they are seen and can be replayed.</summary>
+/// <summary>
+/// Looks for messages that no claim takes: what can be handled goes on, and the rest becomes dead letters, so that it is seen and can be replayed.
+/// </summary>
 /// <param name="store">Where they are.</param>
 /// <param name="topics">The topics that are handled.</param>
+/// <param name="interval">How often to look.</param>
 /// <param name="logger">Where to say what became of them.</param>
-internal sealed class StraySifter(KvStore store, IReadOnlyList<TopicSettings> topics, ILogger logger)
+internal sealed class StraySifter(KvStore store, IReadOnlyList<TopicSettings> topics, TimeSpan interval, ILogger logger)
 {
+    private long? _lookedAt;
+    private volatile bool _mayHaveStrays;
     private readonly string[] _names = [.. topics.Select(static t => t.Topic)];
     private readonly DeadLetters _letters = new(store);
 
     private MessageQueue Queue => store.Engine.Queue;
 
-    /// <summary>Looks for them once.</summary>
+    /// <summary>A claim has set rows aside: they are looked for before the time comes.</summary>
+    public void MarkStrays() => _mayHaveStrays = true;
+
+    /// <summary>Looks for them, if it is time to.</summary>
     /// <param name="endless">Whether deadlines can be believed.</param>
     /// <param name="cancellationToken">Gives up.</param>
-    /// <returns>Whether there may be more.</returns>
+    /// <returns>Whether something was done: what was mended is due, and what was set aside may have kept others from their slot.</returns>
     public async ValueTask<bool> SiftAsync(bool endless, CancellationToken cancellationToken)
     {
+        if (!_mayHaveStrays && _lookedAt is { } at && Queue.Time.GetElapsedTime(at) < interval)
+        {
+            return false;
+        }
+
+        (_lookedAt, _mayHaveStrays) = (Queue.Time.GetTimestamp(), false);
         var done = false;
         try
         {
-            var (mended, strays) = await Queue.FindStraysAsync(_names, endless, cancellationToken).ConfigureAwait(false);
+            var (mended, freed, strays) = await Queue.FindStraysAsync(_names, endless, cancellationToken).ConfigureAwait(false);
             if (mended > 0)
             {
                 WorkerLog.Mended(logger);
             }
 
-            done = mended > 0;
+            foreach (var group in freed)
+            {
+                WorkerLog.GroupRepaired(logger, group.Key, group.Topic);
+            }
+
+            done = mended > 0 || freed.Count > 0;
             foreach (var stray in strays)
             {
                 done |= await SetAsideAsync(stray, cancellationToken).ConfigureAwait(false);
