@@ -17,12 +17,36 @@ internal static class JsonGuard
             case JsonTypeInfoKind.Object when JsonState.Lost(contract) is { } lost:
                 contract.OnSerializing = _ => throw Refusal(lost);
                 break;
-            case JsonTypeInfoKind.Object when !contract.Type.IsSealed:
-                contract.OnSerializing = ExactlyThen(contract.Type, contract.OnSerializing);
+            case JsonTypeInfoKind.Object:
+                WatchObject(contract);
                 break;
             case JsonTypeInfoKind.Enumerable or JsonTypeInfoKind.Dictionary when !contract.Type.IsSZArray:
                 contract.OnSerializing = new Collection(contract, contract.OnSerializing).Check;
                 break;
+        }
+    }
+
+    private static void WatchObject(JsonTypeInfo contract)
+    {
+        var omissions = contract.Properties.Where(property => JsonOmission.MayOmit(contract, property))
+            .Select(property => new JsonOmission(contract, property)).ToArray();
+        if (omissions.Length > 0)
+        {
+            var then = contract.OnSerializing;
+            contract.OnSerializing = value =>
+            {
+                // A type may set its properties when it is told that it is being written.
+                then?.Invoke(value);
+                if (Array.Find(omissions, omission => omission.Loses(value)) is { } loses)
+                {
+                    throw Refusal(loses.Lost);
+                }
+            };
+        }
+
+        if (!contract.Type.IsSealed)
+        {
+            contract.OnSerializing = ExactlyThen(contract.Type, contract.OnSerializing);
         }
     }
 
