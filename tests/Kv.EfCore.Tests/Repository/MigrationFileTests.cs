@@ -2,7 +2,9 @@ using System.Security.Cryptography;
 
 namespace Kv.Tests.Repository;
 
-/// <summary>A migration that may have run somewhere is not edited: a database that had it before would differ from one that has it now.</summary>
+/// <summary>
+/// A migration that may have run somewhere is not edited: a database that had it before would differ from one that has it now.
+/// </summary>
 public sealed class MigrationFileTests
 {
     [Fact]
@@ -10,7 +12,8 @@ public sealed class MigrationFileTests
     {
         var lines = await File.ReadAllLinesAsync(Repo.PathOf("migrations/released.sha256"));
         var written = Repo.Sources("migrations")
-            .Where(static file => file.Contains("/Migrations/", StringComparison.Ordinal) && !file.EndsWith("Snapshot.cs", StringComparison.Ordinal))
+            .Where(static file => file.Contains("/Migrations/", StringComparison.Ordinal))
+            .Where(static file => !file.EndsWith("Snapshot.cs", StringComparison.Ordinal))
             .Select(static file => $"{Digest(file)}  {file["migrations/".Length..]}");
 
         // migrations/add.sh adds the lines of a new one.
