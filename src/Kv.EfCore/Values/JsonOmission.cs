@@ -4,7 +4,9 @@ using System.Text.Json.Serialization.Metadata;
 
 namespace Kv.Values;
 
-/// <summary>A property that is left out of the JSON for some of its values, such as null: what is read then is what a new object has.</summary>
+/// <summary>
+/// A property that is left out of the JSON for some of its values, such as null: what is read then is what a new object has.
+/// </summary>
 /// <param name="contract">Whose property it is.</param>
 /// <param name="property">The property.</param>
 internal sealed class JsonOmission(JsonTypeInfo contract, JsonPropertyInfo property)
@@ -32,7 +34,8 @@ internal sealed class JsonOmission(JsonTypeInfo contract, JsonPropertyInfo prope
 
     private bool IsOmitted(object of, object? value) => property.ShouldSerialize is { } should
         ? !should(of, value)
-        : value is null || (contract.Options.DefaultIgnoreCondition == JsonIgnoreCondition.WhenWritingDefault && Equals(value, Default(property)));
+        : value is null
+            || (contract.Options.DefaultIgnoreCondition == JsonIgnoreCondition.WhenWritingDefault && Equals(value, Default(property)));
 
     private static JsonIgnoreCondition? Condition(JsonPropertyInfo property) =>
         property.AttributeProvider?.GetCustomAttributes(typeof(JsonIgnoreAttribute), inherit: true) is [JsonIgnoreAttribute ignored, ..]
@@ -59,7 +62,8 @@ internal sealed class JsonOmission(JsonTypeInfo contract, JsonPropertyInfo prope
         }
     }
 
-    private static object? Default(JsonPropertyInfo property) => property.PropertyType.IsValueType && Nullable.GetUnderlyingType(property.PropertyType) is null
+    private static object? Default(JsonPropertyInfo property) =>
+        property.PropertyType.IsValueType && Nullable.GetUnderlyingType(property.PropertyType) is null
         ? System.Runtime.CompilerServices.RuntimeHelpers.GetUninitializedObject(property.PropertyType)
         : null;
 

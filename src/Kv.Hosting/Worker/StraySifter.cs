@@ -10,7 +10,8 @@ using Microsoft.Extensions.Logging;
 namespace Kv.Worker;
 
 /// <summary>
-/// Looks for messages that no claim takes: what can be handled goes on, and the rest becomes dead letters, so that it is seen and can be replayed.
+/// Looks for messages that no claim takes: what can be handled goes on, and the rest becomes dead letters, so that it is seen and can be
+/// replayed.
 /// </summary>
 /// <param name="store">Where they are.</param>
 /// <param name="topics">The topics that are handled.</param>

@@ -25,16 +25,26 @@ public sealed partial class ReadmeTests
     [Theory]
     [InlineData("README.md")]
     [InlineData("docs/queue.md")]
+    [InlineData("docs/store.md")]
     public async Task Every_program_on_a_page_compiles(string page)
     {
-        var programs = Code().Matches(await File.ReadAllTextAsync(Repo.PathOf(page))).Select(static match => match.Groups["code"].Value).ToList();
+        var text = await File.ReadAllTextAsync(Repo.PathOf(page));
+        var programs = Code().Matches(text).Select(static match => match.Groups["code"].Value).ToList();
 
         Assert.NotEmpty(programs);
-        Assert.All(programs, static program => Assert.True(Problems(program) is var problems && problems.Count == 0, $"{program}\n{string.Join('\n', problems)}"));
+        Assert.All(programs, static program =>
+        {
+            var problems = Problems(program);
+            Assert.True(problems.Count == 0, $"{program}\n{string.Join('\n', problems)}");
+        });
     }
 
     [Fact]
-    public void What_does_not_compile_is_told() => Assert.Contains("CS0103", Assert.Single(Problems("await missing.GetAsync();")), StringComparison.Ordinal);
+    public void What_does_not_compile_is_told()
+    {
+        var problem = Assert.Single(Problems("await missing.GetAsync();"));
+        Assert.Contains("CS0103", problem, StringComparison.Ordinal);
+    }
 
     private static List<string> Problems(string program)
     {
@@ -46,12 +56,17 @@ public sealed partial class ReadmeTests
             [CSharpSyntaxTree.ParseText(ImplicitUsings, options), CSharpSyntaxTree.ParseText(program, options)],
             references,
             new CSharpCompilationOptions(OutputKind.ConsoleApplication, nullableContextOptions: NullableContextOptions.Enable));
-        return [.. compilation.GetDiagnostics().Where(static d => d.Severity >= DiagnosticSeverity.Warning && !IsAboutVersions(d)).Select(static d => d.ToString())];
+        return
+        [
+            .. compilation.GetDiagnostics()
+                .Where(static d => d.Severity >= DiagnosticSeverity.Warning && !IsAboutVersions(d)).Select(static d => d.ToString()),
+        ];
     }
 
     // The libraries are compiled against the first version of EF Core 10, and tests run the newest.
     private static bool IsAboutVersions(Diagnostic diagnostic) => diagnostic.Id is "CS1701" or "CS1702" or "CS1705";
 
-    [GeneratedRegex("^```csharp\\r?\\n(?<code>.*?)^```", RegexOptions.Multiline | RegexOptions.Singleline | RegexOptions.ExplicitCapture, 1000)]
+    [GeneratedRegex(
+        "^```csharp\\r?\\n(?<code>.*?)^```", RegexOptions.Multiline | RegexOptions.Singleline | RegexOptions.ExplicitCapture, 1000)]
     private static partial Regex Code();
 }

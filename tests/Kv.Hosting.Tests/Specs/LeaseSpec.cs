@@ -1,6 +1,5 @@
 using Kv.Messages;
 using Kv.TestKit;
-using Kv.Worker;
 
 namespace Kv.Tests.Specs;
 
@@ -53,8 +52,11 @@ public abstract class LeaseSpec(KvDatabase database)
     public async Task A_handler_that_does_not_end_is_warned_of_once_by_the_lease_of_its_topic_and_keeps_its_message()
     {
         await using var test = await database.CreateWorkerAsync(
-            worker => worker.Handle<Job>((_, context, token) => _gate.PassAsync(context, token)).Topic("job", static topic => topic.Lease = Lease), _time, logs: _logs,
-            options: static options => options.Lease = TimeSpan.FromSeconds(5));
+            worker => worker.Handle<Job>((_, context, token) => _gate.PassAsync(context, token))
+                .Topic("job", static topic => topic.Lease = Lease),
+            _time,
+            static options => options.Lease = TimeSpan.FromSeconds(5),
+            logs: _logs);
         await test.Store.EnqueueAsync(new Job(1));
         await test.ClaimAsync();
         var id = (await _gate.Begun).Id;
@@ -65,7 +67,8 @@ public abstract class LeaseSpec(KvDatabase database)
 
         var (level, _, text) = Assert.Single(_logs.Entries, static e => e.Event == 128);
         Assert.Equal(Microsoft.Extensions.Logging.LogLevel.Warning, level);
-        Assert.All([id, "'job'", "00:05:10", "CancelAsync", "HandlerTimeout"], part => Assert.Contains(part, text, StringComparison.Ordinal));
+        Assert.All(
+            [id, "'job'", "00:05:10", "CancelAsync", "HandlerTimeout"], part => Assert.Contains(part, text, StringComparison.Ordinal));
         Assert.False(_gate.Token.IsCancellationRequested);
         Assert.Equal(_time.Milliseconds() + 28_500, Assert.Single(await test.RunningAsync()).Deadline);
 
@@ -95,7 +98,8 @@ public abstract class LeaseSpec(KvDatabase database)
         // Before that it would give the message back: its lease is over, and nothing has been done.
         await _gate.Begun;
         KvMessageContext? seen = null;
-        await using var other = await database.CreateWorkerAsync(worker => worker.Handle<Job>((_, context, _) => Task.FromResult(seen = context)), _time, beside: crashed);
+        await using var other = await database.CreateWorkerAsync(
+            worker => worker.Handle<Job>((_, context, _) => Task.FromResult(seen = context)), _time, beside: crashed);
 
         await other.SettleAsync();
         Assert.Null(seen);
@@ -109,7 +113,9 @@ public abstract class LeaseSpec(KvDatabase database)
         var row = (await other.RunningAsync()).SingleOrDefault();
         await other.IdleAsync();
 
-        Assert.True(row is null or { Crashes: 1, Claim: 2, Attempt: 0, BackoffSchedule: "[7000]" }, $"{row?.Crashes} {row?.Claim} {row?.Attempt} {row?.BackoffSchedule}");
+        Assert.True(
+            row is null or { Crashes: 1, Claim: 2, Attempt: 0, BackoffSchedule: "[7000]" },
+            $"{row?.Crashes} {row?.Claim} {row?.Attempt} {row?.BackoffSchedule}");
         Assert.Equal(1, seen!.Attempt);
         await other.AssertEmptyAsync();
     }
@@ -121,7 +127,8 @@ public abstract class LeaseSpec(KvDatabase database)
         await crashed.Store.EnqueueAsync(new Job(1));
         await crashed.ClaimAsync();
         var runs = 0;
-        await using var other = await database.CreateWorkerAsync(worker => worker.Handle<Job>((_, _, _) => Task.FromResult(runs++)), _time, beside: crashed);
+        await using var other = await database.CreateWorkerAsync(
+            worker => worker.Handle<Job>((_, _, _) => Task.FromResult(runs++)), _time, beside: crashed);
         await other.SettleAsync();
 
         _time.SetUtcNow(_time.GetUtcNow() - TimeSpan.FromHours(2));
@@ -169,7 +176,8 @@ public abstract class LeaseSpec(KvDatabase database)
         await test.Store.EnqueueAsync(new Job(1), new() { KeysIfUndelivered = [["dead"]] });
         for (var crash = 0; crash < 3; crash++)
         {
-            var claimed = await test.Engine().Queue.ClaimAsync(new ClaimWork([new TopicClaim("job", 1, Lease)], 1, "doomed") { Recover = true }, CancellationToken.None);
+            var claimed = await test.Engine().Queue.ClaimAsync(
+                new ClaimWork([new TopicClaim("job", 1, Lease)], 1, "doomed") { Recover = true }, CancellationToken.None);
             Assert.Equal(crash, Assert.Single(claimed).Crashes);
             _time.Advance(Lease);
         }
@@ -203,7 +211,8 @@ public abstract class LeaseSpec(KvDatabase database)
         await test.ClaimAsync();
         await _gate.Begun;
         var next = new Gate();
-        await using var other = await database.CreateWorkerAsync(worker => worker.Handle<Job>((_, context, token) => next.PassAsync(context, token)), _time, beside: test);
+        await using var other = await database.CreateWorkerAsync(
+            worker => worker.Handle<Job>((_, context, token) => next.PassAsync(context, token)), _time, beside: test);
         await other.ClaimAsync();
         _time.Advance(Lease);
         await other.ClaimAsync();
@@ -230,7 +239,9 @@ public abstract class LeaseSpec(KvDatabase database)
         List<Gate> gates = [new(), new()];
         var runs = -1;
         await using var test = await database.CreateWorkerAsync(
-            worker => worker.Handle<Job>((_, context, token) => gates[Interlocked.Increment(ref runs)].PassAsync(context, token)), _time, logs: _logs);
+            worker => worker.Handle<Job>((_, context, token) => gates[Interlocked.Increment(ref runs)].PassAsync(context, token)),
+            _time,
+            logs: _logs);
         await test.Store.EnqueueAsync(new Job(1));
         await test.ClaimAsync();
         await gates[0].Begun;
@@ -307,52 +318,12 @@ public abstract class LeaseSpec(KvDatabase database)
         Assert.False(_gate.Token.IsCancellationRequested);
     }
 
-    [Fact]
-    public void A_clock_that_was_set_makes_deadlines_doubtful_for_one_lease()
-    {
-        var time = new StepTime();
-        var clock = new ClockGuard(time, Lease);
-        time.Pass(TimeSpan.FromHours(1));
-        Assert.False(clock.HasStepped());
-        Assert.True(clock.IsSteady);
-
-        time.Step(TimeSpan.FromHours(1));
-        Assert.True(clock.HasStepped());
-        Assert.False(clock.IsSteady);
-        time.Pass(Lease);
-        Assert.False(clock.HasStepped());
-        Assert.True(clock.IsSteady);
-
-        time.Step(TimeSpan.FromHours(-1));
-        Assert.True(clock.HasStepped());
-    }
-
     private Task<KvTestStore> HoldingAsync(KvTestStore? beside = null) => database.CreateWorkerAsync(
         worker => worker.Handle<Job>((_, context, token) => _gate.PassAsync(context, token)),
         _time,
         static options => options.Lease = Lease,
         beside,
         _logs);
-
-    private sealed class StepTime : TimeProvider
-    {
-        private DateTimeOffset _wall = DateTimeOffset.UnixEpoch;
-        private long _monotonic;
-
-        public override long TimestampFrequency => TimeSpan.TicksPerSecond;
-
-        public override DateTimeOffset GetUtcNow() => _wall;
-
-        public override long GetTimestamp() => _monotonic;
-
-        public void Step(TimeSpan by) => _wall += by;
-
-        public void Pass(TimeSpan by)
-        {
-            _wall += by;
-            _monotonic += by.Ticks;
-        }
-    }
 }
 
 public sealed class SqliteLeaseTests(SqliteDatabase database) : LeaseSpec(database), IClassFixture<SqliteDatabase>;

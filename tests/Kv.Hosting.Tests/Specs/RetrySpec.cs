@@ -40,7 +40,8 @@ public abstract class RetrySpec(KvDatabase database)
     [Fact]
     public async Task A_rule_for_an_exception_ends_a_message_at_once()
     {
-        await using var test = await FailingAsync(KvRetryPolicy.Exponential(5, Minute).On<ArgumentException>(KvRetryPolicy.Never), static () => new ArgumentNullException("order"));
+        var policy = KvRetryPolicy.Exponential(5, Minute).On<ArgumentException>(KvRetryPolicy.Never);
+        await using var test = await FailingAsync(policy, static () => new ArgumentNullException("order"));
         await test.Store.EnqueueAsync(new Job(1));
 
         await test.SettleAsync();
@@ -155,7 +156,8 @@ public abstract class RetrySpec(KvDatabase database)
         await test.SettleAsync();
 
         var letter = Assert.Single(await test.DeadLettersAsync());
-        Assert.Equal(("Enough.", "Run 1.", "Run 3.", 2), (letter.Reason, letter.FirstError!.Message, letter.LastError!.Message, letter.Attempts));
+        Assert.Equal(
+            ("Enough.", "Run 1.", "Run 3.", 2), (letter.Reason, letter.FirstError!.Message, letter.LastError!.Message, letter.Attempts));
     }
 
     [Fact]
@@ -181,7 +183,7 @@ public abstract class RetrySpec(KvDatabase database)
 
         await test.SettleAsync();
 
-        Assert.Equal(new Job(1), (await InfoAsync(test)).Payload is { } payload ? System.Text.Json.JsonSerializer.Deserialize<Job>(payload.Bytes.Span) : null);
+        Assert.Equal(new Job(1), System.Text.Json.JsonSerializer.Deserialize<Job>((await InfoAsync(test)).Payload.Bytes.Span));
         Assert.Empty(await test.DeadLettersAsync());
         Assert.True(await test.Store.GetAsync<bool>(["done"]));
     }
@@ -208,118 +210,10 @@ public abstract class RetrySpec(KvDatabase database)
         Assert.Empty(await test.DeadLettersAsync());
     }
 
-    [Fact]
-    public async Task The_first_and_the_last_error_are_kept_with_all_that_tells_what_happened()
-    {
-        List<(KvMessageError? First, KvMessageError? Last)> seen = [];
-        await using var test = await database.CreateWorkerAsync(
-            worker => worker.Handle<Job>((_, context, _) =>
-            {
-                seen.Add((context.FirstError, context.LastError));
-                throw new InvalidOperationException($"Attempt {context.Attempt}.", new IOException("Deeper."));
-            }),
-            _time,
-            logs: _logs);
-        var began = _time.GetUtcNow();
-        await test.Store.EnqueueAsync(new Job(1), new() { BackoffSchedule = [Minute, Minute] });
-
-        await test.SettleAsync();
-        _time.Advance(Minute);
-        await test.SettleAsync();
-        var info = await InfoAsync(test);
-        _time.Advance(Minute);
-        await test.SettleAsync();
-
-        Assert.Equal((null, null), seen[0]);
-        Assert.Equal(("Attempt 1.", "Attempt 2."), (seen[2].First!.Message, seen[2].Last!.Message));
-        Assert.Equal((seen[2].First, seen[2].Last), (info.FirstError, info.LastError));
-        Assert.Equal((typeof(InvalidOperationException).FullName, 1, began), (info.FirstError!.Type, info.FirstError.Attempt, info.FirstError.At));
-        Assert.Equal((2, began + Minute, 2), (info.LastError!.Attempt, info.LastError.At, info.FailedAttempts));
-        Assert.Contains(nameof(RetrySpec), info.LastError.Stack, StringComparison.Ordinal);
-        Assert.Contains("Deeper.", info.LastError.Stack, StringComparison.Ordinal);
-        var letter = Assert.Single(await test.DeadLettersAsync());
-        Assert.Equal(("Attempt 1.", "Attempt 3.", 3, "Attempt 3."), (letter.FirstError!.Message, letter.LastError!.Message, letter.Attempts, letter.Reason));
-    }
-
-    [Theory]
-    [InlineData("a\0b")]
-    [InlineData("lone \ud800 surrogate \udfff")]
-    [InlineData("\ud83d\ude00 and \u202e and \u0007")]
-    [InlineData("")]
-    public async Task Whatever_an_error_says_it_can_be_kept(string message)
-    {
-        await using var test = await FailingAsync(null, () => new InvalidOperationException(message));
-        await test.Store.EnqueueAsync(new Job(1), new() { BackoffSchedule = [Minute] });
-
-        await test.SettleAsync();
-        var kept = (await InfoAsync(test)).LastError!;
-        _time.Advance(Minute);
-        await test.SettleAsync();
-
-        var readable = message.Replace('\ud800', '\ufffd').Replace('\udfff', '\ufffd');
-        readable = message.Contains('\ude00', StringComparison.Ordinal) ? message : readable;
-        Assert.Equal(readable, kept.Message);
-        Assert.Equal(readable, Assert.Single(await test.DeadLettersAsync()).LastError!.Message);
-        Assert.DoesNotContain(_logs.Entries, static e => e.Event is 112 or 114);
-    }
-
-    [Fact]
-    public async Task Of_a_huge_error_only_the_beginning_is_kept_and_no_character_is_cut_in_two()
-    {
-        var message = new string('x', KvMessageError.MaxMessage - 1) + "\ud83d\ude00" + new string('y', 1_000_000);
-        await using var test = await FailingAsync(null, () => new InvalidOperationException(message, new IOException(message)));
-        await test.Store.EnqueueAsync(new Job(1), new() { BackoffSchedule = [Minute] });
-
-        await test.SettleAsync();
-        var error = (await InfoAsync(test)).LastError!;
-
-        Assert.Equal(new string('x', KvMessageError.MaxMessage - 1), error.Message);
-        Assert.InRange(error.Stack!.Length, 1, KvMessageError.MaxStack);
-        Assert.DoesNotContain('\ufffd', error.Stack);
-    }
-
-    [Fact]
-    public async Task A_huge_reason_is_kept_in_part()
-    {
-        await using var test = await DecidingAsync(static context => context.DeadLetter(new string('r', 1_000_000)));
-        await test.Store.EnqueueAsync(new Job(1));
-
-        await test.SettleAsync();
-
-        Assert.Equal(new string('r', KvMessageError.MaxMessage), Assert.Single(await test.DeadLettersAsync()).Reason);
-    }
-
-    [Fact]
-    public async Task An_exception_that_cannot_even_say_what_it_is_fails_its_attempt_like_any_other()
-    {
-        await using var test = await FailingAsync(null, static () => new Mute());
-        await test.Store.EnqueueAsync(new Job(1), WorkerTesting.Once);
-
-        await test.SettleAsync();
-
-        var letter = Assert.Single(await test.DeadLettersAsync());
-        Assert.Equal(typeof(Mute).FullName, letter.LastError!.Type);
-        Assert.DoesNotContain(_logs.Entries, static e => e.Event is 112 or 114);
-        await test.AssertEmptyAsync();
-    }
-
-    [Fact]
-    public async Task An_error_column_that_others_wrote_stops_nothing()
-    {
-        var first = new KvMessageError("?", "?", null, 0, default);
-        await using var test = await DecidingAsync(context => first = context.FirstError);
-        await test.Store.EnqueueAsync(new Job(1));
-        await test.ExecuteAsync("update queue set first_error = 'not json', last_error = '[1]'");
-
-        Assert.Null((await InfoAsync(test)).LastError);
-        await test.SettleAsync();
-
-        Assert.Null(first);
-        await test.AssertEmptyAsync();
-    }
-
     private Task<KvTestStore> FailingAsync(KvRetryPolicy? policy, Func<Exception>? error = null) => database.CreateWorkerAsync(
-        worker => worker.Handle<Job>((_, _, _) => throw (error?.Invoke() ?? new InvalidOperationException("Not today."))).Topic<Job>(o => o.Retry = policy),
+        worker => worker
+            .Handle<Job>((_, _, _) => throw (error?.Invoke() ?? new InvalidOperationException("Not today.")))
+            .Topic<Job>(o => o.Retry = policy),
         _time,
         logs: _logs);
 
@@ -338,12 +232,8 @@ public abstract class RetrySpec(KvDatabase database)
         return (row.DueAt, row.Attempt);
     }
 
-    private static async Task<KvMessageInfo> InfoAsync(KvTestStore test) => (await test.Queue().GetAsync(Assert.Single(await test.QueuedAsync()).Id))!;
-
-    private sealed class Mute : Exception
-    {
-        public override string Message => throw new InvalidOperationException("I do not talk.");
-    }
+    private static async Task<KvMessageInfo> InfoAsync(KvTestStore test) =>
+        (await test.Queue().GetAsync(Assert.Single(await test.QueuedAsync()).Id))!;
 }
 
 public sealed class SqliteRetryTests(SqliteDatabase database) : RetrySpec(database), IClassFixture<SqliteDatabase>;

@@ -1,15 +1,13 @@
-using System.Collections.Concurrent;
 using System.Data.Common;
 using System.Transactions;
 using Kv.TestKit;
 using Microsoft.EntityFrameworkCore;
-using Microsoft.EntityFrameworkCore.Diagnostics;
 using Microsoft.Extensions.DependencyInjection;
 
 namespace Kv.Tests.Specs;
 
-/// <summary>What is around a call and not in its arguments: scopes of System.Transactions, and all that an execution context carries.</summary>
-public abstract class AmbientSpec(KvDatabase database)
+/// <summary>A <see cref="TransactionScope" /> around a call: writes are refused in it, and reads run outside of it.</summary>
+public abstract class TransactionScopeSpec(KvDatabase database)
 {
     /// <summary>Every way to write, by its name.</summary>
     private static readonly Dictionary<string, Func<KvTestStore, Task>> Writes = new(StringComparer.Ordinal)
@@ -19,7 +17,8 @@ public abstract class AmbientSpec(KvDatabase database)
         ["delete a range"] = static test => test.Store.DeleteRangeAsync(KvRange.Prefix([])).AsTask(),
         ["enqueue"] = static test => test.Store.EnqueueAsync("m").AsTask(),
         ["commit"] = static test => test.Store.Atomic().Check(["k"], null).Sum(["n"], 1).CommitAsync().AsTask(),
-        ["transact"] = static test => test.Store.TransactAsync(static (_, _) => Task.FromException(new ArgumentException("The block ran."))).AsTask(),
+        ["transact"] = static test => test.Store.TransactAsync(
+            static (_, _) => Task.FromException(new ArgumentException("The block ran."))).AsTask(),
         ["pause"] = static test => Queue(test).PauseAsync("t").AsTask(),
         ["resume"] = static test => Queue(test).ResumeAsync("t").AsTask(),
         ["cancel"] = static test => Queue(test).CancelAsync("no such message").AsTask(),
@@ -53,7 +52,9 @@ public abstract class AmbientSpec(KvDatabase database)
         using (new TransactionScope(TransactionScopeAsyncFlowOption.Enabled))
         {
             var error = await Assert.ThrowsAsync<InvalidOperationException>(() => Writes[way](test));
-            Assert.StartsWith($"A TransactionScope is open around the call (transaction {Transaction.Current!.TransactionInformation.LocalIdentifier}", error.Message, StringComparison.Ordinal);
+            var transaction = Transaction.Current!.TransactionInformation.LocalIdentifier;
+            Assert.StartsWith(
+                $"A TransactionScope is open around the call (transaction {transaction}", error.Message, StringComparison.Ordinal);
             Assert.Contains("Nothing was written.", error.Message, StringComparison.Ordinal);
             Assert.Contains("CommitAsync(context)", error.Message, StringComparison.Ordinal);
             Assert.Contains("TransactionScopeOption.Suppress", error.Message, StringComparison.Ordinal);
@@ -201,7 +202,8 @@ public abstract class AmbientSpec(KvDatabase database)
         await using var context = test.CreateContext();
         using (new TransactionScope(TransactionScopeAsyncFlowOption.Enabled))
         {
-            var error = await Assert.ThrowsAsync<InvalidOperationException>(() => test.Store.Atomic().Set(["k"], 1).CommitAsync(context).AsTask());
+            var error = await Assert.ThrowsAsync<InvalidOperationException>(
+                () => test.Store.Atomic().Set(["k"], 1).CommitAsync(context).AsTask());
             Assert.StartsWith("A TransactionScope is open around the call", error.Message, StringComparison.Ordinal);
             Assert.Contains("BeginTransactionAsync()", error.Message, StringComparison.Ordinal);
         }
@@ -214,64 +216,6 @@ public abstract class AmbientSpec(KvDatabase database)
 
         Assert.Null(await test.Store.GetAsync(["k"]));
         await transaction.CommitAsync();
-        Assert.Equal(1, await test.Store.GetAsync<int>(["k"]));
-    }
-
-    [Fact]
-    public async Task What_a_store_makes_and_opens_has_nothing_of_the_caller_that_needed_it_first()
-    {
-        var seen = new ConcurrentBag<(string What, Surroundings Around)>();
-        var connectionString = await database.CreateMigratedAsync();
-        await using var test = await database.CreateStoreAsync(
-            options: _ => seen.Add(("options", Surroundings.Here)),
-            connectionString: connectionString,
-            services: services =>
-            {
-                services.ConfigureDbContext<KvDbContext>(db => db.AddInterceptors(new Openings(seen)));
-                services.AddKvStore("second", (_, db) =>
-                {
-                    seen.Add(("database", Surroundings.Here));
-                    database.Configure(db, connectionString);
-                });
-            });
-        Surroundings.Set();
-        await using (var watch = test.Store.WatchAsync([["k"]]).GetAsyncEnumerator())
-        {
-            using (new TransactionScope(TransactionScopeAsyncFlowOption.Enabled))
-            {
-                await watch.NextAsync();
-                await test.Services.GetRequiredKeyedService<IKvStore>("second").GetAsync(["k"]);
-                await Task.WhenAll(Enumerable.Range(0, 6).Select(_ => test.Store.ListAsync(KvRange.Prefix([]), new() { Snapshot = true }).ToListAsync().AsTask()));
-                await test.Store.ResolveAsync(new KvOperationId(1, 1, 0));
-            }
-
-            await test.Store.SetAsync(["k"], 1);
-            Assert.Equal(1, Assert.Single(await watch.NextAsync())!.As<int>());
-            await Task.WhenAll(Enumerable.Range(0, 40).Select(i => test.Store.SetAsync(["k", i], i).AsTask()));
-            await Task.WhenAll(Enumerable.Range(0, 40).Select(i => test.Store.GetAsync(["k", i]).AsTask()));
-            test.Engine.Queue.OpenLeaseKeeper().Dispose();
-            Assert.Equal("REQ tr-TR alice", $"{Surroundings.Here.Local} {Surroundings.Here.Culture} {Surroundings.Here.Principal}");
-        }
-
-        Assert.Contains(seen, static s => s.What == "options");
-        Assert.Contains(seen, static s => s.What == "database");
-        Assert.True(seen.Count(static s => s.What == "open") > 3);
-        Assert.All(seen, static s => Assert.Equal(Surroundings.None, s.Around));
-    }
-
-    [Fact]
-    public async Task A_caller_that_suppresses_its_own_flow_is_served_like_any_other()
-    {
-        await using var test = await database.CreateStoreAsync();
-        Task writing, reading;
-        using (ExecutionContext.SuppressFlow())
-        {
-            writing = test.Store.SetAsync(["k"], 1).AsTask();
-            reading = test.Store.CountAsync(KvRange.Prefix([])).AsTask();
-            Assert.True(ExecutionContext.IsFlowSuppressed());
-        }
-
-        await Task.WhenAll(writing, reading);
         Assert.Equal(1, await test.Store.GetAsync<int>(["k"]));
     }
 
@@ -322,29 +266,18 @@ public abstract class AmbientSpec(KvDatabase database)
     }
 
     protected abstract DbConnection CreateConnection(string connectionString);
-
-    private sealed class Openings(ConcurrentBag<(string What, Surroundings Around)> seen) : DbConnectionInterceptor
-    {
-        public override InterceptionResult ConnectionOpening(DbConnection connection, ConnectionEventData eventData, InterceptionResult result)
-        {
-            seen.Add(("open", Surroundings.Here));
-            return result;
-        }
-
-        public override ValueTask<InterceptionResult> ConnectionOpeningAsync(
-            DbConnection connection, ConnectionEventData eventData, InterceptionResult result, CancellationToken cancellationToken = default) =>
-            new(ConnectionOpening(connection, eventData, result));
-    }
 }
 
-public sealed class SqliteAmbientTests(SqliteDatabase database) : AmbientSpec(database), IClassFixture<SqliteDatabase>
+public sealed class SqliteTransactionScopeTests(SqliteDatabase database) : TransactionScopeSpec(database), IClassFixture<SqliteDatabase>
 {
     protected override bool Enlists => false;
 
-    protected override DbConnection CreateConnection(string connectionString) => new Microsoft.Data.Sqlite.SqliteConnection(connectionString);
+    protected override DbConnection CreateConnection(string connectionString) =>
+        new Microsoft.Data.Sqlite.SqliteConnection(connectionString);
 }
 
-public sealed class PostgresAmbientTests(PostgresDatabase database) : AmbientSpec(database), IClassFixture<PostgresDatabase>
+public sealed class PostgresTransactionScopeTests(PostgresDatabase database)
+    : TransactionScopeSpec(database), IClassFixture<PostgresDatabase>
 {
     protected override bool Enlists => true;
 
