@@ -1,3 +1,4 @@
+using System.Buffers.Binary;
 using System.Text;
 using Kv.Messages;
 
@@ -72,7 +73,7 @@ internal sealed class CommitEvaluator
 
             foreach (var mutation in write.Mutations)
             {
-                Apply(mutation, version, back);
+                outcome = outcome with { Result = Apply(mutation, version, back) };
             }
 
             if (write.Ends is { Unique: { } unique } ends)
@@ -182,7 +183,8 @@ internal sealed class CommitEvaluator
         return failed;
     }
 
-    private void Apply(in Mutation mutation, long version, long back)
+    /// <returns>What a counter has then; of a touch 1 if there was an entry, and 0 if not.</returns>
+    private ulong Apply(in Mutation mutation, long version, long back)
     {
         var expiresAt = mutation.ExpireIn < 0 ? -1 : _reads.Now + mutation.ExpireIn;
         switch (mutation.Kind)
@@ -203,15 +205,16 @@ internal sealed class CommitEvaluator
                 _keys.DeleteExpired(mutation.Key);
                 break;
             case MutationKind.Touch:
-                _keys.Touch(mutation.Key, expiresAt, version, back);
-                break;
+                return _keys.Touch(mutation.Key, expiresAt, version, back) ? 1ul : 0;
             default:
                 // A counter keeps the expiry that it has: adding to it must not make it live for ever.
                 var cell = _keys.Find(mutation.Key);
-                _keys.Put(
-                    mutation.Key, CounterRules.Apply(mutation, cell), (int)KvEncoding.UInt64, cell.Live ? cell.ExpiresAt : -1, version, back);
-                break;
+                var value = CounterRules.Apply(mutation, cell);
+                _keys.Put(mutation.Key, value, (int)KvEncoding.UInt64, cell.Live ? cell.ExpiresAt : expiresAt, version, back);
+                return BinaryPrimitives.ReadUInt64LittleEndian(value);
         }
+
+        return 0;
     }
 
     /// <summary>The key with one more part: the versionstamp as a string (specification 4.2).</summary>

@@ -60,7 +60,8 @@ internal sealed class KeyOverlay(CommitReads reads, CommitEffects effects)
     };
 
     /// <summary>Changes when a key expires, if there is an entry.</summary>
-    public void Touch(byte[] key, long expiresAt, long version, long back)
+    /// <returns>Whether there is an entry.</returns>
+    public bool Touch(byte[] key, long expiresAt, long version, long back)
     {
         if (Find(key) is { Live: true } touched)
         {
@@ -72,7 +73,10 @@ internal sealed class KeyOverlay(CommitReads reads, CommitEffects effects)
                 Back = back,
                 ExpiresAt = expiresAt,
             };
+            return true;
         }
+
+        return false;
     }
 
     public void Delete(byte[] key) => _pending[key] = new KeyCell { Effect = KeyEffect.Delete };

@@ -164,6 +164,9 @@ internal readonly record struct AtomicOutcome(long Version, IReadOnlyList<(int I
 
     /// <summary>How long a message that asked for turns of rates has to wait for them, in milliseconds; 0 for not at all.</summary>
     public long Wait { get; init; }
+
+    /// <summary>What the last mutation gave: the value of a counter; for a touch 1 if there was an entry, and 0 if not.</summary>
+    public ulong Result { get; init; }
 }
 
 /// <summary>A message as a worker holds it.</summary>

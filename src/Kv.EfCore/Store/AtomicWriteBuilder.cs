@@ -15,6 +15,9 @@ internal sealed class AtomicWriteBuilder(KvEngine engine, IKvValueSerializer ser
     private int _totalSize;
     private int _totalKeySize;
 
+    /// <summary>What counts for the limit of a write as a whole.</summary>
+    public int Size => _totalSize;
+
     private KvStoreOptions Options => engine.Options;
 
     public void Check(KvKey key, KvVersionstamp? versionstamp)
@@ -57,10 +60,11 @@ internal sealed class AtomicWriteBuilder(KvEngine engine, IKvValueSerializer ser
         _write.Mutations.Add(new Mutation(MutationKind.DeleteRange, Bound(range.Start, nameof(range))) { End = Bound(range.End, nameof(range)) });
     }
 
-    public void Count(MutationKind kind, KvKey key, ulong operand)
+    public void Count(MutationKind kind, KvKey key, ulong operand, TimeSpan? expireIn = null)
     {
-        Count(key?.Bytes ?? [], sizeof(ulong));
-        _write.Mutations.Add(new Mutation(kind, Key(key)) { Operand = operand });
+        var bytes = Key(key);
+        Count(bytes, sizeof(ulong));
+        _write.Mutations.Add(new Mutation(kind, bytes) { Operand = operand, ExpireIn = ExpireIn(expireIn, key) });
     }
 
     public void SumWithin(KvKey key, long delta, ulong min, ulong max, bool clamp)
@@ -193,6 +197,21 @@ internal sealed class AtomicWriteBuilder(KvEngine engine, IKvValueSerializer ser
         {
             throw new ArgumentException(error, nameof(options));
         }
+    }
+
+    /// <summary>Takes the last message out again, if the write is over a limit with it and has others.</summary>
+    /// <param name="sizeBefore">The size of the write without it.</param>
+    /// <returns>Whether it was taken out.</returns>
+    public bool TryTakeBackLast(int sizeBefore)
+    {
+        if (_write.Messages.Count < 2 || (_totalSize <= Options.MaxTotalSize && _write.Messages.Count <= Options.MaxMutations))
+        {
+            return false;
+        }
+
+        _write.Messages.RemoveAt(_write.Messages.Count - 1);
+        _totalSize = sizeBefore;
+        return true;
     }
 
     /// <summary>The write, if it is within the limits as a whole. Each time that it is asked for, its messages get ids of their own.</summary>

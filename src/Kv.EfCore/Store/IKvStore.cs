@@ -88,8 +88,41 @@ public interface IKvStore
     /// <param name="message">The message.</param>
     /// <param name="options">Delay, retries, topic, where it goes if it cannot be delivered.</param>
     /// <param name="cancellationToken">Gives up while the write waits for its turn.</param>
-    /// <returns>The versionstamp of the commit.</returns>
-    ValueTask<KvVersionstamp> EnqueueAsync<T>(T message, KvEnqueueOptions? options = null, CancellationToken cancellationToken = default);
+    /// <returns>The message's id, by which <see cref="IKvQueue"/> finds and cancels it, and the versionstamp of the commit.</returns>
+    ValueTask<KvEnqueueResult> EnqueueAsync<T>(T message, KvEnqueueOptions? options = null, CancellationToken cancellationToken = default);
+
+    /// <summary>Puts any number of messages into the queue, in their order, in batches of which each is one commit.</summary>
+    /// <remarks>
+    /// A batch has as many as one write may (<see cref="KvStoreOptions.MaxMutations"/>, <see cref="KvStoreOptions.MaxTotalSize"/>). The messages
+    /// are taken from the sequence as they are needed, so it may be longer than memory is large.
+    /// </remarks>
+    /// <typeparam name="T">What the messages are passed as; the type that each has names it.</typeparam>
+    /// <param name="messages">The messages.</param>
+    /// <param name="options">What applies to each of them.</param>
+    /// <param name="cancellationToken">Gives up before the next batch.</param>
+    /// <returns>The ids of the messages, in their order.</returns>
+    /// <exception cref="KvPartlyEnqueuedException">
+    /// A batch failed, a message is not one that can be enqueued, or the token was cancelled, after earlier batches were committed. What failed
+    /// before anything was committed is thrown as it is.
+    /// </exception>
+    ValueTask<IReadOnlyList<string>> EnqueueManyAsync<T>(
+        IEnumerable<T> messages, KvEnqueueOptions? options = null, CancellationToken cancellationToken = default);
+
+    /// <summary>Adds to an unsigned 64-bit counter, modulo 2^64, and says what it has then. An absent key counts as 0.</summary>
+    /// <param name="key">The key.</param>
+    /// <param name="value">What is added. To subtract n, add 2^64 - n, or use <see cref="KvAtomic.SumWithin"/>.</param>
+    /// <param name="expireIn">How long a counter lives, from the commit, that this sum begins; null for ever. That of one which is there stays.</param>
+    /// <param name="cancellationToken">Gives up while the write waits for its turn.</param>
+    /// <returns>The value after the sum.</returns>
+    /// <exception cref="KvException">The value is no counter (<see cref="KvErrorKind.Type"/>).</exception>
+    ValueTask<ulong> SumAsync(KvKey key, ulong value, TimeSpan? expireIn = null, CancellationToken cancellationToken = default);
+
+    /// <summary>Changes when an entry expires, without rewriting its value. It takes the versionstamp of the commit.</summary>
+    /// <param name="key">The key.</param>
+    /// <param name="expireIn">How long the entry lives from the commit; null for ever.</param>
+    /// <param name="cancellationToken">Gives up while the write waits for its turn.</param>
+    /// <returns>Whether there was an entry.</returns>
+    ValueTask<bool> TouchAsync(KvKey key, TimeSpan? expireIn, CancellationToken cancellationToken = default);
 
     /// <summary>
     /// Runs a block whose reads are remembered as checks and whose writes are committed together, again and again until nobody came between.

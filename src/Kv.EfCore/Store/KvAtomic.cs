@@ -72,14 +72,15 @@ public sealed partial class KvAtomic
         return this;
     }
 
-    /// <summary>Adds to an unsigned 64-bit counter, modulo 2^64. An absent key counts as 0; the expiry stays as it is.</summary>
+    /// <summary>Adds to an unsigned 64-bit counter, modulo 2^64. An absent key counts as 0; the expiry of a counter that is there stays.</summary>
     /// <remarks>To subtract n, add 2^64 - n, or use <see cref="SumWithin"/>. The commit fails with <see cref="KvErrorKind.Type"/> if the value is no counter.</remarks>
     /// <param name="key">The key.</param>
     /// <param name="value">What is added.</param>
+    /// <param name="expireIn">How long a counter lives, from the commit, that this sum begins; null for ever.</param>
     /// <returns>This write.</returns>
-    public KvAtomic Sum(KvKey key, ulong value)
+    public KvAtomic Sum(KvKey key, ulong value, TimeSpan? expireIn = null)
     {
-        Building.Count(MutationKind.Sum, key, value);
+        Building.Count(MutationKind.Sum, key, value, expireIn);
         return this;
     }
 

@@ -114,8 +114,41 @@ internal sealed class KvStore(KvEngine engine, IKvValueSerializer serializer) : 
     public ValueTask<KvVersionstamp> DeleteRangeAsync(KvRange range, CancellationToken cancellationToken = default) =>
         CommitUncheckedAsync(Atomic().DeleteRange(range), cancellationToken);
 
-    public ValueTask<KvVersionstamp> EnqueueAsync<T>(T message, KvEnqueueOptions? options = null, CancellationToken cancellationToken = default) =>
-        CommitUncheckedAsync(Atomic().Enqueue(message, options), cancellationToken);
+    public ValueTask<KvEnqueueResult> EnqueueAsync<T>(T message, KvEnqueueOptions? options = null, CancellationToken cancellationToken = default)
+    {
+        var write = Write(builder => builder.Enqueue(message, options));
+        return EnqueuedAsync();
+
+        async ValueTask<KvEnqueueResult> EnqueuedAsync()
+        {
+            var (outcome, own) = (await SubmitAsync(write, cancellationToken).ConfigureAwait(false), write.Messages[0].Id);
+            var id = outcome.Kept?[0] ?? own;
+            return new KvEnqueueResult(id, KvVersionstamp.FromVersion(outcome.Version), id == own);
+        }
+    }
+
+    public ValueTask<IReadOnlyList<string>> EnqueueManyAsync<T>(
+        IEnumerable<T> messages, KvEnqueueOptions? options = null, CancellationToken cancellationToken = default)
+    {
+        ArgumentNullException.ThrowIfNull(messages);
+        return new EnqueueBatches<T>(this, options).RunAsync(messages, cancellationToken);
+    }
+
+    public ValueTask<ulong> SumAsync(KvKey key, ulong value, TimeSpan? expireIn = null, CancellationToken cancellationToken = default) =>
+        ResultAsync(Write(builder => builder.Count(MutationKind.Sum, key, value, expireIn)), static result => result, cancellationToken);
+
+    public ValueTask<bool> TouchAsync(KvKey key, TimeSpan? expireIn, CancellationToken cancellationToken = default) =>
+        ResultAsync(Write(builder => builder.Touch(key, expireIn)), static result => result == 1, cancellationToken);
+
+    private AtomicWrite Write(Action<AtomicWriteBuilder> build)
+    {
+        var builder = new AtomicWriteBuilder(Engine, Serializer);
+        build(builder);
+        return builder.Build();
+    }
+
+    private async ValueTask<T> ResultAsync<T>(AtomicWrite write, Func<ulong, T> read, CancellationToken cancellationToken) =>
+        read((await SubmitAsync(write, cancellationToken).ConfigureAwait(false)).Result);
 
     public async ValueTask<T> TransactAsync<T>(Func<KvTransaction, CancellationToken, Task<T>> body, CancellationToken cancellationToken = default)
     {

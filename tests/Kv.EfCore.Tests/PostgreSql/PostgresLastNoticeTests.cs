@@ -49,7 +49,7 @@ public sealed class PostgresLastNoticeTests(PostgresDatabase database) : IClassF
 
             // Told before the end, so it is here already or on its way.
             using var patience = new CancellationTokenSource(Rows.Patience);
-            while (!heard.Exists(notice => notice.What.HasFlag(ChangeKinds.Messages) && notice.Version >= last.Version))
+            while (!heard.Exists(notice => notice.What.HasFlag(ChangeKinds.Messages) && notice.Version >= last.Versionstamp.Version))
             {
                 await ears.WaitAsync(patience.Token);
             }

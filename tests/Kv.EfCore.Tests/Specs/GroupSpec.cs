@@ -1,4 +1,3 @@
-using Kv.Messages;
 using Kv.Model;
 using Kv.TestKit;
 
@@ -56,7 +55,7 @@ public abstract class GroupSpec(KvDatabase database)
         await using var test = await database.CreateStoreAsync(_time);
         await using var other = await database.CreateStoreAsync(_time, connectionString: test.ConnectionString);
         await other.Store.GetAsync(["opened"]);
-        Task<KvVersionstamp> second;
+        Task<KvEnqueueResult> second;
         await using (var context = test.CreateContext())
         {
             await using var transaction = await context.Database.BeginTransactionAsync();
