@@ -1,7 +1,7 @@
 namespace Kv;
 
 /// <summary>
-/// The connection was lost while a write was committing: it took effect as a whole or not at all, and nobody here knows which. Or, on SQLite,
+/// The connection was lost while a write was committing: it took effect as a whole or not at all, and this process does not know which. Or, on SQLite,
 /// the file was deleted or replaced under the store, and the write went into one that has no name any more.
 /// </summary>
 /// <remarks>
@@ -10,7 +10,7 @@ namespace Kv;
 /// </remarks>
 public sealed class KvCommitUnknownException : KvException
 {
-    /// <summary>Says that nobody knows what became of a write.</summary>
+    /// <summary>Says that it is not known what became of a write.</summary>
     /// <param name="operationId">Names the write.</param>
     /// <param name="inner">What interrupted the commit.</param>
     public KvCommitUnknownException(KvOperationId operationId, Exception? inner = null)

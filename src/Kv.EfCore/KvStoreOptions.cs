@@ -40,7 +40,7 @@ public sealed class KvStoreOptions
     public KvDurability Durability { get; set; }
 
     /// <summary>
-    /// How long a call waits: for the store to open, for its turn behind other writes, for locks of others, for a connection, and while the
+    /// How long a call waits: for the store to open, for other writes to end, for locks of others, for a connection, and while the
     /// database is away, full or restarting. It counts from the call, whatever others wait for. Past it, a call fails with
     /// <see cref="KvErrorKind.Unavailable"/>, or <see cref="KvErrorKind.CommitUnknown"/> if its commit was under way and could not be found out about
     /// in as long again. Watches go on without end.
@@ -63,7 +63,7 @@ public sealed class KvStoreOptions
     /// looks at a counter of the file, and on PostgreSQL while <see cref="Notifications"/> are off or do not come through. Commits of this
     /// process wake watchers and worker at once.
     /// </summary>
-    /// <value>Default: 100 milliseconds. Without a watcher or worker nobody looks.</value>
+    /// <value>Default: 100 milliseconds. Without a watcher or worker there are no looks.</value>
     public TimeSpan WatchInterval { get; set; } = TimeSpan.FromMilliseconds(100);
 
     /// <summary>
@@ -73,14 +73,15 @@ public sealed class KvStoreOptions
     /// <value>Default: true. Without a meaning on SQLite.</value>
     /// <remarks>
     /// Set it the same in all processes of a store. Where it is off, as behind a pooler of transactions (<see cref="TransactionPooling"/>),
-    /// everybody looks, at <see cref="WatchInterval"/> and at the worker's poll interval. A watcher or worker listens on a connection of its own.
+    /// watchers look at <see cref="WatchInterval"/> and workers at their poll interval. A watcher or worker listens on a connection of its
+    /// own.
     /// </remarks>
     public bool Notifications { get; set; } = true;
 
     /// <summary>
     /// Whether PostgreSQL is reached through a pooler that lends a connection to the server for one transaction, such as PgBouncer with
     /// <c>pool_mode = transaction</c>. Then nothing rests on a session: statements are not prepared, the writer's settings are made in each
-    /// of its transactions, and nobody listens, whatever <see cref="Notifications"/> says.
+    /// of its transactions, and no process listens, whatever <see cref="Notifications"/> says.
     /// </summary>
     /// <value>Default: false. Without a meaning on SQLite.</value>
     /// <remarks>

@@ -16,7 +16,7 @@ internal static class Claims
     public static async Task<IReadOnlyList<ClaimedMessage>> ClaimAsync(
         this KvTestStore test, int limit = 100, string owner = "me", bool recover = false, bool admit = false)
     {
-        var claim = new ClaimWork([new TopicClaim("job", limit, Lease)], limit, owner) { Recover = recover, Admit = admit };
+        var claim = new ClaimWork([new TopicClaim("job", limit, Lease)], limit, owner) { Recover = recover, FindsSlots = admit };
         return await test.Engine.Queue.ClaimAsync(claim, CancellationToken.None);
     }
 

@@ -58,18 +58,18 @@ internal static class WorkerTesting
     public static Task StartAsync(this KvTestStore test) => test.Worker().StartAsync(CancellationToken.None);
 
     /// <summary>Waits until the commits of other processes are heard of.</summary>
-    public static async Task WhenItHearsAsync(this KvTestStore test)
+    public static async Task WhenListeningAsync(this KvTestStore test)
     {
         var listener = test.Engine().Listener;
         var hears = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
-        listener.HearsChanged += Look;
+        listener.ListeningChanged += Look;
         Look();
         await hears.Task.WaitAsync(Patience);
-        listener.HearsChanged -= Look;
+        listener.ListeningChanged -= Look;
 
         void Look()
         {
-            if (listener.Hears)
+            if (listener.IsListening)
             {
                 hears.TrySetResult();
             }

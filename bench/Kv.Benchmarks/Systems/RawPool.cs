@@ -6,14 +6,14 @@ namespace Kv.Benchmarks.Systems;
 public sealed class RawPool(Target target, int size) : IAsyncDisposable
 {
     private readonly ConcurrentBag<RawConnection> _idle = [];
-    private readonly SemaphoreSlim _room = new(size);
+    private readonly SemaphoreSlim _permits = new(size);
 
     // SQLite has one lock for all writers, so they are let in one by one.
     private readonly SemaphoreSlim _writers = new(target.IsSqlite ? 1 : size);
 
     public async ValueTask RunAsync(Func<RawConnection, ValueTask> run)
     {
-        await _room.WaitAsync();
+        await _permits.WaitAsync();
         try
         {
             var connection = _idle.TryTake(out var idle) ? idle : new RawConnection(await target.OpenAsync());
@@ -22,7 +22,7 @@ public sealed class RawPool(Target target, int size) : IAsyncDisposable
         }
         finally
         {
-            _room.Release();
+            _permits.Release();
         }
     }
 
@@ -48,7 +48,7 @@ public sealed class RawPool(Target target, int size) : IAsyncDisposable
             await connection.DisposeAsync();
         }
 
-        _room.Dispose();
+        _permits.Dispose();
         _writers.Dispose();
     }
 }

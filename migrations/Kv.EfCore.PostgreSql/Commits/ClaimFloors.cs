@@ -7,9 +7,9 @@ namespace Kv.PostgreSql;
 /// already: PostgreSQL keeps that for as long as any transaction of the database may see it.
 /// </summary>
 /// <remarks>
-/// What comes to lie below by a commit of this process makes it begin anew. What other processes put there, more urgent or just let go, it finds
-/// when it next begins anew, which it does at the latest when it has gone on for ten times as long as the last search from the beginning took.
-/// Commits of this process come beside the searches, from another thread.
+/// What comes to lie below by a commit of this process makes it begin anew. What other processes put there, more urgent or just released, it
+/// finds when it next begins anew, which it does at the latest when it has gone on for ten times as long as the last search from the
+/// beginning took. Commits of this process come beside the searches, from another thread.
 /// </remarks>
 internal sealed class ClaimFloors(TimeProvider time)
 {
@@ -18,7 +18,7 @@ internal sealed class ClaimFloors(TimeProvider time)
     private readonly Lock _gate = new();
     private readonly Dictionary<string, Known> _known = new(StringComparer.Ordinal);
     private readonly Dictionary<string, int> _cameMeanwhile = new(StringComparer.Ordinal);
-    private bool _letGoMeanwhile;
+    private bool _freedMeanwhile;
 
     /// <summary>Searches are about to be sent, which may not see what is committed from now on.</summary>
     public void Begin()
@@ -26,7 +26,7 @@ internal sealed class ClaimFloors(TimeProvider time)
         lock (_gate)
         {
             _cameMeanwhile.Clear();
-            _letGoMeanwhile = false;
+            _freedMeanwhile = false;
         }
     }
 
@@ -35,7 +35,9 @@ internal sealed class ClaimFloors(TimeProvider time)
     {
         lock (_gate)
         {
-            return _known.TryGetValue(topic, out var known) && time.GetElapsedTime(known.BeganAnewAt) < known.Took * Longest ? known.Floor : None;
+            return _known.TryGetValue(topic, out var known) && time.GetElapsedTime(known.BeganAnewAt) < known.Took * Longest
+                ? known.Floor
+                : None;
         }
     }
 
@@ -44,7 +46,11 @@ internal sealed class ClaimFloors(TimeProvider time)
     /// <param name="from">Where it began, by topic.</param>
     /// <param name="reached">The last message of each topic that it found, and how many.</param>
     /// <param name="startedAt">When it was sent.</param>
-    public void Learn(ClaimPlan.Search search, Dictionary<string, ClaimFloor> from, Dictionary<string, (ClaimFloor Last, int Count)> reached, long startedAt)
+    public void Learn(
+        ClaimPlan.Search search,
+        Dictionary<string, ClaimFloor> from,
+        Dictionary<string, (ClaimFloor Last, int Count)> reached,
+        long startedAt)
     {
         var isFull = reached.Values.Sum(static r => r.Count) >= search.Limit;
         lock (_gate)
@@ -52,7 +58,9 @@ internal sealed class ClaimFloors(TimeProvider time)
             foreach (var topic in search.Topics)
             {
                 var (last, count) = reached.GetValueOrDefault(topic.Topic);
-                if ((!isFull && count < topic.Room) || _letGoMeanwhile || (_cameMeanwhile.TryGetValue(topic.Topic, out var came) && came < last.Priority))
+                if ((!isFull && count < topic.Capacity)
+                    || _freedMeanwhile
+                    || (_cameMeanwhile.TryGetValue(topic.Topic, out var came) && came < last.Priority))
                 {
                     // Nothing more above, or something new below.
                     _known.Remove(topic.Topic);
@@ -67,15 +75,18 @@ internal sealed class ClaimFloors(TimeProvider time)
         }
     }
 
-    /// <summary>Begins anew in topics where a commit may have put something below, or let something go there.</summary>
+    /// <summary>Begins anew in topics where a commit may have put something below, or released something there.</summary>
     public void Observe(CommitGroup group, CommitEffects effects)
     {
         lock (_gate)
         {
-            if (group.Requeues.Count > 0 || group.Updates.Count > 0 || group.Claims.Exists(static c => c.Recover || c.Admit) || effects.LetsGo)
+            if (group.Requeues.Count > 0
+                || group.Updates.Count > 0
+                || group.Claims.Exists(static c => c.Recover || c.FindsSlots)
+                || effects.FreesSlots)
             {
                 _known.Clear();
-                _letGoMeanwhile = true;
+                _freedMeanwhile = true;
             }
 
             foreach (var (message, _) in effects.Messages)
@@ -92,7 +103,7 @@ internal sealed class ClaimFloors(TimeProvider time)
     private readonly record struct Known(ClaimFloor Floor, long BeganAnewAt, TimeSpan Took);
 }
 
-/// <summary>A place in the order of a topic's messages.</summary>
+/// <summary>A position in the order of a topic's messages.</summary>
 internal readonly record struct ClaimFloor(int Priority, long DueAt, string Id)
 {
     /// <summary>Which of two comes first.</summary>

@@ -33,7 +33,7 @@ internal sealed class ClaimSearches(PostgreSqlSql sql, StoreClock clock)
                 static (_, reads) => reads.Recovered++);
         }
 
-        foreach (var topic in searches.Where(static s => s.Claim.Admit).SelectMany(static s => s.Topics).Select(static t => t.Topic).Distinct(StringComparer.Ordinal))
+        foreach (var topic in searches.Where(static s => s.Claim.FindsSlots).SelectMany(static s => s.Topics).Select(static t => t.Topic).Distinct(StringComparer.Ordinal))
         {
             trip.Add("admit", sql.Admit, p => RoundTrip.Set(p, ("@now", now), ("@topic", topic), ("@limit", ManyAtOnce)));
         }
@@ -45,7 +45,7 @@ internal sealed class ClaimSearches(PostgreSqlSql sql, StoreClock clock)
     {
         var startedAt = clock.Time.GetTimestamp();
         var from = search.Topics.ToDictionary(static t => t.Topic, t => _floors.Of(t.Topic), StringComparer.Ordinal);
-        List<(ClaimFloor Place, ClaimedMessage Message)> found = [];
+        List<(ClaimFloor Position, ClaimedMessage Message)> found = [];
         trip.Add(
             search.Claim.IsCareful ? "claim each" : "claim",
             search.Claim.IsCareful ? sql.Claims.ClaimEachAll : sql.Claims.ClaimAll,
@@ -54,7 +54,7 @@ internal sealed class ClaimSearches(PostgreSqlSql sql, StoreClock clock)
                 ("@now", now),
                 ("@topics", search.Topics.Select(static t => t.Topic).ToArray()),
                 ("@pauses", search.Topics.Select(static t => t.Pause).ToArray()),
-                ("@rooms", search.Topics.Select(static t => t.Room).ToArray()),
+                ("@rooms", search.Topics.Select(static t => t.Capacity).ToArray()),
                 ("@leases", search.Topics.Select(static t => t.LeaseMilliseconds).ToArray()),
                 ("@floorpriorities", search.Topics.Select(t => from[t.Topic].Priority).ToArray()),
                 ("@floortimes", search.Topics.Select(t => from[t.Topic].DueAt).ToArray()),
@@ -70,12 +70,12 @@ internal sealed class ClaimSearches(PostgreSqlSql sql, StoreClock clock)
             reads =>
             {
                 // Here, and not by the database, whose processor is the one that a backlog waits for.
-                found.Sort(static (one, other) => ClaimFloor.Compare(one.Place, other.Place));
+                found.Sort(static (one, other) => ClaimFloor.Compare(one.Position, other.Position));
                 Dictionary<string, (ClaimFloor Last, int Count)> reached = new(StringComparer.Ordinal);
-                foreach (var (place, message) in found)
+                foreach (var (position, message) in found)
                 {
                     reads.Hold(search.Claim, message);
-                    reached[message.Topic] = (place, reached.GetValueOrDefault(message.Topic).Count + 1);
+                    reached[message.Topic] = (position, reached.GetValueOrDefault(message.Topic).Count + 1);
                 }
 
                 _floors.Learn(search, from, reached, startedAt);

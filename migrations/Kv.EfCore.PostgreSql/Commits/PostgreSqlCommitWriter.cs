@@ -32,8 +32,8 @@ internal sealed class PostgreSqlCommitWriter(Session session, PostgreSqlDriver d
         CommitSent = false;
         var now = ServerClock ? 0 : clock.Now;
         _trip.Clear();
-        _trip.Timeout = Patience is { } patience && Session.CommandTimeout is { } most && patience < TimeSpan.FromSeconds(most - 1)
-            ? Math.Max((int)Math.Ceiling(patience.TotalSeconds), 1)
+        _trip.Timeout = TimeLeft is { } left && Session.CommandTimeout is { } most && left < TimeSpan.FromSeconds(most - 1)
+            ? Math.Max((int)Math.Ceiling(left.TotalSeconds), 1)
             : null;
         _trip.Add("begin", IsNested ? KvSql.Savepoint : driver.Sql.BeginWrite);
         if (Session.Identity is { } identity)
@@ -61,9 +61,9 @@ internal sealed class PostgreSqlCommitWriter(Session session, PostgreSqlDriver d
         {
             AddBump(group.Writes.Count, mark, now);
         }
-        else if (group.Claims.Exists(static c => c.Admit))
+        else if (group.Claims.Exists(static c => c.FindsSlots))
         {
-            // Whoever counts the places of a group holds the version row, as all do who put messages in or end those of a group.
+            // A claim that counts the slots of a group holds the version row, as do all writes that put messages in or end those of a group.
             _trip.Add("lock", driver.Sql.LockVersion);
         }
 
@@ -164,7 +164,7 @@ internal sealed class PostgreSqlCommitWriter(Session session, PostgreSqlDriver d
 
         foreach (var stray in StraysToCheck(group))
         {
-            _trip.Add("stray", driver.Sql.StrayAt, p => RoundTrip.Set(p, ("@place", stray.Place), ("@id", stray.Id)), (_, reads) => reads.Strays.Add(stray));
+            _trip.Add("stray", driver.Sql.StrayAt, p => RoundTrip.Set(p, ("@place", stray.Position), ("@id", stray.Id)), (_, reads) => reads.Strays.Add(stray));
         }
     }
 
@@ -184,7 +184,7 @@ internal sealed class PostgreSqlCommitWriter(Session session, PostgreSqlDriver d
                 ("@delays", requeues.Select(static r => r.Delay).ToArray()),
                 ("@backoffs", requeues.Select(static r => r.Backoff).ToArray()),
                 ("@attempts", requeues.Select(static r => r.Attempt).ToArray()),
-                ("@turns", requeues.Select(static r => r.Turn).ToArray()),
+                ("@turns", requeues.Select(static r => r.Token).ToArray()),
                 ("@errors", requeues.Select(static r => r.Error).ToArray())));
         }
 
@@ -193,7 +193,7 @@ internal sealed class PostgreSqlCommitWriter(Session session, PostgreSqlDriver d
             _trip.Add("row: " + update.Text, update.Text, p => RoundTrip.Set(p, [.. update.Values]), (_, reads) => reads.Updated.Add(update));
         }
 
-        // What was given back just now is held by nobody, and its write must be refused.
+        // What was given back just now is no longer running, and its write must be refused.
         if (FencesToCheck(group) is { Count: > 0 } fences)
         {
             AddFenced("fence", driver.Sql.FenceAll, driver.Sql.FenceMany, fences, static reads => reads.Held);
@@ -238,7 +238,7 @@ internal sealed class PostgreSqlCommitWriter(Session session, PostgreSqlDriver d
                 ("@expiries", effects.Puts.Select(static e => e.ExpiresAt).ToArray())));
         }
 
-        // Places that are left first: who comes then may find one.
+        // Slots that are freed first: a message that comes then may find one.
         if (effects.Acknowledged.Count > 0)
         {
             AddFenced("end", driver.Sql.EndAll, driver.Sql.EndMany, effects.Acknowledged.Select(static a => a.Fence), static reads => reads.Released);
@@ -251,7 +251,7 @@ internal sealed class PostgreSqlCommitWriter(Session session, PostgreSqlDriver d
 
         foreach (var stray in effects.Cleared)
         {
-            _trip.Add("clear", driver.Sql.DeleteAt, p => RoundTrip.Set(p, ("@place", stray.Place), ("@id", stray.Id)));
+            _trip.Add("clear", driver.Sql.DeleteAt, p => RoundTrip.Set(p, ("@place", stray.Position), ("@id", stray.Id)));
         }
 
         if (effects.Unblocked.Count > 0)

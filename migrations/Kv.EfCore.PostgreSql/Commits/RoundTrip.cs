@@ -28,7 +28,7 @@ internal sealed class RoundTrip(Session session)
     /// <param name="name">What it is called where it is kept prepared.</param>
     /// <param name="text">The statement.</param>
     /// <param name="bind">Gives its parameters.</param>
-    /// <param name="read">Takes one of its rows. A statement with rows has somebody to read them: those of the next one come after.</param>
+    /// <param name="read">Takes one of its rows. A statement with rows has a reader for them: those of the next one come after.</param>
     /// <param name="done">Called when all steps are done.</param>
     public void Add(
         string name, string text, Action<DbParameterCollection>? bind = null, Action<DbDataReader, CommitReads>? read = null, Action<CommitReads>? done = null) =>

@@ -76,7 +76,7 @@ internal sealed class PostgreSqlDriver(PostgreSqlSql sql) : Driver
 
     public override IEnumerable<Statement> OfTopics(Statement statement, IReadOnlyList<string> topics) => [statement.Set("@topics", topics.ToArray())];
 
-    public override string PlaceOfItsOwn => "a schema (Search Path=efkv in its connection string, after create schema efkv) or a database";
+    public override string OwnLocation => "a schema (Search Path=efkv in its connection string, after create schema efkv) or a database";
 
     public override async ValueTask<string?> FindElsewhereAsync(DbConnection connection, CancellationToken cancellationToken)
     {
@@ -96,7 +96,7 @@ internal sealed class PostgreSqlDriver(PostgreSqlSql sql) : Driver
         }
     }
 
-    // EF Core's provider takes a connection that is reset for a database that is not there. Who opens one is told which of the two it is.
+    // EF Core's provider takes a connection that is reset for a database that is not there. The caller that opens one is told which of the two it is.
     public override async ValueTask<bool> IsMissingAsync(DbConnection connection, CancellationToken cancellationToken)
     {
         try
@@ -143,7 +143,7 @@ internal sealed class PostgreSqlDriver(PostgreSqlSql sql) : Driver
         {
             SessionRole.Write => OpenedToWriteAsync(connection, options, logger, cancellationToken),
 
-            // Behind a pooler of transactions the session is anybody's.
+            // Behind a pooler of transactions the session is shared with others.
             _ when options.TransactionPooling => ValueTask.CompletedTask,
             SessionRole.Read => SetAsync(connection, ServerSql.ReaderSettings, cancellationToken),
             _ => SetAsync(connection, ServerSql.NameSession, cancellationToken),
@@ -302,7 +302,7 @@ internal sealed class PostgreSqlDriver(PostgreSqlSql sql) : Driver
     private static Fault Classify(string state) => state switch
     {
         "40001" or "40P01" or "55P03" => Fault.Busy,
-        "57014" => Fault.Busy, // Cancelled, by somebody or by the server's own time-out: another try may fare better.
+        "57014" => Fault.Busy, // Cancelled, by hand or by the server's own time-out: another try may fare better.
         "25006" => Fault.Broken, // A standby: this connection still leads to a former primary.
         "26000" or "42P05" or "25P02" or "25P03" or "25P04" => Fault.Broken, // What the server has prepared or begun is not what this session did.
         "3D000" or "28000" or "28P01" => Fault.Permanent,

@@ -36,7 +36,7 @@ internal sealed class GetCoalescer(Func<byte[], ValueTask<Row?>> one, Func<IRead
         return new ValueTask<Row?>(cancellationToken.CanBeCanceled ? waiting.Task.WaitAsync(cancellationToken) : waiting.Task);
     }
 
-    // A caller who leads reads its own key alone; those that came meanwhile get a task of their own.
+    // A caller that leads reads its own key alone; those that came meanwhile get a task of their own.
     private async ValueTask<Row?> LeadAsync(byte[] key, CancellationToken cancellationToken)
     {
         try

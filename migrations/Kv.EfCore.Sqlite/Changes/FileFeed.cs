@@ -36,8 +36,8 @@ internal sealed class FileFeed(Session session, Driver driver, TimeSpan longest)
             {
                 _wait = Shorter(First, longest);
 
-                // What to look for it does not say. Heartbeats commit, so if each commit asked for one, they would never end: who holds a
-                // message that is to be cancelled learns of it at his next regular one.
+                // What to look for it does not say. Heartbeats commit, so if each commit asked for one, they would never end: a worker learns
+                // at its next regular one that a message of its is to be cancelled.
                 return new Notice(0, ChangeKinds.Version | ChangeKinds.Messages, 0);
             }
 
@@ -47,7 +47,7 @@ internal sealed class FileFeed(Session session, Driver driver, TimeSpan longest)
 
     private static TimeSpan Shorter(TimeSpan one, TimeSpan other) => one < other ? one : other;
 
-    // Who recovers or truncates the log locks readers out for a moment.
+    // A process that recovers or truncates the log locks readers out for a moment.
     private async ValueTask<bool> TryLookAsync(CancellationToken cancellationToken)
     {
         try

@@ -23,7 +23,7 @@ internal sealed class RowClaims(Session session, SqliteDriver driver)
             await RecoverAsync(claim, reads, now).ConfigureAwait(false);
         }
 
-        if (claim.Admit)
+        if (claim.FindsSlots)
         {
             foreach (var topic in search.Topics)
             {
@@ -35,7 +35,7 @@ internal sealed class RowClaims(Session session, SqliteDriver driver)
         var claimed = new List<ClaimedMessage>();
         foreach (var topic in search.Topics)
         {
-            await ClaimAsync(topic, Math.Min(topic.Room, search.Limit - claimed.Count), claim, now, claimed).ConfigureAwait(false);
+            await ClaimAsync(topic, Math.Min(topic.Capacity, search.Limit - claimed.Count), claim, now, claimed).ConfigureAwait(false);
         }
 
         claimed.ForEach(message => reads.Hold(claim, message));
@@ -43,7 +43,7 @@ internal sealed class RowClaims(Session session, SqliteDriver driver)
 
     private async ValueTask RecoverAsync(ClaimWork claim, CommitReads reads, long now)
     {
-        var lapsed = await PlacesAsync(session.Statement(driver.Sql.LapsedPlaces).Set("@now", now).Set("@limit", ManyAtOnce)).ConfigureAwait(false);
+        var lapsed = await PositionsAsync(session.Statement(driver.Sql.LapsedPlaces).Set("@now", now).Set("@limit", ManyAtOnce)).ConfigureAwait(false);
         foreach (var row in lapsed)
         {
             if (claim.Recovers is { } only && !(row.Id is string id && only.Contains(id)))
@@ -65,11 +65,11 @@ internal sealed class RowClaims(Session session, SqliteDriver driver)
         }
     }
 
-    private async ValueTask ClaimAsync(TopicClaim topic, int room, ClaimWork claim, long now, List<ClaimedMessage> claimed)
+    private async ValueTask ClaimAsync(TopicClaim topic, int left, ClaimWork claim, long now, List<ClaimedMessage> claimed)
     {
-        // Whatever the column holds: what is below all numbers, too, has a turn.
+        // Whatever the column holds: what is below all numbers is claimed, too.
         object above = double.NegativeInfinity;
-        while (room > 0 && await NextPriorityAsync().ConfigureAwait(false) is not (null or DBNull) and var priority)
+        while (left > 0 && await NextPriorityAsync().ConfigureAwait(false) is not (null or DBNull) and var priority)
         {
             List<ClaimedMessage> due = [];
             var reader = await OfDue(driver.Sql.Due).ReadAsync(default).ConfigureAwait(false);
@@ -89,16 +89,16 @@ internal sealed class RowClaims(Session session, SqliteDriver driver)
                 }
                 else
                 {
-                    due = await HoldEachAsync(due, await PlacesAsync(OfDue(driver.Sql.DuePlaces)).ConfigureAwait(false)).ConfigureAwait(false);
+                    due = await HoldEachAsync(due, await PositionsAsync(OfDue(driver.Sql.DuePlaces)).ConfigureAwait(false)).ConfigureAwait(false);
                 }
             }
 
             claimed.AddRange(due);
-            room -= due.Count;
+            left -= due.Count;
             above = priority!;
 
             Statement OfDue(string text) =>
-                session.Statement(text).Set("@topic", topic.Topic).Set("@priority", priority).Set("@now", now).Set("@limit", room);
+                session.Statement(text).Set("@topic", topic.Topic).Set("@priority", priority).Set("@now", now).Set("@limit", left);
         }
 
         async ValueTask<object?> NextPriorityAsync() => await session.Statement(driver.Sql.NextPriority)
@@ -106,19 +106,19 @@ internal sealed class RowClaims(Session session, SqliteDriver driver)
 
         Statement Leased(Statement hold) => hold.Set("@now", now).Set("@lease", topic.LeaseMilliseconds).Set("@owner", claim.Owner);
 
-        async ValueTask<List<ClaimedMessage>> HoldEachAsync(List<ClaimedMessage> messages, List<(object Place, object Id)> places)
+        async ValueTask<List<ClaimedMessage>> HoldEachAsync(List<ClaimedMessage> messages, List<(object Position, object Id)> rows)
         {
             List<ClaimedMessage> held = [];
-            for (var i = 0; i < places.Count; i++)
+            for (var i = 0; i < rows.Count; i++)
             {
-                if (await TryAsync(Leased(At(driver.Sql.HoldAt, places[i]))).ConfigureAwait(false))
+                if (await TryAsync(Leased(At(driver.Sql.HoldAt, rows[i]))).ConfigureAwait(false))
                 {
-                    await At(driver.Sql.DeleteAt, places[i]).ExecuteAsync(default).ConfigureAwait(false);
+                    await At(driver.Sql.DeleteAt, rows[i]).ExecuteAsync(default).ConfigureAwait(false);
                     held.Add(messages[i]);
                 }
                 else
                 {
-                    await At(driver.Sql.SetAsideAt, places[i]).ExecuteAsync(default).ConfigureAwait(false);
+                    await At(driver.Sql.SetAsideAt, rows[i]).ExecuteAsync(default).ConfigureAwait(false);
                     claim.FoundStrays = true;
                 }
             }
@@ -127,21 +127,21 @@ internal sealed class RowClaims(Session session, SqliteDriver driver)
         }
     }
 
-    private Statement At(string text, (object Place, object Id) row) => session.Statement(text).Set("@place", row.Place).Set("@id", row.Id);
+    private Statement At(string text, (object Position, object Id) row) => session.Statement(text).Set("@place", row.Position).Set("@id", row.Id);
 
-    private static async ValueTask<List<(object Place, object Id)>> PlacesAsync(Statement statement)
+    private static async ValueTask<List<(object Position, object Id)>> PositionsAsync(Statement statement)
     {
-        List<(object, object)> places = [];
+        List<(object, object)> rows = [];
         var reader = await statement.ReadAsync(default).ConfigureAwait(false);
         await using (reader.ConfigureAwait(false))
         {
             while (await reader.ReadAsync(default).ConfigureAwait(false))
             {
-                places.Add((reader.GetValue(0), reader.GetValue(1)));
+                rows.Add((reader.GetValue(0), reader.GetValue(1)));
             }
         }
 
-        return places;
+        return rows;
     }
 
     /// <returns>Whether the database took it; what is the row's fault it refuses.</returns>

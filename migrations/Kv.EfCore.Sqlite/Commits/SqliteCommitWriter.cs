@@ -54,7 +54,7 @@ internal sealed class SqliteCommitWriter(Session session, SqliteDriver driver, S
             }
         }
 
-        // What was given back just now is held by nobody, and its write must be refused.
+        // What was given back just now is no longer running, and its write must be refused.
         foreach (var fence in FencesToCheck(group))
         {
             if (await Fenced(driver.Sql.Fence, fence).ScalarAsync(cancellationToken).ConfigureAwait(false) is not null)
@@ -90,7 +90,7 @@ internal sealed class SqliteCommitWriter(Session session, SqliteDriver driver, S
                 .Set("@version", reads.LastVersion - put.Back).Set("@expires", put.ExpiresAt).ExecuteAsync(default).ConfigureAwait(false);
         }
 
-        // Places that are left first: who comes then may find one.
+        // Slots that are freed first: a message that comes then may find one.
         foreach (var (fence, keys) in effects.Acknowledged)
         {
             if (await FencedAsync(driver.Sql.Complete, fence, default).ConfigureAwait(false) && keys?.Group is { } left)
@@ -142,27 +142,16 @@ internal sealed class SqliteCommitWriter(Session session, SqliteDriver driver, S
         Session.HasBegun = true;
     }
 
-    // Another process may hold the lock: we wait for it in turns of our own, without a thread and in steps far shorter than the driver's.
-    private async ValueTask RetryBusyAsync(string statement, CancellationToken cancellationToken)
-    {
-        Backoff? backoff = null;
-        while (true)
-        {
-            try
-            {
-                await Session.ExecuteAsync(statement, cancellationToken).ConfigureAwait(false);
-                return;
-            }
-            catch (Exception error) when (driver.Classify(error) == Fault.Busy)
-            {
-                backoff ??= Backoff.ForLocks(Patience ?? budget);
-                if (!await backoff.WaitAsync(cancellationToken).ConfigureAwait(false))
-                {
-                    throw;
-                }
-            }
-        }
-    }
+    // Another process may hold the lock: it is waited for here, without a thread and in steps far shorter than the driver's.
+    private ValueTask<int> RetryBusyAsync(string statement, CancellationToken cancellationToken) => Retry.UntilAsync(
+        (Writer: this, Statement: statement, CancellationToken: cancellationToken),
+        static (of, _) => of.Writer.Session.ExecuteAsync(of.Statement, of.CancellationToken),
+        static (of, error, backoff) => of.Writer.Classify(error, backoff),
+        static (_, error) => error,
+        cancellationToken);
+
+    private Backoff? Classify(Exception error, Backoff? backoff) =>
+        driver.Classify(error) == Fault.Busy ? backoff ?? Backoff.ForLocks(TimeLeft ?? budget) : null;
 
     private async ValueTask<long> BumpAsync(int count, CommitMark mark, CancellationToken cancellationToken)
     {
@@ -239,7 +228,7 @@ internal sealed class SqliteCommitWriter(Session session, SqliteDriver driver, S
             }
         }
 
-        // Refused where a message of its id is held: then it waits like others, and whoever claims it finds out.
+        // Refused where a message of its id is held: then it waits like others, and the claim that takes it finds out.
         async ValueTask<bool> TryHoldAsync(NewMessage message, (ClaimWork Claim, TopicClaim Topic) taker)
         {
             try
@@ -285,7 +274,7 @@ internal sealed class SqliteCommitWriter(Session session, SqliteDriver driver, S
     private async ValueTask RequeueAsync(RequeueWork requeue, CommitReads reads, CancellationToken cancellationToken)
     {
         var copied = await Fenced(driver.Sql.CopyToQueue, requeue.Fence).Set("@now", _now).Set("@delay", requeue.Delay)
-            .Set("@backoff", requeue.Backoff).Set("@attempt", requeue.Attempt).Set("@turn", requeue.Turn).Set("@error", requeue.Error).ExecuteAsync(cancellationToken).ConfigureAwait(false);
+            .Set("@backoff", requeue.Backoff).Set("@attempt", requeue.Attempt).Set("@turn", requeue.Token).Set("@error", requeue.Error).ExecuteAsync(cancellationToken).ConfigureAwait(false);
         if (copied > 0)
         {
             await FencedAsync(driver.Sql.Complete, requeue.Fence, cancellationToken).ConfigureAwait(false);
@@ -293,7 +282,7 @@ internal sealed class SqliteCommitWriter(Session session, SqliteDriver driver, S
         }
     }
 
-    private Statement At(string text, StrayRow stray) => Session.Statement(text).Set("@place", stray.Place).Set("@id", stray.Id);
+    private Statement At(string text, StrayRow stray) => Session.Statement(text).Set("@place", stray.Position).Set("@id", stray.Id);
 
     private static Statement Fill(Statement statement, UpdateWork update)
     {

@@ -6,7 +6,7 @@ using SQLitePCL;
 namespace Kv.Sqlite;
 
 /// <summary>The file that a connection has open, and its log.</summary>
-internal sealed partial class OpenFile : OpenPlace
+internal sealed partial class OpenFile : OpenStorage
 {
     private const int HasMoved = 20;
     private readonly sqlite3 _database;
@@ -20,7 +20,7 @@ internal sealed partial class OpenFile : OpenPlace
         _log = _path + "-wal";
     }
 
-    /// <remarks>Two calls of the kernel, after each commit: nothing beside one that is written through. A log is there once somebody has written.</remarks>
+    /// <remarks>Two calls of the kernel, after each commit: nothing beside one that is written through. A log is there once something was written.</remarks>
     public override string? FindLoss(bool hasWritten) =>
         HasGone() ? Say($"The file '{_path}' was deleted, moved or replaced")
         : hasWritten && _path.Length > 0 && !IsThere(_log) ? Say($"The log '{_log}' of the file was deleted or moved")

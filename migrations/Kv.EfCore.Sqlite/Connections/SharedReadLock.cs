@@ -8,9 +8,9 @@ namespace Kv.Sqlite;
 /// <summary>Keeps the file's read lock for all readers of this process, by a session that stays in a transaction while they come and go.</summary>
 /// <remarks>
 /// SQLite asks the kernel for a lock for the first reader of a process and gives it back for the last; those between are only counted. For a
-/// reader alone these calls are half of a get, and many readers meet in the mutex in which they are made (decision 0031). Nobody reads in the
-/// transaction itself. While it is open the log cannot be recycled, so it ends before the store writes, and after 50 ms; and after somebody
-/// else was seen to write meanwhile it rests, each time for twice as long, since nobody tells it when they will do so again.
+/// reader alone these calls are half of a get, and many readers meet in the mutex in which they are made (decision 0031). No caller reads in the
+/// transaction itself. While it is open the log cannot be recycled, so it ends before the store writes, and after 50 ms; and after another
+/// process was seen to write meanwhile it rests, each time for twice as long, since it is not told when that one will do so again.
 /// </remarks>
 internal sealed class SharedReadLock : IAsyncDisposable
 {
@@ -34,13 +34,13 @@ internal sealed class SharedReadLock : IAsyncDisposable
     private volatile bool _held;
 
     /// <param name="sql">The statements.</param>
-    /// <param name="time">The clock of those who wait for the lock, who may be other processes: not an injected one.</param>
+    /// <param name="time">The clock of what waits for the lock, which may be other processes: not an injected one.</param>
     /// <param name="logger">Hears what goes wrong.</param>
     public SharedReadLock(KvSql sql, TimeProvider time, ILogger logger)
     {
         (_begin, _time, _logger) = (sql.BeginSnapshot, time, logger);
 
-        // For when readers stop coming: those who come look at the time themselves. Whoever makes the store has no part in it.
+        // For when readers stop coming: those that come look at the time themselves. The caller that makes the store has no part in it.
         _timer = Detached.Run(() => time.CreateTimer(static held => ((SharedReadLock)held!).Expire(), this, Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan));
     }
 

@@ -1,19 +1,17 @@
 using System.Data;
 using System.Data.Common;
-using System.Globalization;
 using Kv.Connections;
 using Kv.Diagnostics;
 using Kv.Sql;
 using Microsoft.Data.Sqlite;
 using Microsoft.Extensions.Logging;
-using SQLitePCL;
 
 namespace Kv.Sqlite;
 
 /// <summary>The store on SQLite.</summary>
 internal sealed class SqliteDriver(SqliteSql sql) : Driver
 {
-    private const int NoPatience = -1;
+    private const int WithoutWaiting = -1;
     private const int Error = 1;
     private const int Busy = 5;
     private const int Locked = 6;
@@ -29,7 +27,6 @@ internal sealed class SqliteDriver(SqliteSql sql) : Driver
     private const int Mismatch = 20;
     private const int Range = 25;
     private const int NotADatabase = 26;
-    private static readonly TimeSpan LongestSwitch = TimeSpan.FromMilliseconds(500);
     private static readonly Version WithoutWalResetBug = new(3, 51, 3);
     private static int _warned;
 
@@ -38,17 +35,17 @@ internal sealed class SqliteDriver(SqliteSql sql) : Driver
     public override SqliteSql Sql { get; } = sql;
 
     // Readers run on the threads of their callers without ever giving them up, so there are never more at work than the thread pool has
-    // threads. Whoever finds none free waits for others and changes threads, which costs more than the read (with one for each core, 64
-    // callers read 0.6 times as fast as 64 connections): so there are some to spare. They are opened when they are needed.
+    // threads. A caller that finds none free waits for others and changes threads, which costs more than the read (with one for each core,
+    // 64 callers read 0.6 times as fast as 64 connections): so there are some to spare. They are opened when they are needed.
     public override int Readers => Math.Max(16, 4 * Environment.ProcessorCount);
 
     // Negative: a locked database is given back at once instead of being waited for in the caller's thread. The engine waits by itself.
-    public override int? CommandTimeout(SessionRole role, KvStoreOptions options) => NoPatience;
+    public override int? CommandTimeout(SessionRole role, KvStoreOptions options) => WithoutWaiting;
 
     public override DbCommand CreateCommand(DbConnection connection)
     {
         var command = base.CreateCommand(connection);
-        command.CommandTimeout = NoPatience;
+        command.CommandTimeout = WithoutWaiting;
         return command;
     }
 
@@ -68,16 +65,19 @@ internal sealed class SqliteDriver(SqliteSql sql) : Driver
     public override void CheckConnection(DbConnection connection)
     {
         var settings = new SqliteConnectionStringBuilder(connection.ConnectionString);
-        if (settings.DataSource is "" or ":memory:" || settings.Mode == SqliteOpenMode.Memory || UriHas(":memory:") || UriHas("mode=memory"))
+        if (settings.DataSource is "" or ":memory:"
+            || settings.Mode == SqliteOpenMode.Memory || UriHas(":memory:") || UriHas("mode=memory"))
         {
             throw new NotSupportedException(
-                $"The store cannot live in memory (data source '{settings.DataSource}'): it reads and writes on several connections. Use a file; for tests one in a temporary folder.");
+                $"The store cannot live in memory (data source '{settings.DataSource}'): it reads and writes on several connections. "
+                + "Use a file; for tests one in a temporary folder.");
         }
 
         if (settings.Cache == SqliteCacheMode.Shared || UriHas("cache=shared"))
         {
             throw new NotSupportedException(
-                "Cache=Shared makes readers wait for writers and fail with locked tables. Leave it out: in WAL mode connections read beside a writer.");
+                "Cache=Shared makes readers wait for writers and fail with locked tables. "
+                + "Leave it out: in WAL mode connections read beside a writer.");
         }
 
         // The pool would take a connection back in whatever transaction it is, and hold its locks; closed for good, it lets them go.
@@ -88,10 +88,11 @@ internal sealed class SqliteDriver(SqliteSql sql) : Driver
         }
 
         bool UriHas(string setting) =>
-            settings.DataSource.StartsWith("file:", StringComparison.OrdinalIgnoreCase) && settings.DataSource.Contains(setting, StringComparison.OrdinalIgnoreCase);
+            settings.DataSource.StartsWith("file:", StringComparison.OrdinalIgnoreCase)
+            && settings.DataSource.Contains(setting, StringComparison.OrdinalIgnoreCase);
     }
 
-    public override OpenPlace PlaceOf(DbConnection connection) => new OpenFile((SqliteConnection)connection);
+    public override OpenStorage StorageOf(DbConnection connection) => new OpenFile((SqliteConnection)connection);
 
     public override void RefuseToCreate(DbConnection connection)
     {
@@ -103,7 +104,8 @@ internal sealed class SqliteDriver(SqliteSql sql) : Driver
         }
     }
 
-    public override ValueTask<DatabaseIdentity> IdentifyAsync(DbConnection connection, DbTransaction? transaction, CancellationToken cancellationToken)
+    public override ValueTask<DatabaseIdentity> IdentifyAsync(
+        DbConnection connection, DbTransaction? transaction, CancellationToken cancellationToken)
     {
         var file = MainFile.Of((SqliteConnection)connection);
         using var command = connection.CreateCommand();
@@ -117,14 +119,15 @@ internal sealed class SqliteDriver(SqliteSql sql) : Driver
     public override async ValueTask<DatabaseIdentity?> IdentifyOpenedAsync(DbConnection connection, CancellationToken cancellationToken) =>
         await IdentifyAsync(connection, null, cancellationToken).ConfigureAwait(false);
 
-    public override IEnumerable<Statement> OfTopics(Statement statement, IReadOnlyList<string> topics) => topics.Select(topic => statement.Set("@topic", topic));
+    public override IEnumerable<Statement> OfTopics(Statement statement, IReadOnlyList<string> topics) =>
+        topics.Select(topic => statement.Set("@topic", topic));
 
     public override DatabaseIdentity? IdentifyAgain(DatabaseIdentity known)
     {
         var file = MainFile.At(known.Name);
         return file.Identity is not null && string.Equals(file.Identity, known.Tables, StringComparison.Ordinal)
             ? known
-            : known with { Tables = null, Place = (file with { Identity = null }).ToString() };
+            : known with { Tables = null, Location = (file with { Identity = null }).ToString() };
     }
 
     public override string Describe(DbConnection connection) => $"file '{PathOf(connection)}'";
@@ -134,12 +137,16 @@ internal sealed class SqliteDriver(SqliteSql sql) : Driver
         var path = PathOf(connection);
         var mode = new SqliteConnectionStringBuilder(connection.ConnectionString).Mode;
         return Path.GetDirectoryName(path) is { Length: > 0 } folder && !Directory.Exists(folder)
-            ? $"the folder '{folder}' of the file '{path}' does not exist. Create the folder, or correct the path; then `await services.MigrateKvStoreAsync()` creates the file with the store's tables."
+            ? $"the folder '{folder}' of the file '{path}' does not exist. Create the folder, or correct the path; "
+                + "then `await services.MigrateKvStoreAsync()` creates the file with the store's tables."
             : File.Exists(path)
-            ? $"the file '{path}' is there, but this process may not open it. Change its permissions and those of its folder, or correct the path."
+            ? $"the file '{path}' is there, but this process may not open it. "
+                + "Change its permissions and those of its folder, or correct the path."
             : mode == SqliteOpenMode.ReadWriteCreate
-            ? $"the file '{path}' does not exist. Correct the path, or call `await services.MigrateKvStoreAsync()`, which creates it with the store's tables."
-            : $"the file '{path}' does not exist, and Mode={mode} creates none. Correct the path, or leave Mode out and call `await services.MigrateKvStoreAsync()`, which creates it with the store's tables.";
+            ? $"the file '{path}' does not exist. "
+                + "Correct the path, or call `await services.MigrateKvStoreAsync()`, which creates it with the store's tables."
+            : $"the file '{path}' does not exist, and Mode={mode} creates none. Correct the path, or leave Mode out "
+                + "and call `await services.MigrateKvStoreAsync()`, which creates it with the store's tables.";
     }
 
     public override void EnsureCreatable(DbConnection connection)
@@ -153,87 +160,26 @@ internal sealed class SqliteDriver(SqliteSql sql) : Driver
         }
     }
 
-    public override string PlaceOfItsOwn => "a file";
+    public override string OwnLocation => "a file";
 
-    public override async ValueTask OpenedAsync(
+    public override ValueTask OpenedAsync(
         DbConnection connection, SessionRole role, KvStoreOptions options, ILogger logger, CancellationToken cancellationToken)
     {
-        if (Interlocked.Exchange(ref _warned, 1) == 0 && Version.TryParse(connection.ServerVersion, out var version) && version < WithoutWalResetBug)
+        if (Interlocked.Exchange(ref _warned, 1) == 0
+            && Version.TryParse(connection.ServerVersion, out var version)
+            && version < WithoutWalResetBug)
         {
             KvLog.OldSqlite(logger, connection.ServerVersion);
         }
 
-        if (raw.sqlite3_db_readonly(((SqliteConnection)connection).Handle!, "main") == 1)
-        {
-            await OpenedReadOnlyAsync().ConfigureAwait(false);
-            return;
-        }
-
-        // Switching to WAL fails at once while another process recovers the file, whatever the timeout: so it is looked at first, and tried again.
-        // Not for long: whoever wants the session tries again as well, and knows how much time there is.
-        var backoff = Backoff.ForLocks(options.CommandTimeout < LongestSwitch ? options.CommandTimeout : LongestSwitch);
-        while (true)
-        {
-            try
-            {
-                if (await ScalarAsync("pragma journal_mode").ConfigureAwait(false) != "wal")
-                {
-                    await ScalarAsync("pragma journal_mode = wal").ConfigureAwait(false);
-                }
-
-                break;
-            }
-            catch (SqliteException error) when (Classify(error) == Fault.Busy)
-            {
-                if (!await backoff.WaitAsync(cancellationToken).ConfigureAwait(false))
-                {
-                    throw;
-                }
-            }
-        }
-
-        // Not kept in the file: each connection says it for itself. The log is bounded when it is recycled, and large enough that
-        // checkpoints do not follow every few commits (measured: 40 k sets a second at 1,000 pages, 55 k at 8,000).
-        var level = options.Durability == KvDurability.Full ? 2 : 1;
-        await ScalarAsync($"""
-            pragma synchronous = {level};
-            pragma cache_size = -{(role is SessionRole.Heartbeat or SessionRole.Listen ? 512 : 16 * 1024)};
-            pragma wal_autocheckpoint = 8000;
-            pragma journal_size_limit = 67108864
-            """).ConfigureAwait(false);
-        if (await ScalarAsync("pragma synchronous").ConfigureAwait(false) is var set && set != level.ToString(CultureInfo.InvariantCulture))
-        {
-            throw new KvException(KvErrorKind.Unavailable, $"SQLite did not take synchronous={level} (it is {set}), so commits would be less durable than asked.");
-        }
-
-        // Its journal is as whoever writes it wants it.
-        async ValueTask OpenedReadOnlyAsync()
-        {
-            if (role is SessionRole.Write or SessionRole.Heartbeat)
-            {
-                throw new KvException(
-                    KvErrorKind.Unavailable,
-                    $"The {Describe(connection)} is read-only for this process, so reads work and writes do not; nothing was written. Leave Mode=ReadOnly out of the connection string, or change the permissions of the file and its folder.");
-            }
-
-            await ScalarAsync($"pragma cache_size = -{16 * 1024}").ConfigureAwait(false);
-        }
-
-        async ValueTask<string?> ScalarAsync(string text)
-        {
-            var command = CreateCommand(connection);
-            await using (command.ConfigureAwait(false))
-            {
-                command.CommandText = text;
-                return Convert.ToString(await command.ExecuteScalarAsync(cancellationToken).ConfigureAwait(false), CultureInfo.InvariantCulture);
-            }
-        }
+        return new ConnectionSettings(this, connection, role, options).SetAsync(cancellationToken);
     }
 
-    private static string PathOf(DbConnection connection) => DataSource.PathOf(new SqliteConnectionStringBuilder(connection.ConnectionString).DataSource);
+    private static string PathOf(DbConnection connection) =>
+        DataSource.PathOf(new SqliteConnectionStringBuilder(connection.ConnectionString).DataSource);
 
     // The driver's pool takes connections back as they are. One that went back in the middle of a transaction would keep the write lock, or
-    // its old snapshot, and whoever opened it next would be in that transaction.
+    // its old snapshot, and the next one to open it would be in that transaction.
     public override void Closing(DbConnection connection)
     {
         if (connection is not SqliteConnection { State: System.Data.ConnectionState.Open } sqlite)
@@ -268,21 +214,25 @@ internal sealed class SqliteDriver(SqliteSql sql) : Driver
     };
 
     // A file that was read-only when it was opened stays so for that connection, whatever becomes of the file.
-    public override bool IsSpent(Exception exception) => exception is SqliteException { SqliteErrorCode: ReadOnly } || base.IsSpent(exception);
+    public override bool IsSpent(Exception exception) =>
+        exception is SqliteException { SqliteErrorCode: ReadOnly } || base.IsSpent(exception);
 
     public override bool IsDamage(Exception exception) => exception is SqliteException { SqliteErrorCode: Corrupt or NotADatabase };
 
     public override bool IsLockWait(Exception exception) => exception is SqliteException { SqliteErrorCode: Busy or Locked };
 
     public override string LockAdvice =>
-        "Look for a transaction that is left open, in this process or another one; what is to be part of a transaction of your own goes there with CommitAsync(context)";
+        "Look for a transaction that is left open, in this process or another one; "
+        + "what is to be part of a transaction of your own goes there with CommitAsync(context)";
 
-    public override bool IsOfValues(Exception exception) => exception is SqliteException { SqliteErrorCode: TooBig or Constraint or Mismatch or Range };
+    public override bool IsOfValues(Exception exception) =>
+        exception is SqliteException { SqliteErrorCode: TooBig or Constraint or Mismatch or Range };
 
     public override KvErrorKind KindOf(Exception exception) => exception switch
     {
         SqliteException { SqliteErrorCode: ReadOnly } => KvErrorKind.Unavailable,
-        SqliteException { SqliteErrorCode: Error } error when error.Message.Contains("no such", StringComparison.Ordinal) => KvErrorKind.Schema,
+        SqliteException { SqliteErrorCode: Error } error
+            when error.Message.Contains("no such", StringComparison.Ordinal) => KvErrorKind.Schema,
         _ => KvErrorKind.Refused,
     };
 
@@ -304,9 +254,11 @@ internal sealed class SqliteDriver(SqliteSql sql) : Driver
     }
 
     // A failed COMMIT of SQLite has rolled back or can still be rolled back, except when the disk itself failed.
-    public override bool ProvesRollback(Exception exception, DbConnection connection) => exception is SqliteException { SqliteErrorCode: not IoError };
+    public override bool ProvesRollback(Exception exception, DbConnection connection) =>
+        exception is SqliteException { SqliteErrorCode: not IoError };
 
-    public override ValueTask<bool> IsAdoptedAsync(DbConnection connection, CancellationToken cancellationToken) => DenoFile.IsAsync(connection, cancellationToken);
+    public override ValueTask<bool> IsAdoptedAsync(DbConnection connection, CancellationToken cancellationToken) =>
+        DenoFile.IsAsync(connection, cancellationToken);
 
     public override async ValueTask<IReadOnlyList<string>> AdoptAsync(DbConnection connection, CancellationToken cancellationToken)
     {

@@ -1,6 +1,6 @@
 namespace Kv.Sqlite;
 
-/// <summary>Whose turn it is to write, among those in this process that share a single write lock: first come, first served.</summary>
+/// <summary>Lets one writer at a time through, of those in this process that share a single write lock: first come, first served.</summary>
 /// <remarks>
 /// SQLite's lock knows no queue. A pipeline that commits group after group leaves it free for microseconds, so the heartbeat, which can only
 /// look again and again, would not meet it before its leases ended (measured: four writers, a lease of a second, lost).
@@ -11,32 +11,32 @@ internal sealed class WriteGate(SharedReadLock readLock)
     private readonly LinkedList<TaskCompletionSource> _waiting = [];
     private bool _taken;
 
-    /// <summary>Waits for the turn.</summary>
-    public Task EnterAsync() => Enter() is { } place ? place.Value.Task : Task.CompletedTask;
+    /// <summary>Waits until the gate is free.</summary>
+    public Task EnterAsync() => Enter() is { } waiter ? waiter.Value.Task : Task.CompletedTask;
 
-    /// <summary>Waits for the turn on the calling thread.</summary>
-    /// <returns>Whether it came in time.</returns>
+    /// <summary>Waits on the calling thread until the gate is free.</summary>
+    /// <returns>Whether it was free in time.</returns>
     public bool TryEnter(TimeSpan longest)
     {
-        if (Enter() is not { } place || place.Value.Task.Wait(longest))
+        if (Enter() is not { } waiter || waiter.Value.Task.Wait(longest))
         {
             return true;
         }
 
         lock (_gate)
         {
-            // No longer in line: the turn came between the two.
-            if (place.List is null)
+            // No longer in line: the gate was handed on between the two.
+            if (waiter.List is null)
             {
                 return true;
             }
 
-            _waiting.Remove(place);
+            _waiting.Remove(waiter);
             return false;
         }
     }
 
-    /// <summary>Hands the turn on.</summary>
+    /// <summary>Hands the gate on.</summary>
     public void Leave()
     {
         TaskCompletionSource? next = null;

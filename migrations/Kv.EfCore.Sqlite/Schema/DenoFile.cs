@@ -21,7 +21,7 @@ internal static class DenoFile
         insert or replace into migration_state (k, version) values (0, 2)
         """;
 
-    /// <summary>Whether Deno made the file, and not we, who made it for Deno to open: the table says it in its own words.</summary>
+    /// <summary>Whether Deno made the file, and not this store, which makes it for Deno to open: the table says it in its own words.</summary>
     public static async ValueTask<bool> IsAsync(DbConnection connection, CancellationToken cancellationToken) =>
         await ScalarAsync(
             connection,

@@ -28,7 +28,7 @@ internal sealed class SqliteStatement : Statement
     private readonly sqlite3 _database;
     private readonly sqlite3_stmt _statement;
     private readonly SqliteRows _rows;
-    private readonly TimeSpan _patience;
+    private readonly TimeSpan _longestWait;
     private readonly bool _nested;
     private readonly bool _writes;
     private nint _run;
@@ -36,9 +36,9 @@ internal sealed class SqliteStatement : Statement
     /// <summary>Prepares a statement.</summary>
     /// <param name="connection">An open connection.</param>
     /// <param name="text">One statement.</param>
-    /// <param name="patience">How long to wait for locks of others.</param>
+    /// <param name="longestWait">How long to wait for locks of others.</param>
     /// <param name="nested">Whether it is part of a transaction of the user's, without which it must not run.</param>
-    public SqliteStatement(SqliteConnection connection, string text, TimeSpan patience, bool nested = false)
+    public SqliteStatement(SqliteConnection connection, string text, TimeSpan longestWait, bool nested = false)
     {
         _database = HandleOf(connection) ?? throw new InvalidOperationException("The connection is closed.");
 
@@ -52,7 +52,7 @@ internal sealed class SqliteStatement : Statement
         }
 
         _rows = new SqliteRows(this);
-        (_patience, _nested) = (patience, nested);
+        (_longestWait, _nested) = (longestWait, nested);
         _writes = raw.sqlite3_stmt_readonly(_statement) == 0;
         for (var i = 1; i <= raw.sqlite3_bind_parameter_count(_statement); i++)
         {
@@ -148,7 +148,7 @@ internal sealed class SqliteStatement : Statement
         }
     }
 
-    /// <summary>Begins to run, if nobody is in the way who may be waited for.</summary>
+    /// <summary>Begins to run, unless a lock is in the way that may be waited for.</summary>
     private bool TryRun(out bool found)
     {
         if (_unset.Count > 0)
@@ -167,7 +167,7 @@ internal sealed class SqliteStatement : Statement
             throw new InvalidOperationException("The transaction is over: SQLite rolled it back after an error, or it was ended. Begin another one and do all of it again.");
         }
 
-        // Counted once for all calls until the reset: whoever disposes of it meanwhile takes the statement from nobody.
+        // Counted once for all calls until the reset: a thread that disposes of it meanwhile does not take it away.
         var counted = false;
         _statement.DangerousAddRef(ref counted);
         _run = _statement.DangerousGetHandle();
@@ -179,13 +179,13 @@ internal sealed class SqliteStatement : Statement
         }
 
         var error = Error(code);
-        return error.SqliteErrorCode is raw.SQLITE_BUSY or raw.SQLITE_LOCKED && _patience > TimeSpan.Zero ? false : throw error;
+        return error.SqliteErrorCode is raw.SQLITE_BUSY or raw.SQLITE_LOCKED && _longestWait > TimeSpan.Zero ? false : throw error;
     }
 
     // For statements in a transaction of the user's, whose connection has its own idea of how long to wait. The engine's own never wait here.
     private async ValueTask<DbDataReader> WaitAsync(CancellationToken cancellationToken)
     {
-        var backoff = Backoff.ForLocks(_patience);
+        var backoff = Backoff.ForLocks(_longestWait);
         while (true)
         {
             var goesOn = await backoff.WaitAsync(cancellationToken).ConfigureAwait(false);

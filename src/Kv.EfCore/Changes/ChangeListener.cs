@@ -5,11 +5,13 @@ using Microsoft.Extensions.Logging;
 
 namespace Kv.Changes;
 
-/// <summary>Learns of the commits of other processes, for as long as somebody watches or works: hears of them, or else looks for them.</summary>
+/// <summary>
+/// Learns of the commits of other processes, for as long as there is a watcher or a worker: hears of them, or else looks for them.
+/// </summary>
 /// <remarks>
-/// Looking is right by itself. Hearing is quicker and spares the looks, so it is believed only after a notice to itself has come back, and
-/// again whenever nothing was heard for a while: a pooler, a network or a server may swallow notices without a word. What is heard comes from
-/// other processes, which no injected clock moves, so the waits for it are the system's.
+/// Looking is right by itself. Listening is quicker and spares the looks, so it is believed only after a notice to itself has come back,
+/// and again whenever none came for a while: a pooler, a network or a server may swallow notices without a word. Notices come from other
+/// processes, which no injected clock moves, so the waits for them are the system's.
 /// </remarks>
 internal sealed class ChangeListener(
     SessionFactory sessions,
@@ -23,35 +25,33 @@ internal sealed class ChangeListener(
     CancellationToken stop)
 {
     /// <summary>How long a connection that swallows notices is left alone: it does so by design.</summary>
-    public static readonly TimeSpan Deafness = TimeSpan.FromMinutes(5);
+    public static readonly TimeSpan RestAfterSilence = TimeSpan.FromMinutes(5);
 
-    /// <summary>How long it listens on when the last user has gone, so that watchers who come and go cost no connection each.</summary>
-    public static readonly TimeSpan Linger = TimeSpan.FromSeconds(10);
+    /// <summary>How long it listens on when the last user has gone, so that watchers that come and go cost no connection each.</summary>
+    public static readonly TimeSpan GracePeriod = TimeSpan.FromSeconds(10);
 
     private static readonly TimeSpan ProbeTimeout = TimeSpan.FromSeconds(5);
-    private static readonly TimeSpan FirstPause = TimeSpan.FromMilliseconds(100);
-    private static readonly TimeSpan LongestPause = TimeSpan.FromSeconds(5);
     private readonly Lock _gate = new();
     private readonly Signal _look = new();
     private readonly TaskCompletionSource _opened = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private Task _loop = Task.CompletedTask;
     private CancellationTokenSource? _running;
-    private ITimer? _lingering;
+    private ITimer? _grace;
     private int _users;
     private volatile int _watchers;
-    private volatile bool _hears;
-    private bool _saidDeaf;
+    private volatile bool _listening;
+    private bool _saidSilent;
 
-    /// <summary>It begins or ceases to hear.</summary>
-    public event Action? HearsChanged;
+    /// <summary>It begins or ceases to listen.</summary>
+    public event Action? ListeningChanged;
 
-    /// <summary>Whether the commits of other processes are heard of, so that nobody needs to look for them.</summary>
-    public bool Hears => _hears;
+    /// <summary>Whether notices of the commits of other processes come in, so that watchers and workers need not look for them.</summary>
+    public bool IsListening => _listening;
 
-    /// <summary>After so long without a notice it is made sure that one would be heard.</summary>
-    public TimeSpan Silence { get; set; } = TimeSpan.FromSeconds(60);
+    /// <summary>After so long without a notice it is made sure that one would come in.</summary>
+    public TimeSpan ProbeInterval { get; set; } = TimeSpan.FromSeconds(60);
 
-    /// <summary>The loop, for those who wait for its end.</summary>
+    /// <summary>The loop, for what waits for its end.</summary>
     public Task Completion
     {
         get
@@ -74,7 +74,7 @@ internal sealed class ChangeListener(
         {
             _users++;
             _watchers += watches ? 1 : 0;
-            _lingering?.Dispose();
+            _grace?.Dispose();
             if (_running is null)
             {
                 var (running, before) = (CancellationTokenSource.CreateLinkedTokenSource(stop), _loop);
@@ -107,43 +107,54 @@ internal sealed class ChangeListener(
 
     private async Task ListenAsync(CancellationToken cancellationToken)
     {
-        Backoff? backoff = null;
-        while (!cancellationToken.IsCancellationRequested)
+        try
         {
-            try
+            await Retry.UntilAsync(TryAsync, Classify, static error => error, cancellationToken).ConfigureAwait(false);
+        }
+        catch (Exception) when (cancellationToken.IsCancellationRequested)
+        {
+            SetListening(false);
+        }
+
+        async ValueTask<bool> TryAsync(Backoff? backoff)
+        {
+            while (!cancellationToken.IsCancellationRequested)
             {
-                await HearAsync(cancellationToken).ConfigureAwait(false);
-                SayDeaf();
-                await Task.Delay(Deafness, TimeProvider.System, cancellationToken).ConfigureAwait(false);
+                await ReceiveAsync(cancellationToken).ConfigureAwait(false);
+                SaySilent();
+                await Task.Delay(RestAfterSilence, TimeProvider.System, cancellationToken).ConfigureAwait(false);
             }
-            catch (Exception) when (cancellationToken.IsCancellationRequested)
+
+            return true;
+        }
+
+        Backoff? Classify(Exception error, Backoff? backoff)
+        {
+            if (cancellationToken.IsCancellationRequested)
             {
-                SetHears(false);
+                return null;
             }
-            catch (Exception error)
-            {
-                // Said once for a loss and not at each try after it.
-                var lost = _hears || backoff is null;
-                KvLog.ListeningFailed(logger, lost ? LogLevel.Warning : LogLevel.Debug, error);
-                backoff = lost ? new Backoff(FirstPause, LongestPause, TimeSpan.MaxValue) : backoff!;
-                SetHears(false);
-                await TryWaitAsync(backoff, cancellationToken).ConfigureAwait(false);
-            }
+
+            // Said once for a loss and not at each try after it.
+            var isLoss = _listening || backoff is null;
+            KvLog.ListeningFailed(logger, isLoss ? LogLevel.Warning : LogLevel.Debug, error);
+            SetListening(false);
+            return isLoss ? Backoff.WithoutEnd() : backoff;
         }
     }
 
-    /// <summary>Hears of commits until the connection is lost. It returns if notices do not come through at all.</summary>
-    private async Task HearAsync(CancellationToken cancellationToken)
+    /// <summary>Receives notices until the connection is lost. It returns if notices do not come through at all.</summary>
+    private async Task ReceiveAsync(CancellationToken cancellationToken)
     {
         using var interruption = new Interruption(cancellationToken);
         var session = await sessions.OpenAsync(SessionRole.Listen, interruption.Token).ConfigureAwait(false);
         await using (session.ConfigureAwait(false))
         {
-            NoticeReceiver? ears = null;
+            NoticeReceiver? receiver = null;
             try
             {
-                ears = new NoticeReceiver(await source.OpenFeedAsync(session, interruption.Token).ConfigureAwait(false));
-                await HearAsync(ears, cancellationToken).ConfigureAwait(false);
+                receiver = new NoticeReceiver(await source.OpenFeedAsync(session, interruption.Token).ConfigureAwait(false));
+                await ReceiveAsync(receiver, cancellationToken).ConfigureAwait(false);
             }
             catch (Exception error)
             {
@@ -152,48 +163,51 @@ internal sealed class ChangeListener(
             }
             finally
             {
-                if (ears is not null)
+                if (receiver is not null)
                 {
-                    await ears.DisposeAsync().ConfigureAwait(false);
+                    await receiver.DisposeAsync().ConfigureAwait(false);
                 }
             }
         }
     }
 
-    private async Task HearAsync(NoticeReceiver ears, CancellationToken cancellationToken)
+    private async Task ReceiveAsync(NoticeReceiver receiver, CancellationToken cancellationToken)
     {
-        if (!await ProbeAsync(ears, cancellationToken).ConfigureAwait(false))
+        if (!await ProbeAsync(receiver, cancellationToken).ConfigureAwait(false))
         {
             return;
         }
 
-        SetHears(true);
+        SetListening(true);
 
         // Whatever came before the feed was open was not heard.
         await HandleAsync(Notice.LookAtAll, cancellationToken).ConfigureAwait(false);
         while (true)
         {
-            if (await ears.NextAsync(Silence, cancellationToken).ConfigureAwait(false) is { } notice)
+            if (await receiver.NextAsync(ProbeInterval, cancellationToken).ConfigureAwait(false) is { } notice)
             {
                 await HandleAsync(notice, cancellationToken).ConfigureAwait(false);
             }
-            else if (!await ProbeAsync(ears, cancellationToken).ConfigureAwait(false))
+            else if (!await ProbeAsync(receiver, cancellationToken).ConfigureAwait(false))
             {
                 throw new TimeoutException($"A notice to itself did not come back within {ProbeTimeout.TotalSeconds:0} seconds.");
             }
         }
     }
 
-    /// <summary>Sees whether a notice to itself comes back. It is sent on another connection: a pooler may return it on the same one, and only there.</summary>
-    private async ValueTask<bool> ProbeAsync(NoticeReceiver ears, CancellationToken cancellationToken)
+    /// <summary>
+    /// Sees whether a notice to itself comes back. It is sent on another connection: a pooler may return it on the same one, and only
+    /// there.
+    /// </summary>
+    private async ValueTask<bool> ProbeAsync(NoticeReceiver receiver, CancellationToken cancellationToken)
     {
         if (source.Notify is null)
         {
             return true;
         }
 
-        // The answer has the version, so watchers look with every probe. Where no answer comes, the driver takes its time to give up, and is not
-        // waited for.
+        // The answer has the version, so watchers look with every probe. Where no answer comes, the driver takes its time to give up, and
+        // is not waited for.
         var sending = notifier.SendAsync(new Notice(notifier.Id, ChangeKinds.None, 0, IsProbe: true), cancellationToken).AsTask();
         try
         {
@@ -204,7 +218,7 @@ internal sealed class ChangeListener(
             sending.Abandon();
         }
 
-        while (await ears.NextAsync(ProbeTimeout, cancellationToken).ConfigureAwait(false) is { } notice)
+        while (await receiver.NextAsync(ProbeTimeout, cancellationToken).ConfigureAwait(false) is { } notice)
         {
             if (notice.IsProbe && notice.Sender == notifier.Id)
             {
@@ -240,7 +254,9 @@ internal sealed class ChangeListener(
         signals.Raise(notice.What);
     }
 
-    /// <summary>Looks at the version for as long as it does not hear of it. A look that failed, which took its time to do so, is soon repeated.</summary>
+    /// <summary>
+    /// Looks at the version for as long as no notices of it come in. A look that failed, which took its time to do so, is soon repeated.
+    /// </summary>
     private async Task LookAsync(CancellationToken cancellationToken)
     {
         var (failed, lost) = (false, false);
@@ -248,10 +264,10 @@ internal sealed class ChangeListener(
         {
             try
             {
-                var wait = failed && options.WatchInterval > FirstPause ? FirstPause : options.WatchInterval;
-                await _look.WaitAsync(_hears ? Timeout.InfiniteTimeSpan : wait, clock.Time, cancellationToken).ConfigureAwait(false);
+                var wait = failed && options.WatchInterval > Backoff.AfterLook ? Backoff.AfterLook : options.WatchInterval;
+                await _look.WaitAsync(_listening ? Timeout.InfiniteTimeSpan : wait, clock.Time, cancellationToken).ConfigureAwait(false);
                 failed = true;
-                if (!_hears && _watchers > 0)
+                if (!_listening && _watchers > 0)
                 {
                     signals.Advance(await reader.VersionAsync(cancellationToken).ConfigureAwait(false));
                 }
@@ -271,34 +287,22 @@ internal sealed class ChangeListener(
         }
     }
 
-    private static async ValueTask TryWaitAsync(Backoff backoff, CancellationToken cancellationToken)
+    private void SaySilent()
     {
-        try
+        if (!_saidSilent)
         {
-            await backoff.WaitAsync(cancellationToken).ConfigureAwait(false);
-        }
-        catch (OperationCanceledException)
-        {
-            // The loop sees it, too.
+            _saidSilent = true;
+            KvLog.NoticesLost(logger);
         }
     }
 
-    private void SayDeaf()
+    private void SetListening(bool listens)
     {
-        if (!_saidDeaf)
+        if (_listening != listens)
         {
-            _saidDeaf = true;
-            KvLog.Deaf(logger);
-        }
-    }
-
-    private void SetHears(bool hears)
-    {
-        if (_hears != hears)
-        {
-            _hears = hears;
+            _listening = listens;
             _look.Set();
-            HearsChanged?.Invoke();
+            ListeningChanged?.Invoke();
         }
     }
 
@@ -309,7 +313,8 @@ internal sealed class ChangeListener(
             _watchers -= watched ? 1 : 0;
             if (--_users == 0)
             {
-                _lingering = Detached.Run(() => clock.Time.CreateTimer(static listener => ((ChangeListener)listener!).End(), this, Linger, Timeout.InfiniteTimeSpan));
+                _grace = Detached.Run(() => clock.Time.CreateTimer(
+                    static listener => ((ChangeListener)listener!).End(), this, GracePeriod, Timeout.InfiniteTimeSpan));
             }
         }
     }

@@ -7,18 +7,16 @@ namespace Kv.Changes;
 
 /// <summary>Tells other processes of the commits of this one: the first at once, what follows within an interval as one.</summary>
 /// <remarks>
-/// On connections of the readers and never in a commit's own transaction: there, a notification takes a lock that all databases of the server
-/// share. Nobody waits for it, and what fails is sent again. What is left when the store ends goes out on a connection that is open: a container
-/// that is disposed of can make no other by then.
+/// On connections of the readers and never in a commit's own transaction: there, a notification takes a lock that all databases of the
+/// server share. No caller waits for it, and what fails is sent again. What is left when the store ends goes out on a connection that is
+/// open: a container that is disposed of can make no other by then.
 /// </remarks>
 internal sealed class ChangeNotifier(SessionPool pool, ChangeSource source, ILogger logger) : IAsyncDisposable
 {
     /// <summary>At most one notice in this time.</summary>
     public static readonly TimeSpan Interval = TimeSpan.FromMilliseconds(10);
 
-    private static readonly TimeSpan LastWords = TimeSpan.FromSeconds(2);
-    private static readonly TimeSpan FirstPause = TimeSpan.FromMilliseconds(100);
-    private static readonly TimeSpan LongestPause = TimeSpan.FromSeconds(5);
+    private static readonly TimeSpan GracePeriod = TimeSpan.FromSeconds(2);
     private readonly Lock _gate = new();
     private readonly CancellationTokenSource _ending = new();
     private readonly CancellationTokenSource _ended = new();
@@ -26,6 +24,7 @@ internal sealed class ChangeNotifier(SessionPool pool, ChangeSource source, ILog
     private ChangeKinds _pending;
     private long _version;
     private bool _running;
+    private bool _failing;
     private bool _isEnding;
 
     /// <summary>What notices of this store in this process are signed with.</summary>
@@ -53,7 +52,9 @@ internal sealed class ChangeNotifier(SessionPool pool, ChangeSource source, ILog
         }
     }
 
-    /// <summary>Puts a notice into a transaction of the user's: it is told when that commits, to this process too, and never if it does not.</summary>
+    /// <summary>
+    /// Puts a notice into a transaction of the user's: it is told when that commits, to this process too, and never if it does not.
+    /// </summary>
     public async ValueTask TellWithinAsync(Session session, ChangeKinds what, long version, CancellationToken cancellationToken)
     {
         if (source.Notify is { } notify)
@@ -131,7 +132,7 @@ internal sealed class ChangeNotifier(SessionPool pool, ChangeSource source, ILog
         if (!_ending.IsCancellationRequested)
         {
             await _ending.CancelAsync().ConfigureAwait(false);
-            _ended.CancelAfter(LastWords);
+            _ended.CancelAfter(GracePeriod);
         }
 
         await loop.ConfigureAwait(false);
@@ -142,48 +143,56 @@ internal sealed class ChangeNotifier(SessionPool pool, ChangeSource source, ILog
 
     private async Task RunAsync()
     {
-        Backoff? backoff = null;
+        try
+        {
+            await Retry.UntilAsync(
+                this,
+                static (notifier, _) => notifier.SendPendingAsync(),
+                static (notifier, error, backoff) => notifier.Classify(error, backoff),
+                static (_, error) => error,
+                _ending.Token).ConfigureAwait(false);
+        }
+        catch (Exception error) when (error is ObjectDisposedException || _ending.IsCancellationRequested)
+        {
+            // A process that ends does not stay for what did not go through.
+        }
+    }
+
+    private async ValueTask<bool> SendPendingAsync()
+    {
         while (!_ending.IsCancellationRequested && Take() is { } notice)
         {
             try
             {
                 await SendAsync(notice, _ended.Token).ConfigureAwait(false);
-                backoff = null;
+                _failing = false;
                 await Task.Delay(Interval, TimeProvider.System, _ending.Token).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
             }
-            catch (Exception error) when (error is ObjectDisposedException || _ending.IsCancellationRequested)
+            catch
             {
-                // The store ends, or what it is made of is disposed of before it: there will be no further connection.
-                KvLog.NotifyingFailed(logger, LogLevel.Debug, error);
                 PutBack(notice);
-                Stop();
-                return;
-            }
-            catch (Exception error)
-            {
-                // Said once and not at each try after it: others find the commits by looking.
-                KvLog.NotifyingFailed(logger, backoff is null ? LogLevel.Warning : LogLevel.Debug, error);
-                backoff ??= new Backoff(FirstPause, LongestPause, TimeSpan.MaxValue);
-                PutBack(notice);
-                if (!await TryWaitAsync(backoff).ConfigureAwait(false))
-                {
-                    return;
-                }
+                throw;
             }
         }
+
+        return true;
     }
 
-    private async ValueTask<bool> TryWaitAsync(Backoff backoff)
+    private Backoff? Classify(Exception error, Backoff? backoff)
     {
-        try
+        if (error is ObjectDisposedException || _ending.IsCancellationRequested)
         {
-            return await backoff.WaitAsync(_ending.Token).ConfigureAwait(false);
+            // The store ends, or what it is made of is disposed of before it: there will be no further connection.
+            KvLog.NotifyingFailed(logger, LogLevel.Debug, error);
+            Stop();
+            return null;
         }
-        catch (OperationCanceledException)
-        {
-            // A process that ends does not stay for what did not go through.
-            return false;
-        }
+
+        // Said once and not at each try after it: others find the commits by looking.
+        KvLog.NotifyingFailed(logger, _failing ? LogLevel.Debug : LogLevel.Warning, error);
+        backoff = _failing ? backoff : Backoff.WithoutEnd();
+        _failing = true;
+        return backoff;
     }
 
     private void Stop()

@@ -1,7 +1,7 @@
 
 namespace Kv.Changes;
 
-/// <summary>Tells those who wait in this process what a commit brought: never before the commit.</summary>
+/// <summary>Tells what waits in this process what a commit brought: never before the commit.</summary>
 internal sealed class CommitSignals(TimeProvider time)
 {
     private readonly Lock _gate = new();
@@ -23,13 +23,16 @@ internal sealed class CommitSignals(TimeProvider time)
     /// <summary>The sweeper looks again after a time.</summary>
     public void SweepsIn(TimeSpan wait) => SweepAt = time.GetTimestamp() + (long)(wait.TotalSeconds * time.TimestampFrequency);
 
-    /// <summary>Messages came into the queue, or may have: whoever works looks.</summary>
+    /// <summary>Messages came into the queue, or may have: workers look.</summary>
     public event Action? MessagesQueued;
 
-    /// <summary>A commit of this process left messages that are due at once: whoever works may claim without a look. Raised before <see cref="MessagesQueued"/>.</summary>
+    /// <summary>
+    /// A commit of this process left messages that are due at once: workers may claim without a look. Raised before
+    /// <see cref="MessagesQueued"/>.
+    /// </summary>
     public event Action? MessagesDue;
 
-    /// <summary>Somebody asked for a message that is held to be cancelled, or may have.</summary>
+    /// <summary>A message that runs is to be cancelled, or may be.</summary>
     public event Action? CancelRequested;
 
     /// <summary>Something was committed here that other processes wait for, too: what it is, and the version that it took, or 0.</summary>
@@ -56,13 +59,15 @@ internal sealed class CommitSignals(TimeProvider time)
             MessagesDue?.Invoke();
         }
 
-        Tell((commit.Version > 0 ? ChangeKinds.Version : ChangeKinds.None) | (commit.HasQueued ? ChangeKinds.Messages : ChangeKinds.None), commit.Version);
+        var what = (commit.Version > 0 ? ChangeKinds.Version : ChangeKinds.None)
+            | (commit.HasQueued ? ChangeKinds.Messages : ChangeKinds.None);
+        Tell(what, commit.Version);
     }
 
-    /// <summary>Has everybody look, in this process and the others, for what a commit brought that is no group's.</summary>
+    /// <summary>Has all watchers and workers look, in this process and the others, for what a commit brought that is no group's.</summary>
     public void Wake(ChangeKinds what) => Tell(what, version: 0);
 
-    /// <summary>Has those look who wait in this process.</summary>
+    /// <summary>Has what waits in this process look.</summary>
     public void Raise(ChangeKinds what)
     {
         if (what.HasFlag(ChangeKinds.Messages))
@@ -95,7 +100,7 @@ internal sealed class CommitSignals(TimeProvider time)
         changed.TrySetResult();
     }
 
-    /// <summary>No more will come: lets those go who wait for a version.</summary>
+    /// <summary>No more will come: releases what waits for a version.</summary>
     public void End()
     {
         lock (_gate)
@@ -132,7 +137,8 @@ internal sealed class CommitSignals(TimeProvider time)
         }
     }
 
-    private double UntilSweep() => SweepAt is < long.MaxValue and var at ? time.GetElapsedTime(time.GetTimestamp(), at).TotalMilliseconds : long.MaxValue;
+    private double UntilSweep() =>
+        SweepAt is < long.MaxValue and var at ? time.GetElapsedTime(time.GetTimestamp(), at).TotalMilliseconds : long.MaxValue;
 
     private void Tell(ChangeKinds what, long version)
     {

@@ -2,7 +2,7 @@ using System.Globalization;
 
 namespace Kv.Changes;
 
-/// <summary>What a commit may bring to those who wait.</summary>
+/// <summary>What a commit may bring to what waits.</summary>
 [Flags]
 internal enum ChangeKinds
 {
@@ -14,15 +14,15 @@ internal enum ChangeKinds
     /// <summary>Messages came into the queue: workers look.</summary>
     Messages = 2,
 
-    /// <summary>Somebody asked for running messages to be cancelled: who holds some looks.</summary>
+    /// <summary>Running messages are to be cancelled: workers that hold some look.</summary>
     Cancel = 4,
 
-    /// <summary>Something may have been missed: everybody looks.</summary>
+    /// <summary>Something may have been missed: all look.</summary>
     All = Version | Messages | Cancel,
 }
 
 /// <summary>What one process tells the others.</summary>
-/// <param name="Sender">Who tells it, so that he does not listen to himself; 0 if he does not know what came of it, and should.</param>
+/// <param name="Sender">The store that tells it, which passes over its own; 0 if it is to hear of it, too, since it does not know what came of it.</param>
 /// <param name="What">What there is to look for.</param>
 /// <param name="Version">The version that was taken; 0 if it has to be looked up.</param>
 /// <param name="IsProbe">Whether the sender only wants to see it come back.</param>
@@ -33,7 +33,8 @@ internal readonly record struct Notice(long Sender, ChangeKinds What, long Versi
     /// <summary>As text: the sender, the version, and a letter for each thing to look for.</summary>
     public override string ToString() => string.Create(
         CultureInfo.InvariantCulture,
-        $"{Sender:x} {Version} {Letter(ChangeKinds.Version, 'v')}{Letter(ChangeKinds.Messages, 'm')}{Letter(ChangeKinds.Cancel, 'c')}{(IsProbe ? "p" : "")}");
+        $"{Sender:x} {Version} {Letter(ChangeKinds.Version, 'v')}{Letter(ChangeKinds.Messages, 'm')}{Letter(ChangeKinds.Cancel, 'c')}"
+        + $"{(IsProbe ? "p" : "")}");
 
     /// <summary>Reads what another process wrote, whose program may be newer: letters without a meaning here are passed over.</summary>
     public static Notice Parse(string text)

@@ -2,10 +2,10 @@ using Kv.Connections;
 
 namespace Kv.Changes;
 
-/// <summary>Waits for notices with an end, and without making the driver give up its own wait: in a silence it goes on.</summary>
+/// <summary>Waits for notices with an end, and without making the driver give up its own wait: while none comes, that goes on.</summary>
 internal sealed class NoticeReceiver : IAsyncDisposable
 {
-    private static readonly TimeSpan Patience = TimeSpan.FromSeconds(1);
+    private static readonly TimeSpan GracePeriod = TimeSpan.FromSeconds(1);
     private readonly ChangeFeed _feed;
     private readonly CancellationTokenSource _over = new();
     private readonly Interruption _interruption;
@@ -13,11 +13,12 @@ internal sealed class NoticeReceiver : IAsyncDisposable
 
     public NoticeReceiver(ChangeFeed feed) => (_feed, _interruption) = (feed, new Interruption(_over.Token));
 
-    /// <returns>Null if nothing was heard for so long.</returns>
+    /// <returns>Null if nothing came for so long.</returns>
     public async ValueTask<Notice?> NextAsync(TimeSpan longest, CancellationToken cancellationToken)
     {
         var next = _next ??= _feed.NextAsync(_interruption.Token).AsTask();
-        await ((Task)next).WaitAsync(longest, TimeProvider.System, cancellationToken).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+        await ((Task)next).WaitAsync(longest, TimeProvider.System, cancellationToken)
+            .ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
         cancellationToken.ThrowIfCancellationRequested();
         if (!next.IsCompleted)
         {
@@ -34,7 +35,8 @@ internal sealed class NoticeReceiver : IAsyncDisposable
         if (_next is Task next)
         {
             await _over.CancelAsync().ConfigureAwait(false);
-            await next.WaitAsync(Patience, TimeProvider.System, CancellationToken.None).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+            await next.WaitAsync(GracePeriod, TimeProvider.System, CancellationToken.None)
+                .ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
             next.Abandon();
         }
 

@@ -1,6 +1,6 @@
 namespace Kv.Changes;
 
-/// <summary>Wakes whoever waits, or the next one who will: pulses between two waits become one.</summary>
+/// <summary>Wakes what waits, or what waits next: pulses between two waits become one.</summary>
 internal sealed class Signal
 {
     private readonly Lock _gate = new();

@@ -11,9 +11,9 @@ internal sealed class ClaimPlan
     {
         foreach (var claim in claims)
         {
-            if (claim.Accompanies)
+            if (claim.SharesCommit)
             {
-                Accompany(claim, messages);
+                TakeComing(claim, messages);
             }
             else if (claim.Limit > 0 || claim.Recover)
             {
@@ -28,17 +28,19 @@ internal sealed class ClaimPlan
     /// <summary>The topics of which messages are taken without ever waiting in the queue, if nothing of them waits there.</summary>
     public List<TopicClaim> Topics { get; } = [];
 
-    /// <summary>Who takes a message of the group, if its topic is clear.</summary>
+    /// <summary>The claim that takes a message of the group, if its topic is clear.</summary>
     public (ClaimWork Claim, TopicClaim Topic)? TakerOf(NewMessage message) => _taken.TryGetValue(message.Id, out var taker) ? taker : null;
 
-    // Whether a message of a group has a place is for the database to say: it is put in first, and so are all of its topic, which keep their order.
-    private void Accompany(ClaimWork claim, List<(NewMessage Message, long Back)> messages)
+    // Whether there is a slot for a message of a group is for the database to say: it is put in first, and so are all of its topic, which
+    // keep their order.
+    private void TakeComing(ClaimWork claim, List<(NewMessage Message, long Back)> messages)
     {
-        var room = claim.Limit;
+        var left = claim.Limit;
         List<TopicClaim> rest = [];
         foreach (var topic in claim.Topics)
         {
-            var due = messages.Select(static m => m.Message).Where(m => m.Delay == 0 && m.Topic == topic.Topic && !_taken.ContainsKey(m.Id)).ToList();
+            var due = messages.Select(static m => m.Message)
+                .Where(m => m.Delay == 0 && m.Topic == topic.Topic && !_taken.ContainsKey(m.Id)).ToList();
             if (due.Exists(static m => m.GroupKey is not null))
             {
                 rest.Add(topic);
@@ -46,16 +48,16 @@ internal sealed class ClaimPlan
             }
 
             Topics.Add(topic);
-            foreach (var message in due.OrderBy(static m => m.Priority).Take(Math.Min(topic.Room, room)))
+            foreach (var message in due.OrderBy(static m => m.Priority).Take(Math.Min(topic.Capacity, left)))
             {
                 _taken.Add(message.Id, (claim, topic));
-                room--;
+                left--;
             }
         }
 
         if (rest.Count > 0)
         {
-            Searches.Add(new Search(claim, rest, room));
+            Searches.Add(new Search(claim, rest, left));
         }
     }
 

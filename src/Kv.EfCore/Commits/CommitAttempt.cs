@@ -3,7 +3,7 @@ using Kv.Messages;
 
 namespace Kv.Commits;
 
-/// <summary>One run of a group's transaction: what it read, what it decided, and whom to tell.</summary>
+/// <summary>One run of a group's transaction: what it read, what it decided, and what its callers are told.</summary>
 internal sealed class CommitAttempt(CommitGroup group, CommitReads reads, bool adopted = false)
 {
     private readonly List<Answer> _answers = new(group.Writes.Count);
@@ -41,7 +41,7 @@ internal sealed class CommitAttempt(CommitGroup group, CommitReads reads, bool a
             Reads.LastVersion,
             Effects.SoonestExpiry,
             HasDue: Effects.Unblocked.Count > 0 || left.Exists(static m => m.Message.Delay == 0),
-            HasQueued: left.Count > 0 || Effects.LetsGo || Reads.Recovered > 0 || group.Requeues.Count > 0);
+            HasQueued: left.Count > 0 || Effects.FreesSlots || Reads.Recovered > 0 || group.Requeues.Count > 0);
     }
 
     /// <summary>Gives every member its answer.</summary>
@@ -84,7 +84,7 @@ internal sealed class CommitAttempt(CommitGroup group, CommitReads reads, bool a
         }
     }
 
-    /// <summary>Tells the members that nobody could find out whether they are committed.</summary>
+    /// <summary>Tells the members that it could not be found out whether they are committed.</summary>
     /// <param name="mark">The mark of their commit.</param>
     /// <param name="cause">Why.</param>
     /// <param name="text">What to say instead of a lost connection.</param>

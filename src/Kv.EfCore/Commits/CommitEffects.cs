@@ -25,11 +25,11 @@ internal sealed class CommitEffects
     /// <summary>Rows that no claim takes, which go.</summary>
     public List<StrayRow> Cleared { get; } = [];
 
-    /// <summary>Groups whose next message is let go if there is a place for it.</summary>
+    /// <summary>Groups whose next message is released if there is a slot for it.</summary>
     public List<MessageGroup> Unblocked { get; } = [];
 
-    /// <summary>Whether messages that waited for a place in their group may have got one.</summary>
-    public bool LetsGo => Unblocked.Count > 0 || Removed.Count > 0 || Acknowledged.Exists(static a => a.Keys?.Group is not null);
+    /// <summary>Whether messages that waited for a slot of their group may have got one.</summary>
+    public bool FreesSlots => Unblocked.Count > 0 || Removed.Count > 0 || Acknowledged.Exists(static a => a.Keys?.Group is not null);
 
     /// <summary>In how many milliseconds the first of what is written expires; <see cref="long.MaxValue"/> for none.</summary>
     public long SoonestExpiry { get; set; } = long.MaxValue;

@@ -1,6 +1,5 @@
 using System.Buffers.Binary;
 using System.Text;
-using Kv.Messages;
 
 namespace Kv.Commits;
 

@@ -43,6 +43,23 @@ internal sealed class CommitGroup
     /// <summary>When the first caller of any of them began to wait, as <see cref="TimeProvider.System"/> counts.</summary>
     public long AskedAt { get; private set; } = long.MaxValue;
 
+    /// <summary>Has the only member of a group run in a form that lives with rows which other programs put in; once.</summary>
+    public bool TryAdapt()
+    {
+        if (this is { Count: 1, Claims: [{ IsCareful: false } claim] })
+        {
+            return claim.IsCareful = claim.FoundStrays = true;
+        }
+
+        if (this is { Count: 1, Requeues: [{ HasMoved: false } requeue] })
+        {
+            requeue.MoveOn();
+            return true;
+        }
+
+        return false;
+    }
+
     /// <summary>Lets those go whose callers have waited for so long.</summary>
     public List<Work> RemoveOlder(TimeSpan longest)
     {

@@ -8,8 +8,8 @@ namespace Kv.Commits;
 /// group commits is the next group, so the price of a commit is shared without any timer; each write of a group keeps an outcome of its own.
 /// </summary>
 /// <remarks>
-/// A caller that finds nobody at work leads: it runs its own group at once, without a hop to another thread. One that is patient lets those
-/// go first who are ready to run; if any of them writes, it leads, and takes the patient along.
+/// A caller that finds the pipeline idle leads: it runs its own group at once, without a hop to another thread. Work that yields lets
+/// callers go first that are ready to run; if any of them writes, that one leads, and takes the work along.
 /// </remarks>
 internal sealed class CommitPipeline(CommitRunner runner, KvStoreOptions options) : IAsyncDisposable
 {
@@ -21,7 +21,7 @@ internal sealed class CommitPipeline(CommitRunner runner, KvStoreOptions options
 
     private readonly Lock _gate = new();
     private readonly Queue<Work> _waiting = new();
-    private readonly SemaphoreSlim _room = new(options.MaxPendingWrites, options.MaxPendingWrites);
+    private readonly SemaphoreSlim _permits = new(options.MaxPendingWrites, options.MaxPendingWrites);
     private readonly TaskCompletionSource _idle = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private Task _drain = Task.CompletedTask;
     private ITimer? _timer;
@@ -38,7 +38,7 @@ internal sealed class CommitPipeline(CommitRunner runner, KvStoreOptions options
     public async ValueTask<TResult> SubmitAsync<TResult>(Work<TResult> work, CancellationToken cancellationToken)
     {
         cancellationToken.ThrowIfCancellationRequested();
-        if (!await _room.WaitAsync(options.CommandTimeout, cancellationToken).ConfigureAwait(false))
+        if (!await _permits.WaitAsync(options.CommandTimeout, cancellationToken).ConfigureAwait(false))
         {
             throw Late($"{options.MaxPendingWrites} others wait already (KvStoreOptions.MaxPendingWrites)");
         }
@@ -47,7 +47,7 @@ internal sealed class CommitPipeline(CommitRunner runner, KvStoreOptions options
         {
             if (Enter(work))
             {
-                if (work.IsPatient)
+                if (work.Yields)
                 {
                     // To the end of the pool's line, so behind what the caller's thread has set off itself.
                     await Task.Yield();
@@ -80,7 +80,7 @@ internal sealed class CommitPipeline(CommitRunner runner, KvStoreOptions options
         }
         finally
         {
-            _room.Release();
+            _permits.Release();
         }
     }
 
@@ -102,7 +102,7 @@ internal sealed class CommitPipeline(CommitRunner runner, KvStoreOptions options
             }
         }
 
-        // A group may run on the task of its leader, whom nobody here awaits: the last one to leave tells.
+        // A group may run on the task of its leader, which is not awaited here: the last one to leave tells.
         await _idle.Task.ConfigureAwait(false);
         await _drain.ConfigureAwait(false);
         if (_timer is not null)
@@ -113,7 +113,7 @@ internal sealed class CommitPipeline(CommitRunner runner, KvStoreOptions options
         await runner.EndAsync().ConfigureAwait(false);
     }
 
-    /// <returns>Whether nobody is at work.</returns>
+    /// <returns>Whether the pipeline is idle.</returns>
     private bool Enter(Work work)
     {
         lock (_gate)
@@ -122,7 +122,7 @@ internal sealed class CommitPipeline(CommitRunner runner, KvStoreOptions options
             _waiting.Enqueue(work);
             if (_busy && !_watched)
             {
-                // One look for all who wait, so that none of them costs a timer.
+                // One look for all callers that wait, so that none of them costs a timer.
                 _watched = true;
                 Watch(options.CommandTimeout);
             }
@@ -131,7 +131,7 @@ internal sealed class CommitPipeline(CommitRunner runner, KvStoreOptions options
         }
     }
 
-    /// <returns>Whether the caller is to lead: there is work, and nobody has come to lead meanwhile.</returns>
+    /// <returns>Whether the caller is to lead: there is work, and no other caller has come to lead meanwhile.</returns>
     private bool TryLead()
     {
         lock (_gate)
@@ -155,13 +155,13 @@ internal sealed class CommitPipeline(CommitRunner runner, KvStoreOptions options
         {
             try
             {
-                Accompany(group);
+                AddClaims(group);
                 group.Claims.ForEach(static claim => claim.Begin());
                 await runner.RunAsync(group).ConfigureAwait(false);
             }
             catch (Exception error)
             {
-                // A defect: it must not stop those who come after.
+                // A defect: it must not stop the groups after this one.
                 foreach (var work in group.All)
                 {
                     work.Fail(error);
@@ -188,7 +188,7 @@ internal sealed class CommitPipeline(CommitRunner runner, KvStoreOptions options
     }
 
     // A claim that shares the commit of the messages which it is to find costs no commit of its own.
-    private void Accompany(CommitGroup group)
+    private void AddClaims(CommitGroup group)
     {
         if (MessagesComing is { } coming && group.DueMessages() is { Count: > 0 } due)
         {
@@ -232,7 +232,7 @@ internal sealed class CommitPipeline(CommitRunner runner, KvStoreOptions options
         }
     }
 
-    // Without whoever happens to come first: the timer outlives the call.
+    // With nothing of the caller that happens to come first: the timer outlives the call.
     private void Watch(TimeSpan after)
     {
         if (_timer is null && !ExecutionContext.IsFlowSuppressed())
@@ -247,7 +247,7 @@ internal sealed class CommitPipeline(CommitRunner runner, KvStoreOptions options
         _timer.Change(after, Timeout.InfiniteTimeSpan);
     }
 
-    /// <summary>Answers those whose time is over while they wait behind a group that does not come to an end.</summary>
+    /// <summary>Answers the callers whose time is over while they wait behind a group that does not come to an end.</summary>
     private void FailLate()
     {
         lock (_gate)

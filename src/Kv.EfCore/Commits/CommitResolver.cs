@@ -12,11 +12,13 @@ internal sealed class CommitResolver(
     {
         cancellationToken.ThrowIfCancellationRequested();
         var backoff = Backoff.ForConnections(options.CommandTimeout);
-        var locked = false;
+        var isLocked = false;
         string? holder = null;
-        while (true)
+        return await Retry.UntilAsync(TryAsync, Classify, GiveUp, cancellationToken).ConfigureAwait(false);
+
+        async ValueTask<long?> TryAsync(Backoff? before)
         {
-            var wait = new LockWait(sessions, driver, backoff.Left, looks: locked && holder is null);
+            var wait = new LockWait(sessions, driver, backoff.Left, looks: isLocked && holder is null);
             await using var _ = wait.ConfigureAwait(false);
             try
             {
@@ -27,22 +29,34 @@ internal sealed class CommitResolver(
                     return await BehindGateAsync(writer, w => w.ResolveAsync(mark, cancellationToken)).ConfigureAwait(false);
                 }
             }
-            catch (Exception error) when (driver.Classify(error) != Fault.Permanent)
+            catch (Exception error)
             {
-                locked = driver.IsLockWait(error);
+                isLocked = driver.IsLockWait(error);
                 holder = wait.Holder ?? holder;
-                if (!await backoff.WaitAsync(cancellationToken).ConfigureAwait(false))
-                {
-                    throw new KvException(
-                        KvErrorKind.Unavailable,
-                        $"The database did not tell within {options.CommandTimeout.TotalSeconds:0.#} seconds whether the write was committed ({(locked && holder is not null ? $"a lock is held by {holder}" : DatabaseErrors.Text(error))}). Ask again when it is back.",
-                        error);
-                }
+                throw;
             }
-            catch (Exception error) when (error is not KvException && DatabaseErrors.IsOfDatabase(error))
+        }
+
+        Backoff? Classify(Exception error, Backoff? before)
+        {
+            if (driver.Classify(error) != Fault.Permanent)
             {
-                throw DatabaseErrors.Refused(driver, error, "to tell whether the write was committed");
+                return backoff;
             }
+
+            return error is not KvException && DatabaseErrors.IsOfDatabase(error)
+                ? throw DatabaseErrors.Refused(driver, error, "to tell whether the write was committed")
+                : null;
+        }
+
+        Exception GiveUp(Exception error)
+        {
+            var cause = isLocked && holder is not null ? $"a lock is held by {holder}" : DatabaseErrors.Text(error);
+            return new KvException(
+                KvErrorKind.Unavailable,
+                $"The database did not tell within {options.CommandTimeout.TotalSeconds:0.#} seconds whether the write was committed "
+                + $"({cause}). Ask again when it is back.",
+                error);
         }
     }
 

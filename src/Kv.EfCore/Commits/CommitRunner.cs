@@ -1,4 +1,6 @@
 using System.Diagnostics;
+using System.Runtime.CompilerServices;
+using System.Runtime.ExceptionServices;
 using Kv.Changes;
 using Kv.Connections;
 using Kv.Diagnostics;
@@ -6,7 +8,9 @@ using Microsoft.Extensions.Logging;
 
 namespace Kv.Commits;
 
-/// <summary>Runs groups one after the other on one writing session, and sees each through to one of three answers: committed, refused, unknown.</summary>
+/// <summary>
+/// Runs groups one after the other on one writing session, and sees each through to one of three answers: committed, refused, unknown.
+/// </summary>
 internal sealed class CommitRunner(
     SessionFactory sessions,
     Driver driver,
@@ -33,6 +37,7 @@ internal sealed class CommitRunner(
 
     private volatile CommitWriter? _writer;
     private CommitAttempt? _attempt;
+    private CommitTrouble? _trouble;
 
     /// <summary>Runs a group. It never throws: every member gets its answer.</summary>
     public async Task RunAsync(CommitGroup group)
@@ -59,9 +64,9 @@ internal sealed class CommitRunner(
                 await RunAsync(alone).ConfigureAwait(false);
             }
         }
-        catch (System.Data.Common.DbException error) when (driver.Classify(error) == Fault.Permanent && TryGiveWay(group))
+        catch (System.Data.Common.DbException error) when (driver.Classify(error) == Fault.Permanent && group.TryAdapt())
         {
-            KvLog.GivesWay(logger, error);
+            KvLog.Adapts(logger, error);
             span?.Fail(error);
             await RunAsync(group).ConfigureAwait(false);
         }
@@ -76,28 +81,12 @@ internal sealed class CommitRunner(
         }
     }
 
-    /// <summary>Has the only member of a group run in a form that lives with rows which other programs put in; once.</summary>
-    private static bool TryGiveWay(CommitGroup group)
-    {
-        if (group is { Count: 1, Claims: [{ IsCareful: false } claim] })
-        {
-            return claim.IsCareful = claim.FoundStrays = true;
-        }
-
-        if (group is { Count: 1, Requeues: [{ GaveWay: false } requeue] })
-        {
-            requeue.GiveWay();
-            return true;
-        }
-
-        return false;
-    }
-
     /// <summary>Hears of a commit of this process, by this runner or another one.</summary>
     public void Observe(CommitGroup group, CommitEffects effects) => _writer?.Observe(group, effects);
 
     /// <inheritdoc cref="CommitResolver.ResolveAsync" />
-    public ValueTask<long?> ResolveAsync(CommitMark mark, CancellationToken cancellationToken) => _resolver.ResolveAsync(mark, cancellationToken);
+    public ValueTask<long?> ResolveAsync(CommitMark mark, CancellationToken cancellationToken) =>
+        _resolver.ResolveAsync(mark, cancellationToken);
 
     /// <summary>What callers are told whose time is over while they wait behind a group that fails; null if it does not.</summary>
     public KvException? Trouble => health.Writes is { } failing ? _failures.NotTaken(failing.Error) : null;
@@ -116,7 +105,7 @@ internal sealed class CommitRunner(
         }
     }
 
-    /// <summary>Ends with the store. Its session is the one that is open for sure after a commit, so what others were not told yet goes out on it.</summary>
+    /// <summary>Ends with the store. After a commit its session is open for sure: what others were not told yet goes out on it.</summary>
     public async ValueTask EndAsync()
     {
         if (_writer is { } writer)
@@ -136,104 +125,122 @@ internal sealed class CommitRunner(
         }
     }
 
-    private async Task RunToTheEndAsync(CommitGroup group)
+    private ValueTask<bool> RunToTheEndAsync(CommitGroup group)
     {
-        Backoff? backoff = null;
-        var (certain, locked) = (true, false);
-        string? holder = null;
-        Exception? last = null;
-        while (true)
+        _trouble = null;
+        return Retry.UntilAsync(
+            (Runner: this, Group: group),
+            static (of, _) => of.Runner.TryAsync(of.Group),
+            static (of, error, backoff) => of.Runner.Classify(of.Group, error, backoff),
+            static (of, error) => of.Runner.GiveUp(of.Group, error),
+            CancellationToken.None);
+    }
+
+    /// <returns>True: the members have their answers.</returns>
+    [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder<>))]
+    private async ValueTask<bool> TryAsync(CommitGroup group)
+    {
+        if (group.Count == 0)
         {
-            Exception error;
-            LockWait? wait = null;
-            try
-            {
-                _writer ??= await OpenAsync(LeftOf(group), CancellationToken.None).ConfigureAwait(false);
+            return true;
+        }
 
-                // Opening took its part of the callers' time.
-                var left = LeftOf(group);
-                if (_writer.WaitsAtServer && (locked || !LockWait.IsFirst(left, options.CommandTimeout)))
-                {
-                    wait = new LockWait(sessions, driver, left, looks: holder is null);
-                }
+        Exception error;
+        LockWait? wait = null;
+        try
+        {
+            _writer ??= await OpenAsync(LeftOf(group), CancellationToken.None).ConfigureAwait(false);
 
-                (_writer.Patience, _writer.Wait) = (left, wait);
-                await TryAsync(group, _writer, certain).ConfigureAwait(false);
-                health.WriteSucceeded();
-                return;
-            }
-            catch (Exception caught)
+            // Opening took its part of the callers' time.
+            var left = LeftOf(group);
+            if (_writer.WaitsAtServer && (_trouble is { IsLocked: true } || !LockWait.IsFirst(left, options.CommandTimeout)))
             {
-                // What failed before says more than that the little time which was left did not do.
-                error = last = caught is TimeoutException && _writer is null ? last ?? health.Writes?.Error ?? caught : caught;
-            }
-            finally
-            {
-                if (wait is not null)
-                {
-                    await wait.DisposeAsync().ConfigureAwait(false);
-                }
+                wait = new LockWait(sessions, driver, left, looks: _trouble?.Holder is null);
             }
 
-            locked = driver.IsLockWait(error);
-            holder = wait?.Holder ?? holder;
-            var unsure = _writer is { CommitSent: true } writer && !writer.ProvesRollback(driver, error);
-            _writer?.Blame(error);
-            await EndTransactionAsync(broken: unsure || driver.IsSpent(error)).ConfigureAwait(false);
-            if (unsure)
+            (_writer.TimeLeft, _writer.Wait) = (left, wait);
+            await TryAsync(group, _writer).ConfigureAwait(false);
+            health.WriteSucceeded();
+            return true;
+        }
+        catch (Exception caught)
+        {
+            // What failed before says more than that the little time which was left did not do.
+            error = caught is TimeoutException && _writer is null ? _trouble?.Last ?? health.Writes?.Error ?? caught : caught;
+        }
+        finally
+        {
+            if (wait is not null)
             {
-                // Queue work proves its fences again, so it may run again; writes may not, before it is known that they did not happen.
-                certain = false;
-                KvLog.CommitUnknown(logger, error, group.Count);
-                if (group.Writes.Count > 0 && await SettleAsync(group, error).ConfigureAwait(false))
-                {
-                    return;
-                }
-            }
-
-            // Here nothing of the group's writes is in the database.
-            backoff = await WaitOrThrowAsync(backoff, error, group).ConfigureAwait(false);
-            if (backoff is null && !LetGo(group, error, holder))
-            {
-                return;
+                await wait.DisposeAsync().ConfigureAwait(false);
             }
         }
+
+        var trouble = _trouble ??= new CommitTrouble();
+        trouble.Last = error;
+        trouble.IsLocked = driver.IsLockWait(error);
+        trouble.Holder = wait?.Holder ?? trouble.Holder;
+        if (await LeaveAsync(group, trouble).ConfigureAwait(false))
+        {
+            return true;
+        }
+
+        // Here nothing of the group's writes is in the database.
+        ExceptionDispatchInfo.Throw(error);
+        return false;
+    }
+
+    /// <summary>Ends the transaction of a try that failed.</summary>
+    /// <returns>Whether the members have their answers.</returns>
+    private async ValueTask<bool> LeaveAsync(CommitGroup group, CommitTrouble trouble)
+    {
+        var error = trouble.Last!;
+        var unsure = _writer is { CommitSent: true } writer && !writer.ProvesRollback(driver, error);
+        _writer?.Blame(error);
+        await EndTransactionAsync(broken: unsure || driver.IsSpent(error)).ConfigureAwait(false);
+        if (!unsure)
+        {
+            return false;
+        }
+
+        // Queue work proves its fences again, so it may run again; writes may not, before it is known that they did not happen.
+        trouble.IsUncertain = true;
+        KvLog.CommitUnknown(logger, error, group.Count);
+        return group.Writes.Count > 0 && await SettleAsync(group, error).ConfigureAwait(false);
     }
 
     private TimeSpan LeftOf(CommitGroup group) => options.CommandTimeout - TimeProvider.System.GetElapsedTime(group.AskedAt);
 
-    /// <returns>Null if the time of the callers that came first is over.</returns>
-    private async ValueTask<Backoff?> WaitOrThrowAsync(Backoff? backoff, Exception error, CommitGroup group)
+    private Backoff? Classify(CommitGroup group, Exception error, Backoff? backoff)
     {
         var fault = driver.Classify(error);
+        if (fault == Fault.Permanent)
+        {
+            return null;
+        }
+
         if (fault is Fault.Broken or Fault.Full)
         {
             health.WriteFailed(error);
         }
-        else if (fault == Fault.Permanent)
-        {
-            System.Runtime.ExceptionServices.ExceptionDispatchInfo.Throw(error);
-        }
 
         KvLog.GroupRetried(logger, error, group.Count);
-        backoff ??= fault == Fault.Busy ? Backoff.ForLocks(options.CommandTimeout, group.AskedAt) : Backoff.ForConnections(options.CommandTimeout, group.AskedAt);
-        return await backoff.WaitAsync(CancellationToken.None).ConfigureAwait(false) ? backoff : null;
+        return backoff ?? Backoff.For(fault, options.CommandTimeout, group.AskedAt);
     }
 
-    /// <summary>Answers the callers whose time is over. Later ones have theirs.</summary>
-    /// <returns>Whether there are any left.</returns>
-    private bool LetGo(CommitGroup group, Exception error, string? holder)
+    /// <summary>Answers the callers whose time is over. Later ones have theirs: the group goes on for them.</summary>
+    private Exception? GiveUp(CommitGroup group, Exception error)
     {
-        var told = _failures.OutOfTime(error, holder);
+        var told = _failures.OutOfTime(error, _trouble?.Holder);
         foreach (var work in group.RemoveOlder(options.CommandTimeout - LastMoment))
         {
             work.Fail(told);
         }
 
-        return group.Count > 0;
+        return null;
     }
 
-    private async Task TryAsync(CommitGroup group, CommitWriter writer, bool certain)
+    private async Task TryAsync(CommitGroup group, CommitWriter writer)
     {
         using var gate = await SharedLocks.PassAsync(locks).ConfigureAwait(false);
         var reads = await writer.BeginAsync(group, _marks.Current, CancellationToken.None).ConfigureAwait(false);
@@ -255,7 +262,7 @@ internal sealed class CommitRunner(
             Announce(group, attempt);
         }
 
-        attempt.Tell(certain);
+        attempt.Tell(certain: _trouble is not { IsUncertain: true });
     }
 
     /// <summary>Answers the callers whose commit went to a lost file, and closes the connection that leads there.</summary>
@@ -303,9 +310,10 @@ internal sealed class CommitRunner(
         return true;
     }
 
-    private Activity? StartSpan(CommitGroup group) => KvTracing.StartTransaction(driver.Name, group.Count, group.Writes.Select(static w => w.Caller))?
-        .SetTag("efkv.writes", group.Writes.Count).SetTag("efkv.completions", group.Completions.Count).SetTag("efkv.retries", group.Requeues.Count)
-        .SetTag("efkv.claims", group.Claims.Count);
+    private Activity? StartSpan(CommitGroup group) => KvTracing
+        .StartTransaction(driver.Name, group.Count, group.Writes.Select(static w => w.Caller))?
+        .SetTag("efkv.writes", group.Writes.Count).SetTag("efkv.completions", group.Completions.Count)
+        .SetTag("efkv.retries", group.Requeues.Count).SetTag("efkv.claims", group.Claims.Count);
 
     // What writers know is right before anything that the commit brought can lead to the next one.
     private void Announce(CommitGroup group, CommitAttempt attempt)
@@ -330,7 +338,7 @@ internal sealed class CommitRunner(
         }
         catch (Exception error)
         {
-            // Interceptors of the user's run when a connection closes. What is to be said is why it was given up, and that is known already.
+            // Interceptors of the user's run when a connection closes. What is to be said is why it was given up, which is known.
             KvLog.CloseFailed(logger, error);
         }
     }

@@ -17,16 +17,16 @@ internal abstract class CommitWriter(Session session, FailPoints failPoints) : I
     /// <summary>Whether COMMIT may have reached the database: from here on an error does not prove that nothing happened.</summary>
     public bool CommitSent { get; protected set; }
 
-    /// <summary>Why what was just committed is found by nobody else; null if it is found.</summary>
+    /// <summary>Why what was just committed is not found by other connections; null if it is.</summary>
     public string? FindLoss() => Session.FindLoss(hasWritten: true);
 
-    /// <summary>How long the next transaction may take.</summary>
-    public TimeSpan? Patience { get; set; }
+    /// <summary>How much of its callers' time the next transaction has.</summary>
+    public TimeSpan? TimeLeft { get; set; }
 
     /// <summary>Whether the database itself waits for locks, and is told for how long.</summary>
     public virtual bool WaitsAtServer => false;
 
-    /// <summary>How long the next transaction waits for locks, and who looks meanwhile; null for as long as its session may.</summary>
+    /// <summary>How long the next transaction waits for locks, and which session looks meanwhile; null for as long as its session may.</summary>
     public LockWait? Wait { get; set; }
 
     /// <summary>Whether an error proves that the commit that was sent did not happen.</summary>

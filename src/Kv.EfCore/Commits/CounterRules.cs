@@ -1,6 +1,5 @@
 using System.Buffers.Binary;
 using System.Globalization;
-using Kv.Messages;
 
 namespace Kv.Commits;
 

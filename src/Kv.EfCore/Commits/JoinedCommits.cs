@@ -1,6 +1,5 @@
 using Kv.Changes;
 using Kv.Connections;
-using Kv.Messages;
 
 namespace Kv.Commits;
 
@@ -34,12 +33,16 @@ internal sealed class JoinedCommits(
         group.Add(work);
         var writer = newWriter(session);
         var backoff = Backoff.ForLocks(session.Longest is var own && own < options.CommandTimeout ? own : options.CommandTimeout);
+        var isOver = false;
         string? holder = null;
-        for (var locked = false; ; locked = true)
+        return await Retry.UntilAsync(TryOnceAsync, Classify, GiveUp, cancellationToken).ConfigureAwait(false);
+
+        async ValueTask<AtomicOutcome> TryOnceAsync(Backoff? before)
         {
             // What the user's session has for its locks is theirs to say, so each transaction is told; half of the time leaves some to
             // look.
-            var wait = new LockWait(sessions, driver, locked ? backoff.Left : backoff.Left / 2, looks: locked && holder is null);
+            var isFirst = before is null;
+            var wait = new LockWait(sessions, driver, isFirst ? backoff.Left / 2 : backoff.Left, looks: !isFirst && holder is null);
             await using var _ = wait.ConfigureAwait(false);
             writer.Wait = wait;
             try
@@ -51,17 +54,14 @@ internal sealed class JoinedCommits(
             {
                 session.Blame(error);
                 holder = wait.Holder ?? holder;
-                if (!await writer.TryRollbackAsync().ConfigureAwait(false) || !driver.IsLockWait(error))
-                {
-                    throw;
-                }
-
-                if (!await backoff.WaitAsync(cancellationToken).ConfigureAwait(false))
-                {
-                    throw DatabaseErrors.Locked(driver, options, error, holder);
-                }
+                isOver = !await writer.TryRollbackAsync().ConfigureAwait(false);
+                throw;
             }
         }
+
+        Backoff? Classify(Exception error, Backoff? before) => !isOver && driver.IsLockWait(error) ? backoff : null;
+
+        Exception GiveUp(Exception error) => DatabaseErrors.Locked(driver, options, error, holder);
     }
 
     private async Task TryAsync(CommitGroup group, CommitWriter writer, Session session, CancellationToken cancellationToken)
@@ -77,7 +77,7 @@ internal sealed class JoinedCommits(
         {
             await writer.CommitAsync(group, reads, attempt.Effects).ConfigureAwait(false);
             var what = ChangeKinds.Version
-                | (attempt.Effects.Messages.Count > 0 || attempt.Effects.LetsGo ? ChangeKinds.Messages : ChangeKinds.None);
+                | (attempt.Effects.Messages.Count > 0 || attempt.Effects.FreesSlots ? ChangeKinds.Messages : ChangeKinds.None);
 
             // The savepoint is gone: giving up here would leave the user's transaction useless.
             await notifier.TellWithinAsync(session, what, reads.LastVersion, CancellationToken.None).ConfigureAwait(false);

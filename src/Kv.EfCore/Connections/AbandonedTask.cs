@@ -1,6 +1,6 @@
 namespace Kv.Connections;
 
-/// <summary>Tasks that nobody waits for any more.</summary>
+/// <summary>Tasks that are waited for no more.</summary>
 internal static class AbandonedTask
 {
     /// <summary>Lets a task go on alone: if it fails in the end, that is no unobserved exception, which applications report as a defect.</summary>

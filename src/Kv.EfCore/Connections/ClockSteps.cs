@@ -1,6 +1,6 @@
 namespace Kv.Connections;
 
-/// <summary>Notices when somebody sets the system's clock: it moves by more than what has passed.</summary>
+/// <summary>Notices when the system's clock is set: it moves by more than what has passed.</summary>
 internal sealed class ClockSteps(TimeProvider time)
 {
     private static readonly TimeSpan Tolerance = TimeSpan.FromSeconds(1);

@@ -14,7 +14,7 @@ internal static class DatabaseErrors
     /// <summary>What EF Core's execution strategies put around an error of a connection that is opened; null for an error that is no wrapper.</summary>
     public static Exception? Wrapped(Exception error) => error is InvalidOperationException or RetryLimitExceededException ? error.InnerException : null;
 
-    /// <summary>What happened, in the words of whoever was there.</summary>
+    /// <summary>What happened, in the words of what met it.</summary>
     /// <remarks>Outer errors of drivers often say no more than that something failed, and EF Core's that it is likely to be transient.</remarks>
     public static string Text(Exception error)
     {
@@ -39,17 +39,17 @@ internal static class DatabaseErrors
         Cursor = cursor,
     };
 
-    /// <summary>The error for a caller who waited for a lock in vain.</summary>
+    /// <summary>The error for a caller that waited for a lock in vain.</summary>
     /// <param name="driver">The database.</param>
     /// <param name="options">How long callers wait.</param>
     /// <param name="error">What the database said.</param>
-    /// <param name="holder">Who has the lock; null if that is not known.</param>
+    /// <param name="holder">The session that has the lock; null if that is not known.</param>
     public static KvException Locked(Driver driver, KvStoreOptions options, Exception error, string? holder)
     {
-        var who = holder is null ? "others have" : $"is held by {holder.TrimEnd('.')}";
+        var holding = holder is null ? "others have" : $"is held by {holder.TrimEnd('.')}";
         return new KvException(
             KvErrorKind.Unavailable,
-            $"The write waited for {options.CommandTimeout.TotalSeconds:0.#} seconds for a lock of the database that {who} ({error.Message.TrimEnd('.')}). "
+            $"The write waited for {options.CommandTimeout.TotalSeconds:0.#} seconds for a lock of the database that {holding} ({error.Message.TrimEnd('.')}). "
             + $"Nothing was written. {(holder is null ? driver.LockAdvice : "End that transaction")}, or raise KvStoreOptions.CommandTimeout.",
             error);
     }

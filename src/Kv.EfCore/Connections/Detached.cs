@@ -5,14 +5,14 @@ namespace Kv.Connections;
 /// <summary>Runs what outlives its caller, or serves others too, with nothing of the caller's.</summary>
 /// <remarks>
 /// An execution context carries the ambient transaction, the culture, the principal, the scopes of loggers and every AsyncLocal. A connection
-/// that is opened in it enlists in the caller's transaction, and a handler that is started in it works for whoever enqueued (decision 0035).
+/// that is opened in it enlists in the caller's transaction, and a handler that is started in it works for the caller that enqueued (decision 0035).
 /// </remarks>
 internal static class Detached
 {
     private static readonly ExecutionContext Nothing = CaptureNothing();
 
     /// <summary>
-    /// Leaves the caller's context behind for the rest of an async method. Nothing else may call it: by the rules of async methods, whoever
+    /// Leaves the caller's context behind for the rest of an async method. Nothing else may call it: by the rules of async methods, a caller that
     /// called this one has its own context again when the method first returns.
     /// </summary>
     public static void Enter() => ExecutionContext.Restore(Nothing);

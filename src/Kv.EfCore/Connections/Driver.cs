@@ -32,7 +32,7 @@ internal abstract class Driver
     }
 
     /// <summary>Where an open connection keeps what it writes; null where it cannot be lost without the connection.</summary>
-    public virtual OpenPlace? PlaceOf(DbConnection connection) => null;
+    public virtual OpenStorage? StorageOf(DbConnection connection) => null;
 
     /// <summary>Whether a database that EF Core says is not there is missing indeed.</summary>
     public virtual ValueTask<bool> IsMissingAsync(DbConnection connection, CancellationToken cancellationToken) => new(true);
@@ -40,7 +40,7 @@ internal abstract class Driver
     /// <summary>Prepares a connection that was just opened.</summary>
     public abstract ValueTask OpenedAsync(DbConnection connection, SessionRole role, KvStoreOptions options, ILogger logger, CancellationToken cancellationToken);
 
-    /// <summary>Makes a command that gives up at a lock where the driver would otherwise block the thread: whoever wants it tries again.</summary>
+    /// <summary>Makes a command that gives up at a lock where the driver would otherwise block the thread: its caller tries again.</summary>
     public virtual DbCommand CreateCommand(DbConnection connection) => connection.CreateCommand();
 
     /// <summary>What an error calls the database of a connection, open or not: with its server, or its path. Never a password.</summary>
@@ -60,7 +60,7 @@ internal abstract class Driver
     public virtual ValueTask<string?> FindElsewhereAsync(DbConnection connection, CancellationToken cancellationToken) => new((string?)null);
 
     /// <summary>Where a store's tables can go that do not fit beside the application's.</summary>
-    public abstract string PlaceOfItsOwn { get; }
+    public abstract string OwnLocation { get; }
 
     /// <summary>Which tables a connection works on. It looks in a way that fails for no table that is missing.</summary>
     public abstract ValueTask<DatabaseIdentity> IdentifyAsync(DbConnection connection, DbTransaction? transaction, CancellationToken cancellationToken);
@@ -92,7 +92,7 @@ internal abstract class Driver
         return new CommandStatement(command, session.Prepares);
     }
 
-    /// <summary>Makes a connection fit for whoever opens it next, before it goes back to the driver's pool. It never throws.</summary>
+    /// <summary>Makes a connection fit for its next user, before it goes back to the driver's pool. It never throws.</summary>
     public virtual void Closing(DbConnection connection)
     {
     }
@@ -136,7 +136,7 @@ internal abstract class Driver
     /// <returns>What is damaged; null if nothing is.</returns>
     public virtual ValueTask<string?> FindDamageAsync(DbConnection connection, CancellationToken cancellationToken) => new((string?)null);
 
-    /// <summary>Who has the lock that a session waits for, and since when; null if that is not to be found out.</summary>
+    /// <summary>Which session has the lock that another one waits for, and since when; null if that is not to be found out.</summary>
     /// <param name="session">Where to ask.</param>
     /// <param name="backend">By which number the server knows the session that waits.</param>
     /// <param name="cancellationToken">Gives up.</param>
@@ -145,7 +145,7 @@ internal abstract class Driver
     /// <summary>Whether the error says that a lock was not to be had in time.</summary>
     public abstract bool IsLockWait(Exception exception);
 
-    /// <summary>What to look for where a lock was not to be had and it is not known who has it.</summary>
+    /// <summary>What to look for where a lock was not to be had and it is not known which session has it.</summary>
     public abstract string LockAdvice { get; }
 
     /// <summary>Whether the error proves that a commit that was sent did not happen.</summary>

@@ -3,7 +3,7 @@ namespace Kv.Connections;
 /// <summary>A token for the driver, which is cancelled soon after another one, by a thread of the pool.</summary>
 /// <remarks>
 /// The driver does much of its cancelling inside the call that cancels: it connects to the server, which on a silent network takes as long as
-/// the network likes, and it was seen to throw when its connection broke at that moment. Neither is for whoever cancels: a timer, for which
+/// the network likes, and it was seen to throw when its connection broke at that moment. Neither is for what cancels: a timer, for which
 /// an exception ends the process, or a host that stops.
 /// </remarks>
 internal sealed class Interruption : IDisposable
@@ -27,7 +27,7 @@ internal sealed class Interruption : IDisposable
         }
         catch (AggregateException)
         {
-            // The driver failed at cancelling. What it did meanwhile fails by itself, where somebody waits for it.
+            // The driver failed at cancelling. What it did meanwhile fails by itself, where it is waited for.
         }
 
         return Task.CompletedTask;

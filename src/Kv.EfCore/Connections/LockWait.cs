@@ -3,17 +3,16 @@ using System.Globalization;
 namespace Kv.Connections;
 
 /// <summary>
-/// How long transactions wait for locks, and who has them: the server ends the wait before the driver would end the connection, so that it is
-/// known that nothing was written.
+/// How long transactions wait for locks, and which session has them: the server ends the wait before the driver would end the connection,
+/// so that it is known that nothing was written.
 /// </summary>
 /// <remarks>
-/// Mostly nobody waits, so a first wait is bounded by the session's setting, which costs nothing, at half of the caller's time. Who tries again
-/// waits for the rest, and meanwhile another session asks the server who has the lock: afterwards, it would not know.
+/// Waits are rare, so a first one is bounded by the session's setting, which costs nothing, at half of the caller's time. The next try
+/// waits for the rest, and meanwhile another session asks the server which one has the lock: afterwards, it would not know.
 /// </remarks>
 internal sealed class LockWait : IAsyncDisposable
 {
     private static readonly TimeSpan LongestMargin = TimeSpan.FromMilliseconds(500);
-    private static readonly TimeSpan FirstLook = TimeSpan.FromMilliseconds(20);
     private readonly CancellationTokenSource _end = new();
     private readonly SessionFactory _sessions;
     private readonly Driver _driver;
@@ -24,17 +23,17 @@ internal sealed class LockWait : IAsyncDisposable
     /// <param name="sessions">Where to ask.</param>
     /// <param name="driver">The database.</param>
     /// <param name="left">How much of the caller's time is left.</param>
-    /// <param name="looks">Whether to look for who has the lock.</param>
+    /// <param name="looks">Whether to look for the session that has the lock.</param>
     public LockWait(SessionFactory sessions, Driver driver, TimeSpan left, bool looks) =>
         (_sessions, _driver, _longest, Looks) = (sessions, driver, Within(left), looks);
 
-    /// <summary>Whether somebody looks for who has the lock.</summary>
+    /// <summary>Whether another session looks for the one that has the lock.</summary>
     public bool Looks { get; }
 
     /// <summary>How long to wait, as the server wants to be told.</summary>
     public string Text => string.Create(CultureInfo.InvariantCulture, $"{_longest.TotalMilliseconds:0}ms");
 
-    /// <summary>Who has the lock, as far as it was seen.</summary>
+    /// <summary>The session that has the lock, as far as it was seen.</summary>
     public string? Holder => _holder;
 
     /// <summary>How long a session waits that was not told anything else.</summary>
@@ -53,7 +52,7 @@ internal sealed class LockWait : IAsyncDisposable
         }
     }
 
-    /// <summary>Ends the look. It waits for nobody: a server that does not answer it answers nobody.</summary>
+    /// <summary>Ends the look. It waits for no answer: a server that gives it none gives none to others either.</summary>
     public async ValueTask DisposeAsync()
     {
         await _end.CancelAsync().ConfigureAwait(false);
@@ -69,7 +68,7 @@ internal sealed class LockWait : IAsyncDisposable
     private async Task LookAsync(int backend)
     {
         using var interruption = new Interruption(_end.Token);
-        var backoff = new Backoff(FirstLook, _longest / 2, _longest);
+        var backoff = Backoff.ForLooks(_longest);
         var session = await _sessions.OpenAsync(SessionRole.Read, interruption.Token).ConfigureAwait(false);
         await using (session.ConfigureAwait(false))
         {

@@ -1,6 +1,8 @@
 namespace Kv.Connections;
 
-/// <summary>Opens a store for all who want it at one moment: tries for as long as one of them waits, and each waits for its own time.</summary>
+/// <summary>
+/// Opens a store for all callers that want it at one moment: tries for as long as one of them waits, and each waits for its own time.
+/// </summary>
 /// <param name="open">Opens it once.</param>
 /// <param name="driver">The database.</param>
 /// <param name="longest">How long a caller waits.</param>
@@ -10,7 +12,7 @@ internal sealed class Opening(Func<CancellationToken, Task> open, Driver driver,
     private readonly Lock _gate = new();
     private Round? _round;
 
-    /// <summary>The tries that are under way, for those who wait for their end.</summary>
+    /// <summary>The tries that are under way, for what waits for their end.</summary>
     public Task Completion
     {
         get
@@ -37,7 +39,8 @@ internal sealed class Opening(Func<CancellationToken, Task> open, Driver driver,
             var cause = round.Last ?? late;
             throw new KvException(
                 KvErrorKind.Unavailable,
-                $"The database could not be opened within {longest.TotalSeconds:0.#} seconds ({DatabaseErrors.Text(cause)}). Nothing was read or written. Try again when it is back.",
+                $"The database could not be opened within {longest.TotalSeconds:0.#} seconds ({DatabaseErrors.Text(cause)}). "
+                + "Nothing was read or written. Try again when it is back.",
                 cause);
         }
         catch (OperationCanceledException) when (!cancellationToken.IsCancellationRequested)
@@ -76,7 +79,7 @@ internal sealed class Opening(Func<CancellationToken, Task> open, Driver driver,
         }
     }
 
-    /// <summary>Tries, from the first who waits to the last.</summary>
+    /// <summary>Tries, from the first caller that waits to the last.</summary>
     private sealed class Round
     {
         private readonly CancellationTokenSource _end;
@@ -88,7 +91,7 @@ internal sealed class Opening(Func<CancellationToken, Task> open, Driver driver,
             _end = CancellationTokenSource.CreateLinkedTokenSource(stop);
             _result.Task.Abandon();
 
-            // It outlives whoever came first, and is no part of their trace or transaction.
+            // It outlives the caller that came first, and is no part of its trace or transaction.
             Ended = Detached.RunAsync(() => RunAsync(open, driver, before));
         }
 
@@ -102,7 +105,7 @@ internal sealed class Opening(Func<CancellationToken, Task> open, Driver driver,
         /// <summary>How many wait.</summary>
         public int Waiting { get; set; }
 
-        /// <summary>Whether nobody can join in any more.</summary>
+        /// <summary>Whether no caller can join in any more.</summary>
         public bool IsOver => _end.IsCancellationRequested || Result.IsCompleted;
 
         public void End() => _end.CancelAsync().Abandon();
@@ -110,25 +113,11 @@ internal sealed class Opening(Func<CancellationToken, Task> open, Driver driver,
         private async Task RunAsync(Func<CancellationToken, Task> open, Driver driver, Task before)
         {
             await before.ConfigureAwait(false);
-            var backoff = new Backoff(TimeSpan.FromMilliseconds(20), TimeSpan.FromSeconds(1), TimeSpan.MaxValue);
             using var interruption = new Interruption(_end.Token);
             try
             {
-                while (true)
-                {
-                    try
-                    {
-                        await open(interruption.Token).ConfigureAwait(false);
-                        _result.TrySetResult();
-                        return;
-                    }
-                    catch (Exception error) when (driver.Classify(error) != Fault.Permanent)
-                    {
-                        _last = error;
-                    }
-
-                    await backoff.WaitAsync(_end.Token).ConfigureAwait(false);
-                }
+                await Retry.UntilAsync(TryAsync, Classify, static error => error, _end.Token).ConfigureAwait(false);
+                _result.TrySetResult();
             }
             catch (OperationCanceledException error)
             {
@@ -136,8 +125,26 @@ internal sealed class Opening(Func<CancellationToken, Task> open, Driver driver,
             }
             catch (Exception error)
             {
-                _result.TrySetException(
-                    error is not KvException && DatabaseErrors.IsOfDatabase(error) ? DatabaseErrors.Refused(driver, error, "to be opened") : error);
+                var isRefusal = error is not KvException && DatabaseErrors.IsOfDatabase(error);
+                _result.TrySetException(isRefusal ? DatabaseErrors.Refused(driver, error, "to be opened") : error);
+            }
+
+            async ValueTask<bool> TryAsync(Backoff? backoff)
+            {
+                await open(interruption.Token).ConfigureAwait(false);
+                return true;
+            }
+
+            Backoff? Classify(Exception error, Backoff? backoff)
+            {
+                if (driver.Classify(error) == Fault.Permanent)
+                {
+                    return null;
+                }
+
+                // Its callers have a time each; together they have none.
+                _last = error;
+                return backoff ?? Backoff.ForConnections(TimeSpan.MaxValue);
             }
         }
     }

@@ -1,3 +1,5 @@
+using System.Runtime.CompilerServices;
+using System.Runtime.ExceptionServices;
 using Kv.Diagnostics;
 using Microsoft.Extensions.Logging;
 
@@ -17,64 +19,75 @@ internal sealed class ReadRunner(SessionPool pool, Driver driver, KvStoreOptions
     /// <exception cref="KvException">
     /// The database did not answer in time (<see cref="KvErrorKind.Unavailable"/>), or refuses the read.
     /// </exception>
-    public async ValueTask<TResult> RunAsync<TArgument, TResult>(
-        TArgument argument, Func<Session, TArgument, CancellationToken, ValueTask<TResult>> read, CancellationToken cancellationToken, bool keep = false)
-    {
-        cancellationToken.ThrowIfCancellationRequested();
-        var startedAt = Environment.TickCount64;
-        Tries? tries = null;
-        using var interruption = driver.Interrupt(cancellationToken);
-        var ends = interruption?.Token ?? cancellationToken;
-        while (true)
-        {
-            Exception failure;
-            try
-            {
-                var session = await pool.RentAsync(tries?.Token ?? ends).ConfigureAwait(false);
-                var healthy = false;
-                try
-                {
-                    var result = await read(session, argument, tries?.Token ?? ends).ConfigureAwait(false);
-                    healthy = true;
-                    if (_failing)
-                    {
-                        _failing = false;
-                    }
-
-                    tries?.Dispose();
-                    return result;
-                }
-                catch (Exception error)
-                {
-                    session.Blame(error);
-                    throw;
-                }
-                finally
-                {
-                    if (!healthy || !keep)
-                    {
-                        await pool.ReturnAsync(session, healthy).ConfigureAwait(false);
-                    }
-                }
-            }
-            catch (Exception error)
-            {
-                failure = Passing(error, tries, cancellationToken);
-            }
-
-            // Without a session: who waits here takes none from others.
-            tries ??= new Tries(options.CommandTimeout, startedAt, driver.Classify(failure) == Fault.Busy, ends);
-            await WaitAsync(tries, failure, cancellationToken).ConfigureAwait(false);
-        }
-    }
+    public ValueTask<TResult> RunAsync<TArgument, TResult>(
+        TArgument argument,
+        Func<Session, TArgument, CancellationToken, ValueTask<TResult>> read,
+        CancellationToken cancellationToken,
+        bool keep = false) => Retry.UntilAsync(
+            new Call<TArgument, TResult>(this, argument, read, keep, Environment.TickCount64, cancellationToken),
+            static (call, backoff) => call.Runner.TryAsync(call, backoff),
+            static (call, error, backoff) => call.Runner.Classify(error, backoff, call.StartedAt, call.CancellationToken),
+            static (call, error) => call.Runner.OutOfTime(error),
+            cancellationToken);
 
     /// <summary>The error for a caller whose read the database refuses, or could not go on with.</summary>
     public Exception Told(Exception error) => driver.Classify(error) != Fault.Permanent
-        ? new KvException(KvErrorKind.Unavailable, $"The database ceased to answer a read ({DatabaseErrors.Text(error)}). Try again when it is back.", error)
+        ? new KvException(
+            KvErrorKind.Unavailable,
+            $"The database ceased to answer a read ({DatabaseErrors.Text(error)}). Try again when it is back.",
+            error)
         : DatabaseErrors.IsOfDatabase(error) && error is not KvException ? DatabaseErrors.Refused(driver, error, "a read") : error;
 
-    /// <summary>An error after which the read may be run again; all others are thrown on, as the caller is to get them.</summary>
-    private Exception Passing(Exception error, Tries? tries, CancellationToken cancellationToken)
+    [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder<>))]
+    private async ValueTask<TResult> TryAsync<TArgument, TResult>(Call<TArgument, TResult> call, Backoff? backoff)
+    {
+        using var deadline = backoff is null ? null : new Deadline(backoff.Left, call.CancellationToken);
+        using var interruption = deadline is null ? driver.Interrupt(call.CancellationToken) : null;
+        var ends = deadline?.Token ?? interruption?.Token ?? call.CancellationToken;
+        try
+        {
+            ends.ThrowIfCancellationRequested();
+            var session = await pool.RentAsync(ends).ConfigureAwait(false);
+            var healthy = false;
+            try
+            {
+                var result = await call.Read(session, call.Argument, ends).ConfigureAwait(false);
+                healthy = true;
+                if (_failing)
+                {
+                    _failing = false;
+                }
+
+                return result;
+            }
+            catch (Exception error)
+            {
+                session.Blame(error);
+                throw;
+            }
+            finally
+            {
+                if (!healthy || !call.Keep)
+                {
+                    await pool.ReturnAsync(session, healthy).ConfigureAwait(false);
+                }
+            }
+        }
+        catch (OperationCanceledException) when (deadline is { IsOver: true } && !call.CancellationToken.IsCancellationRequested)
+        {
+            // That time is over says less than what took it.
+            ExceptionDispatchInfo.Throw(backoff!.Last!);
+            throw;
+        }
+        catch (Exception error) when (driver.Classify(error) != Fault.Permanent && driver.IsSpent(error))
+        {
+            await pool.ClearAsync().ConfigureAwait(false);
+            throw;
+        }
+    }
+
+    /// <summary>The waits after an error that may pass; all others are thrown on, as the caller is to get them.</summary>
+    private Backoff? Classify(Exception error, Backoff? backoff, long startedAt, CancellationToken cancellationToken)
     {
         if (driver.IsDamage(error))
         {
@@ -83,75 +96,61 @@ internal sealed class ReadRunner(SessionPool pool, Driver driver, KvStoreOptions
 
         if (error is OperationCanceledException)
         {
-            if (tries is { Last: { } last, IsSpent: true } && !cancellationToken.IsCancellationRequested)
-            {
-                return last;
-            }
-
-            tries?.Dispose();
-            throw cancellationToken.IsCancellationRequested ? new OperationCanceledException(error.Message, error, cancellationToken) : error;
+            return cancellationToken.IsCancellationRequested
+                ? throw new OperationCanceledException(error.Message, error, cancellationToken)
+                : null;
         }
 
-        if (driver.Classify(error) != Fault.Permanent)
+        var fault = driver.Classify(error);
+        if (fault == Fault.Permanent)
         {
-            return error;
+            return Told(error) is var told && told != error ? throw told : null;
         }
 
-        tries?.Dispose();
-        if (Told(error) is var told && told != error)
-        {
-            throw told;
-        }
-
-        System.Runtime.ExceptionServices.ExceptionDispatchInfo.Throw(error);
-        return error;
-    }
-
-    private async ValueTask WaitAsync(Tries tries, Exception failure, CancellationToken cancellationToken)
-    {
         // Said once for a time in which the database is away, and not at each read that meets it.
-        KvLog.ReadRetried(logger, _failing ? LogLevel.Debug : LogLevel.Warning, failure);
+        KvLog.ReadRetried(logger, _failing ? LogLevel.Debug : LogLevel.Warning, error);
         _failing = true;
-        tries.Last = failure;
-        if (driver.IsSpent(failure))
-        {
-            await pool.ClearAsync().ConfigureAwait(false);
-        }
-
-        if (!await tries.WaitAsync(cancellationToken).ConfigureAwait(false))
-        {
-            tries.Dispose();
-            throw new KvException(
-                KvErrorKind.Unavailable,
-                $"The database did not answer a read within {options.CommandTimeout.TotalSeconds:0.#} seconds ({DatabaseErrors.Text(failure)}). Try again when it is back.",
-                failure);
-        }
+        return backoff ?? Backoff.For(fault, options.CommandTimeout, Timestamp(startedAt));
     }
 
-    /// <summary>The tries of one read after the first: they end when its time is over, whatever they wait for.</summary>
-    private sealed class Tries : IDisposable
+    private KvException OutOfTime(Exception error) => new(
+        KvErrorKind.Unavailable,
+        $"The database did not answer a read within {options.CommandTimeout.TotalSeconds:0.#} seconds ({DatabaseErrors.Text(error)}). "
+        + "Try again when it is back.",
+        error);
+
+    /// <summary>What the clock of the waits showed at a moment that the cheaper one of reads that succeed has noted.</summary>
+    private static long Timestamp(long startedAt)
+    {
+        var before = TimeSpan.FromMilliseconds(Environment.TickCount64 - startedAt);
+        return TimeProvider.System.GetTimestamp() - (long)(before.TotalSeconds * TimeProvider.System.TimestampFrequency);
+    }
+
+    /// <summary>A read that a caller waits for.</summary>
+    private readonly record struct Call<TArgument, TResult>(
+        ReadRunner Runner,
+        TArgument Argument,
+        Func<Session, TArgument, CancellationToken, ValueTask<TResult>> Read,
+        bool Keep,
+        long StartedAt,
+        CancellationToken CancellationToken);
+
+    /// <summary>The end of a try after the first: when the caller's time is over, whatever the try waits for.</summary>
+    private sealed class Deadline : IDisposable
     {
         private readonly CancellationTokenSource _end;
         private readonly Interruption _interruption;
-        private readonly Backoff _backoff;
 
-        public Tries(TimeSpan budget, long startedAt, bool isLocked, CancellationToken cancellationToken)
+        public Deadline(TimeSpan left, CancellationToken cancellationToken)
         {
-            var before = TimeSpan.FromMilliseconds(Environment.TickCount64 - startedAt);
-            var started = TimeProvider.System.GetTimestamp() - (long)(before.TotalSeconds * TimeProvider.System.TimestampFrequency);
-            _backoff = isLocked ? Backoff.ForLocks(budget, started) : Backoff.ForConnections(budget, started);
             _end = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
             _interruption = new Interruption(_end.Token);
-            _end.CancelAfter(_backoff.Left is var left && left > TimeSpan.Zero ? left : TimeSpan.Zero);
+            _end.CancelAfter(left > TimeSpan.Zero ? left : TimeSpan.Zero);
         }
 
         public CancellationToken Token => _interruption.Token;
 
-        public Exception? Last { get; set; }
-
-        public bool IsSpent => _backoff.Left <= TimeSpan.Zero;
-
-        public ValueTask<bool> WaitAsync(CancellationToken cancellationToken) => _backoff.WaitAsync(cancellationToken);
+        public bool IsOver => _end.IsCancellationRequested;
 
         public void Dispose()
         {

@@ -14,7 +14,7 @@ internal sealed class Session(DbContext context, Driver driver, DbTransaction? t
     private readonly Dictionary<string, Statement> _statements = new(StringComparer.Ordinal);
     private readonly Dictionary<string, DbBatch> _batches = new(StringComparer.Ordinal);
     private readonly HashSet<DbBatch> _prepared = [];
-    private OpenPlace? _place;
+    private OpenStorage? _storage;
 
     /// <summary>The store's statements.</summary>
     public KvSql Sql => driver.Sql;
@@ -46,9 +46,9 @@ internal sealed class Session(DbContext context, Driver driver, DbTransaction? t
     /// <summary>Which of its pool's makings it is of: what was made before a loss is kept no longer.</summary>
     public int Making { get; set; }
 
-    /// <summary>Why what is written on it is found by nobody else any more; null if it is found.</summary>
+    /// <summary>Why what is written on it is not found by other connections any more; null if it is.</summary>
     /// <param name="hasWritten">Whether it has written.</param>
-    public string? FindLoss(bool hasWritten = false) => (_place ??= driver.PlaceOf(Connection))?.FindLoss(hasWritten);
+    public string? FindLoss(bool hasWritten = false) => (_storage ??= driver.StorageOf(Connection))?.FindLoss(hasWritten);
 
     /// <summary>Hears of an error that it met: of one that makes its connection useless, the driver need not know that it does.</summary>
     public void Blame(Exception error)

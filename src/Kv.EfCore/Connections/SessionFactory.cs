@@ -4,12 +4,12 @@ using Microsoft.Extensions.Logging;
 
 namespace Kv.Connections;
 
-/// <summary>Opens sessions of a store: connections that many callers use, so each is opened with nothing of the one who happens to need it first.</summary>
+/// <summary>Opens sessions of a store: connections that many callers use, so each is opened with nothing of the one that happens to need it first.</summary>
 /// <param name="contexts">Makes contexts of the store's model, with connections of their own.</param>
 /// <param name="driver">The database.</param>
 /// <param name="openCurrent">Opens the connection of a context after it has made sure of the schema.</param>
 /// <param name="options">The store's options.</param>
-/// <param name="logger">Hears what goes wrong.</param>
+/// <param name="logger">Where to say what goes wrong.</param>
 internal sealed class SessionFactory(
     Func<KvDbContext> contexts, Driver driver, Func<KvDbContext, Driver, CancellationToken, Task> openCurrent, KvStoreOptions options, ILogger logger) : IAsyncDisposable
 {

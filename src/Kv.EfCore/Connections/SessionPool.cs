@@ -67,14 +67,14 @@ internal sealed class SessionPool(SessionFactory factory, int size, TimeSpan lon
         }
     }
 
-    /// <summary>Takes an idle session, or opens one more than the pool has: for whom slow readers must not hold up.</summary>
+    /// <summary>Takes an idle session, or opens one more than the pool has: for what slow readers must not hold up.</summary>
     public async ValueTask<Session> RentBesidesAsync(CancellationToken cancellationToken)
     {
         StoreDisposed.ThrowIf(_disposed);
         return _idle.TryTake(out var session) ? session : await OpenAsync(cancellationToken).ConfigureAwait(false);
     }
 
-    /// <summary>Takes an idle session, if there is one: for whom may open none.</summary>
+    /// <summary>Takes an idle session, if there is one: for what may open none.</summary>
     public Session? TryRent() => _idle.TryTake(out var session) ? session : null;
 
     /// <summary>Takes back what was rented besides; there is never more than one more.</summary>
@@ -124,7 +124,7 @@ internal sealed class SessionPool(SessionFactory factory, int size, TimeSpan lon
     {
         _idle.Add(session);
 
-        // Who disposed of the pool meanwhile may have looked before it was there.
+        // The call that disposed of the pool meanwhile may have looked before it was there.
         return _disposed ? ClearAsync() : ValueTask.CompletedTask;
     }
 }

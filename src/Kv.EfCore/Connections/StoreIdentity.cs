@@ -34,7 +34,7 @@ internal sealed class StoreIdentity(ReadRunner reads, Driver driver)
         if (!here.Is(there))
         {
             throw new InvalidOperationException(
-                $"The context is on {there.Place}, and the store on {here.Place}{(here.Place == there.Place ? ", another one by the same name: it was replaced since it was opened" : "")}; "
+                $"The context is on {there.Location}, and the store on {here.Location}{(here.Location == there.Location ? ", another one by the same name: it was replaced since it was opened" : "")}; "
                 + "one commit spans one database. Nothing was written, and the transaction can go on. "
                 + "Use a context on the store's database, or the store that is on the context's.");
         }

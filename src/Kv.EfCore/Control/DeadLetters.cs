@@ -1,4 +1,5 @@
 using System.Runtime.CompilerServices;
+using Kv.Commits;
 using Kv.Engine;
 using Kv.Messages;
 using Kv.Store;

@@ -8,13 +8,13 @@ public interface IKvQueue
     /// <remarks>A topic is known by its messages alone, so one that has none can be paused, too; that is logged as a warning, since it may be a slip.</remarks>
     /// <param name="topic">The topic; empty for messages that programs without topics put in.</param>
     /// <param name="duration">How long; null until <see cref="ResumeAsync"/>.</param>
-    /// <param name="cancellationToken">Gives up while the write waits for its turn.</param>
+    /// <param name="cancellationToken">Gives up while the write waits.</param>
     /// <exception cref="ArgumentException">The topic cannot be one, or the time is not positive or more than 3,650 days.</exception>
     ValueTask PauseAsync(string topic, TimeSpan? duration = null, CancellationToken cancellationToken = default);
 
     /// <summary>Has workers take messages of a topic again. A topic that is not paused stays as it is.</summary>
     /// <param name="topic">The topic.</param>
-    /// <param name="cancellationToken">Gives up while the write waits for its turn.</param>
+    /// <param name="cancellationToken">Gives up while the write waits.</param>
     /// <exception cref="ArgumentException">The topic cannot be one.</exception>
     ValueTask ResumeAsync(string topic, CancellationToken cancellationToken = default);
 
@@ -24,7 +24,7 @@ public interface IKvQueue
     /// </summary>
     /// <remarks>A worker of another process learns of it when it next extends its leases, three times per lease, or sooner if it is notified.</remarks>
     /// <param name="id">The message's id: <see cref="KvCommitResult.MessageIds"/>, <see cref="KvMessageInfo.Id"/>.</param>
-    /// <param name="cancellationToken">Gives up while the write waits for its turn.</param>
+    /// <param name="cancellationToken">Gives up while the write waits.</param>
     ValueTask<KvCancelResult> CancelAsync(string id, CancellationToken cancellationToken = default);
 
     /// <summary>A message, wherever it is in the queue.</summary>
@@ -59,7 +59,7 @@ public interface IKvQueue
     /// <summary>Puts a dead letter back into the queue, due now, and deletes it, in one commit: done twice, it is enqueued once.</summary>
     /// <remarks>It starts its attempts anew, with the retry policy of its topic or the default schedule. What was written under its keys-if-undelivered stays there.</remarks>
     /// <param name="letter">The letter.</param>
-    /// <param name="cancellationToken">Gives up while the write waits for its turn.</param>
+    /// <param name="cancellationToken">Gives up while the write waits.</param>
     /// <returns>False if the letter is not there any more.</returns>
     ValueTask<bool> ReplayAsync(KvDeadLetter letter, CancellationToken cancellationToken = default);
 
@@ -72,7 +72,7 @@ public interface IKvQueue
 
     /// <summary>Deletes a dead letter.</summary>
     /// <param name="letter">The letter.</param>
-    /// <param name="cancellationToken">Gives up while the write waits for its turn.</param>
+    /// <param name="cancellationToken">Gives up while the write waits.</param>
     /// <returns>False if it is not there any more.</returns>
     ValueTask<bool> DeleteAsync(KvDeadLetter letter, CancellationToken cancellationToken = default);
 

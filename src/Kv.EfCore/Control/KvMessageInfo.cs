@@ -74,7 +74,7 @@ public enum KvMessageState
     /// <summary>It is due, and waits for a worker.</summary>
     Due = 0,
 
-    /// <summary>It waits for its time: a delay, a retry, or the turn of a rate.</summary>
+    /// <summary>It waits for its time: a delay, a retry, or a token of a rate.</summary>
     Delayed = 1,
 
     /// <summary>It waits for others of its group.</summary>

@@ -1,4 +1,5 @@
 using Kv.Changes;
+using Kv.Commits;
 using Kv.Connections;
 using Kv.Diagnostics;
 using Kv.Engine;

@@ -2,7 +2,7 @@ using Microsoft.Extensions.Logging;
 
 namespace Kv.Diagnostics;
 
-/// <summary>What the engine logs. Error: someone must look. Warning: a retry. Information: start and stop. Debug: the rest.</summary>
+/// <summary>What the engine logs. Error: to be looked at. Warning: a retry. Information: start and stop. Debug: the rest.</summary>
 internal static partial class KvLog
 {
     [LoggerMessage(1, LogLevel.Warning, "A transaction of {Count} writes failed and is tried again.")]
@@ -47,7 +47,7 @@ internal static partial class KvLog
     [LoggerMessage(13, LogLevel.Warning, "PostgreSQL runs with {Setting} = {Value}: commits that were answered can be lost in a crash.")]
     public static partial void NotDurable(ILogger logger, string setting, string value);
 
-    [LoggerMessage(14, LogLevel.Error, "Nobody could find out whether the commit of {Count} writes happened; their callers are told so.")]
+    [LoggerMessage(14, LogLevel.Error, "It could not be found out whether the commit of {Count} writes happened; their callers are told so.")]
     public static partial void CommitUnresolved(ILogger logger, Exception error, int count);
 
     [LoggerMessage(EventId = 15, Message = "Commits of other processes are not heard of for now; they are looked for until they are.")]
@@ -57,7 +57,7 @@ internal static partial class KvLog
         16,
         LogLevel.Warning,
         "Notifications of PostgreSQL do not come through this connection, as behind a pooler of transactions; commits of other processes are looked for instead. Connect directly, or set KvStoreOptions.TransactionPooling, or Notifications to false.")]
-    public static partial void Deaf(ILogger logger);
+    public static partial void NoticesLost(ILogger logger);
 
     [LoggerMessage(EventId = 17, Message = "Other processes could not be told of commits; it is tried again, and meanwhile they look for themselves.")]
     public static partial void NotifyingFailed(ILogger logger, LogLevel level, Exception error);
@@ -102,5 +102,5 @@ internal static partial class KvLog
     public static partial void WaitingForDatabase(ILogger logger, Exception error, string database);
 
     [LoggerMessage(160, LogLevel.Debug, "The database refused to move messages: it has rows that have an id in common. The statement runs in another form.")]
-    public static partial void GivesWay(ILogger logger, Exception error);
+    public static partial void Adapts(ILogger logger, Exception error);
 }

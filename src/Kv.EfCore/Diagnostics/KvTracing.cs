@@ -11,10 +11,10 @@ internal static class KvTracing
     /// <summary>Of everything that EfKv traces, its worker's handlers too.</summary>
     public static ActivitySource Source { get; } = new(KvDiagnostics.ActivitySourceName);
 
-    /// <summary>Whether anybody listens.</summary>
+    /// <summary>Whether there is a listener.</summary>
     public static bool IsOn => Source.HasListeners();
 
-    /// <summary>The span in which something is asked of the store, for whoever does it later together with other things.</summary>
+    /// <summary>The span in which something is asked of the store, for what does it later together with other things.</summary>
     public static Activity? Caller => IsOn ? Activity.Current : null;
 
     /// <summary>Begins the span of a call.</summary>

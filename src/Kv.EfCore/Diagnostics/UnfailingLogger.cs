@@ -31,7 +31,7 @@ internal sealed class UnfailingLogger(ILogger logger) : ILogger
         }
         catch (Exception)
         {
-            // Who cannot say is not asked to log.
+            // A logger that cannot say is not asked to log.
             return false;
         }
     }
@@ -44,7 +44,7 @@ internal sealed class UnfailingLogger(ILogger logger) : ILogger
         }
         catch (Exception)
         {
-            // There is nobody to tell.
+            // There is nothing to tell it to.
         }
     }
 
@@ -58,7 +58,7 @@ internal sealed class UnfailingLogger(ILogger logger) : ILogger
             }
             catch (Exception)
             {
-                // There is nobody to tell here either: what was in the scope is done.
+                // There is nothing to tell it to here either: what was in the scope is done.
             }
         }
     }

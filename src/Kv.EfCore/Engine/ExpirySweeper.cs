@@ -2,7 +2,6 @@ using Kv.Changes;
 using Kv.Commits;
 using Kv.Connections;
 using Kv.Diagnostics;
-using Kv.Messages;
 using Kv.Reads;
 using Microsoft.Extensions.Logging;
 
@@ -10,11 +9,17 @@ namespace Kv.Engine;
 
 /// <summary>Deletes what has expired, in batches, each a commit with a version, so that watchers see it.</summary>
 /// <remarks>
-/// A clock that is wrong for a while hides entries, and shows them again when it is right; only what is deleted is gone. So a machine's clock
-/// that was just set forward is doubted: what it makes expire is kept for some time, in which whoever set it may see that it is wrong.
+/// A clock that is wrong for a while hides entries, and shows them again when it is right; only what is deleted is gone. So a machine's
+/// clock that was just set forward is doubted: what it makes expire is kept for some time, in which it may be seen that it is wrong.
 /// </remarks>
 internal sealed class ExpirySweeper(
-    StoreReader reader, CommitPipeline pipeline, CommitSignals signals, StoreClock clock, KvStoreOptions options, ILogger logger, Func<CancellationToken, ValueTask>? look = null)
+    StoreReader reader,
+    CommitPipeline pipeline,
+    CommitSignals signals,
+    StoreClock clock,
+    KvStoreOptions options,
+    ILogger logger,
+    Func<CancellationToken, ValueTask>? look = null)
 {
     /// <summary>How long a clock is doubted that was set forward.</summary>
     public static readonly TimeSpan Doubt = TimeSpan.FromMinutes(10);
@@ -22,7 +27,6 @@ internal sealed class ExpirySweeper(
     /// <summary>Entries that one commit deletes.</summary>
     private const int BatchSize = 500;
 
-    private static readonly TimeSpan RetryAfter = TimeSpan.FromSeconds(5);
     private readonly ClockSteps _steps = new(clock.Time);
     private long? _setAt;
 
@@ -42,7 +46,7 @@ internal sealed class ExpirySweeper(
             }
             catch (Exception error)
             {
-                wait = RetryAfter;
+                wait = Backoff.AfterSweep;
                 KvLog.SweepFailed(logger, error, wait);
             }
 
@@ -85,7 +89,10 @@ internal sealed class ExpirySweeper(
         return wait;
     }
 
-    /// <summary>How long nothing is deleted: a server's clock is believed. Asked after the time was read that is to be believed, so that no step comes between unseen.</summary>
+    /// <summary>
+    /// How long nothing is deleted: a server's clock is believed. Asked after the time was read that is to be believed, so that no step
+    /// comes between unseen.
+    /// </summary>
     private TimeSpan DoubtLeft()
     {
         if (!clock.ServerDecides && _steps.Look() is var step && step > TimeSpan.Zero)

@@ -28,9 +28,15 @@ internal sealed class KvEngine : IAsyncDisposable
     private volatile bool _open;
     private volatile bool _disposed;
 
-    public KvEngine(Func<KvDbContext> contexts, KvProvider provider, KvStoreOptions options, TimeProvider time, ILogger logger, FailPoints? failPoints = null)
+    public KvEngine(
+        Func<KvDbContext> contexts,
+        KvProvider provider,
+        KvStoreOptions options,
+        TimeProvider time,
+        ILogger logger,
+        FailPoints? failPoints = null)
     {
-        (Options, Provider, logger) = (options, provider, new UnfailingLogger(logger));
+        (Options, Provider, logger, Ending) = (options, provider, new UnfailingLogger(logger), _stop.Token);
         Logger = logger;
         failPoints ??= new FailPoints();
         Clock = new StoreClock(time, provider.ServerTime, options.Clock);
@@ -41,7 +47,7 @@ internal sealed class KvEngine : IAsyncDisposable
         _sessions = new SessionFactory(contexts, Driver, SchemaCheck.OpenCurrentAsync, options, logger);
         Locks = provider.CreateLocks(Driver, logger);
         _pool = new SessionPool(_sessions, Driver.Readers, options.CommandTimeout, Locks, returned: () => _answered.TrySetResult());
-        _opening = new Opening(OpenOnceAsync, Driver, options.CommandTimeout, _stop.Token);
+        _opening = new Opening(OpenOnceAsync, Driver, options.CommandTimeout, Ending);
         var reads = new ReadRunner(_pool, Driver, options, Health, logger);
         Identity = new StoreIdentity(reads, Driver);
         _sessions.Opened = Identity.OpenedAsync;
@@ -49,7 +55,7 @@ internal sealed class KvEngine : IAsyncDisposable
         var changes = provider.CreateChanges(Driver, options);
         Notifier = new ChangeNotifier(_pool, changes, logger);
         _signals.ForOthers += Notifier.Tell;
-        Listener = new ChangeListener(_sessions, Reader, Notifier, changes, _signals, Clock, options, logger, _stop.Token);
+        Listener = new ChangeListener(_sessions, Reader, Notifier, changes, _signals, Clock, options, logger, Ending);
         Runner = NewRunner();
         Pipeline = new CommitPipeline(Runner, options);
         Joined = new JoinedCommits(_sessions, Driver, NewWriter, options, Notifier);
@@ -127,23 +133,11 @@ internal sealed class KvEngine : IAsyncDisposable
     /// <summary>Whether the schema is known to be as it must be.</summary>
     public bool IsOpen => _open;
 
-    /// <summary>How the store lost its file, if it did: by then something may have been written that nobody finds.</summary>
+    /// <summary>How the store lost its file, if it did: by then something may have been written that is not found.</summary>
     public string? Loss => _loss;
 
-    /// <summary>Waits between two tries of something that goes on for as long as the store does.</summary>
-    /// <returns>False if that is over.</returns>
-    public async ValueTask<bool> TryWaitAsync(Backoff backoff, CancellationToken cancellationToken)
-    {
-        try
-        {
-            using var end = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken, _stop.Token);
-            return await backoff.WaitAsync(end.Token).ConfigureAwait(false);
-        }
-        catch (Exception over) when (over is OperationCanceledException or ObjectDisposedException)
-        {
-            return false;
-        }
-    }
+    /// <summary>Cancelled when the store ends.</summary>
+    public CancellationToken Ending { get; }
 
     /// <inheritdoc cref="SessionFactory.IsAdopted" />
     public bool IsAdopted => _sessions.IsAdopted;
@@ -152,9 +146,11 @@ internal sealed class KvEngine : IAsyncDisposable
 
     /// <summary>Makes sure of the schema before the first statement, and begins to sweep.</summary>
     /// <exception cref="KvException">
-    /// The schema is behind or ahead (<see cref="KvErrorKind.Schema"/>), or the database was not to be had in time (<see cref="KvErrorKind.Unavailable"/>).
+    /// The schema is behind or ahead (<see cref="KvErrorKind.Schema"/>), or the database was not to be had in time
+    /// (<see cref="KvErrorKind.Unavailable"/>).
     /// </exception>
-    public ValueTask OpenAsync(CancellationToken cancellationToken) => IsOpen ? ValueTask.CompletedTask : new(_opening.WaitAsync(cancellationToken));
+    public ValueTask OpenAsync(CancellationToken cancellationToken) =>
+        IsOpen ? ValueTask.CompletedTask : new(_opening.WaitAsync(cancellationToken));
 
     public async ValueTask DisposeAsync()
     {
@@ -165,12 +161,12 @@ internal sealed class KvEngine : IAsyncDisposable
 
         _disposed = true;
 
-        // Both take effect before anything is awaited: what waits for its turn now fails, and does not slip in while the sweeper ends.
+        // Both take effect before anything is awaited: what waits now fails, and does not slip in while the sweeper ends.
         var stopping = _stop.CancelAsync();
         var closing = Task.WhenAll(Pipeline.DisposeAsync().AsTask(), _claims.DisposeAsync().AsTask());
         await stopping.ConfigureAwait(false);
 
-        // Whoever opens the store just now ends with an error, or begins what is ended here.
+        // A caller that opens the store just now ends with an error, or begins what is ended here.
         await _opening.Completion.ConfigureAwait(false);
         _signals.End();
         await _sweeping.ConfigureAwait(false);
@@ -232,15 +228,16 @@ internal sealed class KvEngine : IAsyncDisposable
         await _sessions.DisposeAsync().ConfigureAwait(false);
     }
 
-    // Whoever opened the store waits for an answer. A look meanwhile would take a connection of its own, with a context for which EF Core
-    // makes all its services once more; after the answer there is one to spare. What runs in a transaction of the user's gives none back.
+    // The caller that opened the store waits for an answer. A look meanwhile would take a connection of its own, with a context for which
+    // EF Core makes all its services once more; after the answer there is one to spare. What runs in a transaction of the user's gives none
+    // back.
     private async Task SweepAsync()
     {
         // It outlives the call that opened the store.
         Detached.Enter();
         try
         {
-            await _answered.Task.WaitAsync(SweepAfter, Clock.Time, _stop.Token).ConfigureAwait(false);
+            await _answered.Task.WaitAsync(SweepAfter, Clock.Time, Ending).ConfigureAwait(false);
         }
         catch (TimeoutException)
         {
@@ -251,6 +248,6 @@ internal sealed class KvEngine : IAsyncDisposable
             return;
         }
 
-        await Sweeper.RunAsync(_stop.Token).ConfigureAwait(false);
+        await Sweeper.RunAsync(Ending).ConfigureAwait(false);
     }
 }

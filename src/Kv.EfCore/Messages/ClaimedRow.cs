@@ -33,7 +33,7 @@ internal static class ClaimedRow
                 CheckpointEncoding = ReadInt32(reader, 17),
                 Attempt = ReadCount(reader, 19),
                 Crashes = ReadCount(reader, 20),
-                RateTurn = reader.GetInt64(22),
+                RateToken = reader.GetInt64(22),
                 FirstError = ReadNullable(reader, 23),
                 LastError = ReadNullable(reader, 24),
             };

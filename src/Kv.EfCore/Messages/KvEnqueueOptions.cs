@@ -35,7 +35,7 @@ public sealed record KvEnqueueOptions
 
     /// <summary>
     /// Of the messages of a topic with the same concurrency key, at most <see cref="ConcurrencyLimit"/> run at the same time, over all processes.
-    /// A message that waits for its retry keeps its place.
+    /// A message that waits for its retry keeps its slot.
     /// </summary>
     /// <value>Default: null. Otherwise 1 to 200 characters without control characters, and no <see cref="GroupKey"/> beside it.</value>
     public string? ConcurrencyKey { get; init; }

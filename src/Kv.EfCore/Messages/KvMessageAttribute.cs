@@ -19,7 +19,7 @@ public sealed class KvMessageAttribute : Attribute
     /// <summary>The stored name of the message type.</summary>
     public string Name { get; }
 
-    /// <summary>The topic that messages of this type go to unless the one who enqueues says otherwise.</summary>
+    /// <summary>The topic that messages of this type go to unless the call that enqueues them says otherwise.</summary>
     /// <value>Default: null, for the name. Otherwise 1 to 200 characters without control characters.</value>
     /// <exception cref="ArgumentException">The topic is empty, too long, or has control characters.</exception>
     public string? Topic

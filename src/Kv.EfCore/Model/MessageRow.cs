@@ -40,13 +40,13 @@ public abstract class MessageRow
     /// <summary>When the message was committed, in Unix milliseconds; 0 if a program that does not say put it in.</summary>
     public long EnqueuedAt { get; private set; }
 
-    /// <summary>The W3C traceparent of whoever enqueued the message.</summary>
+    /// <summary>The W3C traceparent of the call that enqueued the message.</summary>
     public string? Trace { get; private set; }
 
     /// <summary>Messages with a lower number are claimed first.</summary>
     public int Priority { get; private set; }
 
-    /// <summary>Messages of one topic and group share the group's places: see <see cref="GroupLimit"/>.</summary>
+    /// <summary>Messages of one topic and group share the group's slots: see <see cref="GroupLimit"/>.</summary>
     public string? GroupKey { get; private set; }
 
     /// <summary>How many messages of the group may run at the same time; 0 for one at a time in the order of their commits.</summary>
@@ -55,16 +55,20 @@ public abstract class MessageRow
     /// <summary>What the topic's rate per key counts by.</summary>
     public string? RateKey { get; private set; }
 
-    /// <summary>The time that the topic's rate gave to the message when its turn had not come, in Unix milliseconds; 0 for none.</summary>
+    /// <summary>The time that the topic's rate gave to the message when there was no token for it, in Unix milliseconds; 0 for none.</summary>
     public long RateTurn { get; private set; }
 
     /// <summary>What no other message of the topic has.</summary>
     public string? UniqueKey { get; private set; }
 
-    /// <summary>Until when the unique key stays taken even if the message is done, in Unix milliseconds; 0 for no longer than the message is here.</summary>
+    /// <summary>
+    /// Until when the unique key stays taken even if the message is done, in Unix milliseconds; 0 for no longer than the message is here.
+    /// </summary>
     public long UniqueUntil { get; private set; }
 
-    /// <summary>Whether the topic's retry policy may take the place of <see cref="BackoffSchedule"/>: whoever enqueued the message gave no schedule.</summary>
+    /// <summary>
+    /// Whether the topic's retry policy may stand in for <see cref="BackoffSchedule"/>: the message was enqueued without a schedule.
+    /// </summary>
     public bool TopicRetries { get; private set; }
 
     /// <summary>The error of the first attempt that failed, as JSON; see <see cref="KvMessageError"/>.</summary>
@@ -73,7 +77,7 @@ public abstract class MessageRow
     /// <summary>The error of the last attempt that failed, as JSON; see <see cref="KvMessageError"/>.</summary>
     public string? LastError { get; private set; }
 
-    /// <summary>Whether somebody asked for the message to be cancelled while it was held.</summary>
+    /// <summary>Whether the message was to be cancelled while it ran.</summary>
     public bool IsCancelled { get; private set; }
 
     /// <summary>What an attempt left for the next one.</summary>

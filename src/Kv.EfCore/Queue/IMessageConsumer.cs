@@ -10,7 +10,7 @@ internal interface IMessageConsumer
     /// <summary>Asked before a commit of this process that brings messages which are due at once.</summary>
     /// <param name="coming">How many come, by topic.</param>
     /// <returns>A claim that shares the commit; null for none.</returns>
-    ClaimWork? Accompany(IReadOnlyDictionary<string, int> coming);
+    ClaimWork? ShareCommit(IReadOnlyDictionary<string, int> coming);
 
     /// <summary>A commit of this process left messages that are due at once. Told before <see cref="OnMessagesQueued"/>.</summary>
     void OnMessagesDue();
@@ -21,6 +21,6 @@ internal interface IMessageConsumer
     /// <summary>A message that runs is to be cancelled, by the wish of this process or of another that is heard of.</summary>
     void OnCancelRequested();
 
-    /// <summary><see cref="MessageQueue.Hears"/> is not what it was.</summary>
+    /// <summary><see cref="MessageQueue.IsListening"/> is not what it was.</summary>
     void OnListeningChanged();
 }

@@ -22,7 +22,7 @@ internal sealed class MessageQueue(
     ChangeListener listener)
 {
     /// <summary>Whether the commits of other processes are heard of, so that looking for them is a precaution.</summary>
-    public bool Hears => listener.Hears;
+    public bool IsListening => listener.IsListening;
 
     public TimeProvider Time => clock.Time;
 
@@ -50,14 +50,14 @@ internal sealed class MessageQueue(
     {
         if (message.Keys is not { } keys)
         {
-            var complete = new CompleteWork(message.Fence) { IsPatient = true };
+            var complete = new CompleteWork(message.Fence) { Yields = true };
             return await pipeline.SubmitAsync(complete, cancellationToken).ConfigureAwait(false);
         }
 
         try
         {
             var write = new AtomicWrite { Acknowledges = message.Fence, Ends = keys };
-            await pipeline.SubmitAsync(new AtomicWork(write) { IsPatient = true }, cancellationToken).ConfigureAwait(false);
+            await pipeline.SubmitAsync(new AtomicWork(write) { Yields = true }, cancellationToken).ConfigureAwait(false);
             return true;
         }
         catch (KvException error) when (error.Kind == KvErrorKind.LeaseLost)
@@ -146,20 +146,20 @@ internal sealed class MessageQueue(
         {
             (_consumer, _pipeline, _signals, _listener) = (consumer, pipeline, signals, listener);
             _listening = listener.Listen(watches: false);
-            _pipeline.MessagesComing += consumer.Accompany;
+            _pipeline.MessagesComing += consumer.ShareCommit;
             _signals.MessagesDue += consumer.OnMessagesDue;
             _signals.MessagesQueued += consumer.OnMessagesQueued;
             _signals.CancelRequested += consumer.OnCancelRequested;
-            _listener.HearsChanged += consumer.OnListeningChanged;
+            _listener.ListeningChanged += consumer.OnListeningChanged;
         }
 
         public void Dispose()
         {
-            _pipeline.MessagesComing -= _consumer.Accompany;
+            _pipeline.MessagesComing -= _consumer.ShareCommit;
             _signals.MessagesDue -= _consumer.OnMessagesDue;
             _signals.MessagesQueued -= _consumer.OnMessagesQueued;
             _signals.CancelRequested -= _consumer.OnCancelRequested;
-            _listener.HearsChanged -= _consumer.OnListeningChanged;
+            _listener.ListeningChanged -= _consumer.OnListeningChanged;
             _listening.Dispose();
         }
     }

@@ -81,7 +81,7 @@ internal abstract class QueueReader(ReadRunner runner, Driver driver, StoreClock
 
 /// <summary>A lease that lapsed.</summary>
 /// <param name="Id">The id of the message.</param>
-/// <param name="Owner">Who held it; empty if a program that does not say does.</param>
+/// <param name="Owner">The worker that held it; empty for a program that does not say.</param>
 /// <param name="Claim">The number of its claim.</param>
 /// <param name="Deadline">When it ended, in Unix milliseconds.</param>
 /// <param name="Topic">The message's topic.</param>

@@ -4,7 +4,7 @@ using Kv.Sql;
 
 namespace Kv.Queue;
 
-/// <summary>Messages as they are in the queue's tables, for whoever looks at them: rows of other programs are read like those that are claimed.</summary>
+/// <summary>Messages as they are in the queue's tables, for looks at them: rows of other programs are read like those that are claimed.</summary>
 internal sealed class QueueViews(KvSql sql, ReadRunner runner)
 {
     /// <summary>The waiting message of an id, or the held one; null for none.</summary>
@@ -90,7 +90,7 @@ internal sealed class QueueViews(KvSql sql, ReadRunner runner)
 }
 
 /// <summary>A message as it is at a moment.</summary>
-/// <param name="Message">The message; whoever looks does not hold it.</param>
+/// <param name="Message">The message; a look does not hold it.</param>
 /// <param name="Until">When it is due, or its lease ends, in Unix milliseconds.</param>
 /// <param name="State">What it waits for; null if it is held.</param>
 internal sealed record MessageView(ClaimedMessage Message, long Until, long? State)

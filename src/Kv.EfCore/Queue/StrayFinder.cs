@@ -54,7 +54,7 @@ internal sealed class StrayFinder(ReadRunner runner, CommitPipeline pipeline, Dr
         {
             foreach (var (row, _, _) in ofTopic.Where(static b => !b.HasGroup))
             {
-                mended += await UpdateAsync(Sql.LetUngroupedGo, [("@place", row.Place), ("@id", row.Id)], cancellationToken).ConfigureAwait(false);
+                mended += await UpdateAsync(Sql.LetUngroupedGo, [("@place", row.Position), ("@id", row.Id)], cancellationToken).ConfigureAwait(false);
             }
 
             if (ofTopic.Any(static b => b.HasGroup))
@@ -185,7 +185,7 @@ internal sealed record FoundStrays(int Mended, IReadOnlyList<MessageGroup> Freed
 
 /// <summary>A message that no claim takes.</summary>
 /// <param name="Row">Where it is.</param>
-/// <param name="Message">The message; nobody holds it.</param>
+/// <param name="Message">The message; it does not run.</param>
 /// <param name="State">Its state, as the database has it.</param>
 internal sealed record StrayMessage(StrayRow Row, ClaimedMessage Message, object State)
 {

@@ -12,8 +12,8 @@ namespace Kv.Schema;
 
 /// <summary>Applies the migrations when many processes start at once: one does it, the others wait.</summary>
 /// <remarks>
-/// EF Core's own lock on SQLite is a row: a process that is killed while it holds it makes every later start wait for ever. Here the lock is
-/// the database's, which ends with its holder, and the script is EF Core's, run with its history in one transaction.
+/// EF Core's own lock on SQLite is a row: a process that is killed while it holds it makes every later start wait for ever. Here the lock
+/// is the database's, which ends with its holder, and the script is EF Core's, run with its history in one transaction.
 /// </remarks>
 /// <param name="context">A context on the database.</param>
 /// <param name="driver">The database.</param>
@@ -24,46 +24,55 @@ internal sealed class Migrator(KvDbContext context, Driver driver, TimeSpan pati
     private static readonly TimeSpan Budget = TimeSpan.FromSeconds(60);
 
     /// <returns>The migrations that were applied here; none if the schema was current, or another process was quicker.</returns>
-    /// <exception cref="KvException">The database is not there in time (<see cref="KvErrorKind.Unavailable"/>), or cannot be migrated (<see cref="KvErrorKind.Schema"/>).</exception>
+    /// <exception cref="KvException">
+    /// The database is not there in time (<see cref="KvErrorKind.Unavailable"/>), or cannot be migrated (<see cref="KvErrorKind.Schema"/>).
+    /// </exception>
     public async Task<IReadOnlyList<string>> MigrateAsync(CancellationToken cancellationToken)
     {
         driver.CheckConnection(context.Database.GetDbConnection());
         var backoff = Backoff.ForConnections(patience);
-        for (var told = false; ; told = true)
+        return await Retry.UntilAsync(TryAsync, Classify, GiveUp, cancellationToken).ConfigureAwait(false);
+
+        async ValueTask<IReadOnlyList<string>> TryAsync(Backoff? before)
         {
-            Exception failure;
-            try
+            if (before is not null)
             {
-                return await MigrateOnceAsync(cancellationToken).ConfigureAwait(false);
+                await context.Database.CloseConnectionAsync().ConfigureAwait(false);
             }
-            catch (Exception error) when (error is not KvException && driver.IsStarting(error))
+
+            return await MigrateOnceAsync(cancellationToken).ConfigureAwait(false);
+        }
+
+        Backoff? Classify(Exception error, Backoff? before)
+        {
+            if (error is KvException || !(driver.IsStarting(error) || DatabaseErrors.IsOfDatabase(error)))
             {
-                failure = error;
+                return null;
             }
-            catch (Exception error) when (error is not KvException && DatabaseErrors.IsOfDatabase(error))
+
+            if (!driver.IsStarting(error))
             {
                 throw new KvException(
                     KvErrorKind.Schema,
-                    $"The store cannot be migrated on {Database}: {DatabaseErrors.Text(error).TrimEnd('.')}. Nothing was changed. Give the store's user what the database asks for, or migrate with a user who has it.",
+                    $"The store cannot be migrated on {Database}: {DatabaseErrors.Text(error).TrimEnd('.')}. Nothing was changed. "
+                    + "Give the store's user what the database asks for, or migrate with a user who has it.",
                     error);
             }
 
-            // It is starting, or as good as: whoever starts beside it waits.
-            if (!told)
+            // It is starting, or as good as: a process that starts beside it waits.
+            if (before is null)
             {
-                KvLog.WaitingForDatabase(logger, failure, Database);
+                KvLog.WaitingForDatabase(logger, error, Database);
             }
 
-            if (!await backoff.WaitAsync(cancellationToken).ConfigureAwait(false))
-            {
-                throw new KvException(
-                    KvErrorKind.Unavailable,
-                    $"The store could not be migrated within {patience.TotalSeconds:0.#} seconds: {Database} is not to be reached ({DatabaseErrors.Text(failure).TrimEnd('.')}). Nothing was changed; try again when it is back.",
-                    failure);
-            }
-
-            await context.Database.CloseConnectionAsync().ConfigureAwait(false);
+            return backoff;
         }
+
+        Exception GiveUp(Exception error) => new KvException(
+            KvErrorKind.Unavailable,
+            $"The store could not be migrated within {patience.TotalSeconds:0.#} seconds: {Database} is not to be reached "
+            + $"({DatabaseErrors.Text(error).TrimEnd('.')}). Nothing was changed; try again when it is back.",
+            error);
     }
 
     private string Database => driver.Describe(context.Database.GetDbConnection());
@@ -104,7 +113,8 @@ internal sealed class Migrator(KvDbContext context, Driver driver, TimeSpan pati
         var history = context.GetService<IHistoryRepository>();
         var known = context.Database.GetMigrations().ToList();
         await ExecuteAsync(history.GetCreateIfNotExistsScript(), cancellationToken).ConfigureAwait(false);
-        var applied = (await history.GetAppliedMigrationsAsync(cancellationToken).ConfigureAwait(false)).Select(static m => m.MigrationId).ToList();
+        var rows = await history.GetAppliedMigrationsAsync(cancellationToken).ConfigureAwait(false);
+        var applied = rows.Select(static m => m.MigrationId).ToList();
         SchemaCheck.EnsureNotAhead([.. applied.Except(known, StringComparer.Ordinal)]);
         if (applied.Count == 0)
         {
@@ -120,14 +130,15 @@ internal sealed class Migrator(KvDbContext context, Driver driver, TimeSpan pati
         if (missing.Count > 0)
         {
             KvLog.Migrating(logger, string.Join(", ", missing));
-            var script = context.GetService<IMigrator>().GenerateScript(applied.LastOrDefault(), null, MigrationsSqlGenerationOptions.NoTransactions);
+            var script = context.GetService<IMigrator>()
+                .GenerateScript(applied.LastOrDefault(), null, MigrationsSqlGenerationOptions.NoTransactions);
             await ExecuteAsync(script, cancellationToken).ConfigureAwait(false);
         }
 
         return missing;
     }
 
-    /// <summary>Makes sure that the names of the tables are free, and that there are no tables of the application's own model instead.</summary>
+    /// <summary>Makes sure that the names of the tables are free, and that no tables of the application's own model are there.</summary>
     private async Task EnsureFreeAsync(CancellationToken cancellationToken)
     {
         if (await driver.FindElsewhereAsync(context.Database.GetDbConnection(), cancellationToken).ConfigureAwait(false) is { } elsewhere)
@@ -141,14 +152,17 @@ internal sealed class Migrator(KvDbContext context, Driver driver, TimeSpan pati
             return;
         }
 
-        var names = string.Join(", ", there.Select(static name => $"{name}".Insert($"{name}".IndexOf(' ', StringComparison.Ordinal) + 1, "'") + "'"));
+        var names = string.Join(
+            ", ", there.Select(static name => $"{name}".Insert($"{name}".IndexOf(' ', StringComparison.Ordinal) + 1, "'") + "'"));
         throw new KvException(
             KvErrorKind.Schema,
             await SchemaCheck.HasTablesAsync(context, driver, cancellationToken).ConfigureAwait(false)
-                ? $"The store's tables in {Database} were not made by the store's migrations: they are of your own model's migrations (UseKv in a context of yours), or EnsureCreated made them. "
-                    + "Nothing was changed, and the store can use them as they are. Leave MigrateKvStoreAsync out; your own migrations bring them up to date."
-                : $"{Database} has {names} already, not as the store makes it, and the store's tables need the names kv, data_version, queue and queue_running. Nothing was changed. "
-                    + $"Rename what is in the way, or give the store {driver.PlaceOfItsOwn} of its own.");
+                ? $"The store's tables in {Database} were not made by the store's migrations: they are of your own model's migrations "
+                    + "(UseKv in a context of yours), or EnsureCreated made them. Nothing was changed, and the store can use them as they "
+                    + "are. Leave MigrateKvStoreAsync out; your own migrations bring them up to date."
+                : $"{Database} has {names} already, not as the store makes it, and the store's tables need the names kv, data_version, "
+                    + "queue and queue_running. Nothing was changed. "
+                    + $"Rename what is in the way, or give the store {driver.OwnLocation} of its own.");
     }
 
     private async Task<List<string>> AdoptAsync(IHistoryRepository history, List<string> known, CancellationToken cancellationToken)
@@ -157,7 +171,8 @@ internal sealed class Migrator(KvDbContext context, Driver driver, TimeSpan pati
         var adopted = known.Take(names.Count).ToList();
         foreach (var migration in adopted)
         {
-            await ExecuteAsync(history.GetInsertScript(new HistoryRow(migration, ProductInfo.GetVersion())), cancellationToken).ConfigureAwait(false);
+            var row = new HistoryRow(migration, ProductInfo.GetVersion());
+            await ExecuteAsync(history.GetInsertScript(row), cancellationToken).ConfigureAwait(false);
         }
 
         if (adopted.Count > 0)
@@ -185,31 +200,34 @@ internal sealed class Migrator(KvDbContext context, Driver driver, TimeSpan pati
     private async Task LockAsync(CancellationToken cancellationToken)
     {
         var backoff = Backoff.ForLocks(Budget);
-        var told = false;
-        while (true)
-        {
-            try
-            {
-                await ExecuteAsync(driver.Sql.BeginMigration, cancellationToken).ConfigureAwait(false);
-                return;
-            }
-            catch (DbException error) when (driver.Classify(error) == Fault.Busy)
-            {
-                if (!told)
-                {
-                    KvLog.WaitingForMigration(logger);
-                    told = true;
-                }
+        await Retry.UntilAsync(TryAsync, Classify, GiveUp, cancellationToken).ConfigureAwait(false);
 
-                if (!await backoff.WaitAsync(cancellationToken).ConfigureAwait(false))
-                {
-                    throw new KvException(
-                        KvErrorKind.Unavailable,
-                        $"Another process has held the migration lock for {Budget.TotalSeconds:0} seconds. Nothing was changed. Look for a process that hangs while it migrates.",
-                        error);
-                }
-            }
+        async ValueTask<bool> TryAsync(Backoff? before)
+        {
+            await ExecuteAsync(driver.Sql.BeginMigration, cancellationToken).ConfigureAwait(false);
+            return true;
         }
+
+        Backoff? Classify(Exception error, Backoff? before)
+        {
+            if (error is not DbException || driver.Classify(error) != Fault.Busy)
+            {
+                return null;
+            }
+
+            if (before is null)
+            {
+                KvLog.WaitingForMigration(logger);
+            }
+
+            return backoff;
+        }
+
+        static Exception GiveUp(Exception error) => new KvException(
+            KvErrorKind.Unavailable,
+            $"Another process has held the migration lock for {Budget.TotalSeconds:0} seconds. Nothing was changed. "
+            + "Look for a process that hangs while it migrates.",
+            error);
     }
 
     private async Task ConnectAsync(CancellationToken cancellationToken)

@@ -12,7 +12,7 @@ internal static class SchemaCheck
 {
     public const string HistoryTable = "__kv_migrations";
 
-    /// <summary>Opens the connection of a context and leaves it open: for what is asked here, and for whoever goes on with it.</summary>
+    /// <summary>Opens the connection of a context and leaves it open: for what is asked here, and for what goes on with it.</summary>
     /// <exception cref="KvException">It has not (<see cref="KvErrorKind.Schema"/>); the message says which migrations are missing and what to run.</exception>
     public static async Task OpenCurrentAsync(KvDbContext context, Driver driver, CancellationToken cancellationToken)
     {
@@ -68,7 +68,7 @@ internal static class SchemaCheck
         }
     }
 
-    // A database that cannot be reached is no database without tables: whoever asks must get the error, and may try again.
+    // A database that cannot be reached is no database without tables: the caller must get the error, and may try again.
     private static async Task<bool> ExistsAsync(KvDbContext context, Driver driver, CancellationToken cancellationToken) =>
         await context.GetService<IRelationalDatabaseCreator>().ExistsAsync(cancellationToken).ConfigureAwait(false)
         || !await driver.IsMissingAsync(context.Database.GetDbConnection(), cancellationToken).ConfigureAwait(false);

@@ -12,7 +12,7 @@ internal static class KvContextOptions
     /// <summary>Runs the user's configuration and adds the migrations of its provider, recorded in a history table of the store's own.</summary>
     public static void Configure(DbContextOptionsBuilder builder, Action<DbContextOptionsBuilder> database)
     {
-        // Whoever needs a context first has no part in what is configured for all of them.
+        // The caller that needs a context first has no part in what is configured for all of them.
         Detached.Run(() =>
         {
             database(builder);
@@ -44,7 +44,7 @@ internal static class KvContextOptions
             ((IDbContextOptionsBuilderInfrastructure)builder).AddOrUpdateExtension(relational);
         }
 
-        // Whoever replaces parts of EF Core may mean those that make the model.
+        // An application that replaces parts of EF Core may mean those that make the model.
         if (builder.Options.FindExtension<CoreOptionsExtension>() is not { Model: not null } and not { ReplacedServices.Count: > 0 })
         {
             builder.UseModel(provider.Model);

@@ -8,7 +8,7 @@ using Microsoft.Extensions.Logging.Abstractions;
 
 namespace Microsoft.Extensions.DependencyInjection;
 
-/// <summary>Migrates stores when an application starts, for those who want that.</summary>
+/// <summary>Migrates stores when an application starts, where that is wanted.</summary>
 public static class KvMigrationExtensions
 {
     /// <summary>Creates the database if it is missing, and applies the store's migrations that it lacks.</summary>

@@ -113,7 +113,7 @@ public static class KvServiceCollectionExtensions
         }
     }
 
-    // A store serves many: who asks for it first leaves nothing of his own in it.
+    // A store serves many: the caller that asks for it first leaves nothing of its own in it.
     private static KvStore Create(IServiceProvider provider, string name, DbContextOptions database, Func<KvDbContext> contexts) => Detached.Run(() =>
     {
         var options = provider.GetRequiredService<IOptionsMonitor<KvStoreOptions>>().Get(name);

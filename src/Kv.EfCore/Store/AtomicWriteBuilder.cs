@@ -1,6 +1,7 @@
 using System.Diagnostics;
 using System.Diagnostics.CodeAnalysis;
 using System.Reflection;
+using Kv.Commits;
 using Kv.Engine;
 using Kv.Messages;
 

@@ -66,20 +66,20 @@ public interface IKvStore
     /// <param name="key">The key.</param>
     /// <param name="value">The value.</param>
     /// <param name="expireIn">How long the entry lives from the commit; null for ever. A former expiry is dropped.</param>
-    /// <param name="cancellationToken">Gives up while the write waits for its turn.</param>
+    /// <param name="cancellationToken">Gives up while the write waits.</param>
     /// <returns>The versionstamp of the commit.</returns>
     /// <exception cref="ArgumentException">The key or value is over a limit.</exception>
     ValueTask<KvVersionstamp> SetAsync<T>(KvKey key, T value, TimeSpan? expireIn = null, CancellationToken cancellationToken = default);
 
     /// <summary>Deletes a key. An absent key is fine.</summary>
     /// <param name="key">The key.</param>
-    /// <param name="cancellationToken">Gives up while the write waits for its turn.</param>
+    /// <param name="cancellationToken">Gives up while the write waits.</param>
     /// <returns>The versionstamp of the commit.</returns>
     ValueTask<KvVersionstamp> DeleteAsync(KvKey key, CancellationToken cancellationToken = default);
 
     /// <summary>Deletes all entries of a range in one commit.</summary>
     /// <param name="range">The range.</param>
-    /// <param name="cancellationToken">Gives up while the write waits for its turn.</param>
+    /// <param name="cancellationToken">Gives up while the write waits.</param>
     /// <returns>The versionstamp of the commit.</returns>
     ValueTask<KvVersionstamp> DeleteRangeAsync(KvRange range, CancellationToken cancellationToken = default);
 
@@ -125,7 +125,7 @@ public interface IKvStore
     ValueTask<bool> TouchAsync(KvKey key, TimeSpan? expireIn, CancellationToken cancellationToken = default);
 
     /// <summary>
-    /// Runs a block whose reads are remembered as checks and whose writes are committed together, again and again until nobody came between.
+    /// Runs a block whose reads are remembered as checks and whose writes are committed together, again and again until no other write came between.
     /// </summary>
     /// <typeparam name="T">What the block returns.</typeparam>
     /// <param name="body">The block. It may run several times: its effects belong into the transaction.</param>
@@ -140,7 +140,7 @@ public interface IKvStore
     /// <inheritdoc cref="TransactAsync{T}" />
     ValueTask TransactAsync(Func<KvTransaction, CancellationToken, Task> body, CancellationToken cancellationToken = default);
 
-    /// <summary>Follows some keys: their entries now, and again after each change, whoever committed it.</summary>
+    /// <summary>Follows some keys: their entries now, and again after each change, by any process.</summary>
     /// <remarks>
     /// Every element is one snapshot of all the keys. States in between may be skipped, the last one never is. Setting an equal value is a
     /// change. The sequence ends, without an exception, when the token is cancelled or the store is disposed. While the database is away it

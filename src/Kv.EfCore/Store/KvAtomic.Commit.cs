@@ -1,4 +1,4 @@
-using Kv.Messages;
+using Kv.Commits;
 using Kv.Store;
 using Microsoft.EntityFrameworkCore;
 
@@ -7,7 +7,7 @@ namespace Kv;
 // A write happens once: what ends it, and what it can still do after a refusal.
 public sealed partial class KvAtomic
 {
-    /// <summary>What commits the write in its user's place; null if the user does.</summary>
+    /// <summary>What commits the write instead of its user; null if the user does.</summary>
     private readonly string? _lender;
 
     private Stage _stage;
@@ -33,7 +33,7 @@ public sealed partial class KvAtomic
     }
 
     /// <summary>Commits the write.</summary>
-    /// <param name="cancellationToken">Gives up while the write waits for its turn; once it is part of a transaction, it is carried through.</param>
+    /// <param name="cancellationToken">Gives up while the write waits; once it is part of a transaction, it is carried through.</param>
     /// <returns>The versionstamp, or which checks refused the write.</returns>
     /// <exception cref="ArgumentException">The write as a whole is over a limit.</exception>
     /// <exception cref="InvalidOperationException">
@@ -49,7 +49,7 @@ public sealed partial class KvAtomic
     /// The store's version is locked from here until your transaction ends, and all other writers wait: call it last, in all of your
     /// transactions, and they never deadlock over it. The versionstamp is good once your transaction is committed. Workers and watchers learn
     /// of it as of a commit of another process. A failed write leaves your transaction usable. Exceptions of the database itself pass through (a full disk, a
-    /// deadlock with who took locks in another order): roll back then, and begin anew. A write that became part of a transaction is
+    /// deadlock with a transaction that took locks in another order): roll back then, and begin anew. A write that became part of a transaction is
     /// done with, also if that is rolled back: build it anew for another one.
     /// </remarks>
     /// <param name="context">A context on the store's database with a transaction open (<c>Database.BeginTransactionAsync()</c>).</param>

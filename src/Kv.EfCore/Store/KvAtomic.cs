@@ -1,4 +1,4 @@
-using Kv.Messages;
+using Kv.Commits;
 using Kv.Store;
 
 namespace Kv;

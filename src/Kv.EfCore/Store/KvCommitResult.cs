@@ -34,7 +34,7 @@ public sealed class KvCommitResult
 }
 
 /// <summary>A check that refused an atomic write.</summary>
-/// <param name="Index">Its place among the checks of the write, from 0.</param>
+/// <param name="Index">Its position among the checks of the write, from 0.</param>
 /// <param name="Key">The key that was checked.</param>
 /// <param name="Present">The versionstamp that the key has; null if it is absent.</param>
 public sealed record KvFailedCheck(int Index, KvKey Key, KvVersionstamp? Present);

@@ -3,7 +3,6 @@ using Kv.Commits;
 using Kv.Connections;
 using Kv.Diagnostics;
 using Kv.Engine;
-using Kv.Messages;
 using Kv.Reads;
 using Microsoft.EntityFrameworkCore;
 using Microsoft.EntityFrameworkCore.Storage;
@@ -217,7 +216,7 @@ internal sealed class KvStore(KvEngine engine, IKvValueSerializer serializer) : 
         return version is { } last ? KvVersionstamp.FromVersion(last - operationId.Back) : null;
     }
 
-    /// <summary>A write for a callback to fill, which whoever lends it commits.</summary>
+    /// <summary>A write for a callback to fill, which its lender commits.</summary>
     /// <param name="lender">The member that lends it, for errors.</param>
     public KvAtomic Lend(string lender) => new(this, lender);
 
@@ -272,7 +271,7 @@ internal sealed class KvStore(KvEngine engine, IKvValueSerializer serializer) : 
     private static async ValueTask<KvVersionstamp> CommitUncheckedAsync(KvAtomic atomic, CancellationToken cancellationToken) =>
         (await atomic.CommitAsync(cancellationToken).ConfigureAwait(false)).Versionstamp;
 
-    /// <summary>Makes sure of the schema, then does what is asked, in a span of its own while somebody traces.</summary>
+    /// <summary>Makes sure of the schema, then does what is asked, in a span of its own while a listener traces.</summary>
     private ValueTask<TResult> CallAsync<TArgument, TResult>(
         string operation, TArgument argument, Func<KvEngine, TArgument, CancellationToken, ValueTask<TResult>> call, CancellationToken cancellationToken, int size = 1) =>
         Engine.IsOpen && !KvTracing.IsOn && !cancellationToken.IsCancellationRequested ? call(Engine, argument, cancellationToken) : OpenAndCallAsync(operation, size, argument, call, cancellationToken);

@@ -18,42 +18,14 @@ internal sealed class Watching(KvEngine engine, Func<IReadOnlyList<KvKey>, Row?[
         IReadOnlyList<KvKey> keys, byte[][] bytes, [EnumeratorCancellation] CancellationToken cancellationToken)
     {
         IReadOnlyList<KvEntry?>? last = null;
-        Backoff? outage = null;
+        using var ending = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken, engine.Ending);
         using (engine.Listener.Listen(watches: true))
         {
             while (!cancellationToken.IsCancellationRequested)
             {
-                IReadOnlyList<KvEntry?> entries;
-                long version;
-                try
+                var seen = await TryReadAsync(keys, bytes, last is null, ending.Token, cancellationToken).ConfigureAwait(false);
+                if (seen is not { Entries: var entries, Version: var version })
                 {
-                    await engine.OpenAsync(cancellationToken).ConfigureAwait(false);
-                    (var rows, version) = await engine.Reader.GetWithVersionAsync(bytes, cancellationToken).ConfigureAwait(false);
-                    entries = read(keys, rows);
-                    if (outage is not null)
-                    {
-                        KvLog.WatchResumed(engine.Logger, keys.Count);
-                        outage = null;
-                    }
-                }
-                catch (Exception over) when (over is OperationCanceledException ? cancellationToken.IsCancellationRequested
-                    : over is ObjectDisposedException && (last is not null || outage is not null))
-                {
-                    yield break;
-                }
-                catch (KvException error) when (error.Kind == KvErrorKind.Unavailable)
-                {
-                    if (outage is null)
-                    {
-                        KvLog.WatchInterrupted(engine.Logger, error, keys.Count);
-                        outage = Backoff.WithoutEnd();
-                    }
-
-                    if (await engine.TryWaitAsync(outage, cancellationToken).ConfigureAwait(false))
-                    {
-                        continue;
-                    }
-
                     yield break;
                 }
 
@@ -67,6 +39,55 @@ internal sealed class Watching(KvEngine engine, Func<IReadOnlyList<KvKey>, Row?[
                     yield break;
                 }
             }
+        }
+    }
+
+    /// <summary>Reads the keys and the version, as soon as the database is there.</summary>
+    /// <returns>Null when the watch is over.</returns>
+    private async ValueTask<(IReadOnlyList<KvEntry?> Entries, long Version)?> TryReadAsync(
+        IReadOnlyList<KvKey> keys, byte[][] bytes, bool isFirst, CancellationToken ending, CancellationToken cancellationToken)
+    {
+        var isOut = false;
+        try
+        {
+            return await Retry.UntilAsync(ReadAsync, Classify, static error => error, ending).ConfigureAwait(false);
+        }
+        catch (OperationCanceledException over) when (cancellationToken.IsCancellationRequested || over.CancellationToken == ending)
+        {
+            return null;
+        }
+        catch (ObjectDisposedException) when (isOut || !isFirst)
+        {
+            return null;
+        }
+
+        async ValueTask<(IReadOnlyList<KvEntry?> Entries, long Version)> ReadAsync(Backoff? backoff)
+        {
+            await engine.OpenAsync(cancellationToken).ConfigureAwait(false);
+            var (rows, version) = await engine.Reader.GetWithVersionAsync(bytes, cancellationToken).ConfigureAwait(false);
+            var entries = read(keys, rows);
+            if (isOut)
+            {
+                KvLog.WatchResumed(engine.Logger, keys.Count);
+            }
+
+            return (entries, version);
+        }
+
+        Backoff? Classify(Exception error, Backoff? backoff)
+        {
+            if (error is not KvException { Kind: KvErrorKind.Unavailable })
+            {
+                return null;
+            }
+
+            if (!isOut)
+            {
+                isOut = true;
+                KvLog.WatchInterrupted(engine.Logger, error, keys.Count);
+            }
+
+            return backoff ?? Backoff.WithoutEnd();
         }
     }
 }

@@ -167,7 +167,7 @@ public sealed class KvJsonSerializer : IKvValueSerializer
 
     private static T ReadBytes<T>(KvValue value)
     {
-        // Arrays are copied: whoever gets one may change it, and the value must stay as it was read.
+        // Arrays are copied: the caller that gets one may change it, and the value must stay as it was read.
         var type = Nullable.GetUnderlyingType(typeof(T)) ?? typeof(T);
         if (type == typeof(byte[]) || type == typeof(object))
         {
@@ -235,7 +235,7 @@ public sealed class KvJsonSerializer : IKvValueSerializer
             : JsonSerializer.SerializeToUtf8Bytes(value, contract);
     }
 
-    // A writer puts U+FFFD where a text has half of a surrogate pair. Whoever stores that very character pays for a second look.
+    // A writer puts U+FFFD where a text has half of a surrogate pair. A text with that very character pays for a second look.
     private static bool HasReplacement(ReadOnlySpan<byte> json) =>
         json.IndexOf("\uFFFD"u8) >= 0 || json.IndexOf("\\uFFFD"u8) >= 0 || json.IndexOf("\\ufffd"u8) >= 0;
 

@@ -148,8 +148,8 @@ internal static partial class WorkerLog
     [LoggerMessage(
         351,
         LogLevel.Error,
-        "The schedule '{Name}' stands still: the delegate that makes its message has not returned for {Patience}. Other schedules go on.")]
-    public static partial void ScheduleWaits(ILogger logger, string name, TimeSpan patience);
+        "The schedule '{Name}' stands still: the delegate that makes its message has not returned for {Waited}. Other schedules go on.")]
+    public static partial void ScheduleWaits(ILogger logger, string name, TimeSpan waited);
 
     [LoggerMessage(352, LogLevel.Information, "The schedule '{Name}' goes on after {Failures} failures.")]
     public static partial void ScheduleGoesOn(ILogger logger, string name, int failures);

@@ -61,6 +61,9 @@ internal sealed class HeldMessage : IAsyncDisposable
     /// <summary>Why the handler was asked to stop.</summary>
     public InterruptReason Reason => _reason;
 
+    /// <summary>Whether a write may have taken the message out of the queue: then not finding it there means that all is done.</summary>
+    public bool MayBeGone { get; set; }
+
     /// <summary>Frees the capacity that the message takes, once.</summary>
     public bool TryFreeCapacity() => Interlocked.Exchange(ref _hasFreedCapacity, 1) == 0;
 

@@ -88,7 +88,7 @@ public sealed class KvMessageContext
     /// <see cref="DeadLetter"/>. Completing with an empty write lets the message go.
     /// </remarks>
     /// <param name="write">Adds checks, mutations and further messages. What it gets is committed here, and good until it returns.</param>
-    /// <param name="cancellationToken">Gives up while the write waits for its turn.</param>
+    /// <param name="cancellationToken">Gives up while the write waits.</param>
     /// <returns>The versionstamp; or, if checks refused the write, which ones: then the message is not completed.</returns>
     /// <exception cref="InvalidOperationException">
     /// The message is completed already, or being completed, or its handler has ended.
@@ -172,7 +172,7 @@ public sealed class KvMessageContext
     /// <summary>Says how far the handler is, for a look at it: <see cref="KvMessageInfo.Progress"/>.</summary>
     /// <param name="fraction">From 0 to 1.</param>
     /// <param name="note">What it is doing, up to 500 characters; null leaves the note as it is.</param>
-    /// <param name="cancellationToken">Gives up while the write waits for its turn.</param>
+    /// <param name="cancellationToken">Gives up while the write waits.</param>
     /// <exception cref="ArgumentException">The fraction is not between 0 and 1, or the note is too long.</exception>
     /// <exception cref="InvalidOperationException">The handler has ended, or the message is completed.</exception>
     /// <exception cref="KvException">The lease was lost (<see cref="KvErrorKind.LeaseLost"/>).</exception>
@@ -196,7 +196,7 @@ public sealed class KvMessageContext
     /// <summary>Keeps a value that the next attempt finds in <see cref="Checkpoint"/>, also after a crash.</summary>
     /// <typeparam name="T">The value's type; see <see cref="IKvValueSerializer"/>.</typeparam>
     /// <param name="value">The value; at most <see cref="KvStoreOptions.MaxMessageSize"/> bytes when serialized.</param>
-    /// <param name="cancellationToken">Gives up while the write waits for its turn.</param>
+    /// <param name="cancellationToken">Gives up while the write waits.</param>
     /// <exception cref="ArgumentException">The value is too large.</exception>
     /// <exception cref="InvalidOperationException">The handler has ended, or the message is completed.</exception>
     /// <exception cref="KvException">The lease was lost (<see cref="KvErrorKind.LeaseLost"/>).</exception>

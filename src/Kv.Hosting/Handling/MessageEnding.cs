@@ -1,3 +1,5 @@
+using System.Runtime.CompilerServices;
+using Kv.Connections;
 using Kv.Control;
 using Kv.Diagnostics;
 using Kv.Messages;
@@ -15,7 +17,6 @@ namespace Kv.Handling;
 /// <param name="logger">Where to say what became of them.</param>
 internal sealed class MessageEnding(KvStore store, Action<HeldMessage> handled, ILogger logger)
 {
-    private static readonly TimeSpan Pause = TimeSpan.FromMilliseconds(500);
     private readonly MessageQueue _queue = store.Engine.Queue;
     private readonly DeadLetters _letters = new(store);
 
@@ -65,49 +66,61 @@ internal sealed class MessageEnding(KvStore store, Action<HeldMessage> handled, 
     /// <param name="held">The message.</param>
     /// <param name="write">Writes it, and says whether the message was still this worker's.</param>
     /// <param name="isUnsure">Whether a write may have taken the message away before: then not finding it means that all is done.</param>
-    public async Task WriteAsync(HeldMessage held, Func<ValueTask<bool>> write, bool isUnsure = false)
+    public Task WriteAsync(HeldMessage held, Func<ValueTask<bool>> write, bool isUnsure = false)
     {
-        var message = held.Message;
         if (!held.TryEnd())
         {
-            WorkerLog.EndedAfterRelease(logger, message.Fence.Id, message.Topic);
-            return;
+            WorkerLog.EndedAfterRelease(logger, held.Message.Fence.Id, held.Message.Topic);
+            return Task.CompletedTask;
         }
 
         handled(held);
-        while (true)
+        held.MayBeGone = isUnsure;
+        return Retry.UntilAsync(
+            (Ending: this, Held: held, Write: write),
+            static (of, _) => of.Ending.TryWriteAsync(of.Held, of.Write),
+            static (of, error, backoff) => of.Ending.Classify(of.Held, error, backoff),
+            static (_, error) => error,
+            CancellationToken.None).AsTask();
+    }
+
+    /// <returns>True: nothing is left to be done.</returns>
+    [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder<>))]
+    private async ValueTask<bool> TryWriteAsync(HeldMessage held, Func<ValueTask<bool>> write)
+    {
+        try
         {
-            try
+            if (!await write().ConfigureAwait(false))
             {
-                if (!await write().ConfigureAwait(false) && !isUnsure)
-                {
-                    WorkerLog.LeaseLost(logger, message.Fence.Id, message.Topic);
-                }
-
-                return;
-            }
-            catch (KvException error) when (error.Kind == KvErrorKind.LeaseLost)
-            {
-                if (!isUnsure)
-                {
-                    WorkerLog.LeaseLost(logger, message.Fence.Id, message.Topic);
-                }
-
-                return;
-            }
-            catch (Exception error) when (error is ObjectDisposedException || held.Lease.IsLost || held.Lease.HasLapsed)
-            {
-                WorkerLog.NotFinished(logger, error, message.Fence.Id, message.Topic);
-                return;
-            }
-            catch (Exception error)
-            {
-                // The store's own errors say that nothing was written, except for the one that says that it is not known.
-                isUnsure |= error is not KvException { Kind: not KvErrorKind.CommitUnknown };
-                WorkerLog.FinishRetried(logger, error, message.Fence.Id, message.Topic);
-                await Task.Delay(Pause, TimeProvider.System, CancellationToken.None).ConfigureAwait(false);
+                OnGone(held);
             }
         }
+        catch (KvException error) when (error.Kind == KvErrorKind.LeaseLost)
+        {
+            OnGone(held);
+        }
+        catch (Exception error) when (error is ObjectDisposedException || held.Lease.IsLost || held.Lease.HasLapsed)
+        {
+            WorkerLog.NotFinished(logger, error, held.Message.Fence.Id, held.Message.Topic);
+        }
+
+        return true;
+    }
+
+    private void OnGone(HeldMessage held)
+    {
+        if (!held.MayBeGone)
+        {
+            WorkerLog.LeaseLost(logger, held.Message.Fence.Id, held.Message.Topic);
+        }
+    }
+
+    private Backoff Classify(HeldMessage held, Exception error, Backoff? backoff)
+    {
+        // The store's own errors say that nothing was written, except for the one that says that it is not known.
+        held.MayBeGone |= error is not KvException { Kind: not KvErrorKind.CommitUnknown };
+        WorkerLog.FinishRetried(logger, error, held.Message.Fence.Id, held.Message.Topic);
+        return backoff ?? Backoff.ForEnds();
     }
 
     /// <summary>Gives a message back as it was, to the position in the queue that it had.</summary>
@@ -140,7 +153,7 @@ internal sealed class MessageEnding(KvStore store, Action<HeldMessage> handled, 
     /// <param name="token">The time that the topic's rate gives to it, in Unix milliseconds; 0 for none.</param>
     public ValueTask<bool> RequeueAsync(ClaimedMessage message, TimeSpan? delay, long token = 0) =>
         _queue.RequeueAsync(
-            new RequeueWork(message.Fence, delay, message.Backoff, message.Attempt) { Turn = token }, CancellationToken.None);
+            new RequeueWork(message.Fence, delay, message.Backoff, message.Attempt) { Token = token }, CancellationToken.None);
 
     /// <summary>Counts an attempt as failed: another one after a delay, or a dead letter.</summary>
     public ValueTask<bool> FailAsync(HeldMessage held, Exception error)

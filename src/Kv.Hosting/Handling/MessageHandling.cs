@@ -1,3 +1,4 @@
+using Kv.Commits;
 using Kv.Connections;
 using Kv.Messages;
 using Kv.Queue;

@@ -1,3 +1,5 @@
+using Kv.Commits;
+using Kv.Connections;
 using Kv.Diagnostics;
 using Kv.Messages;
 using Kv.Queue;
@@ -17,7 +19,6 @@ namespace Kv.Handling;
 internal sealed class MessageRunner(
     KvStore store, HandlerRegistry handlers, IServiceScopeFactory scopes, KvWorkerOptions options, MessageEnding ending, ILogger logger)
 {
-    private static readonly TimeSpan Pause = TimeSpan.FromMilliseconds(500);
     private readonly MessageQueue _queue = store.Engine.Queue;
 
     public async Task RunAsync(HeldMessage held)
@@ -83,7 +84,7 @@ internal sealed class MessageRunner(
         {
             // The token may have been taken: one message too few begins then, never one too many.
             WorkerLog.FinishRetried(logger, error, held.Message.Fence.Id, held.Message.Topic);
-            return Pause;
+            return Backoff.AfterToken;
         }
     }
 

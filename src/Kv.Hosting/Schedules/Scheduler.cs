@@ -23,8 +23,6 @@ internal sealed class Scheduler(KvStore store, ScheduleRegistry schedules, TimeP
 
     // A look at the clock, not at the database: it may have been set.
     private static readonly TimeSpan LongestWait = TimeSpan.FromMinutes(1);
-    private static readonly TimeSpan FirstPause = TimeSpan.FromSeconds(1);
-    private static readonly TimeSpan LongestPause = TimeSpan.FromSeconds(30);
 
     // A delegate that makes a message has nothing to wait for.
     private static readonly TimeSpan StandsStillAfter = TimeSpan.FromSeconds(30);
@@ -79,7 +77,7 @@ internal sealed class Scheduler(KvStore store, ScheduleRegistry schedules, TimeP
             }
 
             OnAnswer();
-            var wait = PauseAfter(health.ScheduleFailed(schedule.Name, error, time));
+            var wait = Backoff.AfterTicks(health.ScheduleFailed(schedule.Name, error, time));
             WorkerLog.ScheduleFailed(_logger, error, schedule.Name, wait);
             return wait;
         }
@@ -87,12 +85,6 @@ internal sealed class Scheduler(KvStore store, ScheduleRegistry schedules, TimeP
 
     protected override Task ExecuteAsync(CancellationToken stoppingToken) =>
         Task.WhenAll(schedules.All.Select(schedule => Detached.RunAsync(() => RunAsync(schedule, stoppingToken))));
-
-    private static TimeSpan PauseAfter(int failures)
-    {
-        var pause = FirstPause * Math.Pow(2, Math.Min(failures - 1, 10));
-        return pause < LongestPause ? pause : LongestPause;
-    }
 
     /// <summary>Whether the store refused what this schedule wants to write, and would take that of others.</summary>
     private static bool IsRefusal(Exception error) => error is ArgumentException or KvException
@@ -136,7 +128,7 @@ internal sealed class Scheduler(KvStore store, ScheduleRegistry schedules, TimeP
             var left = _outage.Pause - time.GetElapsedTime(_outage.Since);
             if (_outage.Pause == TimeSpan.Zero || left <= TimeSpan.Zero)
             {
-                left = PauseAfter(health.Failed(nameof(Scheduler), error, time));
+                left = Backoff.AfterTicks(health.Failed(nameof(Scheduler), error, time));
                 _outage = (time.GetTimestamp(), left);
                 WorkerLog.SchedulesFailed(_logger, error, left);
             }

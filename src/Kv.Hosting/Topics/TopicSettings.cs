@@ -41,5 +41,5 @@ internal sealed class TopicSettings(string topic, KvTopicOptions options, KvWork
     public TopicClaim Claim(int capacity) => new(Topic, capacity, Term);
 
     private RateRequest Token(ClaimedMessage message, string? key, KvRate rate) =>
-        new(QueueKeys.Rate(Topic, key), rate.Rule, message.RateTurn > 0);
+        new(QueueKeys.Rate(Topic, key), rate.Rule, message.RateToken > 0);
 }

@@ -33,7 +33,7 @@ internal sealed class ClaimLoop(
     /// the deadline of every message by the time the lease is over.
     /// </remarks>
     private TimeSpan PollInterval =>
-        options.PollInterval ?? (!queue.Hears ? Polling : ShortestLease < Precaution ? ShortestLease : Precaution);
+        options.PollInterval ?? (!queue.IsListening ? Polling : ShortestLease < Precaution ? ShortestLease : Precaution);
 
     /// <summary>Something is due that may be claimed without a look.</summary>
     public void MarkDue() => Interlocked.Exchange(ref _due, 1);
@@ -58,7 +58,7 @@ internal sealed class ClaimLoop(
         // look, until a lease lapses or something else is due that only a look sees. A look at a backlog is dear: it walks past all that
         // was claimed of it.
         var isKnown = Interlocked.Exchange(ref _due, 0) == 1 && _lookedAt is { } at && queue.Time.GetElapsedTime(at) < _trusted;
-        var (recover, admit) = (false, false);
+        var (recover, findSlots) = (false, false);
         IReadOnlySet<string>? free = null;
         if (!isKnown)
         {
@@ -73,8 +73,8 @@ internal sealed class ClaimLoop(
 
             (var untilRecovery, free) = await recovery.UntilAsync(Milliseconds(lapse), cancellationToken).ConfigureAwait(false);
             _trusted = Earliest(untilRecovery, Milliseconds(deferred), options.RecoverInterval);
-            (recover, admit) = (untilRecovery <= TimeSpan.Zero, deferred is <= 0);
-            if (due is not <= 0 && !recover && !admit)
+            (recover, findSlots) = (untilRecovery <= TimeSpan.Zero, deferred is <= 0);
+            if (due is not <= 0 && !recover && !findSlots)
             {
                 return Earliest(Milliseconds(due), Milliseconds(deferred), untilRecovery);
             }
@@ -85,7 +85,7 @@ internal sealed class ClaimLoop(
             recovery.Begin();
         }
 
-        var (any, isFull) = await claims.ClaimAsync(recover ? free : null, admit, cancellationToken).ConfigureAwait(false);
+        var (any, isFull) = await claims.ClaimAsync(recover ? free : null, findSlots, cancellationToken).ConfigureAwait(false);
         if (isFull)
         {
             // As many as asked for, so there are most likely more.
@@ -93,7 +93,7 @@ internal sealed class ClaimLoop(
         }
 
         // Nothing: others are taking what is due, or hold it locked.
-        return any || recover || admit || isKnown ? TimeSpan.Zero : Earliest(FirstPause);
+        return any || recover || findSlots || isKnown ? TimeSpan.Zero : Earliest(FirstPause);
     }
 
     private async ValueTask SiftAsync(CancellationToken cancellationToken)

@@ -64,14 +64,15 @@ internal sealed class Claims(
 
     /// <summary>Claims what is due.</summary>
     /// <param name="recovers">The ids of the messages that are put back first; null for none.</param>
-    /// <param name="admit">Whether slots are looked for first, for messages of limited groups whose time has come.</param>
+    /// <param name="findSlots">Whether slots are looked for first, for messages of limited groups whose time has come.</param>
     /// <param name="cancellationToken">Gives up.</param>
     /// <returns>Whether it took something, and whether that was as much as it asked for.</returns>
-    public async Task<(bool Any, bool IsFull)> ClaimAsync(IReadOnlySet<string>? recovers, bool admit, CancellationToken cancellationToken)
+    public async Task<(bool Any, bool IsFull)> ClaimAsync(
+        IReadOnlySet<string>? recovers, bool findSlots, CancellationToken cancellationToken)
     {
         // The lease counts from before the claim is sent, and so ends here no later than in the database.
         var sentAt = queue.Time.GetTimestamp();
-        if (Begin(coming: null, recovers, admit) is not { } claim)
+        if (Begin(coming: null, recovers, findSlots) is not { } claim)
         {
             return (false, false);
         }
@@ -104,7 +105,7 @@ internal sealed class Claims(
     /// </summary>
     /// <param name="coming">How many messages come, by topic.</param>
     /// <returns>Null if they are not for this worker, or it has no capacity; then it is told of them after the commit.</returns>
-    public ClaimWork? Accompany(IReadOnlyDictionary<string, int> coming)
+    public ClaimWork? ShareCommit(IReadOnlyDictionary<string, int> coming)
     {
         if (Begin(coming) is { } claim)
         {
@@ -149,7 +150,7 @@ internal sealed class Claims(
     }
 
     /// <summary>A claim of what there will be capacity for when its commit group begins: several may be under way.</summary>
-    private ClaimWork? Begin(IReadOnlyDictionary<string, int>? coming, IReadOnlySet<string>? recovers = null, bool admit = false)
+    private ClaimWork? Begin(IReadOnlyDictionary<string, int>? coming, IReadOnlySet<string>? recovers = null, bool findSlots = false)
     {
         lock (_gate)
         {
@@ -163,10 +164,10 @@ internal sealed class Claims(
             {
                 Recover = recovers is not null,
                 Recovers = recovers,
-                Admit = admit,
-                Accompanies = coming is not null,
+                FindsSlots = findSlots,
+                SharesCommit = coming is not null,
                 IsOfBacklog = _isBacklog,
-                Room = () => Reserve(coming),
+                Reserve = () => Reserve(coming),
             };
         }
     }
@@ -183,12 +184,12 @@ internal sealed class Claims(
             }
 
             var open = _closing ? [] : WithCapacity(coming);
-            var limit = Math.Clamp(capacity.Left, 0, open.Sum(static t => t.Room));
+            var limit = Math.Clamp(capacity.Left, 0, open.Sum(static t => t.Capacity));
             if (_isBacklog && coming is null && queue.ClaimsApart)
             {
                 // One half is handled while the other is claimed.
                 limit = Math.Min(limit, (concurrency + 1) / 2);
-                open = open.ConvertAll(t => t with { Room = Math.Min(t.Room, limit) });
+                open = open.ConvertAll(t => t with { Capacity = Math.Min(t.Capacity, limit) });
             }
 
             capacity.Reserve(open, limit);

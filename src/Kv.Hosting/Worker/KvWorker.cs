@@ -18,8 +18,6 @@ namespace Kv.Worker;
 internal sealed class KvWorker : BackgroundService, IMessageConsumer, IAsyncDisposable
 {
     private static readonly TimeSpan GracePeriod = TimeSpan.FromSeconds(2);
-    private static readonly TimeSpan FirstPause = TimeSpan.FromMilliseconds(100);
-    private static readonly TimeSpan LongestPause = TimeSpan.FromSeconds(2);
     private readonly RunningMessages _running;
     private readonly WorkerCapacity _capacity;
     private readonly Signal _wake = new();
@@ -155,7 +153,7 @@ internal sealed class KvWorker : BackgroundService, IMessageConsumer, IAsyncDisp
         }
     }
 
-    ClaimWork? IMessageConsumer.Accompany(IReadOnlyDictionary<string, int> coming) => _claims.Accompany(coming);
+    ClaimWork? IMessageConsumer.ShareCommit(IReadOnlyDictionary<string, int> coming) => _claims.ShareCommit(coming);
 
     void IMessageConsumer.OnMessagesDue() => _loop.MarkDue();
 
@@ -226,9 +224,7 @@ internal sealed class KvWorker : BackgroundService, IMessageConsumer, IAsyncDisp
         }
         catch (Exception error) when (!stoppingToken.IsCancellationRequested)
         {
-            var failures = _health.Failed(nameof(KvWorker), error, Time);
-            var wait = FirstPause * Math.Pow(2, Math.Min(failures - 1, 10));
-            wait = wait < LongestPause ? wait : LongestPause;
+            var wait = Backoff.AfterRounds(_health.Failed(nameof(KvWorker), error, Time));
             WorkerLog.RoundFailed(_logger, error, wait);
             return wait;
         }

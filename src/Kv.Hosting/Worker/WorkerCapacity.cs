@@ -28,7 +28,7 @@ internal sealed class WorkerCapacity(IReadOnlyList<TopicSettings> topics, int co
         _all.Take(limit);
         foreach (var topic in topics)
         {
-            _topics[topic.Topic].Take(topic.Room);
+            _topics[topic.Topic].Take(topic.Capacity);
         }
     }
 
@@ -38,7 +38,7 @@ internal sealed class WorkerCapacity(IReadOnlyList<TopicSettings> topics, int co
         _all.Take(claimed.Count - claim.Limit);
         foreach (var topic in claim.Topics)
         {
-            _topics[topic.Topic].Take(claimed.Count(m => m.Topic == topic.Topic) - topic.Room);
+            _topics[topic.Topic].Take(claimed.Count(m => m.Topic == topic.Topic) - topic.Capacity);
         }
     }
 

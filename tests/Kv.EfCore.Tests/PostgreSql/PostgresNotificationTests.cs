@@ -21,7 +21,7 @@ public sealed class PostgresNotificationTests(PostgresDatabase database) : IClas
         await using var other = await CreateAsync(test.ConnectionString);
         await using var watch = test.Store.WatchAsync([["a"]]).GetAsyncEnumerator();
         await watch.NextAsync();
-        await WhenItHearsAsync(test);
+        await WhenListeningAsync(test);
 
         for (var i = 1; i <= 5; i++)
         {
@@ -36,7 +36,7 @@ public sealed class PostgresNotificationTests(PostgresDatabase database) : IClas
         await using var test = await CreateAsync();
         await using var watch = test.Store.WatchAsync([["a"]]).GetAsyncEnumerator();
         await watch.NextAsync();
-        await WhenItHearsAsync(test);
+        await WhenListeningAsync(test);
         await using var context = test.CreateContext();
         await using var transaction = await context.Database.BeginTransactionAsync();
         var versionstamp = (await test.Store.Atomic().Set(["a"], 1).CommitAsync(context)).Versionstamp;
@@ -175,7 +175,7 @@ public sealed class PostgresNotificationTests(PostgresDatabase database) : IClas
         await other.Store.SetAsync(["a"], 1);
         Assert.NotNull((await watch.NextAsync())[0]);
 
-        Assert.False(test.Engine.Listener.Hears);
+        Assert.False(test.Engine.Listener.IsListening);
         await other.DisposeAsync();
         await ears.ExecuteAsync($"select pg_notify('{ears.Channel}', '7 7 v')");
         Assert.Equal(new Notice(7, ChangeKinds.Version, 7), await ears.NextAsync());
@@ -187,12 +187,12 @@ public sealed class PostgresNotificationTests(PostgresDatabase database) : IClas
         await using var link = await FaultyLink.OpenAsync(database, static o => (o.Notifications, o.CommandTimeout, o.WatchInterval) = (true, TimeSpan.FromSeconds(2), TimeSpan.FromDays(1)));
         await using var other = await CreateAsync(link.Direct);
         var (test, listener) = (link.Test, link.Test.Engine.Listener);
-        listener.Silence = TimeSpan.FromMilliseconds(50);
+        listener.ProbeInterval = TimeSpan.FromMilliseconds(50);
         await using var watch = test.Store.WatchAsync([["a"]]).GetAsyncEnumerator();
         await watch.NextAsync();
-        await WhenItHearsAsync(test);
+        await WhenListeningAsync(test);
         var lost = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
-        listener.HearsChanged += () => lost.TrySetResult();
+        listener.ListeningChanged += () => lost.TrySetResult();
         var next = watch.MoveNextAsync().AsTask();
 
         link.Proxy.Refuse();
@@ -204,13 +204,13 @@ public sealed class PostgresNotificationTests(PostgresDatabase database) : IClas
 
         Assert.True(await next.WaitAsync(Rows.Patience));
         Assert.NotNull(watch.Current[0]);
-        await WhenItHearsAsync(test);
+        await WhenListeningAsync(test);
     }
 
     private Task<KvTestStore> CreateAsync(string? connectionString = null) =>
         database.CreateStoreAsync(connectionString: connectionString, options: static o => o.WatchInterval = TimeSpan.FromDays(1));
 
-    private static Task WhenItHearsAsync(KvTestStore test) => Rows.UntilAsync(() => test.Engine.Listener.Hears);
+    private static Task WhenListeningAsync(KvTestStore test) => Rows.UntilAsync(() => test.Engine.Listener.IsListening);
 
     /// <summary>A connection that listens to a store's channel, as a further process does.</summary>
     private sealed class NoticeReceiver(NpgsqlConnection connection, string channel) : IAsyncDisposable

@@ -17,7 +17,7 @@ public abstract class ClaimSpec(KvDatabase database)
         await busy;
         var room = 1;
         var claim = queue.ClaimAsync(
-            new ClaimWork([], 0, "me") { Room = () => ([new TopicClaim("job", room, TimeSpan.FromMinutes(1))], room) },
+            new ClaimWork([], 0, "me") { Reserve = () => ([new TopicClaim("job", room, TimeSpan.FromMinutes(1))], room) },
             CancellationToken.None);
 
         room = 3;

@@ -1,7 +1,6 @@
 using Kv.Commits;
 using Kv.Connections;
 using Kv.Diagnostics;
-using Kv.Messages;
 using Kv.Schema;
 using Kv.TestKit;
 using Microsoft.Extensions.DependencyInjection;

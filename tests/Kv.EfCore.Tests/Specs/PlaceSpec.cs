@@ -103,13 +103,13 @@ public abstract class PlaceSpec(KvDatabase database)
 
         var pipeline = test.Engine.Pipeline;
         ClaimWork? claim = null;
-        pipeline.MessagesComing += Accompany;
+        pipeline.MessagesComing += ShareCommit;
         await test.Store.EnqueueAsync(new Job(1));
-        pipeline.MessagesComing -= Accompany;
+        pipeline.MessagesComing -= ShareCommit;
         Assert.Empty(await test.QueuedAsync());
         return Assert.Single(await claim!.Task);
 
-        ClaimWork Accompany(IReadOnlyDictionary<string, int> coming) => claim = new ClaimWork(Topics, 1, "doomed") { Accompanies = true };
+        ClaimWork ShareCommit(IReadOnlyDictionary<string, int> coming) => claim = new ClaimWork(Topics, 1, "doomed") { SharesCommit = true };
     }
 
     private static async Task FillAsync(KvTestStore test)

@@ -13,12 +13,12 @@ public sealed class PostgresRestartTests(PrivatePostgresDatabase database) : ICl
             worker => worker.Handle<Job>((_, _, _) => Task.FromResult(seen.Release())), options: static worker => worker.PollInterval = TimeSpan.FromMinutes(1));
         await using var other = await database.CreateStoreAsync(connectionString: test.ConnectionString);
         await test.StartAsync();
-        await test.WhenItHearsAsync();
+        await test.WhenListeningAsync();
 
         await database.Server.RestartImmediateAsync();
         await other.Store.EnqueueAsync(new Job(1));
         Assert.True(await seen.WaitAsync(WorkerTesting.Patience));
-        await test.WhenItHearsAsync();
+        await test.WhenListeningAsync();
         await other.Store.EnqueueAsync(new Job(2));
         Assert.True(await seen.WaitAsync(WorkerTesting.Patience));
     }

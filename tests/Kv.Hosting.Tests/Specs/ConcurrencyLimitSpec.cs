@@ -108,7 +108,7 @@ public abstract class ConcurrencyLimitSpec(KvDatabase database)
         Assert.Equal([0, 1, 2, 3, 4, 5], await NumbersAsync(test, MessageState.Deferred));
         _time.Advance(TimeSpan.FromSeconds(1));
         var claimed = await test.Engine().Queue.ClaimAsync(
-            new ClaimWork([new TopicClaim("job", 2, TimeSpan.FromSeconds(30))], 2, "me") { Admit = true }, CancellationToken.None);
+            new ClaimWork([new TopicClaim("job", 2, TimeSpan.FromSeconds(30))], 2, "me") { FindsSlots = true }, CancellationToken.None);
 
         Assert.Equal(2, claimed.Count);
         Assert.Equal([2, 3], await NumbersAsync(test, MessageState.Blocked));

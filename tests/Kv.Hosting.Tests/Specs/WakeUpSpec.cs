@@ -174,7 +174,7 @@ public abstract class WakeUpSpec(KvDatabase database)
         await test.StartAsync();
         if (hears)
         {
-            await test.WhenItHearsAsync();
+            await test.WhenListeningAsync();
         }
 
         return test;
@@ -199,7 +199,7 @@ public sealed class PostgresWakeUpTests(PostgresDatabase database) : WakeUpSpec(
             // Whether it is deaf by then or hears again, it learns of it.
             await other.Store.EnqueueAsync(new Job(i));
             await SeenAsync();
-            await test.WhenItHearsAsync();
+            await test.WhenListeningAsync();
             await other.Store.EnqueueAsync(new Job(i));
             await SeenAsync();
         }
@@ -237,7 +237,7 @@ public sealed class PostgresWakeUpTests(PostgresDatabase database) : WakeUpSpec(
             }),
             options: static worker => worker.Lease = TimeSpan.FromMinutes(10));
         await test.StartAsync();
-        await test.WhenItHearsAsync();
+        await test.WhenListeningAsync();
         await using var other = await _database.CreateStoreAsync(connectionString: test.ConnectionString);
         await other.Store.EnqueueAsync(new Job(1));
 
@@ -257,7 +257,7 @@ public sealed class PostgresWakeUpTests(PostgresDatabase database) : WakeUpSpec(
         await other.Store.EnqueueAsync(new Job(1));
 
         await SeenAsync();
-        Assert.False(test.Engine().Queue.Hears);
+        Assert.False(test.Engine().Queue.IsListening);
         Assert.Single(Logs.Entries, static entry => entry.Event == 16);
     }
 
@@ -266,7 +266,7 @@ public sealed class PostgresWakeUpTests(PostgresDatabase database) : WakeUpSpec(
     {
         await using var test = await _database.CreateWorkerAsync(static worker => worker.Handle<Job>(static (_, _, _) => Task.CompletedTask));
         var changed = new SemaphoreSlim(0);
-        test.Engine().Listener.HearsChanged += () => changed.Release();
+        test.Engine().Listener.ListeningChanged += () => changed.Release();
         Assert.Equal(TimeSpan.FromSeconds(1), await test.Worker().RunRoundAsync(CancellationToken.None));
 
         using var listening = test.Engine().Listener.Listen(watches: false);
@@ -287,7 +287,7 @@ public sealed class PostgresWakeUpTests(PostgresDatabase database) : WakeUpSpec(
         await using var test = await StartAsync(time: time, polls: false);
 
         // That it hears itself it makes sure of by the system's clock.
-        test.Engine().Listener.Silence = TimeSpan.FromHours(1);
+        test.Engine().Listener.ProbeInterval = TimeSpan.FromHours(1);
         await using (var other = await _database.CreateStoreAsync(time, connectionString: test.ConnectionString))
         {
             await other.Store.EnqueueAsync(new Job(1));

@@ -1,0 +1,16 @@
+using System.Diagnostics;
+using Kv.Diagnostics;
+using Kv.Messages;
+
+namespace Kv.Commits;
+
+/// <summary>A write of keys and messages.</summary>
+internal sealed class AtomicWork(AtomicWrite write) : Work<AtomicOutcome>
+{
+    public AtomicWrite Write { get; } = write;
+
+    /// <summary>The span of its caller; null while no listener traces.</summary>
+    public Activity? Caller { get; } = KvTracing.Caller;
+
+    public override int Size { get; } = 64 + write.Size;
+}

@@ -1,0 +1,29 @@
+namespace Kv.Messages;
+
+/// <summary>A message to put into the queue.</summary>
+internal sealed record NewMessage(
+    string Id, byte[] Data, int Encoding, string Topic, string Type, long Delay, string Backoff, string Undelivered, string? Trace)
+{
+    /// <summary>Its id, which each commit that is tried gives anew.</summary>
+    public string Id { get; set; } = Id;
+
+    public int Priority { get; init; }
+
+    public string? GroupKey { get; init; }
+
+    public int GroupLimit { get; init; }
+
+    public string? RateKey { get; init; }
+
+    public string? UniqueKey { get; init; }
+
+    /// <summary>How long the unique key is taken at least, in milliseconds.</summary>
+    public long UniqueFor { get; init; }
+
+    public KvDuplicatePolicy IfDuplicate { get; init; }
+
+    public bool TopicRetries { get; init; }
+
+    /// <summary>Whether it waits for its time before it looks for a slot of its group.</summary>
+    public bool IsDeferred => GroupLimit > 0 && Delay > 0;
+}
