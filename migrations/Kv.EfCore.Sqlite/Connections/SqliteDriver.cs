@@ -244,7 +244,8 @@ internal sealed class SqliteDriver(SqliteSql sql) : Driver
             await using (command.ConfigureAwait(false))
             {
                 command.CommandText = SqliteSql.QuickCheck;
-                return await command.ExecuteScalarAsync(cancellationToken).ConfigureAwait(false) is string and not "ok" and var damage ? damage : null;
+                var found = await command.ExecuteScalarAsync(cancellationToken).ConfigureAwait(false);
+                return found is string and not "ok" and var damage ? damage : null;
             }
         }
         catch (SqliteException error) when (IsDamage(error))

@@ -59,7 +59,8 @@ internal sealed class ChangeNotifier(SessionPool pool, ChangeSource source, ILog
     {
         if (source.Notify is { } notify)
         {
-            await session.Statement(notify).Set("@payload", new Notice(0, what, version).ToString()).ExecuteAsync(cancellationToken).ConfigureAwait(false);
+            await session.Statement(notify).Set("@payload", new Notice(0, what, version).ToString())
+                .ExecuteAsync(cancellationToken).ConfigureAwait(false);
         }
     }
 
@@ -139,7 +140,8 @@ internal sealed class ChangeNotifier(SessionPool pool, ChangeSource source, ILog
     }
 
     private async ValueTask<long> SendAsync(Session session, Notice notice, CancellationToken cancellationToken) => Convert.ToInt64(
-        await session.Statement(source.Notify!).Set("@payload", notice.ToString()).ScalarAsync(cancellationToken).ConfigureAwait(false), CultureInfo.InvariantCulture);
+        await session.Statement(source.Notify!).Set("@payload", notice.ToString()).ScalarAsync(cancellationToken).ConfigureAwait(false),
+        CultureInfo.InvariantCulture);
 
     private async Task RunAsync()
     {

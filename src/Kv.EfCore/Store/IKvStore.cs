@@ -87,7 +87,7 @@ public interface IKvStore
     /// <typeparam name="T">The message's type; its <see cref="KvMessageAttribute"/> names it.</typeparam>
     /// <param name="message">The message.</param>
     /// <param name="options">Delay, retries, topic, where it goes if it cannot be delivered.</param>
-    /// <param name="cancellationToken">Gives up while the write waits for its turn.</param>
+    /// <param name="cancellationToken">Gives up while the write waits.</param>
     /// <returns>The message's id, by which <see cref="IKvQueue"/> finds and cancels it, and the versionstamp of the commit.</returns>
     ValueTask<KvEnqueueResult> EnqueueAsync<T>(T message, KvEnqueueOptions? options = null, CancellationToken cancellationToken = default);
 
@@ -112,7 +112,7 @@ public interface IKvStore
     /// <param name="key">The key.</param>
     /// <param name="value">What is added. To subtract n, add 2^64 - n, or use <see cref="KvAtomic.SumWithin"/>.</param>
     /// <param name="expireIn">How long a counter lives, from the commit, that this sum begins; null for ever. That of one which is there stays.</param>
-    /// <param name="cancellationToken">Gives up while the write waits for its turn.</param>
+    /// <param name="cancellationToken">Gives up while the write waits.</param>
     /// <returns>The value after the sum.</returns>
     /// <exception cref="KvException">The value is no counter (<see cref="KvErrorKind.Type"/>).</exception>
     ValueTask<ulong> SumAsync(KvKey key, ulong value, TimeSpan? expireIn = null, CancellationToken cancellationToken = default);
@@ -120,7 +120,7 @@ public interface IKvStore
     /// <summary>Changes when an entry expires, without rewriting its value. It takes the versionstamp of the commit.</summary>
     /// <param name="key">The key.</param>
     /// <param name="expireIn">How long the entry lives from the commit; null for ever.</param>
-    /// <param name="cancellationToken">Gives up while the write waits for its turn.</param>
+    /// <param name="cancellationToken">Gives up while the write waits.</param>
     /// <returns>Whether there was an entry.</returns>
     ValueTask<bool> TouchAsync(KvKey key, TimeSpan? expireIn, CancellationToken cancellationToken = default);
 

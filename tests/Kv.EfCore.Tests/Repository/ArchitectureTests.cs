@@ -49,7 +49,6 @@ public sealed class ArchitectureTests
                 "migrations/Kv.EfCore.PostgreSql/Sql/PostgreSqlSql.cs",
                 "migrations/Kv.EfCore.PostgreSql/Sql/ServerSql.cs",
                 "migrations/Kv.EfCore.Sqlite/Connections/ConnectionSettings.cs",
-                "migrations/Kv.EfCore.Sqlite/Connections/SqliteDriver.cs",
                 "migrations/Kv.EfCore.Sqlite/Schema/DenoFile.cs",
                 "migrations/Kv.EfCore.Sqlite/Sql/SqliteSql.cs",
                 "src/Kv.EfCore/Sql/KvSql.cs",

@@ -59,7 +59,8 @@ public abstract class ResultSpec(KvDatabase database)
 
         Assert.Equal(1_000, error.MessageIds.Count);
         Assert.Equal(
-            error.MessageIds.Order(StringComparer.Ordinal), (await test.QueuedAsync()).Select(static m => m.Id).Order(StringComparer.Ordinal));
+            error.MessageIds.Order(StringComparer.Ordinal),
+            (await test.QueuedAsync()).Select(static m => m.Id).Order(StringComparer.Ordinal));
         Assert.Equal(cancelled, error.InnerException is OperationCanceledException);
 
         IEnumerable<Job> Messages()

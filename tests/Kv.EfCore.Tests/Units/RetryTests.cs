@@ -71,7 +71,7 @@ public sealed class RetryTests
     }
 
     [Fact]
-    public async Task A_caller_who_gets_the_last_error_itself_sees_where_it_was_thrown()
+    public async Task A_caller_that_gets_the_last_error_itself_sees_where_it_was_thrown()
     {
         var told = await Assert.ThrowsAsync<TimeoutException>(() => RunAsync(static _ => Fail(), static (_, _) => Spent()));
 
