@@ -17,7 +17,10 @@ public abstract class CommitOnceSpec(KvDatabase database)
         var again = await Assert.ThrowsAsync<InvalidOperationException>(() => write.CommitAsync().AsTask());
         var added = Assert.Throws<InvalidOperationException>(() => write.Set(["a"], 1));
 
-        Assert.Equal("This write cannot be committed: it is committed already, and a second commit would do everything twice. For another write, begin with IKvStore.Atomic().", again.Message);
+        Assert.Equal(
+            "This write cannot be committed: it is committed already, and a second commit would do everything twice. "
+                + "For another write, begin with IKvStore.Atomic().",
+            again.Message);
         Assert.StartsWith("Nothing can be added to this write: it is committed already", added.Message, StringComparison.Ordinal);
         Assert.Equal(1UL, await test.Store.GetAsync<ulong>(["n"]));
         Assert.Single(await IdsAsync(test));
@@ -32,7 +35,8 @@ public abstract class CommitOnceSpec(KvDatabase database)
         Action[] members =
         [
             () => write.Check(["a"], null), () => write.Set(["a"], 1), () => write.SetVersionstamped(["a"], 1), () => write.Delete(["a"]),
-            () => write.DeleteRange(KvRange.Prefix([])), () => write.Sum(["a"], 1), () => write.SumWithin(["a"], 1), () => write.Min(["a"], 1), () => write.Max(["a"], 1),
+            () => write.DeleteRange(KvRange.Prefix([])), () => write.Sum(["a"], 1), () => write.SumWithin(["a"], 1),
+            () => write.Min(["a"], 1), () => write.Max(["a"], 1),
             () => write.Touch(["a"], null), () => write.Enqueue("m"),
         ];
 
@@ -51,13 +55,15 @@ public abstract class CommitOnceSpec(KvDatabase database)
         await using (var transaction = await context.Database.BeginTransactionAsync())
         {
             await write.CommitAsync(context);
-            Assert.Contains("Build it anew", (await Assert.ThrowsAsync<InvalidOperationException>(() => write.CommitAsync(context).AsTask())).Message, StringComparison.Ordinal);
+            var again = await Assert.ThrowsAsync<InvalidOperationException>(() => write.CommitAsync(context).AsTask());
+            Assert.Contains("Build it anew", again.Message, StringComparison.Ordinal);
             await transaction.RollbackAsync();
         }
 
         await using (await context.Database.BeginTransactionAsync())
         {
-            Assert.Contains("Build it anew in the new transaction", (await Assert.ThrowsAsync<InvalidOperationException>(() => write.CommitAsync(context).AsTask())).Message, StringComparison.Ordinal);
+            var error = await Assert.ThrowsAsync<InvalidOperationException>(() => write.CommitAsync(context).AsTask());
+            Assert.Contains("Build it anew in the new transaction", error.Message, StringComparison.Ordinal);
         }
 
         await Assert.ThrowsAsync<InvalidOperationException>(() => write.CommitAsync().AsTask());
@@ -87,11 +93,13 @@ public abstract class CommitOnceSpec(KvDatabase database)
         await rival.Database.CommitTransactionAsync();
 
         await using var context = test.CreateContext();
-        var again = await Assert.ThrowsAsync<InvalidOperationException>(() => joins ? write.CommitAsync(context).AsTask() : write.CommitAsync().AsTask());
+        var again = await Assert.ThrowsAsync<InvalidOperationException>(
+            () => joins ? write.CommitAsync(context).AsTask() : write.CommitAsync().AsTask());
 
         Assert.Contains($"{unknown.OperationId} ended with KvCommitUnknownException", again.Message, StringComparison.Ordinal);
         Assert.Contains("ResolveAsync", again.Message, StringComparison.Ordinal);
-        Assert.Contains(unknown.OperationId.ToString(), Assert.Throws<InvalidOperationException>(() => write.Enqueue("more")).Message, StringComparison.Ordinal);
+        var more = Assert.Throws<InvalidOperationException>(() => write.Enqueue("more"));
+        Assert.Contains(unknown.OperationId.ToString(), more.Message, StringComparison.Ordinal);
         Assert.NotNull(await test.Store.ResolveAsync(unknown.OperationId));
         Assert.Equal(1UL, await test.Store.GetAsync<ulong>(["n"]));
         Assert.Single(await IdsAsync(test));
@@ -118,7 +126,8 @@ public abstract class CommitOnceSpec(KvDatabase database)
         go.SetResult();
 
         Assert.True((await first).Succeeded);
-        Assert.StartsWith("This write cannot be committed: a commit of it is in flight. Await that first", second.Message, StringComparison.Ordinal);
+        Assert.StartsWith(
+            "This write cannot be committed: a commit of it is in flight. Await that first", second.Message, StringComparison.Ordinal);
         Assert.Contains("in flight", added.Message, StringComparison.Ordinal);
         Assert.Equal(1UL, await test.Store.GetAsync<ulong>(["n"]));
         Assert.Single(await IdsAsync(test));
@@ -155,10 +164,14 @@ public abstract class CommitOnceSpec(KvDatabase database)
         var write = test.Store.Atomic().Check(["k"], null).Enqueue("m");
         Assert.False((await write.CommitAsync()).Succeeded);
         await test.Store.DeleteAsync(["k"]);
+        var between = (await test.Store.Atomic().Enqueue("between").CommitAsync()).MessageIds[0];
 
         var result = await write.Sum(["n"], 1).CommitAsync();
 
-        Assert.Equal(result.MessageIds, await IdsAsync(test));
+        // Ids rise, so one of the refused commit would come before.
+        var id = Assert.Single(result.MessageIds);
+        Assert.True(string.CompareOrdinal(between, id) < 0, $"{id} is not above {between}.");
+        Assert.Equal([between, id], (await IdsAsync(test)).Order(StringComparer.Ordinal));
         Assert.Equal(1UL, await test.Store.GetAsync<ulong>(["n"]));
     }
 
@@ -272,7 +285,8 @@ public abstract class CommitOnceSpec(KvDatabase database)
         List<TimeSpan> waits = [TimeSpan.FromSeconds(1)];
         var options = new KvEnqueueOptions { KeysIfUndelivered = keys, BackoffSchedule = waits };
         KvKey key = ["k", part];
-        var write = test.Store.Atomic().Set(key, bytes).Set(["v"], new KvValue(value.AsSpan(), KvEncoding.Bytes)).Set(["m"], memory.AsMemory()).Enqueue(bytes, options);
+        var write = test.Store.Atomic().Set(key, bytes).Set(["v"], new KvValue(value.AsSpan(), KvEncoding.Bytes))
+            .Set(["m"], memory.AsMemory()).Enqueue(bytes, options);
 
         (part[0], bytes[0], value[0], memory[0], keys[0], waits[0]) = (9, 9, 9, 9, ["other"], TimeSpan.FromSeconds(9));
         keys.Add(["more"]);

@@ -71,14 +71,18 @@ public abstract class OwnerSpec(KvDatabase database)
         beside);
 
     protected Task<KvTestStore> HoldingAsync() => database.CreateWorkerAsync(
-        worker => worker.Handle<Job>((_, context, token) => _gate.PassAsync(context, token)), Time, static options => options.Lease = Lease);
+        worker => worker.Handle<Job>((_, context, token) => _gate.PassAsync(context, token)),
+        Time,
+        static options => options.Lease = Lease);
 
     /// <summary>A message that somebody holds.</summary>
     protected static async Task HeldAsync(KvTestStore test, int number, string owner, long deadline)
     {
         await test.Store.EnqueueAsync(new Job(number), new() { Topic = "putting" });
         await test.ExecuteAsync(
-            "insert into queue_running (deadline, ts, owner, claim, id, data, backoff_schedule, keys_if_undelivered, topic, type, encoding) select {0}, ts, {1}, 1, id, data, backoff_schedule, keys_if_undelivered, 'job', type, encoding from queue",
+            "insert into queue_running "
+                + "(deadline, ts, owner, claim, id, data, backoff_schedule, keys_if_undelivered, topic, type, encoding) "
+                + "select {0}, ts, {1}, 1, id, data, backoff_schedule, keys_if_undelivered, 'job', type, encoding from queue",
             deadline,
             owner);
         await test.ExecuteAsync("delete from queue");
@@ -185,6 +189,8 @@ public sealed class SqliteOwnerTests(SqliteDatabase database) : OwnerSpec(databa
             await Task.Yield();
         }
 
+        // Extended, and not claimed anew.
+        Assert.Equal(1, Assert.Single(await test.RunningAsync()).Claim);
         Gate.Open();
         await test.IdleAsync();
         await test.StopAsync();
