@@ -24,6 +24,7 @@ internal sealed class PostgreSqlCommitWriter(Session session, PostgreSqlDriver d
     private const int Few = 16;
     private readonly RoundTrip _trip = new(session);
     private readonly ClaimSearches _searches = new(driver.Sql, clock);
+    private CommitMark _mark;
 
     private bool ServerClock => clock.ServerDecides;
 
@@ -32,6 +33,12 @@ internal sealed class PostgreSqlCommitWriter(Session session, PostgreSqlDriver d
         CommitSent = false;
         var now = ServerClock ? 0 : clock.Now;
         _trip.Clear();
+        if (IsPlain(group))
+        {
+            _mark = mark;
+            return new CommitReads { Now = now };
+        }
+
         _trip.Timeout = TimeLeft is { } left && Session.CommandTimeout is { } most && left < TimeSpan.FromSeconds(most - 1)
             ? Math.Max((int)Math.Ceiling(left.TotalSeconds), 1)
             : null;
@@ -39,7 +46,8 @@ internal sealed class PostgreSqlCommitWriter(Session session, PostgreSqlDriver d
         if (Session.Identity is { } identity)
         {
             // Not known before the first look: then it is found to be another one, and looked at.
-            _trip.Add("guard", driver.Sql.Place.Guard, p => RoundTrip.Set(p, ("@identity", identity.Tables ?? "")), Ignore);
+            var guard = Session.Prepares ? driver.Sql.Place.GuardOfSession : driver.Sql.Place.Guard;
+            _trip.Add("guard", guard, p => RoundTrip.Set(p, ("@identity", identity.Tables ?? "")), Ignore);
         }
 
         if (settings is not null && !IsNested)
@@ -57,9 +65,14 @@ internal sealed class PostgreSqlCommitWriter(Session session, PostgreSqlDriver d
             }
         }
 
-        if (group.Writes.Count > 0)
+        if (group.TakesVersions)
         {
             AddBump(group.Writes.Count, mark, now);
+        }
+        else if (group.Writes.Count > 0 && mark.Writer != 0)
+        {
+            _trip.Add("mark", driver.Sql.Mark, p => RoundTrip.Set(
+                p, ("@writer", mark.Writer), ("@sequence", mark.Sequence), ("@version", CommitMark.NoVersion)));
         }
         else if (group.Claims.Exists(static c => c.FindsSlots))
         {
@@ -85,6 +98,12 @@ internal sealed class PostgreSqlCommitWriter(Session session, PostgreSqlDriver d
 
     public override async ValueTask CommitAsync(CommitGroup group, CommitReads reads, CommitEffects effects)
     {
+        if (IsPlain(group))
+        {
+            await new PlainMessages(Session, driver.Sql, ServerClock).PutAsync(effects.Messages, _mark, reads.Now, default).ConfigureAwait(false);
+            return;
+        }
+
         var plan = new ClaimPlan(group.Claims, effects.Messages);
         AddEffects(effects, reads.Now);
         if (effects.Messages.Count > 0)
@@ -118,18 +137,22 @@ internal sealed class PostgreSqlCommitWriter(Session session, PostgreSqlDriver d
         }
     }
 
+    /// <summary>Whether it brings messages that nothing orders into a transaction of the user's, and nothing else.</summary>
+    private bool IsPlain(CommitGroup group) =>
+        IsNested && group is { TakesVersions: false, Writes: [{ Write.Messages.Count: > 0 }] } && Session.Prepares;
+
     private void AddLimit(LockWait wait) => _trip.Add(
         "limit", ServerSql.LimitLocks, p => RoundTrip.Set(p, ("@wait", wait.Text)), (reader, _) => wait.Begin(reader.GetInt32(0)));
 
     private void AddBump(int count, CommitMark mark, long now)
     {
-        if (IsNested)
+        if (mark.Writer == 0)
         {
             _trip.Add("bump", driver.Sql.Bump, p => RoundTrip.Set(p, ("@count", count)), ReadVersion);
         }
         else
         {
-            if (mark.Sequence == 1)
+            if (mark.Sequence == 1 && !IsNested)
             {
                 _trip.Add("prune", driver.Sql.DeleteOldMarks, p => RoundTrip.Set(p, ("@now", now), ("@lifetime", (long)CommitMarks.Lifetime.TotalMilliseconds)));
             }

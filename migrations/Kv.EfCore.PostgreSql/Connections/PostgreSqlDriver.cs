@@ -136,7 +136,8 @@ internal sealed class PostgreSqlDriver(PostgreSqlSql sql) : Driver
     public override string? SessionName(DbConnection connection) =>
         connection is NpgsqlConnection npgsql ? string.Create(CultureInfo.InvariantCulture, $"{npgsql.DataSource}/{npgsql.Database}/{npgsql.ProcessID}") : null;
 
-    public override bool IsGuard(Exception exception) => exception is PostgresException { SqlState: PostgresErrorCodes.DivisionByZero };
+    public override bool IsGuard(Exception exception) =>
+        exception is OtherTablesException or PostgresException { SqlState: PostgresErrorCodes.DivisionByZero };
 
     public override ValueTask OpenedAsync(
         DbConnection connection, SessionRole role, KvStoreOptions options, ILogger logger, CancellationToken cancellationToken) => role switch

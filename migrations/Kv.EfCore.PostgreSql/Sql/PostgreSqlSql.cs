@@ -1,3 +1,4 @@
+using Kv.Commits;
 using Kv.Sql;
 
 namespace Kv.PostgreSql;
@@ -110,6 +111,51 @@ internal sealed class PostgreSqlSql(TableNames tables, bool serverClock) : KvSql
         select {NewValues}
         from {NewRows("", "")}
         """;
+
+    /// <summary>
+    /// Messages that nothing orders, in a transaction of the user's: none where the tables are others than the store's. Parameters by
+    /// their position, which the driver need not look for.
+    /// </summary>
+    public string EnqueuePlain => field ??= Plain("");
+
+    /// <summary>The same for one message, whose columns need not be arrays.</summary>
+    public string EnqueueOnePlain => field ??= PlainOne("");
+
+    /// <summary>The same with a mark of the commit.</summary>
+    public string EnqueuePlainMarked => field ??= Marked(Plain("returning 1"));
+
+    /// <inheritdoc cref="EnqueuePlainMarked" />
+    public string EnqueueOnePlainMarked => field ??= Marked(PlainOne("returning 1"));
+
+    private string PlainOne(string returning) => $"""
+        insert into {QueueTable} ({PlainColumns})
+        select {PlainNow} + $8::bigint, $2::text, $3::bytea, $4::text, $5::text, $6::text, $7::text, $9::integer, {PlainNow}, $10::text,
+            $11::integer, $12::text, $13::integer
+        where {Place.IsSame("$1::text")} {returning}
+        """;
+
+    private string Plain(string returning) => $"""
+        insert into {QueueTable} ({PlainColumns})
+        select {PlainNow} + r.delay, r.id, r.data, r.backoff, r.undelivered, r.topic, r.type, r.encoding, {PlainNow}, r.trace, r.priority,
+            r.rate, r.retries
+        from unnest($2::text[], $3::bytea[], $4::text[], $5::text[], $6::text[], $7::text[], $8::bigint[], $9::integer[], $10::text[],
+                $11::integer[], $12::text[], $13::integer[])
+            as r (id, data, backoff, undelivered, topic, type, delay, encoding, trace, priority, rate, retries)
+        where {Place.IsSame("$1::text")} {returning}
+        """;
+
+    private string Marked(string put) => $"""
+        with put as ({put})
+        insert into {VersionTable} (k, version, seq)
+        select {(serverClock ? "$14" : "$15")}::bigint, {CommitMark.NoVersion}, {(serverClock ? "$15" : "$16")}::bigint
+        from (select 1 from put limit 1) p
+        {OnMark}
+        """;
+
+    private string PlainNow => serverClock ? Now : "$14::bigint";
+
+    private const string PlainColumns =
+        "ts, id, data, backoff_schedule, keys_if_undelivered, topic, type, encoding, enqueued_at, trace, priority, rate_key, topic_retries";
 
     /// <summary>
     /// The same, but messages that have a holder never wait if their topic is clear. Gives the positions of these in the arrays.

@@ -27,10 +27,14 @@ internal sealed class SqliteCommitWriter(Session session, SqliteDriver driver, S
         // After the wait for the lock: a lease must not be half over when it begins.
         _now = clock.Now;
         var reads = new CommitReads { Now = _now };
-        if (group.Writes.Count > 0)
+        if (group.TakesVersions)
         {
             reads.LastVersion = await BumpAsync(group.Writes.Count, mark, cancellationToken).ConfigureAwait(false);
             await ReadRowsAsync(group, reads, cancellationToken).ConfigureAwait(false);
+        }
+        else if (group.Writes.Count > 0 && mark.Writer != 0)
+        {
+            await MarkAsync(mark, CommitMark.NoVersion, cancellationToken).ConfigureAwait(false);
         }
 
         foreach (var completion in group.Completions)
@@ -157,20 +161,23 @@ internal sealed class SqliteCommitWriter(Session session, SqliteDriver driver, S
     {
         var version = await Session.Statement(driver.Sql.Bump).Set("@count", count).ScalarAsync(cancellationToken).ConfigureAwait(false);
         var last = Convert.ToInt64(version, CultureInfo.InvariantCulture);
-        if (!IsNested)
+        if (mark.Writer != 0)
         {
-            if (mark.Sequence == 1)
+            if (mark.Sequence == 1 && !IsNested)
             {
                 await Session.Statement(driver.Sql.DeleteOldMarks).Set("@now", _now).Set("@lifetime", (long)CommitMarks.Lifetime.TotalMilliseconds)
                     .ExecuteAsync(cancellationToken).ConfigureAwait(false);
             }
 
-            await Session.Statement(driver.Sql.Mark).Set("@writer", mark.Writer).Set("@sequence", mark.Sequence).Set("@version", last)
-                .ExecuteAsync(cancellationToken).ConfigureAwait(false);
+            await MarkAsync(mark, last, cancellationToken).ConfigureAwait(false);
         }
 
         return last;
     }
+
+    private async ValueTask MarkAsync(CommitMark mark, long version, CancellationToken cancellationToken) =>
+        await Session.Statement(driver.Sql.Mark).Set("@writer", mark.Writer).Set("@sequence", mark.Sequence).Set("@version", version)
+            .ExecuteAsync(cancellationToken).ConfigureAwait(false);
 
     private async ValueTask ReadRowsAsync(CommitGroup group, CommitReads reads, CancellationToken cancellationToken)
     {

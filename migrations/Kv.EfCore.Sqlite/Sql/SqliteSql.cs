@@ -54,11 +54,6 @@ internal sealed class SqliteSql(TableNames tables) : KvSql(tables)
     /// </summary>
     public string Bump => field ??= $"update {VersionTable} set version = version + @count where k = 0 returning version";
 
-    public string Mark => field ??= $"""
-        insert into {VersionTable} (k, version, seq) values (@writer, @version, @sequence)
-        {OnMark}
-        """;
-
     /// <summary>Values themselves are read only where they are short: counters, and what the queue notes under its own keys.</summary>
     public string ReadRow => field ??=
         $"select version, v_encoding, expiration_ms, case when length(v) <= 64 then v end from {KvTable} where k = @k";

@@ -5,9 +5,12 @@ using Kv.Messages;
 namespace Kv.Commits;
 
 /// <summary>A write of keys and messages.</summary>
-internal sealed class AtomicWork(AtomicWrite write) : Work<AtomicOutcome>
+internal class AtomicWork(AtomicWrite write) : Work<AtomicOutcome>
 {
     public AtomicWrite Write { get; } = write;
+
+    /// <summary>Whether it takes a version of the store, and with it the lock that orders all commits.</summary>
+    public virtual bool TakesVersion => true;
 
     /// <summary>The span of its caller; null while no listener traces.</summary>
     public Activity? Caller { get; } = KvTracing.Caller;

@@ -37,5 +37,10 @@ internal sealed class AtomicWrite
         || Messages.Exists(static m => m.UniqueKey is not null)
         || Mutations.Exists(static m => m.Kind is not (MutationKind.Set or MutationKind.Delete or MutationKind.DeleteRange));
 
+    /// <summary>Whether it only brings messages that no other one orders or bars, so that it needs no position among the commits.</summary>
+    public bool IsPlain => Acknowledges is null && Removes is null && Clears is null && Ends is null && Rates.Count == 0
+        && Unblocks.Count == 0 && Checks.Count == 0 && Mutations.Count == 0
+        && Messages.TrueForAll(static m => m.GroupKey is null && m.UniqueKey is null);
+
     public int Size => Mutations.Sum(static m => m.Value.Length + m.Key.Length) + Messages.Sum(static m => m.Data.Length);
 }

@@ -21,6 +21,9 @@ internal sealed class CommitGroup
 
     public int Count => Writes.Count + Completions.Count + Requeues.Count + Updates.Count + Claims.Count;
 
+    /// <summary>Whether it takes versions of the store. All of its writes do, or none.</summary>
+    public bool TakesVersions => Writes.Count > 0 && Writes[0].TakesVersion;
+
     /// <summary>How many messages are put in that are due at once, by topic.</summary>
     public IReadOnlyDictionary<string, int> DueMessages()
     {

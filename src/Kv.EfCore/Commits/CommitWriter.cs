@@ -96,10 +96,16 @@ internal abstract class CommitWriter(Session session, FailPoints failPoints) : I
             // A writer that does not know an outcome takes another number before it goes on, so an equal sequence is this commit.
             if (sequence < mark.Sequence)
             {
-                await Session.Statement(Session.Sql.Bar).Set("@writer", mark.Writer).Set("@sequence", mark.Sequence).ExecuteAsync(cancellationToken).ConfigureAwait(false);
-                await Session.ExecuteAsync(KvSql.Commit, CancellationToken.None).ConfigureAwait(false);
-                ended = true;
-                return null;
+                if (await Session.Statement(Session.Sql.Bar).Set("@writer", mark.Writer).Set("@sequence", mark.Sequence)
+                    .ExecuteAsync(cancellationToken).ConfigureAwait(false) > 0)
+                {
+                    await Session.ExecuteAsync(KvSql.Commit, CancellationToken.None).ConfigureAwait(false);
+                    ended = true;
+                    return null;
+                }
+
+                // A transaction without a version does not hold the row; it has committed while the bar waited for it.
+                (version, _) = await ReadMarkerAsync(mark.Writer, cancellationToken).ConfigureAwait(false);
             }
 
             return version == 0 ? null : version;

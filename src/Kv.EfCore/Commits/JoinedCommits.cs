@@ -5,7 +5,12 @@ namespace Kv.Commits;
 
 /// <summary>Runs writes inside transactions of the user's, each behind a savepoint of its own.</summary>
 internal sealed class JoinedCommits(
-    SessionFactory sessions, Driver driver, Func<Session, CommitWriter> newWriter, KvStoreOptions options, ChangeNotifier notifier)
+    SessionFactory sessions,
+    Driver driver,
+    Func<Session, CommitWriter> newWriter,
+    KvStoreOptions options,
+    ChangeNotifier notifier,
+    Action<CommitGroup, CommitAttempt> announce)
 {
     /// <summary>Runs a write inside a transaction of the application's, which commits it or not.</summary>
     /// <exception cref="InvalidOperationException">
@@ -66,7 +71,8 @@ internal sealed class JoinedCommits(
 
     private async Task TryAsync(CommitGroup group, CommitWriter writer, Session session, CancellationToken cancellationToken)
     {
-        var reads = await writer.BeginAsync(group, default, cancellationToken).ConfigureAwait(false);
+        var joined = group.Writes[0] as JoinedWork;
+        var reads = await writer.BeginAsync(group, joined?.Mark ?? default, cancellationToken).ConfigureAwait(false);
         var attempt = new CommitAttempt(group, reads, sessions.IsAdopted);
         attempt.Evaluate();
         if (attempt.IsVoid)
@@ -76,7 +82,14 @@ internal sealed class JoinedCommits(
         else
         {
             await writer.CommitAsync(group, reads, attempt.Effects).ConfigureAwait(false);
-            var what = ChangeKinds.Version
+            if (joined is { IsSeen: true })
+            {
+                joined.Committed = () => announce(group, attempt);
+                attempt.Tell(certain: true);
+                return;
+            }
+
+            var what = (reads.LastVersion > 0 ? ChangeKinds.Version : ChangeKinds.None)
                 | (attempt.Effects.Messages.Count > 0 || attempt.Effects.FreesSlots ? ChangeKinds.Messages : ChangeKinds.None);
 
             // The savepoint is gone: giving up here would leave the user's transaction useless.

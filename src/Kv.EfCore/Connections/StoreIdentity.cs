@@ -1,5 +1,6 @@
 using System.Collections.Concurrent;
 using System.Data.Common;
+using Microsoft.EntityFrameworkCore;
 
 namespace Kv.Connections;
 
@@ -11,6 +12,8 @@ namespace Kv.Connections;
 internal sealed class StoreIdentity(ReadRunner reads, Driver driver)
 {
     private const int MostBatches = 4096;
+    private const int MostContexts = 256;
+    private readonly ConcurrentDictionary<string, bool> _same = new(StringComparer.Ordinal);
     private readonly ConcurrentDictionary<(string, string), bool> _prepared = new();
     private volatile DatabaseIdentity? _known;
 
@@ -19,9 +22,39 @@ internal sealed class StoreIdentity(ReadRunner reads, Driver driver)
 
     /// <summary>Makes sure that a session, which is part of a transaction of the user's, works on the store's tables.</summary>
     /// <exception cref="InvalidOperationException">It does not. Nothing was written, and the transaction can go on.</exception>
-    public async ValueTask EnsureAsync(Session session, CancellationToken cancellationToken)
+    public ValueTask EnsureAsync(Session session, CancellationToken cancellationToken) =>
+        EnsureAsync(session.Connection, session.Transaction, cancellationToken);
+
+    /// <summary>Makes sure of it for a context that is part of nothing, when its connection string comes for the first time.</summary>
+    /// <exception cref="InvalidOperationException">It is on another database. Nothing was written.</exception>
+    public async ValueTask EnsureOnceAsync(DbContext context, CancellationToken cancellationToken)
     {
-        var there = await driver.IdentifyAsync(session.Connection, session.Transaction, cancellationToken).ConfigureAwait(false);
+        var connection = context.Database.GetDbConnection();
+        var name = connection.ConnectionString;
+        if (_known is null || !_same.ContainsKey(name))
+        {
+            await context.Database.OpenConnectionAsync(cancellationToken).ConfigureAwait(false);
+            try
+            {
+                await EnsureAsync(connection, null, cancellationToken).ConfigureAwait(false);
+            }
+            finally
+            {
+                await context.Database.CloseConnectionAsync().ConfigureAwait(false);
+            }
+
+            if (_same.Count >= MostContexts)
+            {
+                _same.Clear();
+            }
+
+            _same.TryAdd(name, true);
+        }
+    }
+
+    private async ValueTask EnsureAsync(DbConnection connection, DbTransaction? transaction, CancellationToken cancellationToken)
+    {
+        var there = await driver.IdentifyAsync(connection, transaction, cancellationToken).ConfigureAwait(false);
         var known = _known;
         if (known?.IsStill(there) == true)
         {

@@ -101,6 +101,20 @@ internal static partial class KvLog
     [LoggerMessage(191, LogLevel.Information, "Waiting for {Database} to be there, to migrate the store.")]
     public static partial void WaitingForDatabase(ILogger logger, Exception error, string database);
 
+    [LoggerMessage(
+        210,
+        LogLevel.Warning,
+        "{Count} writes that were collected by db.Kv() in a transaction of {Context} were dropped: the transaction ended without a commit.")]
+    public static partial void JoinedDropped(ILogger logger, int count, string context);
+
+    [LoggerMessage(
+        EventId = 211,
+        Message = "{Context} ended with {Count} writes that were collected by db.Kv() and never committed; they are dropped. SaveChanges commits them, or the transaction that is open.")]
+    public static partial void JoinedLeft(ILogger logger, LogLevel level, int count, string context);
+
+    [LoggerMessage(212, LogLevel.Warning, "After a save that failed, the transaction could not go back to where it was before.")]
+    public static partial void JoinedRollbackFailed(ILogger logger, Exception error);
+
     [LoggerMessage(160, LogLevel.Debug, "The database refused to move messages: it has rows that have an id in common. The statement runs in another form.")]
     public static partial void Adapts(ILogger logger, Exception error);
 }

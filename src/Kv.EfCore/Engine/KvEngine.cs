@@ -58,7 +58,8 @@ internal sealed class KvEngine : IAsyncDisposable
         Listener = new ChangeListener(_sessions, Reader, Notifier, changes, _signals, Clock, options, logger, Ending);
         Runner = NewRunner();
         Pipeline = new CommitPipeline(Runner, options);
-        Joined = new JoinedCommits(_sessions, Driver, NewWriter, options, Notifier);
+        JoinedMarks = new JoinedMarks(Clock);
+        Joined = new JoinedCommits(_sessions, Driver, NewWriter, options, Notifier, AnnounceJoined);
         _claims = provider.CreateClaims(Pipeline, () => new CommitPipeline(NewRunner(), options));
         Queue = new MessageQueue(
             Driver.Sql,
@@ -107,6 +108,9 @@ internal sealed class KvEngine : IAsyncDisposable
 
     /// <summary>For writes in transactions of the user's.</summary>
     public JoinedCommits Joined { get; }
+
+    /// <summary>For those of them whose outcome may be asked for.</summary>
+    public JoinedMarks JoinedMarks { get; }
 
     public MessageQueue Queue { get; }
 
@@ -209,12 +213,23 @@ internal sealed class KvEngine : IAsyncDisposable
 
     private void ObserveCommit(CommitGroup group, CommitEffects effects)
     {
+        Observe(group, effects);
+        _answered.TrySetResult();
+    }
+
+    // What runs in a transaction of the user's gives back no connection, so the sweeper goes on waiting for one.
+    private void AnnounceJoined(CommitGroup group, CommitAttempt attempt)
+    {
+        Observe(group, attempt.Effects);
+        _signals.Committed(attempt.Summarize());
+    }
+
+    private void Observe(CommitGroup group, CommitEffects effects)
+    {
         foreach (var runner in _runners)
         {
             runner.Observe(group, effects);
         }
-
-        _answered.TrySetResult();
     }
 
     // No connection that leads to the lost file is used again, and the next call looks what is there by its name.

@@ -82,6 +82,27 @@ public static class KvServiceCollectionExtensions
         return services;
     }
 
+    /// <summary>Adds <see cref="IKvStore"/> and <see cref="IKvQueue"/> on the database of a context of the application's.</summary>
+    /// <remarks>
+    /// Provider, connection string or data source, and connection interceptors are the context's; the migrations are the store's own. With
+    /// <c>UseKv()</c> in the options of the context, <c>db.Kv()</c> commits to this store together with the context's entities.
+    /// </remarks>
+    /// <typeparam name="TContext">The context, which is added by itself: <c>AddDbContext</c>, <c>AddDbContextPool</c>, <c>AddDbContextFactory</c>.</typeparam>
+    /// <param name="services">The services.</param>
+    /// <param name="options">Changes the store's options.</param>
+    /// <returns>The same services.</returns>
+    public static IServiceCollection AddKvStore<TContext>(this IServiceCollection services, Action<KvStoreOptions>? options = null)
+        where TContext : DbContext => services.AddKvStore(ContextDatabase.Configure<TContext>, options);
+
+    /// <summary>Adds a further store under a name, on the database of a context of the application's.</summary>
+    /// <typeparam name="TContext">The context.</typeparam>
+    /// <param name="services">The services.</param>
+    /// <param name="name">The service key, which is also the name of its <see cref="KvStoreOptions"/> and what <c>UseKv(name)</c> takes.</param>
+    /// <param name="options">Changes the store's options.</param>
+    /// <returns>The same services.</returns>
+    public static IServiceCollection AddKvStore<TContext>(this IServiceCollection services, string name, Action<KvStoreOptions>? options = null)
+        where TContext : DbContext => services.AddKvStore(name, ContextDatabase.Configure<TContext>, options);
+
     // EF Core runs the configurations of all calls one after the other; here the last one that names a database counts, and whole: it may choose another provider.
     private static void AddContext(this IServiceCollection services, DatabaseChoice choice)
     {

@@ -102,10 +102,19 @@ internal abstract class KvSql(TableNames tables, string now = "@now") : SqlParts
 
     public string Marker => field ??= $"select version, seq from {VersionTable} where k = @writer";
 
-    /// <summary>Version 0: this commit did not happen, and will not.</summary>
-    public string Bar => field ??= $"""
-        insert into {VersionTable} (k, version, seq) values (@writer, 0, @sequence)
+    /// <summary>Marks a commit: one that is marked already fails.</summary>
+    public string Mark => field ??= $"""
+        insert into {VersionTable} (k, version, seq) values (@writer, @version, @sequence)
         {OnMark}
+        """;
+
+    /// <summary>
+    /// Version 0: this commit did not happen, and will not. It waits for a transaction that has set the mark, and changes nothing if that
+    /// commits.
+    /// </summary>
+    public string Bar => field ??= $"""
+        insert into {VersionTable} as m (k, version, seq) values (@writer, 0, @sequence)
+        on conflict (k) do update set version = 0, seq = excluded.seq where m.seq < excluded.seq
         """;
 
     /// <summary>Deletes the marks of writers whose numbers were drawn too long ago.</summary>

@@ -21,6 +21,22 @@ internal sealed class AtomicWriteBuilder(KvEngine engine, IKvValueSerializer ser
 
     private KvStoreOptions Options => engine.Options;
 
+    /// <summary>How far the write has come.</summary>
+    public WriteExtent Extent => new(_write.Checks.Count, _write.Mutations.Count, _write.Messages.Count, _totalSize, _totalKeySize);
+
+    /// <summary>The changes so far.</summary>
+    public IReadOnlyList<Mutation> Mutations => _write.Mutations;
+
+    /// <summary>Takes out what came after one point and before another.</summary>
+    public void Remove(WriteExtent from, WriteExtent to)
+    {
+        _write.Checks.RemoveRange(from.Checks, to.Checks - from.Checks);
+        _write.Mutations.RemoveRange(from.Mutations, to.Mutations - from.Mutations);
+        _write.Messages.RemoveRange(from.Messages, to.Messages - from.Messages);
+        _totalSize -= to.Size - from.Size;
+        _totalKeySize -= to.KeySize - from.KeySize;
+    }
+
     public void Check(KvKey key, KvVersionstamp? versionstamp)
     {
         var bytes = Key(key);

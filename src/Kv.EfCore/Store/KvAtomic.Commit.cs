@@ -89,7 +89,7 @@ public sealed partial class KvAtomic
         {
             var outcome = await _store.SubmitAsync(write, cancellationToken).ConfigureAwait(false);
             _stage = outcome.Version > 0 ? Stage.Committed : Stage.Building;
-            return KvStore.Result(write, outcome);
+            return WriteResults.Of(write, outcome);
         }
         catch (KvCommitUnknownException error)
         {

@@ -5,7 +5,6 @@ using Kv.Diagnostics;
 using Kv.Engine;
 using Kv.Reads;
 using Microsoft.EntityFrameworkCore;
-using Microsoft.EntityFrameworkCore.Storage;
 
 namespace Kv.Store;
 
@@ -228,37 +227,10 @@ internal sealed class KvStore(KvEngine engine, IKvValueSerializer serializer) : 
     }
 
     public async ValueTask<KvCommitResult> CommitAsync(AtomicWrite write, CancellationToken cancellationToken) =>
-        Result(write, await SubmitAsync(write, cancellationToken).ConfigureAwait(false));
+        WriteResults.Of(write, await SubmitAsync(write, cancellationToken).ConfigureAwait(false));
 
-    public async ValueTask<KvCommitResult> CommitAsync(AtomicWrite write, DbContext context, CancellationToken cancellationToken)
-    {
-        ArgumentNullException.ThrowIfNull(context);
-        var transaction = context.Database.CurrentTransaction ?? throw new InvalidOperationException(
-            AmbientTransaction.IsCurrent
-                ? $"{AmbientTransaction.Describe()}, and the context has no transaction of its own. A store joins transactions of EF Core and no scopes. Nothing was written. Leave the scope out, begin a transaction with context.Database.BeginTransactionAsync(), save your entities, call this, and commit."
-                : "The context has no transaction open, so there is nothing to be part of. Begin one with context.Database.BeginTransactionAsync(), save your entities, call this, and commit.");
-        if (KvProvider.For(context.Database.ProviderName) != Engine.Provider)
-        {
-            throw new InvalidOperationException(
-                $"The context uses '{context.Database.ProviderName}' and the store another database; one commit spans one database. Use a context on the store's database.");
-        }
-
-        var session = new Session(context, Engine.Driver, transaction.GetDbTransaction()) { Prepares = !Engine.Options.TransactionPooling, Identity = Engine.Identity };
-        await using (session.ConfigureAwait(false))
-        {
-            return Result(
-                write,
-                await CallAsync(
-                    "commit", (Write: write, Session: session),
-                    static async (engine, of, token) => await engine.Joined.RunAsync(new AtomicWork(of.Write), of.Session, token).ConfigureAwait(false),
-                    cancellationToken, write.Count).ConfigureAwait(false));
-        }
-    }
-
-    public static KvCommitResult Result(AtomicWrite write, AtomicOutcome outcome) => outcome.Version > 0
-        ? new KvCommitResult(KvVersionstamp.FromVersion(outcome.Version), outcome.Kept ?? write.Messages.ConvertAll(static m => m.Id))
-        : new KvCommitResult([.. outcome.FailedChecks.Select(check => new KvFailedCheck(
-            check.Index, KvKey.FromStored(write.Checks[check.Index].Key), check.Present is { } version ? KvVersionstamp.FromVersion(version) : null))]);
+    public async ValueTask<KvCommitResult> CommitAsync(AtomicWrite write, DbContext context, CancellationToken cancellationToken) =>
+        WriteResults.Of(write, await new ContextWrites(this).JoinAsync(new AtomicWork(write), context, cancellationToken).ConfigureAwait(false));
 
     public ValueTask DisposeAsync() => Engine.DisposeAsync();
 
@@ -272,7 +244,7 @@ internal sealed class KvStore(KvEngine engine, IKvValueSerializer serializer) : 
         (await atomic.CommitAsync(cancellationToken).ConfigureAwait(false)).Versionstamp;
 
     /// <summary>Makes sure of the schema, then does what is asked, in a span of its own while a listener traces.</summary>
-    private ValueTask<TResult> CallAsync<TArgument, TResult>(
+    public ValueTask<TResult> CallAsync<TArgument, TResult>(
         string operation, TArgument argument, Func<KvEngine, TArgument, CancellationToken, ValueTask<TResult>> call, CancellationToken cancellationToken, int size = 1) =>
         Engine.IsOpen && !KvTracing.IsOn && !cancellationToken.IsCancellationRequested ? call(Engine, argument, cancellationToken) : OpenAndCallAsync(operation, size, argument, call, cancellationToken);
 

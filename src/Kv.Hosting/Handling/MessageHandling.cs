@@ -106,7 +106,7 @@ internal sealed class MessageHandling(HeldMessage held, MessageQueue queue)
             build,
             HeldState.Completing,
             HeldState.Completed,
-            async write => KvStore.Result(write, await queue.CommitAsync(write, cancellationToken).ConfigureAwait(false)));
+            async write => WriteResults.Of(write, await queue.CommitAsync(write, cancellationToken).ConfigureAwait(false)));
 
     /// <param name="build">Adds to the write.</param>
     /// <param name="meanwhile">How far the message is while the write is under way.</param>

@@ -7,7 +7,8 @@ internal static class Floors
     {
         ["Kv.EfCore"] =
         [
-            "Setup", "Control", "Store", "Engine", "Queue", "Commits", "Changes", "Reads", "Schema", "Connections", "Model", "Messages", "Values", "", "Keys", "Sql", "Diagnostics",
+            "Setup", "Control", "Joined", "Store", "Engine", "Queue", "Commits", "Changes", "Reads", "Schema", "Connections", "Model", "Messages",
+            "Values", "", "Keys", "Sql", "Diagnostics",
         ],
         ["Kv.Hosting"] = ["Setup", "Health", "Worker", "Schedules", "Handling", "Topics", "", "Diagnostics"],
         ["Kv.EfCore.Sqlite"] = ["", "Queue", "Commits", "Changes", "Reads", "Connections", "Schema", "Sql", "Statements", "CompiledModel", "Migrations"],

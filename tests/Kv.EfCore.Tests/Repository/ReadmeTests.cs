@@ -26,6 +26,7 @@ public sealed partial class ReadmeTests
     [InlineData("README.md")]
     [InlineData("docs/queue.md")]
     [InlineData("docs/store.md")]
+    [InlineData("docs/outbox.md")]
     public async Task Every_program_on_a_page_compiles(string page)
     {
         var text = await File.ReadAllTextAsync(Repo.PathOf(page));

@@ -1,0 +1,96 @@
+using System.Transactions;
+using Microsoft.EntityFrameworkCore;
+
+namespace Kv.Joined;
+
+/// <summary>What a context's events tell of its transactions.</summary>
+/// <param name="context">The context.</param>
+internal sealed class ContextTransactions(DbContext context)
+{
+    private Guid? _external;
+    private Guid? _withSavepoints;
+    private int _savepoints;
+    private AutoTransactionBehavior? _usual;
+
+    /// <summary>Whether <c>SaveChanges</c> is running, from its first interceptor to its last.</summary>
+    public bool IsSaving { get; private set; }
+
+    /// <summary>Whether the last transaction came as far as its commit.</summary>
+    public bool HasCommitted { get; set; }
+
+    /// <summary>Whether changes were saved in it, or are being saved.</summary>
+    public bool HasSaved { get; private set; }
+
+    /// <summary>The transaction that the context has open; null for none.</summary>
+    public Guid? Current => context.Database.CurrentTransaction?.TransactionId;
+
+    /// <summary>Whether that is one of the driver's (<c>UseTransaction</c>), whose commit no event tells of.</summary>
+    public bool IsExternal => _external is not null && _external == Current;
+
+    /// <summary>Whether the context was given a transaction of System.Transactions, whose commit no event tells of either.</summary>
+    public bool IsEnlisted => context.Database.GetEnlistedTransaction() is not null;
+
+    /// <summary>How many savepoints of the user's it has, as far as is known.</summary>
+    public int Savepoints => _withSavepoints is not null && _withSavepoints == Current ? _savepoints : 0;
+
+    /// <summary>A lease of the context ended. EF Core gives the next one its own settings.</summary>
+    public void Reset()
+    {
+        (_external, _withSavepoints, _savepoints, _usual) = (null, null, 0, null);
+        IsSaving = false;
+        Began();
+    }
+
+    /// <summary>A transaction begins, and knows nothing of the one before.</summary>
+    public void Began() => (HasCommitted, HasSaved) = (false, IsSaving);
+
+    public void BeginSave() => (IsSaving, HasSaved) = (true, true);
+
+    public void EndSave()
+    {
+        IsSaving = false;
+        if (_usual is { } usual)
+        {
+            context.Database.AutoTransactionBehavior = usual;
+            _usual = null;
+        }
+    }
+
+    /// <summary>
+    /// Has the <c>SaveChanges</c> that is running do so in a transaction: EF Core begins none for a single statement, and then there is no
+    /// commit to be part of.
+    /// </summary>
+    public void RequireTransaction()
+    {
+        if (IsSaving && _usual is null && context.Database.AutoTransactionBehavior is not AutoTransactionBehavior.Always and var usual)
+        {
+            _usual = usual;
+            context.Database.AutoTransactionBehavior = AutoTransactionBehavior.Always;
+        }
+    }
+
+    public void Used(Guid transaction) => _external = transaction;
+
+    /// <summary>A savepoint was made: the user's, unless EF Core makes one for a <c>SaveChanges</c> that is running.</summary>
+    public void CreatedSavepoint(Guid transaction)
+    {
+        if (!IsSaving)
+        {
+            _savepoints = _withSavepoints == transaction ? _savepoints + 1 : 1;
+            _withSavepoints = transaction;
+        }
+    }
+
+    /// <summary>A savepoint was released. Which one is not told, and which are gone with it: of several, all may be there still.</summary>
+    /// <returns>Whether that leaves none for sure.</returns>
+    public bool ReleasedSavepoint()
+    {
+        if (IsSaving || _savepoints != 1)
+        {
+            return false;
+        }
+
+        _savepoints = 0;
+        return true;
+    }
+}

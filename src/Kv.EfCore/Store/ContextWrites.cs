@@ -1,0 +1,61 @@
+using Kv.Commits;
+using Kv.Connections;
+using Kv.Engine;
+using Microsoft.EntityFrameworkCore;
+using Microsoft.EntityFrameworkCore.Storage;
+
+namespace Kv.Store;
+
+/// <summary>Writes for a context of the user's, which must be on the store's database.</summary>
+/// <param name="store">The store.</param>
+internal sealed class ContextWrites(KvStore store)
+{
+    /// <summary>Does a write inside the transaction that a context has open.</summary>
+    /// <exception cref="InvalidOperationException">There is none, or the context is on another database. Nothing was written.</exception>
+    public async ValueTask<AtomicOutcome> JoinAsync(AtomicWork work, DbContext context, CancellationToken cancellationToken)
+    {
+        ArgumentNullException.ThrowIfNull(context);
+        var transaction = context.Database.CurrentTransaction ?? throw new InvalidOperationException(
+            AmbientTransaction.IsCurrent
+                ? $"{AmbientTransaction.Describe()}, and the context has no transaction of its own. A store joins transactions of EF Core "
+                    + "and no scopes. Nothing was written. Leave the scope out, begin a transaction with "
+                    + "context.Database.BeginTransactionAsync(), save your entities, call this, and commit."
+                : "The context has no transaction open, so there is nothing to be part of. Begin one with "
+                    + "context.Database.BeginTransactionAsync(), save your entities, call this, and commit.");
+        RefuseOtherProvider(context);
+        var session = new Session(context, store.Engine.Driver, transaction.GetDbTransaction())
+        {
+            Prepares = !store.Engine.Options.TransactionPooling,
+            Identity = store.Engine.Identity,
+        };
+        await using (session.ConfigureAwait(false))
+        {
+            return await store.CallAsync(
+                "commit",
+                (Work: work, Session: session),
+                static async (engine, of, token) => await engine.Joined.RunAsync(of.Work, of.Session, token).ConfigureAwait(false),
+                cancellationToken,
+                work.Write.Count).ConfigureAwait(false);
+        }
+    }
+
+    /// <summary>Commits by itself what a context has collected and has no transaction for.</summary>
+    /// <exception cref="InvalidOperationException">The context is on another database. Nothing was written.</exception>
+    public async ValueTask<AtomicOutcome> SubmitAsync(AtomicWrite write, DbContext context, CancellationToken cancellationToken)
+    {
+        RefuseOtherProvider(context);
+        await store.Engine.OpenAsync(cancellationToken).ConfigureAwait(false);
+        await store.Engine.Identity.EnsureOnceAsync(context, cancellationToken).ConfigureAwait(false);
+        return await store.SubmitAsync(write, cancellationToken).ConfigureAwait(false);
+    }
+
+    private void RefuseOtherProvider(DbContext context)
+    {
+        if (KvProvider.For(context.Database.ProviderName) != store.Engine.Provider)
+        {
+            throw new InvalidOperationException(
+                $"The context uses '{context.Database.ProviderName}' and the store another database; one commit spans one database. "
+                + "Use a context on the store's database.");
+        }
+    }
+}
