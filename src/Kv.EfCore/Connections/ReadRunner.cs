@@ -23,7 +23,9 @@ internal sealed class ReadRunner(SessionPool pool, Driver driver, KvStoreOptions
         TArgument argument,
         Func<Session, TArgument, CancellationToken, ValueTask<TResult>> read,
         CancellationToken cancellationToken,
-        bool keep = false) => Retry.UntilAsync(
+        bool keep = false) => cancellationToken.IsCancellationRequested
+        ? ValueTask.FromCanceled<TResult>(cancellationToken)
+        : Retry.UntilAsync(
             new Call<TArgument, TResult>(this, argument, read, keep, Environment.TickCount64, cancellationToken),
             static (call, backoff) => call.Runner.TryAsync(call, backoff),
             static (call, error, backoff) => call.Runner.Classify(error, backoff, call.StartedAt, call.CancellationToken),
@@ -46,7 +48,6 @@ internal sealed class ReadRunner(SessionPool pool, Driver driver, KvStoreOptions
         var ends = deadline?.Token ?? interruption?.Token ?? call.CancellationToken;
         try
         {
-            ends.ThrowIfCancellationRequested();
             var session = await pool.RentAsync(ends).ConfigureAwait(false);
             var healthy = false;
             try

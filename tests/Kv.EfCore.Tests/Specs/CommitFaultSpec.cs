@@ -102,7 +102,8 @@ public abstract class CommitFaultSpec(KvDatabase database)
 
         Assert.Null(await test.Engine.Runner.ResolveAsync(mark, default));
 
-        var late = test.Engine.Provider.CreateWriter(test.Engine.Driver, 
+        var late = test.Engine.Provider.CreateWriter(
+            test.Engine.Driver,
             await new SessionFactory(test.CreateContext, test.Engine.Driver, SchemaCheck.OpenCurrentAsync, test.Engine.Options, Microsoft.Extensions.Logging.Abstractions.NullLogger.Instance).OpenAsync(SessionRole.Write, default),
             test.Engine.Clock, test.Engine.Options, new FailPoints());
         await using (late)

@@ -55,6 +55,9 @@ public abstract partial class QueryPlanSpec(KvDatabase database)
     /// <summary>The statements for tables of these names.</summary>
     private protected abstract KvSql OfTables(TableNames tables);
 
+    [GeneratedRegex(@"\$\d+(?=::)")]
+    private static partial Regex Numbered();
+
     [GeneratedRegex(@"(?<!app_|\w|_|@|\.)(kv|data_version|queue|queue_running)(?!\w)", RegexOptions.ExplicitCapture)]
     private static partial Regex Unprefixed();
 
@@ -101,6 +104,9 @@ public abstract partial class QueryPlanSpec(KvDatabase database)
     private async Task<List<string>> ExplainAsync(DbContext context, string text)
     {
         await using var command = context.Database.GetDbConnection().CreateCommand();
+
+        // A statement whose parameters have numbers is sent with values and without names; it names their types.
+        text = Numbered().Replace(text, "null");
         command.CommandText = Explain + text;
         CommandStatement.Declare(command.Parameters, text, command.CreateParameter);
         foreach (System.Data.Common.DbParameter parameter in command.Parameters)
