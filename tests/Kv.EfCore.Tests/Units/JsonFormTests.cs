@@ -17,7 +17,7 @@ public sealed partial class JsonFormTests
     [
         typeof(IKvStore), typeof(IKvQueue), typeof(IKvValueSerializer), typeof(KvAtomic), typeof(KvTransaction), typeof(KvRange), typeof(KvJsonSerializer),
         typeof(KvDbContext), typeof(KvKeyTypeConverter), typeof(KvJsonConverter), typeof(KvMessageAttribute), typeof(KvException), typeof(KvCommitUnknownException),
-        typeof(KvPartlyEnqueuedException),
+        typeof(KvPartlyEnqueuedException), typeof(KvConflictException), typeof(KvUnitOfWork),
     ];
 
     private static KvEntry Entry => new(Key, Json("""{"a":1}"""), Stamp, new KvJsonSerializer());
@@ -160,6 +160,8 @@ public sealed partial class JsonFormTests
         nameof(KvEntry) => Entry,
         nameof(KvPage) => new KvPage([Entry], "c"),
         nameof(KvCommitResult) => new KvCommitResult(Stamp, ["m"]),
+        nameof(KvJoinedCommit) => new KvJoinedCommit(Stamp, ["m"]),
+        nameof(KvPendingEntry) => new KvPendingEntry(Entry, isStored: true),
         nameof(KvEnqueueResult) => new KvEnqueueResult("m", Stamp, IsNew: true),
         nameof(KvFailedCheck) => new KvFailedCheck(0, Key, Stamp),
         nameof(KvTopicStats) => new KvTopicStats("t", 1, 2, 3, 4, TimeSpan.FromSeconds(1), IsPaused: true),

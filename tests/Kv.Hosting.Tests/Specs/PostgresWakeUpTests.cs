@@ -72,7 +72,8 @@ public sealed class PostgresWakeUpTests(PostgresDatabase database) : WakeUpSpec(
     public async Task Where_notifications_do_not_come_through_the_store_says_so_once_and_the_worker_polls()
     {
         // What a program sees of a pooler of transactions: it listens and notifies without an error, and hears nothing.
-        await using var test = await StartAsync(poll: TimeSpan.FromMilliseconds(50), hears: false, connectionString: await _database.CreateWithNotifyAsync("null;"));
+        await using var test = await StartAsync(
+            poll: TimeSpan.FromMilliseconds(50), hears: false, connectionString: await _database.CreateWithNotifyAsync("null;"));
         await using var other = await _database.CreateStoreAsync(connectionString: test.ConnectionString);
         await Logs.WaitForAsync(16, times: 1);
 
@@ -86,7 +87,8 @@ public sealed class PostgresWakeUpTests(PostgresDatabase database) : WakeUpSpec(
     [Fact]
     public async Task An_idle_worker_that_hears_looks_twice_a_minute_and_one_that_does_not_each_second()
     {
-        await using var test = await _database.CreateWorkerAsync(static worker => worker.Handle<Job>(static (_, _, _) => Task.CompletedTask));
+        await using var test = await _database.CreateWorkerAsync(
+            static worker => worker.Handle<Job>(static (_, _, _) => Task.CompletedTask));
         var changed = new SemaphoreSlim(0);
         test.Engine().Listener.ListeningChanged += () => changed.Release();
         Assert.Equal(TimeSpan.FromSeconds(1), await test.Worker().RunRoundAsync(CancellationToken.None));
@@ -147,5 +149,6 @@ public sealed class PostgresWakeUpTests(PostgresDatabase database) : WakeUpSpec(
         }
     }
 
-    private Task EndBackendsAsync(KvTestStore test) => _database.Server.TerminateBackendsAsync(new NpgsqlConnectionStringBuilder(test.ConnectionString).Database!);
+    private Task EndBackendsAsync(KvTestStore test) =>
+        _database.Server.TerminateBackendsAsync(new NpgsqlConnectionStringBuilder(test.ConnectionString).Database!);
 }
