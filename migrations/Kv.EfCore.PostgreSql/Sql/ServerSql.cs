@@ -7,7 +7,7 @@ namespace Kv.PostgreSql;
 /// </summary>
 internal static class ServerSql
 {
-    /// <summary>Gives a session a name for those who look at the server's sessions, unless the connection has one.</summary>
+    /// <summary>Gives a session a name by which views of the server's sessions show it, unless the connection has one.</summary>
     private const string SetName =
         "set_config('application_name', coalesce(nullif(current_setting('application_name'), ''), 'EfKv'), false)";
 

@@ -5,7 +5,7 @@ using Microsoft.EntityFrameworkCore.Storage;
 
 namespace Kv.Joined;
 
-/// <summary>What became of the last commit of a context, which leaves a mark where somebody may ask.</summary>
+/// <summary>What became of the last commit of a context, which leaves a mark where an execution strategy may ask for it.</summary>
 /// <param name="context">The context.</param>
 /// <param name="transactions">Its transactions.</param>
 /// <param name="engine">The store's engine.</param>

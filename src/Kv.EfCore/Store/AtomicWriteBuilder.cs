@@ -16,9 +16,6 @@ internal sealed class AtomicWriteBuilder(KvEngine engine, IKvValueSerializer ser
     private int _totalSize;
     private int _totalKeySize;
 
-    /// <summary>What counts for the limit of a write as a whole.</summary>
-    public int Size => _totalSize;
-
     private KvStoreOptions Options => engine.Options;
 
     /// <summary>How far the write has come.</summary>
@@ -216,20 +213,9 @@ internal sealed class AtomicWriteBuilder(KvEngine engine, IKvValueSerializer ser
         }
     }
 
-    /// <summary>Takes the last message out again, if the write is over a limit with it and has others.</summary>
-    /// <param name="sizeBefore">The size of the write without it.</param>
-    /// <returns>Whether it was taken out.</returns>
-    public bool TryTakeBackLast(int sizeBefore)
-    {
-        if (_write.Messages.Count < 2 || (_totalSize <= Options.MaxTotalSize && _write.Messages.Count <= Options.MaxMutations))
-        {
-            return false;
-        }
-
-        _write.Messages.RemoveAt(_write.Messages.Count - 1);
-        _totalSize = sizeBefore;
-        return true;
-    }
+    /// <summary>Whether it has more changes and messages, or more bytes, than a write may have.</summary>
+    public bool IsOverLimit =>
+        _write.Mutations.Count + _write.Messages.Count > Options.MaxMutations || _totalSize > Options.MaxTotalSize;
 
     /// <summary>The write, if it is within the limits as a whole. Each time that it is asked for, its messages get ids of their own.</summary>
     public AtomicWrite Build()

@@ -7,27 +7,26 @@ internal sealed class EnqueueBatches<T>(KvStore store, KvEnqueueOptions? options
 {
     private readonly List<string> _ids = [];
     private AtomicWriteBuilder _batch = new(store.Engine, store.Serializer);
-    private bool _isEmpty = true;
 
     /// <inheritdoc cref="IKvStore.EnqueueManyAsync" />
     public async ValueTask<IReadOnlyList<string>> RunAsync(IEnumerable<T> messages, CancellationToken cancellationToken)
     {
+        cancellationToken.ThrowIfCancellationRequested();
         try
         {
             foreach (var message in messages)
             {
-                var size = _batch.Size;
+                var before = _batch.Extent;
                 _batch.Enqueue(message, options);
-                if (_batch.TryTakeBackLast(size))
+                if (_batch.IsOverLimit && before.Count > 0)
                 {
+                    _batch.Remove(before, _batch.Extent);
                     await CommitAsync(cancellationToken).ConfigureAwait(false);
                     _batch.Enqueue(message, options);
                 }
-
-                _isEmpty = false;
             }
 
-            if (!_isEmpty)
+            if (_batch.Extent.Count > 0)
             {
                 await CommitAsync(cancellationToken).ConfigureAwait(false);
             }
@@ -45,6 +44,6 @@ internal sealed class EnqueueBatches<T>(KvStore store, KvEnqueueOptions? options
         cancellationToken.ThrowIfCancellationRequested();
         var result = await store.CommitAsync(_batch.Build(), cancellationToken).ConfigureAwait(false);
         _ids.AddRange(result.MessageIds);
-        (_batch, _isEmpty) = (new AtomicWriteBuilder(store.Engine, store.Serializer), true);
+        _batch = new AtomicWriteBuilder(store.Engine, store.Serializer);
     }
 }

@@ -114,15 +114,9 @@ internal sealed class KvStore(KvEngine engine, IKvValueSerializer serializer) : 
 
     public ValueTask<KvEnqueueResult> EnqueueAsync<T>(T message, KvEnqueueOptions? options = null, CancellationToken cancellationToken = default)
     {
-        var write = Write(builder => builder.Enqueue(message, options));
-        return EnqueuedAsync();
-
-        async ValueTask<KvEnqueueResult> EnqueuedAsync()
-        {
-            var (outcome, own) = (await SubmitAsync(write, cancellationToken).ConfigureAwait(false), write.Messages[0].Id);
-            var id = outcome.Kept?[0] ?? own;
-            return new KvEnqueueResult(id, KvVersionstamp.FromVersion(outcome.Version), id == own);
-        }
+        var builder = new AtomicWriteBuilder(Engine, Serializer);
+        builder.Enqueue(message, options);
+        return EnqueueAsync(builder.Build(), cancellationToken);
     }
 
     public ValueTask<IReadOnlyList<string>> EnqueueManyAsync<T>(
@@ -132,21 +126,19 @@ internal sealed class KvStore(KvEngine engine, IKvValueSerializer serializer) : 
         return new EnqueueBatches<T>(this, options).RunAsync(messages, cancellationToken);
     }
 
-    public ValueTask<ulong> SumAsync(KvKey key, ulong value, TimeSpan? expireIn = null, CancellationToken cancellationToken = default) =>
-        ResultAsync(Write(builder => builder.Count(MutationKind.Sum, key, value, expireIn)), static result => result, cancellationToken);
-
-    public ValueTask<bool> TouchAsync(KvKey key, TimeSpan? expireIn, CancellationToken cancellationToken = default) =>
-        ResultAsync(Write(builder => builder.Touch(key, expireIn)), static result => result == 1, cancellationToken);
-
-    private AtomicWrite Write(Action<AtomicWriteBuilder> build)
+    public ValueTask<ulong> SumAsync(KvKey key, ulong value, TimeSpan? expireIn = null, CancellationToken cancellationToken = default)
     {
         var builder = new AtomicWriteBuilder(Engine, Serializer);
-        build(builder);
-        return builder.Build();
+        builder.Count(MutationKind.Sum, key, value, expireIn);
+        return ResultAsync(builder.Build(), cancellationToken);
     }
 
-    private async ValueTask<T> ResultAsync<T>(AtomicWrite write, Func<ulong, T> read, CancellationToken cancellationToken) =>
-        read((await SubmitAsync(write, cancellationToken).ConfigureAwait(false)).Result);
+    public ValueTask<bool> TouchAsync(KvKey key, TimeSpan? expireIn, CancellationToken cancellationToken = default)
+    {
+        var builder = new AtomicWriteBuilder(Engine, Serializer);
+        builder.Touch(key, expireIn);
+        return TouchAsync(builder.Build(), cancellationToken);
+    }
 
     public async ValueTask<T> TransactAsync<T>(Func<KvTransaction, CancellationToken, Task<T>> body, CancellationToken cancellationToken = default)
     {
@@ -239,6 +231,20 @@ internal sealed class KvStore(KvEngine engine, IKvValueSerializer serializer) : 
 
     private static InvalidOperationException NoTask() =>
         new("The block of TransactAsync returned null instead of a Task, and nothing was written. Make it async, or return Task.CompletedTask.");
+
+    private async ValueTask<KvEnqueueResult> EnqueueAsync(AtomicWrite write, CancellationToken cancellationToken)
+    {
+        var outcome = await SubmitAsync(write, cancellationToken).ConfigureAwait(false);
+        var own = write.Messages[0].Id;
+        var id = outcome.Kept?[0] ?? own;
+        return new KvEnqueueResult(id, KvVersionstamp.FromVersion(outcome.Version), id == own);
+    }
+
+    private async ValueTask<ulong> ResultAsync(AtomicWrite write, CancellationToken cancellationToken) =>
+        (await SubmitAsync(write, cancellationToken).ConfigureAwait(false)).Result;
+
+    private async ValueTask<bool> TouchAsync(AtomicWrite write, CancellationToken cancellationToken) =>
+        await ResultAsync(write, cancellationToken).ConfigureAwait(false) == 1;
 
     private static async ValueTask<KvVersionstamp> CommitUncheckedAsync(KvAtomic atomic, CancellationToken cancellationToken) =>
         (await atomic.CommitAsync(cancellationToken).ConfigureAwait(false)).Versionstamp;

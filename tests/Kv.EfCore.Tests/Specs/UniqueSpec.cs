@@ -1,20 +1,18 @@
 using Kv.TestKit;
+using static Kv.TestKit.UniqueMessages;
 
 namespace Kv.Tests.Specs;
 
 /// <summary>Of the messages of a topic with a unique key one waits or runs: what a write that brings another one does.</summary>
 public abstract class UniqueSpec(KvDatabase database)
 {
-    private static readonly KvEnqueueOptions Keep = new() { UniqueKey = "u" };
-    private static readonly KvEnqueueOptions Replace = Keep with { IfDuplicate = KvDuplicatePolicy.Replace };
-    private static readonly KvEnqueueOptions Refuse = Keep with { IfDuplicate = KvDuplicatePolicy.Refuse };
     private readonly ManualTime _time = new();
 
     [Fact]
     public async Task What_is_kept_is_the_message_that_is_there_and_the_write_takes_effect()
     {
         await using var test = await database.CreateStoreAsync(_time);
-        var first = await EnqueueAsync(test, 1, Keep);
+        var first = await test.EnqueueUniqueAsync(1, Keep);
 
         var result = await test.Store.Atomic().Set(["a"], 1).Enqueue(new Job(2), Keep).Enqueue(new Job(3)).CommitAsync();
 
@@ -28,7 +26,7 @@ public abstract class UniqueSpec(KvDatabase database)
     public async Task What_is_refused_leaves_nothing_of_its_write_and_says_what_is_there()
     {
         await using var test = await database.CreateStoreAsync(_time);
-        var first = await EnqueueAsync(test, 1, Keep);
+        var first = await test.EnqueueUniqueAsync(1, Keep);
 
         var error = await Assert.ThrowsAsync<KvException>(
             () => test.Store.Atomic().Set(["a"], 1).Enqueue(new Job(3)).Enqueue(new Job(2), Refuse).CommitAsync().AsTask());
@@ -44,7 +42,7 @@ public abstract class UniqueSpec(KvDatabase database)
     public async Task A_refusal_harms_no_write_that_shares_its_transaction()
     {
         await using var test = await database.CreateStoreAsync(_time);
-        await EnqueueAsync(test, 1, Keep);
+        await test.EnqueueUniqueAsync(1, Keep);
 
         var writes = Enumerable.Range(0, 50).Select(i => i % 2 == 0
             ? (Task)Assert.ThrowsAsync<KvException>(() => test.Store.EnqueueAsync(new Job(2), Refuse).AsTask())
@@ -59,44 +57,44 @@ public abstract class UniqueSpec(KvDatabase database)
     public async Task What_replaces_a_waiting_message_comes_with_its_own_payload_and_time()
     {
         await using var test = await database.CreateStoreAsync(_time);
-        await EnqueueAsync(test, 1, Keep with { Delay = TimeSpan.FromHours(1) });
+        await test.EnqueueUniqueAsync(1, Keep with { Delay = TimeSpan.FromHours(1) });
 
-        var second = await EnqueueAsync(test, 2, Replace with { Delay = TimeSpan.FromMinutes(1) });
+        var second = await test.EnqueueUniqueAsync(2, Replace with { Delay = TimeSpan.FromMinutes(1) });
 
         var row = Assert.Single(await test.QueuedAsync());
         Assert.Equal((second, _time.Milliseconds() + 60_000), (row.Id, row.DueAt));
-        Assert.Equal(second, await EnqueueAsync(test, 3, Keep));
+        Assert.Equal(second, await test.EnqueueUniqueAsync(3, Keep));
         _time.Advance(TimeSpan.FromMinutes(1));
         Assert.Equal([2], await test.HandleAsync());
-        await AssertFreeAsync(test);
+        await test.AssertFreeAsync();
     }
 
     [Fact]
     public async Task What_replaces_the_head_of_a_group_goes_to_its_end()
     {
         await using var test = await database.CreateStoreAsync(_time);
-        await EnqueueAsync(test, 1, Replace with { GroupKey = "g" });
-        await EnqueueAsync(test, 2, new() { GroupKey = "g" });
-        await EnqueueAsync(test, 3, Replace with { GroupKey = "g" });
+        await test.EnqueueUniqueAsync(1, Replace with { GroupKey = "g" });
+        await test.EnqueueUniqueAsync(2, new() { GroupKey = "g" });
+        await test.EnqueueUniqueAsync(3, Replace with { GroupKey = "g" });
 
         Assert.Equal([2, 3], await test.HandleAsync());
-        await AssertFreeAsync(test);
+        await test.AssertFreeAsync();
     }
 
     [Fact]
     public async Task The_key_stays_taken_for_its_time_after_the_end()
     {
         await using var test = await database.CreateStoreAsync(_time);
-        var first = await EnqueueAsync(test, 1, Keep with { UniqueFor = TimeSpan.FromMinutes(10) });
+        var first = await test.EnqueueUniqueAsync(1, Keep with { UniqueFor = TimeSpan.FromMinutes(10) });
         Assert.Equal([1], await test.HandleAsync());
         await test.AssertEmptyAsync();
 
         _time.Advance(TimeSpan.FromMinutes(10) - TimeSpan.FromMilliseconds(1));
-        await AssertTakenAsync(test, first, KvDuplicatePolicy.Keep);
-        await AssertTakenAsync(test, first, KvDuplicatePolicy.Refuse);
+        await test.AssertTakenAsync(first, KvDuplicatePolicy.Keep);
+        await test.AssertTakenAsync(first, KvDuplicatePolicy.Refuse);
         _time.Advance(TimeSpan.FromMilliseconds(1));
 
-        await EnqueueAsync(test, 2, Refuse);
+        await test.EnqueueUniqueAsync(2, Refuse);
         Assert.Equal([2], await test.HandleAsync());
     }
 
@@ -104,28 +102,28 @@ public abstract class UniqueSpec(KvDatabase database)
     public async Task A_message_that_takes_longer_than_its_time_has_the_key_to_its_end()
     {
         await using var test = await database.CreateStoreAsync(_time);
-        var first = await EnqueueAsync(test, 1, Keep with { UniqueFor = TimeSpan.FromMinutes(1), Delay = TimeSpan.FromHours(1) });
+        var first = await test.EnqueueUniqueAsync(1, Keep with { UniqueFor = TimeSpan.FromMinutes(1), Delay = TimeSpan.FromHours(1) });
         _time.Advance(TimeSpan.FromMinutes(30));
 
-        await AssertTakenAsync(test, first, KvDuplicatePolicy.Keep);
+        await test.AssertTakenAsync(first, KvDuplicatePolicy.Keep);
         _time.Advance(TimeSpan.FromMinutes(30));
         Assert.Equal([1], await test.HandleAsync());
 
-        await AssertFreeAsync(test);
+        await test.AssertFreeAsync();
     }
 
     [Fact]
     public async Task Within_its_time_a_message_that_is_done_can_be_replaced()
     {
         await using var test = await database.CreateStoreAsync(_time);
-        await EnqueueAsync(test, 1, Keep with { UniqueFor = TimeSpan.FromMinutes(10) });
+        await test.EnqueueUniqueAsync(1, Keep with { UniqueFor = TimeSpan.FromMinutes(10) });
         Assert.Equal([1], await test.HandleAsync());
 
-        var second = await EnqueueAsync(test, 2, Replace);
-        Assert.Equal(second, await EnqueueAsync(test, 3, Keep));
+        var second = await test.EnqueueUniqueAsync(2, Replace);
+        Assert.Equal(second, await test.EnqueueUniqueAsync(3, Keep));
 
         Assert.Equal([2], await test.HandleAsync());
-        await AssertFreeAsync(test);
+        await test.AssertFreeAsync();
     }
 
     [Theory]
@@ -141,7 +139,7 @@ public abstract class UniqueSpec(KvDatabase database)
         Assert.Equal(ids[survivor - 1], Assert.Single(await test.QueuedAsync()).Id);
         Assert.Equal(survivor == 1, ids[0] == ids[1]);
         Assert.Equal([survivor], await test.HandleAsync());
-        await AssertFreeAsync(test);
+        await test.AssertFreeAsync();
     }
 
     [Fact]
@@ -153,16 +151,16 @@ public abstract class UniqueSpec(KvDatabase database)
             () => test.Store.Atomic().Enqueue(new Job(1), Refuse).Enqueue(new Job(2), Refuse).CommitAsync().AsTask());
 
         await test.AssertEmptyAsync();
-        await AssertFreeAsync(test);
+        await test.AssertFreeAsync();
     }
 
     [Fact]
     public async Task The_same_key_in_another_topic_is_another_key()
     {
         await using var test = await database.CreateStoreAsync(_time);
-        await EnqueueAsync(test, 1, Refuse);
-        await EnqueueAsync(test, 2, Refuse with { Topic = "other" });
-        await EnqueueAsync(test, 3, Refuse with { UniqueKey = "U" });
+        await test.EnqueueUniqueAsync(1, Refuse);
+        await test.EnqueueUniqueAsync(2, Refuse with { Topic = "other" });
+        await test.EnqueueUniqueAsync(3, Refuse with { UniqueKey = "U" });
 
         Assert.Equal(3, (await test.QueuedAsync()).Count);
     }
@@ -182,7 +180,7 @@ public abstract class UniqueSpec(KvDatabase database)
         {
             try
             {
-                return await EnqueueAsync(stores[i % 3], i, Keep with { IfDuplicate = ifDuplicate });
+                return await stores[i % 3].EnqueueUniqueAsync(i, Keep with { IfDuplicate = ifDuplicate });
             }
             catch (KvException error) when (error.Kind == KvErrorKind.Duplicate)
             {
@@ -196,7 +194,7 @@ public abstract class UniqueSpec(KvDatabase database)
             outcomes.Count(outcome => outcome == id));
         Assert.Equal(ifDuplicate == KvDuplicatePolicy.Refuse ? 89 : 0, outcomes.Count(static outcome => outcome is null));
         Assert.Single(await test.HandleAsync());
-        await AssertFreeAsync(test);
+        await test.AssertFreeAsync();
     }
 
     [Fact]
@@ -210,27 +208,9 @@ public abstract class UniqueSpec(KvDatabase database)
             await transaction.RollbackAsync();
         }
 
-        await AssertFreeAsync(test);
-        await EnqueueAsync(test, 2, Refuse);
+        await test.AssertFreeAsync();
+        await test.EnqueueUniqueAsync(2, Refuse);
     }
-
-    private static async Task<string> EnqueueAsync(KvTestStore test, int number, KvEnqueueOptions options) =>
-        Assert.Single((await test.Store.Atomic().Enqueue(new Job(number), options).CommitAsync()).MessageIds);
-
-    private static async Task AssertTakenAsync(KvTestStore test, string by, KvDuplicatePolicy ifDuplicate)
-    {
-        if (ifDuplicate == KvDuplicatePolicy.Keep)
-        {
-            Assert.Equal(by, await EnqueueAsync(test, -1, Keep));
-            return;
-        }
-
-        var error = await Assert.ThrowsAsync<KvException>(() => EnqueueAsync(test, -1, Refuse));
-        Assert.Equal(KvErrorKind.Duplicate, error.Kind);
-    }
-
-    private static async Task AssertFreeAsync(KvTestStore test) =>
-        Assert.Equal(0, await test.Store.CountAsync(KvRange.Prefix(["efkv", "unique"])));
 }
 
 public sealed class SqliteUniqueTests(SqliteDatabase database) : UniqueSpec(database), IClassFixture<SqliteDatabase>;

@@ -1,13 +1,11 @@
 using Kv.TestKit;
+using static Kv.TestKit.UniqueMessages;
 
 namespace Kv.Tests.Specs;
 
 /// <summary>A message has its unique key from its enqueueing to its end, whatever a worker makes of it.</summary>
 public abstract class UniqueSpec(KvDatabase database)
 {
-    private static readonly KvEnqueueOptions Keep = new() { UniqueKey = "u" };
-    private static readonly KvEnqueueOptions Replace = Keep with { IfDuplicate = KvDuplicatePolicy.Replace };
-    private static readonly KvEnqueueOptions Refuse = Keep with { IfDuplicate = KvDuplicatePolicy.Refuse };
     private readonly ManualTime _time = new();
     private readonly Gate _gate = new();
     private readonly List<int> _seen = [];
@@ -17,21 +15,21 @@ public abstract class UniqueSpec(KvDatabase database)
     {
         await using var test = await WorkingAsync(
             (job, context, token) => job.Number == 1 ? _gate.PassAsync(context, token) : Task.CompletedTask);
-        await EnqueueAsync(test, 1, Replace with { GroupKey = "g" });
+        await test.EnqueueUniqueAsync(1, Replace with { GroupKey = "g" });
         await test.ClaimAsync();
         await _gate.Begun;
 
-        var second = await EnqueueAsync(test, 2, Replace with { GroupKey = "g" });
+        var second = await test.EnqueueUniqueAsync(2, Replace with { GroupKey = "g" });
         await test.ClaimAsync();
         Assert.Equal([1], _seen);
         _gate.Open();
         await test.IdleAsync();
 
         Assert.Equal(second, Assert.Single(await test.QueuedAsync()).Id);
-        Assert.Equal(second, await EnqueueAsync(test, 3, Keep));
+        Assert.Equal(second, await test.EnqueueUniqueAsync(3, Keep));
         await test.SettleAsync();
         Assert.Equal([1, 2], _seen);
-        await AssertFreeAsync(test);
+        await test.AssertFreeAsync();
     }
 
     [Theory]
@@ -41,18 +39,18 @@ public abstract class UniqueSpec(KvDatabase database)
     {
         await using var test = await WorkingAsync(
             (job, context, token) => job.Number == 1 ? _gate.PassAsync(context, token) : Task.CompletedTask);
-        var first = await EnqueueAsync(test, 1, Keep);
+        var first = await test.EnqueueUniqueAsync(1, Keep);
         await test.ClaimAsync();
         await _gate.Begun;
 
-        await AssertTakenAsync(test, first, ifDuplicate);
+        await test.AssertTakenAsync(first, ifDuplicate);
         _gate.Open();
         await test.IdleAsync();
 
-        Assert.NotEqual(first, await EnqueueAsync(test, 3, Keep with { IfDuplicate = ifDuplicate }));
+        Assert.NotEqual(first, await test.EnqueueUniqueAsync(3, Keep with { IfDuplicate = ifDuplicate }));
         await test.SettleAsync();
         Assert.Equal([1, 3], _seen);
-        await AssertFreeAsync(test);
+        await test.AssertFreeAsync();
     }
 
     [Fact]
@@ -60,30 +58,30 @@ public abstract class UniqueSpec(KvDatabase database)
     {
         await using var test = await WorkingAsync(
             static (_, context, _) => context.Attempt == 1 ? throw new InvalidOperationException("Once.") : Task.CompletedTask);
-        var first = await EnqueueAsync(test, 1, Keep with { BackoffSchedule = [TimeSpan.FromMinutes(1)] });
+        var first = await test.EnqueueUniqueAsync(1, Keep with { BackoffSchedule = [TimeSpan.FromMinutes(1)] });
         await test.SettleAsync();
 
-        await AssertTakenAsync(test, first, KvDuplicatePolicy.Keep);
-        await AssertTakenAsync(test, first, KvDuplicatePolicy.Refuse);
+        await test.AssertTakenAsync(first, KvDuplicatePolicy.Keep);
+        await test.AssertTakenAsync(first, KvDuplicatePolicy.Refuse);
         _time.Advance(TimeSpan.FromMinutes(1));
         await test.SettleAsync();
 
-        await AssertFreeAsync(test);
+        await test.AssertFreeAsync();
     }
 
     [Fact]
     public async Task A_dead_letter_and_a_cancelled_message_free_the_key()
     {
         await using var test = await WorkingAsync(static (_, _, _) => throw new InvalidOperationException("Never."));
-        await EnqueueAsync(test, 1, Keep with { BackoffSchedule = [] });
+        await test.EnqueueUniqueAsync(1, Keep with { BackoffSchedule = [] });
         await test.SettleAsync();
         Assert.Single(await test.DeadLettersAsync());
 
-        var second = await EnqueueAsync(test, 2, Refuse);
+        var second = await test.EnqueueUniqueAsync(2, Refuse);
         Assert.Equal(KvCancelResult.Removed, await test.Queue().CancelAsync(second));
 
-        await AssertFreeAsync(test);
-        await EnqueueAsync(test, 3, Refuse);
+        await test.AssertFreeAsync();
+        await test.EnqueueUniqueAsync(3, Refuse);
     }
 
     [Fact]
@@ -91,16 +89,16 @@ public abstract class UniqueSpec(KvDatabase database)
     {
         await using var test = await WorkingAsync(
             (job, context, token) => job.Number == 1 ? _gate.PassAsync(context, token) : Task.CompletedTask);
-        await EnqueueAsync(test, 1, Keep with { BackoffSchedule = [] });
+        await test.EnqueueUniqueAsync(1, Keep with { BackoffSchedule = [] });
         await test.ClaimAsync();
         await _gate.Begun;
-        var second = await EnqueueAsync(test, 2, Replace with { Delay = TimeSpan.FromHours(1) });
+        var second = await test.EnqueueUniqueAsync(2, Replace with { Delay = TimeSpan.FromHours(1) });
         _gate.Open();
         await test.IdleAsync();
 
-        await AssertTakenAsync(test, second, KvDuplicatePolicy.Refuse);
+        await test.AssertTakenAsync(second, KvDuplicatePolicy.Refuse);
         Assert.Equal(KvCancelResult.Removed, await test.Queue().CancelAsync(second));
-        await AssertFreeAsync(test);
+        await test.AssertFreeAsync();
     }
 
     [Fact]
@@ -113,31 +111,13 @@ public abstract class UniqueSpec(KvDatabase database)
                 await context.CompleteAsync(static atomic => atomic.Enqueue(new Job(2), Refuse), token);
             }
         });
-        await EnqueueAsync(test, 1, Refuse);
+        await test.EnqueueUniqueAsync(1, Refuse);
 
         await test.SettleAsync();
 
         Assert.Equal([1, 2], _seen);
-        await AssertFreeAsync(test);
+        await test.AssertFreeAsync();
     }
-
-    private static async Task<string> EnqueueAsync(KvTestStore test, int number, KvEnqueueOptions options) =>
-        Assert.Single((await test.Store.Atomic().Enqueue(new Job(number), options).CommitAsync()).MessageIds);
-
-    private static async Task AssertTakenAsync(KvTestStore test, string by, KvDuplicatePolicy ifDuplicate)
-    {
-        if (ifDuplicate == KvDuplicatePolicy.Keep)
-        {
-            Assert.Equal(by, await EnqueueAsync(test, -1, Keep));
-            return;
-        }
-
-        var error = await Assert.ThrowsAsync<KvException>(() => EnqueueAsync(test, -1, Refuse));
-        Assert.Equal(KvErrorKind.Duplicate, error.Kind);
-    }
-
-    private static async Task AssertFreeAsync(KvTestStore test) =>
-        Assert.Equal(0, await test.Store.CountAsync(KvRange.Prefix(["efkv", "unique"])));
 
     private Task<KvTestStore> WorkingAsync(
         Func<Job, KvMessageContext, CancellationToken, Task>? handle = null) => database.CreateWorkerAsync(
