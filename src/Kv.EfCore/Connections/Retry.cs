@@ -22,7 +22,33 @@ internal static class Retry
     /// left.
     /// </param>
     /// <param name="cancellationToken">Ends the waits; the step has its own way to know.</param>
-    public static async ValueTask<TResult> UntilAsync<TState, TResult>(
+    public static ValueTask<TResult> UntilAsync<TState, TResult>(
+        TState state,
+        Func<TState, Backoff?, ValueTask<TResult>> step,
+        Func<TState, Exception, Backoff?, Backoff?> classify,
+        Func<TState, Exception, Exception?> giveUp,
+        CancellationToken cancellationToken)
+    {
+        // Reads of SQLite have succeeded by now, and need no state machine besides their own.
+        var first = Try(state, step, null);
+        return first.IsCompletedSuccessfully ? first : GoOnAsync(first, state, step, classify, giveUp, cancellationToken);
+    }
+
+    /// <summary>Runs a step until it succeeds, of a path on which closures do no harm.</summary>
+    /// <inheritdoc cref="UntilAsync{TState, TResult}" />
+    public static ValueTask<TResult> UntilAsync<TResult>(
+        Func<Backoff?, ValueTask<TResult>> step,
+        Func<Exception, Backoff?, Backoff?> classify,
+        Func<Exception, Exception?> giveUp,
+        CancellationToken cancellationToken) => UntilAsync(
+            (Step: step, Classify: classify, GiveUp: giveUp),
+            static (of, backoff) => of.Step(backoff),
+            static (of, error, backoff) => of.Classify(error, backoff),
+            static (of, error) => of.GiveUp(error),
+            cancellationToken);
+
+    private static async ValueTask<TResult> GoOnAsync<TState, TResult>(
+        ValueTask<TResult> attempt,
         TState state,
         Func<TState, Backoff?, ValueTask<TResult>> step,
         Func<TState, Exception, Backoff?, Backoff?> classify,
@@ -35,7 +61,7 @@ internal static class Retry
             Exception failure;
             try
             {
-                return await step(state, backoff).ConfigureAwait(false);
+                return await attempt.ConfigureAwait(false);
             }
             catch (Exception error)
             {
@@ -58,19 +84,22 @@ internal static class Retry
 
                 backoff = null;
             }
+
+            attempt = Try(state, step, backoff);
         }
     }
 
-    /// <summary>Runs a step until it succeeds, of a path on which closures do no harm.</summary>
-    /// <inheritdoc cref="UntilAsync{TState, TResult}" />
-    public static ValueTask<TResult> UntilAsync<TResult>(
-        Func<Backoff?, ValueTask<TResult>> step,
-        Func<Exception, Backoff?, Backoff?> classify,
-        Func<Exception, Exception?> giveUp,
-        CancellationToken cancellationToken) => UntilAsync(
-            (Step: step, Classify: classify, GiveUp: giveUp),
-            static (of, backoff) => of.Step(backoff),
-            static (of, error, backoff) => of.Classify(error, backoff),
-            static (of, error) => of.GiveUp(error),
-            cancellationToken);
+    /// <summary>Runs a step once. It never throws: a step may do so before it has a task.</summary>
+    private static ValueTask<TResult> Try<TState, TResult>(
+        TState state, Func<TState, Backoff?, ValueTask<TResult>> step, Backoff? backoff)
+    {
+        try
+        {
+            return step(state, backoff);
+        }
+        catch (Exception error)
+        {
+            return ValueTask.FromException<TResult>(error);
+        }
+    }
 }
