@@ -11,7 +11,7 @@ internal sealed class DesignTimeFactory : IDesignTimeDbContextFactory<KvDbContex
     {
         var builder = new DbContextOptionsBuilder<KvDbContext>();
         var connection = Environment.GetEnvironmentVariable("EFKV_CONNECTION") ?? "Host=localhost;Database=app";
-        KvContextOptions.Configure(builder, db => db.UseNpgsql(connection));
+        KvContextOptions.Configure(builder, new KvStoreOptions(), db => db.UseNpgsql(connection));
         return new KvDbContext(builder.Options);
     }
 }

@@ -7,6 +7,7 @@ using Kv.PostgreSql.CompiledModel;
 using Kv.Queue;
 using Kv.Reads;
 using Kv.Sql;
+using Microsoft.EntityFrameworkCore;
 using Microsoft.EntityFrameworkCore.Metadata;
 
 namespace Kv.PostgreSql;
@@ -16,12 +17,26 @@ internal sealed class PostgreSqlProvider : KvProvider
 {
     public override Driver CreateDriver(TableNames tables, bool serverClock) => new PostgreSqlDriver(new PostgreSqlSql(tables, serverClock));
 
+    public override string? Refuse(TableNames tables) => tables.Prefix.Length == 0
+        ? null
+        : $"KvStoreOptions.TablePrefix is '{tables.Prefix}', but the store's database is PostgreSQL, where a schema keeps tables apart. "
+            + "Leave it out, and set KvStoreOptions.Schema.";
+
+    public override void Place(DbContextOptionsBuilder builder, TableNames tables, KvStoreOptions options)
+    {
+        // A pooler lends the session to others next, who would search there. Statements of the engine name the schema; LINQ does not.
+        if (tables.Schema is { } schema && !options.TransactionPooling)
+        {
+            builder.AddInterceptors(new SearchPath(schema));
+        }
+    }
+
     public override IModel Model => KvDbContextModel.Instance;
 
     public override string ServerTime => ServerSql.Time;
 
-    public override StoreReader CreateReader(Driver driver, ReadRunner runner, SessionPool pool, StoreClock clock) =>
-        new PostgreSqlReader(runner, pool, (PostgreSqlDriver)driver, clock);
+    public override StoreReader CreateReader(Driver driver, ReadRunner runner, SessionPool pool, StoreClock clock, TracedStore traced) =>
+        new PostgreSqlReader(runner, pool, (PostgreSqlDriver)driver, clock, traced);
 
     public override CommitWriter CreateWriter(
         Driver driver, Session session, StoreClock clock, KvStoreOptions options, FailPoints failPoints)

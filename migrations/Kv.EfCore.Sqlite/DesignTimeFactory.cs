@@ -11,7 +11,7 @@ internal sealed class DesignTimeFactory : IDesignTimeDbContextFactory<KvDbContex
     {
         var builder = new DbContextOptionsBuilder<KvDbContext>();
         var connection = Environment.GetEnvironmentVariable("EFKV_CONNECTION") ?? "Data Source=app.db";
-        KvContextOptions.Configure(builder, db => db.UseSqlite(connection));
+        KvContextOptions.Configure(builder, new KvStoreOptions(), db => db.UseSqlite(connection));
         return new KvDbContext(builder.Options);
     }
 }

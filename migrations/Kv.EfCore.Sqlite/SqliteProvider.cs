@@ -3,11 +3,18 @@ using Kv.Commits;
 using Kv.Connections;
 using Kv.Diagnostics;
 using Kv.Engine;
+using Kv.Model;
 using Kv.Queue;
 using Kv.Reads;
 using Kv.Sql;
 using Kv.Sqlite.CompiledModel;
+using Microsoft.Data.Sqlite;
+using Microsoft.EntityFrameworkCore;
+using Microsoft.EntityFrameworkCore.Diagnostics;
+using Microsoft.EntityFrameworkCore.Infrastructure;
 using Microsoft.EntityFrameworkCore.Metadata;
+using Microsoft.EntityFrameworkCore.Migrations;
+using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Logging;
 
 namespace Kv.Sqlite;
@@ -19,12 +26,33 @@ internal sealed class SqliteProvider : KvProvider
 
     public override string Settle(string connectionString) => DataSource.Settle(connectionString);
 
+    public override bool IsMemory(string connectionString) => DataSource.IsMemory(connectionString);
+
+    public override void Discard(string connectionString) => MemoryFolder.Delete(new SqliteConnectionStringBuilder(connectionString).DataSource);
+
+    public override string? Refuse(TableNames tables) => tables.Schema is null
+        ? null
+        : $"KvStoreOptions.Schema is '{tables.Schema}', but the store's database is SQLite, which has no schemas. "
+            + "Leave it out, and set KvStoreOptions.TablePrefix.";
+
+    public override void Place(DbContextOptionsBuilder builder, TableNames tables, KvStoreOptions options)
+    {
+        if (tables.Prefix.Length > 0)
+        {
+            ((IDbContextOptionsBuilderInfrastructure)builder).AddOrUpdateExtension(new NamedTables(
+                tables.Prefix, static services => services.AddScoped<IMigrationsSqlGenerator, PrefixedMigrations>()));
+
+            // The snapshot of the migrations has the default names.
+            builder.ConfigureWarnings(static warnings => warnings.Ignore(RelationalEventId.PendingModelChangesWarning));
+        }
+    }
+
     public override IModel Model => KvDbContextModel.Instance;
 
     public override SharedLocks CreateLocks(Driver driver, ILogger logger) => new FileLocks(new SharedReadLock(driver.Sql, TimeProvider.System, logger));
 
-    public override StoreReader CreateReader(Driver driver, ReadRunner runner, SessionPool pool, StoreClock clock) =>
-        new SqliteReader(runner, pool, (SqliteDriver)driver, clock);
+    public override StoreReader CreateReader(Driver driver, ReadRunner runner, SessionPool pool, StoreClock clock, TracedStore traced) =>
+        new SqliteReader(runner, pool, (SqliteDriver)driver, clock, traced);
 
     public override CommitWriter CreateWriter(
         Driver driver, Session session, StoreClock clock, KvStoreOptions options, FailPoints failPoints) =>

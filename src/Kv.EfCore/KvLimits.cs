@@ -1,7 +1,8 @@
 namespace Kv;
 
 /// <summary>
-/// The sizes and counts that a store accepts, all inclusive. They are those of Deno KV, so that what one store holds fits the other.
+/// The sizes and counts that every store accepts, all inclusive, and <see cref="Deno"/>, the set of those that Deno KV accepts: by default
+/// a store takes more (<see cref="KvStoreOptions"/>).
 /// </summary>
 public static class KvLimits
 {
@@ -12,32 +13,6 @@ public static class KvLimits
     /// Bytes of a bound of a read: the largest key and the byte that a selector adds. Deno: "Key too large for read (max 2049 bytes)".
     /// </summary>
     public const int MaxReadKeySize = MaxKeySize + 1;
-
-    /// <summary>Bytes of an encoded value. Deno: "Value too large (max 65536 bytes)".</summary>
-    public const int MaxValueSize = 65_536;
-
-    /// <summary>Bytes of the payload of a message. Deno: "enqueue payload too large (max 65536 bytes)".</summary>
-    public const int MaxMessageSize = 65_536;
-
-    /// <summary>Checks of one atomic write. Deno: "Too many checks (max 100)"; its self-hosted server takes 10.</summary>
-    public const int MaxChecks = 100;
-
-    /// <summary>Mutations and enqueues of one atomic write, together. Deno: "Too many mutations (max 1000)".</summary>
-    public const int MaxMutations = 1000;
-
-    /// <summary>
-    /// Bytes of one atomic write: the keys of checks and mutations, values with their keys once more, payloads, and 4 for each backoff
-    /// interval. Deno: "Total mutation size too large (max 819200 bytes)".
-    /// </summary>
-    public const int MaxTotalSize = 819_200;
-
-    /// <summary>
-    /// Bytes of the keys of those mutations that carry a value, in one atomic write. Deno: "Total key size too large (max 81920 bytes)".
-    /// </summary>
-    public const int MaxTotalKeySize = 81_920;
-
-    /// <summary>Keys of one <c>GetManyAsync</c>. Deno: "Too many ranges (max 10)".</summary>
-    public const int MaxReadRanges = 10;
 
     /// <summary>Entries of one batch of a listing. Deno: "Too many entries (max 1000)".</summary>
     public const int MaxReadEntries = 1000;
@@ -72,4 +47,26 @@ public static class KvLimits
     /// The longest interval of a backoff schedule: one hour. Deno: "Invalid backoffSchedule, interval at index 0 is invalid".
     /// </summary>
     public static readonly TimeSpan MaxBackoffInterval = TimeSpan.FromHours(1);
+
+    /// <summary>
+    /// Gives a store the limits of Deno KV, for those who share data with it: <c>services.AddKvStore(db => ..., KvLimits.Deno)</c>. What is
+    /// written under them, Deno can read and write, too.
+    /// </summary>
+    /// <remarks>
+    /// Values and messages of 65,536 bytes, 100 checks (its self-hosted server takes 10), 1,000 mutations and messages in a write of
+    /// 819,200 bytes, of which keys that get values 81,920, and 10 keys in one <see cref="IKvStore.GetManyAsync"/>.
+    /// </remarks>
+    /// <param name="options">The options to change.</param>
+    public static void Deno(KvStoreOptions options)
+    {
+        ArgumentNullException.ThrowIfNull(options);
+        options.MaxValueSize = 65_536;
+        options.MaxMessageSize = 65_536;
+        options.MaxChecks = 100;
+        options.MaxMutations = 1000;
+        options.MaxTotalSize = 819_200;
+        options.MaxTotalKeySize = 81_920;
+        options.MaxReadRanges = 10;
+        options.MaxReadEntries = MaxReadEntries;
+    }
 }

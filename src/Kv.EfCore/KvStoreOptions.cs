@@ -1,35 +1,55 @@
+using Kv.Sql;
+
 namespace Kv;
 
 /// <summary>How much a store takes, and how it keeps it.</summary>
 public sealed class KvStoreOptions
 {
+    private const int Mebibyte = 1 << 20;
+    private int? _maxTotalSize;
+    private int? _maxTotalKeySize;
+
     /// <summary>The largest encoded value, in bytes.</summary>
-    /// <value>Default: 65,536, as in Deno KV. Values beyond it cannot be read by Deno.</value>
-    public int MaxValueSize { get; set; } = KvLimits.MaxValueSize;
+    /// <value>Default: 1,048,576 (1 MiB). Deno reads values of up to 65,536 bytes; see <see cref="KvLimits.Deno"/>.</value>
+    public int MaxValueSize { get; set; } = Mebibyte;
 
     /// <summary>The largest message, in bytes.</summary>
-    /// <value>Default: 65,536, as in Deno KV.</value>
-    public int MaxMessageSize { get; set; } = KvLimits.MaxMessageSize;
+    /// <value>Default: 1,048,576 (1 MiB). Deno reads messages of up to 65,536 bytes.</value>
+    public int MaxMessageSize { get; set; } = Mebibyte;
 
     /// <summary>Checks in one atomic write.</summary>
-    /// <value>Default: 100, as in Deno KV.</value>
-    public int MaxChecks { get; set; } = KvLimits.MaxChecks;
+    /// <value>Default: 1,000.</value>
+    public int MaxChecks { get; set; } = 1000;
 
     /// <summary>Mutations and messages in one atomic write.</summary>
-    /// <value>Default: 1,000, as in Deno KV.</value>
-    public int MaxMutations { get; set; } = KvLimits.MaxMutations;
+    /// <value>Default: 10,000.</value>
+    public int MaxMutations { get; set; } = 10_000;
 
-    /// <summary>The total size of an atomic write, in bytes: keys, values and messages as Deno KV counts them.</summary>
-    /// <value>Default: 819,200.</value>
-    public int MaxTotalSize { get; set; } = KvLimits.MaxTotalSize;
+    /// <summary>
+    /// The total size of an atomic write, in bytes, as Deno KV counts it: the keys of checks and mutations, values with their keys once
+    /// more, payloads, and 4 for each interval of a backoff.
+    /// </summary>
+    /// <value>
+    /// Default: 10,485,760 (10 MiB), or as much as one value of <see cref="MaxValueSize"/> or message of <see cref="MaxMessageSize"/> takes,
+    /// if that is more.
+    /// </value>
+    public int MaxTotalSize
+    {
+        get => _maxTotalSize ?? (int)Math.Min(int.MaxValue, Math.Max(10L * Mebibyte, Math.Max(MaxValueSize, MaxMessageSize) + (4L * KvLimits.MaxKeySize)));
+        set => _maxTotalSize = value;
+    }
 
     /// <summary>The total size of the keys that an atomic write gives values to, in bytes.</summary>
-    /// <value>Default: 81,920.</value>
-    public int MaxTotalKeySize { get; set; } = KvLimits.MaxTotalKeySize;
+    /// <value>Default: 1,048,576 (1 MiB), or 100 for each of <see cref="MaxMutations"/>, if that is more.</value>
+    public int MaxTotalKeySize
+    {
+        get => _maxTotalKeySize ?? (int)Math.Min(int.MaxValue, Math.Max(Mebibyte, 100L * MaxMutations));
+        set => _maxTotalKeySize = value;
+    }
 
     /// <summary>Keys in one <see cref="IKvStore.GetManyAsync"/>.</summary>
-    /// <value>Default: 10, as in Deno KV.</value>
-    public int MaxReadRanges { get; set; } = KvLimits.MaxReadRanges;
+    /// <value>Default: 1,000.</value>
+    public int MaxReadRanges { get; set; } = 1000;
 
     /// <summary>The largest batch of a listing.</summary>
     /// <value>Default: 1,000, as in Deno KV.</value>
@@ -105,6 +125,24 @@ public sealed class KvStoreOptions
     /// </summary>
     /// <value>Default: <see cref="KvClockSource.Automatic"/>. The same in all processes of a store.</value>
     public KvClockSource Clock { get; set; }
+
+    /// <summary>The schema of PostgreSQL that has the store's tables, so that a database can have several stores, or tables of the same names.</summary>
+    /// <value>
+    /// Default: null, for where the connection's search path leads. Otherwise 1 to 50 letters, digits and underscores of ASCII, of which the
+    /// first is no digit; <c>MigrateKvStoreAsync</c> creates the schema if it is missing. The same in all processes of a store.
+    /// </value>
+    /// <remarks>On SQLite there are no schemas: see <see cref="TablePrefix"/>.</remarks>
+    public string? Schema { get; set; }
+
+    /// <summary>What the names of the store's tables and indexes begin with on SQLite, so that a file can have other tables of these names.</summary>
+    /// <value>
+    /// Default: null, for nothing: the tables are <c>kv</c>, <c>data_version</c>, <c>queue</c> and <c>queue_running</c>, and Deno can open the
+    /// file. Otherwise 1 to 50 letters, digits and underscores of ASCII, of which the first is no digit. The same in all processes of a store.
+    /// </value>
+    /// <remarks>On PostgreSQL the tables are kept apart by a schema: see <see cref="Schema"/>.</remarks>
+    public string? TablePrefix { get; set; }
+
+    internal TableNames Tables => Schema is null && TablePrefix is null ? TableNames.Default : new TableNames(TablePrefix ?? "", Schema);
 
     /// <summary>Writes that may wait at once; callers beyond them wait before they enter.</summary>
     /// <value>Default: 10,000.</value>

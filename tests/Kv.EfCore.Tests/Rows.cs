@@ -11,9 +11,9 @@ internal static class Rows
 
     public static async Task InsertAsync(this KvTestStore test, ReadOnlyMemory<byte> key, byte[] value, int encoding, long version = 1, long expiresAt = -1)
     {
-        await using var context = test.CreateContext();
-        await context.Database.ExecuteSqlAsync(
-            $"insert into kv (k, v, v_encoding, version, expiration_ms) values ({key.ToArray()}, {value}, {encoding}, {version}, {expiresAt})");
+        await test.ExecuteAsync(
+            "insert into kv (k, v, v_encoding, version, expiration_ms) values ({0}, {1}, {2}, {3}, {4})",
+            key.ToArray(), value, encoding, version, expiresAt);
     }
 
     public static async Task<int> CountRowsAsync(this KvTestStore test)

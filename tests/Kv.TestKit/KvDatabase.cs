@@ -22,6 +22,14 @@ public abstract class KvDatabase : IAsyncLifetime
 
     public abstract void Configure(DbContextOptionsBuilder db, string connectionString);
 
+    /// <summary>Says where in the database the store's tables are.</summary>
+    public virtual void Place(KvStoreOptions options)
+    {
+    }
+
+    /// <summary>A statement over the tables as they are called here.</summary>
+    public virtual string Named(string sql) => sql;
+
     /// <summary>Closes the connections that wait in the provider's pool, so that hundreds of tests do not add up theirs.</summary>
     public abstract void Release(string connectionString);
 
@@ -42,7 +50,12 @@ public abstract class KvDatabase : IAsyncLifetime
 
         var failPoints = new FailPoints();
         collection.AddSingleton(failPoints);
-        collection.AddKvStore(db => Configure(db, connectionString), options);
+        collection.AddKvStore(db => Configure(db, connectionString), Place);
+        if (options is not null)
+        {
+            collection.Configure(options);
+        }
+
         services?.Invoke(collection);
         return new KvTestStore(this, collection.BuildServiceProvider(), connectionString, failPoints);
     }
@@ -51,10 +64,10 @@ public abstract class KvDatabase : IAsyncLifetime
 
     public abstract ValueTask DisposeAsync();
 
-    protected async Task MigrateAsync(string connectionString)
+    protected virtual async Task MigrateAsync(string connectionString)
     {
         var services = new ServiceCollection();
-        services.AddKvStore(db => Configure(db, connectionString));
+        services.AddKvStore(db => Configure(db, connectionString), Place);
         await using var provider = services.BuildServiceProvider();
         await provider.MigrateKvStoreAsync();
     }

@@ -15,6 +15,8 @@ public sealed class KvTestStore : IAsyncDisposable
     internal KvTestStore(KvDatabase database, ServiceProvider services, string connectionString, FailPoints failPoints) =>
         (_database, _services, ConnectionString, FailPoints) = (database, services, connectionString, failPoints);
 
+    public KvDatabase Database => _database;
+
     public IKvStore Store => _services.GetRequiredService<IKvStore>();
 
     public IServiceProvider Services => _services;

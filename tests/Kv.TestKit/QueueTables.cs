@@ -18,7 +18,7 @@ public static class QueueTables
     public static async Task ExecuteAsync(this KvTestStore test, string sql, params object[] values)
     {
         await using var context = test.CreateContext();
-        await context.Database.ExecuteSqlRawAsync(sql, values);
+        await context.Database.ExecuteSqlRawAsync(test.Database.Named(sql), values);
     }
 
     public static async Task<List<QueuedMessage>> QueuedAsync(this KvTestStore test)

@@ -4,7 +4,7 @@ using Microsoft.EntityFrameworkCore;
 namespace Kv.TestKit;
 
 /// <summary>SQLite files in a folder that goes away with the fixture.</summary>
-public sealed class SqliteDatabase : KvDatabase
+public class SqliteDatabase : KvDatabase
 {
     private readonly string _folder = Directory.CreateTempSubdirectory("efkv-").FullName;
     private readonly SemaphoreSlim _once = new(1, 1);
@@ -62,6 +62,7 @@ public sealed class SqliteDatabase : KvDatabase
 
         _once.Dispose();
         Directory.Delete(_folder, recursive: true);
+        GC.SuppressFinalize(this);
         return ValueTask.CompletedTask;
     }
 

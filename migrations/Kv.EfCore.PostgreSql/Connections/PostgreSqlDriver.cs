@@ -91,7 +91,7 @@ internal sealed class PostgreSqlDriver(PostgreSqlSql sql) : Driver
                 return reader.IsDBNull(0)
                     ? null
                     : $"The store's tables are in schema {reader.GetString(0)} of {Describe(connection)}, where an application's own model put them (UseKv with a default schema), and the search path ({reader.GetString(1)}) does not lead there. "
-                        + $"Put Search Path={reader.GetString(0)} into the connection strings of the store and of the contexts that it is joined to. Migrating the store would make a second set of tables, so do not.";
+                        + $"Set KvStoreOptions.Schema to '{reader.GetString(0)}'. Migrating the store would make a second set of tables, so do not.";
             }
         }
     }

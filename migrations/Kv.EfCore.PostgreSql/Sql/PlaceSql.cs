@@ -6,7 +6,8 @@ namespace Kv.PostgreSql;
 /// <param name="tables">The store's tables.</param>
 internal sealed class PlaceSql(TableNames tables)
 {
-    private readonly string _list = string.Join(", ", tables.All.Select(static t => t.Literal));
+    private readonly string _list = string.Join(", ", tables.All.Select(static t => t.NameLiteral));
+    private readonly string _whole = string.Join(", ", tables.All.Select(static t => t.Literal));
 
     /// <summary>
     /// What no other tables have at the same time: the numbers of the four tables as the search path finds them, of the database, which a
@@ -31,7 +32,7 @@ internal sealed class PlaceSql(TableNames tables)
             array_to_string(array(select distinct n.nspname::text
                 from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace
                 where c.oid in ({Numbers}) order by 1), ', '),
-            array_to_string(array(select t from unnest(array[{_list}]) with ordinality as t (t, n)
+            array_to_string(array(select t from unnest(array[{_whole}]) with ordinality as t (t, n)
                 where to_regclass(t) is null order by n), ', '),
             array_to_string(array(select c.relname::text from pg_catalog.pg_class c
                 where c.oid in ({Numbers}) and c.relpersistence = 't' order by 1), ', ')
@@ -59,12 +60,12 @@ internal sealed class PlaceSql(TableNames tables)
             when 'S' then 'sequence' when 'i' then 'index' else 'relation' end
             || ' ' || c.relname
         from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace
-        where n.nspname = current_schema() and c.relname in ({_list}) order by c.relname
+        where n.nspname = {(tables.Schema is { } schema ? $"'{schema}'" : "current_schema()")} and c.relname in ({_list}) order by c.relname
         """;
 
     /// <summary>
     /// The schemas that have all four tables and no history of the store's migrations, which are an application's own then; and what is
-    /// searched. None if the search path was chosen: then what is elsewhere is not the store's.
+    /// searched. None if a schema or the search path was chosen: then what is elsewhere is not the store's.
     /// </summary>
     public string Elsewhere => field ??= $"""
         select string_agg(s.name, ', ' order by s.name), array_to_string(current_schemas(false), ', ') from (
@@ -72,6 +73,7 @@ internal sealed class PlaceSql(TableNames tables)
             where c.relkind in ('r', 'p') and c.relname in ({_list}, '__kv_migrations') group by n.nspname
             having count(*) filter (where c.relname <> '__kv_migrations') = 4
                 and count(*) filter (where c.relname = '__kv_migrations') = 0) s
-        where current_setting('search_path') = '"$user", public' and to_regclass({tables.DataVersion.Literal}) is null
+        where {(tables.Schema is null ? "true" : "false")} and current_setting('search_path') = '"$user", public'
+            and to_regclass({tables.DataVersion.Literal}) is null
         """;
 }

@@ -28,10 +28,19 @@ internal sealed class PostgreSqlSql(TableNames tables, bool serverClock) : KvSql
 
     public override string BeginSnapshot => "begin isolation level repeatable read read only";
 
-    /// <summary>The number is the advisory lock's name: "efkv" in ASCII.</summary>
-    public override string BeginMigration => "begin; select pg_advisory_xact_lock(1701210998)";
+    /// <summary>
+    /// The number is the advisory lock's name: "efkv" in ASCII. Migrations name no schema, so they make their tables in the one that is
+    /// searched.
+    /// </summary>
+    public override string BeginMigration { get; } = tables.Schema is null
+        ? "begin; select pg_advisory_xact_lock(1701210998)"
+        : $"""
+            begin; select pg_advisory_xact_lock(1701210998, hashtext('{tables.Schema}'));
+            do $$ begin if to_regnamespace('"{tables.Schema}"') is null then create schema "{tables.Schema}"; end if; end $$;
+            set local search_path to "{tables.Schema}"
+            """;
 
-    public override string HasTable(string name) => $"""select to_regclass('"{name}"') is not null""";
+    public override string HasTable(string name) => $"select to_regclass('{name}') is not null";
 
     public override string InTheWay => Place.InTheWay;
 

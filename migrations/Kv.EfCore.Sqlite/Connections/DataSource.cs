@@ -7,12 +7,36 @@ internal static class DataSource
 {
     private const string Folder = "|DataDirectory|";
     private const string Uri = "file:";
+    private const string Memory = ":memory:";
 
-    /// <summary>The connection string with the path that it means in this moment.</summary>
+    /// <summary>The connection string with the path that it means in this moment: of a database in memory, that of a new private file.</summary>
+    /// <exception cref="ArgumentException">No file can be named so, by the rules of Deno's <c>openKv</c>.</exception>
     public static string Settle(string connectionString)
     {
         var settings = new SqliteConnectionStringBuilder(connectionString);
-        if (settings.DataSource is "" or ":memory:" || settings.Mode == SqliteOpenMode.Memory || Full(settings.DataSource) is not { } full)
+        if (IsMemory(settings))
+        {
+            (settings.DataSource, settings.Mode) = (MemoryFolder.Create(), SqliteOpenMode.ReadWriteCreate);
+            return settings.ConnectionString;
+        }
+
+        if (settings.DataSource.Length == 0)
+        {
+            throw new ArgumentException(
+                "Filename cannot be empty: the connection string of the store names no file. "
+                + "Write Data Source=app.db, or Data Source=:memory: for a database that is gone with the store.",
+                nameof(connectionString));
+        }
+
+        if (settings.DataSource[0] == ':')
+        {
+            throw new ArgumentException(
+                $"Filename cannot start with ':' unless prefixed with './': received '{settings.DataSource}'. "
+                + "Write the prefix, or :memory: for a database that is gone with the store.",
+                nameof(connectionString));
+        }
+
+        if (Full(settings.DataSource) is not { } full)
         {
             return connectionString;
         }
@@ -20,6 +44,12 @@ internal static class DataSource
         settings.DataSource = full;
         return settings.ConnectionString;
     }
+
+    /// <summary>Whether a connection string says that the database is in memory.</summary>
+    public static bool IsMemory(string connectionString) => IsMemory(new SqliteConnectionStringBuilder(connectionString));
+
+    private static bool IsMemory(SqliteConnectionStringBuilder settings) =>
+        settings.Cache != SqliteCacheMode.Shared && (settings.DataSource == Memory || settings.Mode == SqliteOpenMode.Memory);
 
     /// <returns>Null for what is no path, or a full one already.</returns>
     private static string? Full(string source)

@@ -69,8 +69,8 @@ internal sealed class SqliteDriver(SqliteSql sql) : Driver
             || settings.Mode == SqliteOpenMode.Memory || UriHas(":memory:") || UriHas("mode=memory"))
         {
             throw new NotSupportedException(
-                $"The store cannot live in memory (data source '{settings.DataSource}'): it reads and writes on several connections. "
-                + "Use a file; for tests one in a temporary folder.");
+                $"The store cannot be in the memory of this connection (data source '{settings.DataSource}'): it reads and writes on "
+                + "several. For a database that is gone with the store, give it the connection string 'Data Source=:memory:', alone.");
         }
 
         if (settings.Cache == SqliteCacheMode.Shared || UriHas("cache=shared"))
@@ -161,6 +161,9 @@ internal sealed class SqliteDriver(SqliteSql sql) : Driver
     }
 
     public override string OwnLocation => "a file";
+
+    // Deno's are never called otherwise.
+    private bool HasOwnNames => Sql.Prefix.Length > 0;
 
     public override ValueTask OpenedAsync(
         DbConnection connection, SessionRole role, KvStoreOptions options, ILogger logger, CancellationToken cancellationToken)
@@ -259,11 +262,11 @@ internal sealed class SqliteDriver(SqliteSql sql) : Driver
         exception is SqliteException { SqliteErrorCode: not IoError };
 
     public override ValueTask<bool> IsAdoptedAsync(DbConnection connection, CancellationToken cancellationToken) =>
-        DenoFile.IsAsync(connection, cancellationToken);
+        HasOwnNames ? new(false) : DenoFile.IsAsync(connection, cancellationToken);
 
     public override async ValueTask<IReadOnlyList<string>> AdoptAsync(DbConnection connection, CancellationToken cancellationToken)
     {
-        var state = await DenoFile.StateAsync(connection, cancellationToken).ConfigureAwait(false);
+        var state = HasOwnNames ? null : await DenoFile.StateAsync(connection, cancellationToken).ConfigureAwait(false);
         if (state is { } step)
         {
             await DenoFile.PrepareAsync(connection, step, cancellationToken).ConfigureAwait(false);

@@ -1,11 +1,13 @@
 using Kv.Connections;
+using Kv.Diagnostics;
 using Kv.Reads;
 using Kv.Sql;
 
 namespace Kv.Sqlite;
 
 /// <summary>Reads many keys by a parameter for each: one statement for each number of keys is prepared.</summary>
-internal sealed class SqliteReader(ReadRunner runner, SessionPool pool, SqliteDriver driver, StoreClock clock) : StoreReader(runner, pool, driver, clock)
+internal sealed class SqliteReader(ReadRunner runner, SessionPool pool, SqliteDriver driver, StoreClock clock, TracedStore traced)
+    : StoreReader(runner, pool, driver, clock, traced)
 {
     private const int ManyAtOnce = 32;
 

@@ -12,7 +12,8 @@ internal sealed class SqliteSql(TableNames tables) : KvSql(tables)
 
     public override string BeginMigration => "begin immediate";
 
-    public override string HasTable(string name) => $"select count(*) from sqlite_master where type = 'table' and name = '{name}'";
+    public override string HasTable(string name) =>
+        $"select count(*) from sqlite_master where type = 'table' and name = '{name.Trim('"')}'";
 
     public override string InTheWay => field ??=
         $"select type || ' ' || name from sqlite_master where lower(name) in ({Names}) order by name";
@@ -21,7 +22,7 @@ internal sealed class SqliteSql(TableNames tables) : KvSql(tables)
     public string TemporaryTable => field ??=
         $"select name from temp.sqlite_master where lower(name) in ({Names}) limit 1";
 
-    private string Names => string.Join(", ", Tables.Select(static t => t.Literal));
+    private string Names => string.Join(", ", Tables.Select(static t => t.NameLiteral.ToLowerInvariant()));
 
     /// <summary>Changes when another connection has committed. It waits for no lock and holds none.</summary>
     public const string FileVersion = "pragma data_version";

@@ -21,6 +21,7 @@ internal sealed class CommitRunner(
     ChangeNotifier notifier,
     SharedLocks? locks,
     StoreHealth health,
+    TracedStore traced,
     ILogger logger)
     : IAsyncDisposable
 {
@@ -311,7 +312,7 @@ internal sealed class CommitRunner(
     }
 
     private Activity? StartSpan(CommitGroup group) => KvTracing
-        .StartTransaction(driver.Name, group.Count, group.Writes.Select(static w => w.Caller))?
+        .StartTransaction(traced, group.Count, group.Writes.Select(static w => w.Caller))?
         .SetTag("efkv.writes", group.Writes.Count).SetTag("efkv.completions", group.Completions.Count)
         .SetTag("efkv.retries", group.Requeues.Count).SetTag("efkv.claims", group.Claims.Count);
 

@@ -5,4 +5,7 @@ public static class KvDiagnostics
 {
     /// <summary>The name of the one source of all spans, of the store and of handlers: <c>tracing.AddSource(KvDiagnostics.ActivitySourceName)</c>.</summary>
     public const string ActivitySourceName = "Kv";
+
+    /// <summary>The tag of spans that has the name of their store, where it was added under one.</summary>
+    public const string StoreTag = "efkv.store";
 }

@@ -19,16 +19,16 @@ internal static class KvTracing
 
     /// <summary>Begins the span of a call.</summary>
     /// <param name="operation">What is called.</param>
-    /// <param name="system">What OpenTelemetry calls the database.</param>
+    /// <param name="store">Of which store.</param>
     /// <param name="size">How many things it is about, which is only told of several.</param>
-    public static Activity? Start(string operation, string system, int size = 1) =>
-        IsOn ? Describe(Source.StartActivity($"{operation} {Table}", ActivityKind.Client), operation, system, size) : null;
+    public static Activity? Start(string operation, TracedStore store, int size = 1) =>
+        IsOn ? Describe(Source.StartActivity($"{operation} {Table}", ActivityKind.Client), operation, store, size) : null;
 
     /// <summary>Begins the span of a transaction, below the call that has it to itself; calls that share it are linked.</summary>
-    /// <param name="system">What OpenTelemetry calls the database.</param>
+    /// <param name="store">The store.</param>
     /// <param name="size">How many calls share it.</param>
     /// <param name="spans">The spans that these were made in, where there are any.</param>
-    public static Activity? StartTransaction(string system, int size, IEnumerable<Activity?> spans)
+    public static Activity? StartTransaction(TracedStore store, int size, IEnumerable<Activity?> spans)
     {
         if (!IsOn)
         {
@@ -43,16 +43,16 @@ internal static class KvTracing
         Activity.Current = null;
         var span = Source.StartActivity(
             $"{Operation} {Table}", ActivityKind.Client, parent, links: parent == default ? callers.Select(static c => new ActivityLink(c)) : null);
-        return Describe(span, Operation, system, size);
+        return Describe(span, Operation, store, size);
     }
 
     /// <summary>Notes why what the span is of failed.</summary>
     public static void Fail(this Activity span, Exception error) =>
         span.SetStatus(ActivityStatusCode.Error, error.Message).SetTag("error.type", error.GetType().FullName).AddException(error);
 
-    private static Activity? Describe(Activity? span, string operation, string system, int size)
+    private static Activity? Describe(Activity? span, string operation, TracedStore store, int size)
     {
-        span?.SetTag("db.system.name", system).SetTag("db.operation.name", operation).SetTag("db.collection.name", Table);
+        store.Name(span)?.SetTag("db.system.name", store.System).SetTag("db.operation.name", operation).SetTag("db.collection.name", Table);
         return size > 1 ? span?.SetTag("db.operation.batch.size", size) : span;
     }
 }

@@ -6,7 +6,6 @@ using Kv.Messages;
 using Kv.Queue;
 using Kv.Reads;
 using Kv.Schema;
-using Kv.Sql;
 using Microsoft.Extensions.Logging;
 
 namespace Kv.Engine;
@@ -28,19 +27,31 @@ internal sealed class KvEngine : IAsyncDisposable
     private volatile bool _open;
     private volatile bool _disposed;
 
+    /// <param name="name">The name that the store was added under; empty for the one without a name.</param>
+    /// <param name="contexts">Makes contexts on its database.</param>
+    /// <param name="provider">Makes what differs between the databases.</param>
+    /// <param name="options">The store's options.</param>
+    /// <param name="time">The machine's clock.</param>
+    /// <param name="logger">Where to say what no caller hears of.</param>
+    /// <param name="connectionString">The connection string of its database; null if a data source or a connection is configured.</param>
+    /// <param name="failPoints">Where tests stop it.</param>
     public KvEngine(
+        string name,
         Func<KvDbContext> contexts,
         KvProvider provider,
         KvStoreOptions options,
         TimeProvider time,
         ILogger logger,
+        string? connectionString,
         FailPoints? failPoints = null)
     {
+        ConnectionString = connectionString;
         (Options, Provider, logger, Ending) = (options, provider, new UnfailingLogger(logger), _stop.Token);
         Logger = logger;
         failPoints ??= new FailPoints();
         Clock = new StoreClock(time, provider.ServerTime, options.Clock);
-        Driver = provider.CreateDriver(TableNames.Default, Clock.ServerDecides);
+        Driver = provider.CreateDriver(options.Tables, Clock.ServerDecides);
+        Traced = new TracedStore(Driver.Name, name);
         Unnamed = new UnnamedMessages(logger);
         Health = new StoreHealth(time);
         _signals = new CommitSignals(time);
@@ -51,7 +62,7 @@ internal sealed class KvEngine : IAsyncDisposable
         var reads = new ReadRunner(_pool, Driver, options, Health, logger);
         Identity = new StoreIdentity(reads, Driver);
         _sessions.Opened = Identity.OpenedAsync;
-        Reader = provider.CreateReader(Driver, reads, _pool, Clock);
+        Reader = provider.CreateReader(Driver, reads, _pool, Clock, Traced);
         var changes = provider.CreateChanges(Driver, options);
         Notifier = new ChangeNotifier(_pool, changes, logger);
         _signals.ForOthers += Notifier.Tell;
@@ -77,7 +88,7 @@ internal sealed class KvEngine : IAsyncDisposable
 
         CommitRunner NewRunner()
         {
-            var runner = new CommitRunner(_sessions, Driver, NewWriter, Clock, options, _signals, Notifier, Locks, Health, logger);
+            var runner = new CommitRunner(_sessions, Driver, NewWriter, Clock, options, _signals, Notifier, Locks, Health, Traced, logger);
             _runners.Add(runner);
             runner.Committed += ObserveCommit;
             runner.Lost += LoseAsync;
@@ -91,7 +102,13 @@ internal sealed class KvEngine : IAsyncDisposable
 
     public KvProvider Provider { get; }
 
+    /// <summary>The connection string of its database; null if a data source or a connection is configured.</summary>
+    public string? ConnectionString { get; }
+
     public Driver Driver { get; }
+
+    /// <summary>What its spans say of it.</summary>
+    public TracedStore Traced { get; }
 
     /// <summary>What it throws is its own.</summary>
     public ILogger Logger { get; }
@@ -184,6 +201,11 @@ internal sealed class KvEngine : IAsyncDisposable
         }
 
         await _sessions.DisposeAsync().ConfigureAwait(false);
+        if (ConnectionString is not null)
+        {
+            Provider.Discard(ConnectionString);
+        }
+
         _stop.Dispose();
     }
 

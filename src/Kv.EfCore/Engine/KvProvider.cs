@@ -5,6 +5,7 @@ using Kv.Diagnostics;
 using Kv.Queue;
 using Kv.Reads;
 using Kv.Sql;
+using Microsoft.EntityFrameworkCore;
 using Microsoft.EntityFrameworkCore.Metadata;
 using Microsoft.Extensions.Logging;
 
@@ -30,8 +31,26 @@ internal abstract class KvProvider
     /// <param name="serverClock">Whether the database's own clock judges times.</param>
     public abstract Driver CreateDriver(TableNames tables, bool serverClock);
 
+    /// <summary>Why tables of these names cannot be on this database, and what can; null if they can.</summary>
+    public abstract string? Refuse(TableNames tables);
+
+    /// <summary>Has contexts of the store find tables of other names than the default, and their migrations make them.</summary>
+    /// <param name="builder">The options of the contexts, which are configured for the database.</param>
+    /// <param name="tables">The names.</param>
+    /// <param name="options">The options of the store.</param>
+    public abstract void Place(DbContextOptionsBuilder builder, TableNames tables, KvStoreOptions options);
+
     /// <summary>The connection string as it is to be kept: what it names relative to something that may change is named in full.</summary>
     public virtual string Settle(string connectionString) => connectionString;
+
+    /// <summary>Whether a connection string names a database in memory, which is a new one for every store.</summary>
+    public virtual bool IsMemory(string connectionString) => false;
+
+    /// <summary>Deletes the database of a store that has ended, if it was in memory.</summary>
+    /// <param name="connectionString">The connection string as it was kept.</param>
+    public virtual void Discard(string connectionString)
+    {
+    }
 
     /// <summary>The assembly that holds this database's migrations: the provider package itself.</summary>
     public string MigrationsAssembly => GetType().Assembly.GetName().Name!;
@@ -46,7 +65,7 @@ internal abstract class KvProvider
     public virtual SharedLocks? CreateLocks(Driver driver, ILogger logger) => null;
 
     /// <summary>What reads keys.</summary>
-    public abstract StoreReader CreateReader(Driver driver, ReadRunner runner, SessionPool pool, StoreClock clock);
+    public abstract StoreReader CreateReader(Driver driver, ReadRunner runner, SessionPool pool, StoreClock clock, TracedStore traced);
 
     /// <summary>A new writer of commit groups over a session.</summary>
     public abstract CommitWriter CreateWriter(Driver driver, Session session, StoreClock clock, KvStoreOptions options, FailPoints failPoints);

@@ -62,10 +62,18 @@ public sealed class KvUnitOfWork
         return this;
     }
 
-    /// <inheritdoc cref="KvAtomic.Set" />
+    /// <inheritdoc cref="KvAtomic.Set{T}(KvKey, T, TimeSpan?)" />
     public KvUnitOfWork Set<T>(KvKey key, T value, TimeSpan? expireIn = null)
     {
         Collecting.Set(MutationKind.Set, key, value, expireIn);
+        return this;
+    }
+
+    /// <inheritdoc cref="KvAtomic.Set{T}(KvKey, T, KvSetOptions)" />
+    public KvUnitOfWork Set<T>(KvKey key, T value, KvSetOptions options)
+    {
+        ArgumentNullException.ThrowIfNull(options);
+        Collecting.Set(MutationKind.Set, key, value, options.ExpireIn, options.Encoding);
         return this;
     }
 

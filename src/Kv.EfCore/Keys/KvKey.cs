@@ -14,7 +14,7 @@ namespace Kv;
 /// Keys sort part by part, each by type and then value (see <see cref="KvKeyPartType"/>); a key sorts before its continuations. They are
 /// compared, hashed and stored by their encoded bytes, of which a key that is written has at most
 /// <see cref="KvLimits.MaxKeySize"/>. The empty key can be a prefix and be read, but not written.
-/// Where C# does not know that a key is wanted, <c>KvKey.Create(["users", 42L])</c> says so.
+/// Where C# does not know that a key is wanted, <c>KvKey.Create("users", 42L)</c> says so.
 /// </remarks>
 [CollectionBuilder(typeof(KvKey), nameof(Create))]
 [JsonConverter(typeof(KvJsonConverter))]
@@ -69,7 +69,7 @@ public sealed class KvKey : IReadOnlyList<KvKeyPart>, IEquatable<KvKey>, ICompar
     public static bool operator >=(KvKey? left, KvKey? right) => Compare(left, right) >= 0;
 
     /// <summary>Makes a key of parts; what a collection expression calls.</summary>
-    public static KvKey Create(ReadOnlySpan<KvKeyPart> parts) => parts.IsEmpty ? Empty : new(KeyCodec.Encode([], parts));
+    public static KvKey Create(params ReadOnlySpan<KvKeyPart> parts) => parts.IsEmpty ? Empty : new(KeyCodec.Encode([], parts));
 
     /// <summary>Makes a key of bytes that <see cref="Encoded"/> gave, here or in another store.</summary>
     /// <exception cref="FormatException">The bytes are not a key.</exception>

@@ -1,13 +1,13 @@
 using System.Numerics;
-using System.Runtime.InteropServices;
 using System.Text.Json.Serialization;
 using Kv.Keys;
 
 namespace Kv;
 
 /// <summary>
-/// One part of a <see cref="KvKey"/>. Strings, integers, doubles, booleans and byte arrays convert to it implicitly:
-/// <c>["users", 42L, true]</c>.
+/// One part of a <see cref="KvKey"/>. Strings, integers, doubles, booleans, byte arrays, <see cref="Guid"/>, <see cref="DateTimeOffset"/>,
+/// <see cref="DateOnly"/> and <see cref="TimeOnly"/> convert to it implicitly: <c>["users", 42L, true]</c>; enums with
+/// <see cref="FromEnum{TEnum}"/>.
 /// </summary>
 /// <remarks>
 /// Parts are equal when they sort alike: <c>1</c> and <c>1.0</c> differ, as do <c>0.0</c> and <c>-0.0</c>; all NaNs of one sign are
@@ -15,7 +15,7 @@ namespace Kv;
 /// </remarks>
 [JsonConverter(typeof(KvJsonConverter))]
 [JsonForm(typeof(KeyPartConverter))]
-public readonly struct KvKeyPart : IEquatable<KvKeyPart>, IComparable<KvKeyPart>
+public readonly partial struct KvKeyPart : IEquatable<KvKeyPart>, IComparable<KvKeyPart>
 {
     // The string, the byte[], or the BigInteger that does not fit 64 bits.
     private readonly object? _reference;
@@ -87,49 +87,6 @@ public readonly struct KvKeyPart : IEquatable<KvKeyPart>, IComparable<KvKeyPart>
     internal bool IsSmallInteger => Type == KvKeyPartType.Integer && _reference is null;
 
     internal long Bits => _bits;
-
-    /// <summary>Makes a string part.</summary>
-    /// <param name="value">
-    /// Any string of whole characters; half of a surrogate pair is refused with an <see cref="ArgumentException"/>, null with an
-    /// <see cref="ArgumentNullException"/>.
-    /// </param>
-    public static implicit operator KvKeyPart(string value) => new(value);
-
-    /// <summary>Makes a string part of one character.</summary>
-    public static implicit operator KvKeyPart(char value) => new(value.ToString());
-
-    /// <summary>Makes an integer part.</summary>
-    public static implicit operator KvKeyPart(int value) => new((long)value);
-
-    /// <summary>Makes an integer part.</summary>
-    public static implicit operator KvKeyPart(long value) => new(value);
-
-    /// <summary>Makes an integer part.</summary>
-    public static implicit operator KvKeyPart(ulong value) => value <= long.MaxValue ? new((long)value) : new(new BigInteger(value));
-
-    /// <summary>Makes an integer part.</summary>
-    /// <param name="value">At most 255 bytes of magnitude; more give an <see cref="ArgumentOutOfRangeException"/>.</param>
-    public static implicit operator KvKeyPart(BigInteger value) => new(value);
-
-    /// <summary>Makes a double part, which differs from the integer part of the same value.</summary>
-    /// <remarks>
-    /// The sign of a NaN counts, and that of a computed one depends on the processor. <see cref="double.NaN"/> is the -NaN that sorts
-    /// before all doubles; <c>Math.CopySign(double.NaN, 1)</c> is the NaN of JavaScript, which sorts after them.
-    /// </remarks>
-    public static implicit operator KvKeyPart(double value) => new(value);
-
-    /// <summary>Makes a boolean part.</summary>
-    public static implicit operator KvKeyPart(bool value) => new(value);
-
-    /// <summary>Makes a byte-array part. The array is copied when a key is made of the part; leave it unchanged until then.</summary>
-    /// <param name="value">Any bytes; null is refused with an <see cref="ArgumentNullException"/>.</param>
-    public static implicit operator KvKeyPart(byte[] value) => new(value);
-
-    /// <summary>Makes a byte-array part. The bytes are copied when a key is made of the part; leave them unchanged until then.</summary>
-    public static implicit operator KvKeyPart(ReadOnlyMemory<byte> value) =>
-        MemoryMarshal.TryGetArray(value, out var segment) && segment.Array is { } array && segment.Count == array.Length
-            ? new(array)
-            : new(value.ToArray());
 
     /// <summary>True when both have the same type and value.</summary>
     public static bool operator ==(KvKeyPart left, KvKeyPart right) => left.Equals(right);

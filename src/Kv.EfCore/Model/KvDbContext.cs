@@ -23,5 +23,6 @@ public class KvDbContext(DbContextOptions<KvDbContext> options) : DbContext(opti
     public DbSet<RunningMessage> RunningMessages => Set<RunningMessage>();
 
     /// <inheritdoc />
-    protected override void OnModelCreating(ModelBuilder modelBuilder) => modelBuilder.UseKv();
+    protected override void OnModelCreating(ModelBuilder modelBuilder) =>
+        modelBuilder.UseKv(options.FindExtension<NamedTables>()?.Prefix ?? "");
 }

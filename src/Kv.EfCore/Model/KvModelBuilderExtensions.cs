@@ -7,22 +7,30 @@ namespace Microsoft.EntityFrameworkCore;
 /// <summary>Maps the store's tables.</summary>
 public static class KvModelBuilderExtensions
 {
-    /// <summary>Maps <c>kv</c>, <c>data_version</c>, <c>queue</c> and <c>queue_running</c>, in the default schema of the connection.</summary>
+    /// <summary>Maps <c>kv</c>, <c>data_version</c>, <c>queue</c> and <c>queue_running</c>, in the model's default schema.</summary>
     /// <remarks>
     /// Call it in <c>OnModelCreating</c> of your own context to have the tables in your own model and migrations. Then never call
     /// <c>MigrateKvStoreAsync</c> on that database, and add a migration when a new version brings columns. What the packages' migrations do by
     /// hand-written SQL (<c>WITHOUT ROWID</c> on SQLite, fill factor and autovacuum on PostgreSQL; see their <c>Initial</c>) yours do only if
-    /// you add it. Names and meaning are those of Deno KV's SQLite file, so a column of ours that Deno does not know has a default.
+    /// you add it. With <c>HasDefaultSchema</c>, set <see cref="KvStoreOptions.Schema"/> to the same. Names and meaning are those of Deno KV's SQLite file, so a column of ours that Deno does not know has a default.
     /// </remarks>
     /// <param name="modelBuilder">The builder of the model to add the tables to.</param>
     /// <returns>The same builder.</returns>
-    public static ModelBuilder UseKv(this ModelBuilder modelBuilder)
+    public static ModelBuilder UseKv(this ModelBuilder modelBuilder) => UseKv(modelBuilder, "");
+
+    /// <summary>Maps the store's tables under names that begin with something.</summary>
+    /// <remarks>The store has the same: <see cref="KvStoreOptions.TablePrefix"/>, on SQLite. On PostgreSQL, use a default schema.</remarks>
+    /// <inheritdoc cref="UseKv(ModelBuilder)" path="/param|/returns" />
+    /// <param name="modelBuilder">The builder of the model to add the tables to.</param>
+    /// <param name="tablePrefix">What the names of tables and indexes begin with.</param>
+    public static ModelBuilder UseKv(this ModelBuilder modelBuilder, string tablePrefix)
     {
         ArgumentNullException.ThrowIfNull(modelBuilder);
+        ArgumentNullException.ThrowIfNull(tablePrefix);
 
         modelBuilder.Entity<StoredEntry>(entry =>
         {
-            entry.ToTable("kv");
+            entry.ToTable(tablePrefix + "kv");
             entry.HasKey(e => e.Key);
             entry.Property(e => e.Key).HasColumnName("k").ValueGeneratedNever();
             entry.Property(e => e.Value).HasColumnName("v");
@@ -31,12 +39,12 @@ public static class KvModelBuilderExtensions
             entry.Property(e => e.Sequence).HasColumnName("seq").HasDefaultValue(0L);
             entry.Property(e => e.ExpiresAt).HasColumnName("expiration_ms").HasDefaultValue(-1L);
             // Most entries never expire: a partial index costs them nothing.
-            entry.HasIndex(e => e.ExpiresAt).HasDatabaseName("kv_expiration_ms_idx").HasFilter("expiration_ms >= 0");
+            entry.HasIndex(e => e.ExpiresAt).HasDatabaseName(tablePrefix + "kv_expiration_ms_idx").HasFilter("expiration_ms >= 0");
         });
 
         modelBuilder.Entity<DataVersion>(version =>
         {
-            version.ToTable("data_version");
+            version.ToTable(tablePrefix + "data_version");
             version.HasKey(v => v.Key);
             version.Property(v => v.Key).HasColumnName("k").ValueGeneratedNever();
             version.Property(v => v.Version).HasColumnName("version");
@@ -47,30 +55,30 @@ public static class KvModelBuilderExtensions
 
         modelBuilder.Entity<QueuedMessage>(message =>
         {
-            message.ToTable("queue");
+            message.ToTable(tablePrefix + "queue");
             message.HasKey(m => new { m.DueAt, m.Id });
             message.Property(m => m.DueAt).HasColumnName("ts");
             MapMessage(message);
             message.Property(m => m.State).HasColumnName("state").HasDefaultValue(MessageState.Ready);
             message.Property(m => m.Version).HasColumnName("version").HasDefaultValue(0L);
             // Claim: where topic = … and state = 0 and priority = … and ts <= … order by ts, id. What waits for its group is out of its way.
-            message.HasIndex(m => new { m.Topic, m.State, m.Priority, m.DueAt, m.Id }).HasDatabaseName("queue_topic_idx");
-            message.HasIndex(m => m.Id).HasDatabaseName("queue_id_idx");
+            message.HasIndex(m => new { m.Topic, m.State, m.Priority, m.DueAt, m.Id }).HasDatabaseName(tablePrefix + "queue_topic_idx");
+            message.HasIndex(m => m.Id).HasDatabaseName(tablePrefix + "queue_id_idx");
             // The next of a group: where topic = … and group_key = … and state = 1 order by version, id.
-            message.HasIndex(m => new { m.Topic, m.GroupKey, m.State, m.Version, m.Id }).HasDatabaseName("queue_group_idx").HasFilter("group_key is not null");
+            message.HasIndex(m => new { m.Topic, m.GroupKey, m.State, m.Version, m.Id }).HasDatabaseName(tablePrefix + "queue_group_idx").HasFilter("group_key is not null");
         });
 
         modelBuilder.Entity<RunningMessage>(message =>
         {
-            message.ToTable("queue_running");
+            message.ToTable(tablePrefix + "queue_running");
             message.HasKey(m => new { m.Deadline, m.Id });
             message.Property(m => m.Deadline).HasColumnName("deadline");
             message.Property(m => m.DueAt).HasColumnName("ts");
             MapMessage(message);
             message.Property(m => m.Owner).HasColumnName("owner").HasDefaultValue("");
             // Complete, fail, extend: where id = … Unique, since a message has at most one holder.
-            message.HasIndex(m => m.Id).IsUnique().HasDatabaseName("queue_running_id_idx");
-            message.HasIndex(m => new { m.Topic, m.GroupKey }).HasDatabaseName("queue_running_group_idx").HasFilter("group_key is not null");
+            message.HasIndex(m => m.Id).IsUnique().HasDatabaseName(tablePrefix + "queue_running_id_idx");
+            message.HasIndex(m => new { m.Topic, m.GroupKey }).HasDatabaseName(tablePrefix + "queue_running_group_idx").HasFilter("group_key is not null");
             message.Property(m => m.Progress).HasColumnName("progress");
             message.Property(m => m.Note).HasColumnName("note");
         });

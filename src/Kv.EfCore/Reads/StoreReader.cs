@@ -8,7 +8,7 @@ using Kv.Sql;
 namespace Kv.Reads;
 
 /// <summary>Reads rows that are alive now. Each call sees one snapshot.</summary>
-internal abstract class StoreReader(ReadRunner runner, SessionPool pool, Driver driver, StoreClock clock)
+internal abstract class StoreReader(ReadRunner runner, SessionPool pool, Driver driver, StoreClock clock, TracedStore traced)
 {
     public virtual ValueTask<Row?> GetAsync(byte[] key, CancellationToken cancellationToken) => GetAloneAsync(key, cancellationToken);
 
@@ -211,7 +211,7 @@ internal abstract class StoreReader(ReadRunner runner, SessionPool pool, Driver 
     private async ValueTask<(List<T> Rows, byte[]? Last)> ListAsync<T>(
         Session session, ListRange range, Func<Row, T> read, long now, CancellationToken cancellationToken)
     {
-        using var span = KvTracing.Start("list", driver.Name);
+        using var span = KvTracing.Start("list", traced);
         try
         {
             var batch = await ReadBatchAsync(session, range, read, now, cancellationToken).ConfigureAwait(false);

@@ -10,8 +10,6 @@ namespace Kv.Schema;
 /// <summary>Whether the database has the tables as this version of the store wants them. Nothing is ever migrated here.</summary>
 internal static class SchemaCheck
 {
-    public const string HistoryTable = "__kv_migrations";
-
     /// <summary>Opens the connection of a context and leaves it open: for what is asked here, and for what goes on with it.</summary>
     /// <exception cref="KvException">It has not (<see cref="KvErrorKind.Schema"/>); the message says which migrations are missing and what to run.</exception>
     public static async Task OpenCurrentAsync(KvDbContext context, Driver driver, CancellationToken cancellationToken)
@@ -76,7 +74,9 @@ internal static class SchemaCheck
     /// <summary>The migrations that the history names. Every start asks, so in plain SQL: EF Core builds a model of the history table for it (80 ms).</summary>
     private static async Task<List<string>> AppliedAsync(KvDbContext context, Driver driver, CancellationToken cancellationToken)
     {
-        var history = context.GetService<IDbContextOptions>().Extensions.OfType<RelationalOptionsExtension>().First().MigrationsHistoryTableName ?? HistoryTable;
+        var options = context.GetService<IDbContextOptions>().Extensions.OfType<RelationalOptionsExtension>().First();
+        var history = $"\"{options.MigrationsHistoryTableName ?? TableNames.HistoryTable}\"";
+        history = options.MigrationsHistoryTableSchema is { } schema ? $"\"{schema}\".{history}" : history;
         return await ReadAsync(context, driver, driver.Sql.HasTable(history), cancellationToken).ConfigureAwait(false) is [true or 1L]
             ? (await ReadAsync(context, driver, KvSql.History(history), cancellationToken).ConfigureAwait(false)).ConvertAll(static id => (string)id)
             : [];

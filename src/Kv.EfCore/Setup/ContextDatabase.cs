@@ -24,6 +24,16 @@ internal static class ContextDatabase
                 + "apart, AddKvStore(db => ...).");
         }
 
+        if (relational.ConnectionString is { } connectionString && KvContextOptions.ProviderOf(options).IsMemory(connectionString))
+        {
+            throw new InvalidOperationException(
+                $"The context {typeof(TContext).Name} is in memory ('{connectionString}'): there each connection has a database of its "
+                + "own, so that the store would be on another one. Put the store there, and the context where it is: "
+                + "services.AddKvStore(db => db.UseSqlite(\"Data Source=:memory:\")), and "
+                + $"services.AddDbContext<{typeof(TContext).Name}>((provider, db) => "
+                + "db.UseSqlite(provider.GetKvConnectionString()).UseKv()).");
+        }
+
         // Retries, batches and migrations are for the application's own statements.
         ((IDbContextOptionsBuilderInfrastructure)builder).AddOrUpdateExtension(relational
             .WithExecutionStrategyFactory(null!)

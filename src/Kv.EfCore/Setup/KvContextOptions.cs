@@ -1,8 +1,9 @@
 using Kv.Connections;
 using Kv.Engine;
-using Kv.Schema;
+using Kv.Sql;
 using Microsoft.EntityFrameworkCore;
 using Microsoft.EntityFrameworkCore.Infrastructure;
+using Microsoft.Extensions.Options;
 
 namespace Kv.Setup;
 
@@ -10,8 +11,9 @@ namespace Kv.Setup;
 internal static class KvContextOptions
 {
     /// <summary>Runs the user's configuration and adds the migrations of its provider, recorded in a history table of the store's own.</summary>
-    public static void Configure(DbContextOptionsBuilder builder, Action<DbContextOptionsBuilder> database)
+    public static void Configure(DbContextOptionsBuilder builder, KvStoreOptions options, Action<DbContextOptionsBuilder> database)
     {
+        var tables = options.Tables;
         // The caller that needs a context first has no part in what is configured for all of them.
         Detached.Run(() =>
         {
@@ -24,7 +26,7 @@ internal static class KvContextOptions
         {
             relational = relational.WithConnectionString(settled);
         }
-        else if (relational is { Connection: { State: System.Data.ConnectionState.Closed } connection })
+        else if (relational is { Connection: { State: System.Data.ConnectionState.Closed } connection } && !provider.IsMemory(connection.ConnectionString))
         {
             connection.ConnectionString = provider.Settle(connection.ConnectionString);
         }
@@ -36,7 +38,12 @@ internal static class KvContextOptions
 
         if (relational is { MigrationsHistoryTableName: null })
         {
-            relational = relational.WithMigrationsHistoryTableName(SchemaCheck.HistoryTable);
+            relational = relational.WithMigrationsHistoryTableName(tables.Prefix + TableNames.HistoryTable);
+        }
+
+        if (relational is { MigrationsHistoryTableSchema: null })
+        {
+            relational = relational.WithMigrationsHistoryTableSchema(tables.Schema);
         }
 
         if (relational is not null)
@@ -44,8 +51,18 @@ internal static class KvContextOptions
             ((IDbContextOptionsBuilderInfrastructure)builder).AddOrUpdateExtension(relational);
         }
 
+        if (tables != TableNames.Default)
+        {
+            if (provider.Refuse(tables) is { } refusal)
+            {
+                throw new OptionsValidationException(Options.DefaultName, typeof(KvStoreOptions), [refusal]);
+            }
+
+            provider.Place(builder, tables, options);
+        }
+
         // An application that replaces parts of EF Core may mean those that make the model.
-        if (builder.Options.FindExtension<CoreOptionsExtension>() is not { Model: not null } and not { ReplacedServices.Count: > 0 })
+        if (builder.Options.FindExtension<CoreOptionsExtension>() is not { Model: not null } and not { ReplacedServices.Count: > 0 } && tables.Prefix.Length == 0)
         {
             builder.UseModel(provider.Model);
         }

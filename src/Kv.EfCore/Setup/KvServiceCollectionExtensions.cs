@@ -8,6 +8,7 @@ using Kv.Setup;
 using Kv.Sql;
 using Kv.Store;
 using Microsoft.EntityFrameworkCore;
+using Microsoft.EntityFrameworkCore.Infrastructure;
 using Microsoft.Extensions.DependencyInjection.Extensions;
 using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Logging.Abstractions;
@@ -56,7 +57,11 @@ public static class KvServiceCollectionExtensions
     }
 
     /// <summary>Adds a further store under a name: a keyed singleton, <c>[FromKeyedServices("name")] IKvStore store</c>.</summary>
-    /// <remarks>Workers, schedules and the health check take the store without a name; messages of this one are handled where it has none.</remarks>
+    /// <remarks>
+    /// Its messages are handled by the worker of its name, <c>AddKvWorker("name")</c>, here or in another process; its health check is
+    /// <c>AddHealthChecks().AddKvStore("name")</c>. An <see cref="IKvValueSerializer"/> under the same service key takes the place of the one
+    /// without a key, for this store alone. Its spans have the tag <see cref="KvDiagnostics.StoreTag"/>.
+    /// </remarks>
     /// <param name="services">The services.</param>
     /// <param name="name">The service key, which is also the name of its <see cref="KvStoreOptions"/>.</param>
     /// <param name="database">Chooses the database.</param>
@@ -74,7 +79,7 @@ public static class KvServiceCollectionExtensions
         {
             var builder = new DbContextOptionsBuilder<KvDbContext>();
             builder.UseApplicationServiceProvider(provider);
-            KvContextOptions.Configure(builder, inner => DatabaseChoice.Apply([.. provider.GetKeyedServices<DatabaseChoice>(key)], provider, inner));
+            KvContextOptions.Configure(builder, OptionsOf(provider, (string)key!), inner => DatabaseChoice.Apply([.. provider.GetKeyedServices<DatabaseChoice>(key)], provider, inner));
             return Create(provider, (string)key!, builder.Options, () => new KvDbContext(builder.Options));
         });
         services.TryAddKeyedSingleton<IKvStore>(name, static (provider, key) => provider.GetRequiredKeyedService<KvStore>(key));
@@ -114,13 +119,16 @@ public static class KvServiceCollectionExtensions
         }
 
         services.AddDbContextFactory<KvDbContext, KvDbContextFactory>(
-            static (provider, db) => KvContextOptions.Configure(db, inner => DatabaseChoice.Apply([.. provider.GetServices<DatabaseChoice>()], provider, inner)));
+            static (provider, db) => KvContextOptions.Configure(db, OptionsOf(provider, Options.Options.DefaultName), inner => DatabaseChoice.Apply([.. provider.GetServices<DatabaseChoice>()], provider, inner)));
         if (KvContextOptions.HidesFromTools(Environment.GetCommandLineArgs())
             && services.LastOrDefault(static s => s.ServiceType == typeof(DbContextOptions)) is { } shown)
         {
             services.Remove(shown);
         }
     }
+
+    private static KvStoreOptions OptionsOf(IServiceProvider provider, string name) =>
+        provider.GetRequiredService<IOptionsMonitor<KvStoreOptions>>().Get(name);
 
     private static void AddShared(this IServiceCollection services, string name, Action<KvStoreOptions>? options)
     {
@@ -137,7 +145,7 @@ public static class KvServiceCollectionExtensions
     // A store serves many: the caller that asks for it first leaves nothing of its own in it.
     private static KvStore Create(IServiceProvider provider, string name, DbContextOptions database, Func<KvDbContext> contexts) => Detached.Run(() =>
     {
-        var options = provider.GetRequiredService<IOptionsMonitor<KvStoreOptions>>().Get(name);
+        var options = OptionsOf(provider, name);
         var kind = KvContextOptions.ProviderOf(database);
         if (options.Clock == KvClockSource.Server && kind.ServerTime is null)
         {
@@ -148,7 +156,10 @@ public static class KvServiceCollectionExtensions
         }
 
         var logger = provider.GetService<ILoggerFactory>()?.CreateLogger("Kv") ?? NullLogger.Instance;
-        var engine = new KvEngine(contexts, kind, options, provider.GetRequiredService<TimeProvider>(), logger, provider.GetService<FailPoints>());
-        return new KvStore(engine, provider.GetRequiredService<IKvValueSerializer>());
+        var connectionString = database.Extensions.OfType<RelationalOptionsExtension>().FirstOrDefault()?.ConnectionString;
+        var engine = new KvEngine(
+            name, contexts, kind, options, provider.GetRequiredService<TimeProvider>(), logger, connectionString, provider.GetService<FailPoints>());
+        var serializer = name.Length > 0 ? provider.GetKeyedService<IKvValueSerializer>(name) : null;
+        return new KvStore(engine, serializer ?? provider.GetRequiredService<IKvValueSerializer>());
     });
 }

@@ -1,10 +1,14 @@
+using System.Text.RegularExpressions;
 using Microsoft.Extensions.Options;
 
 namespace Kv.Setup;
 
 /// <summary>Refuses options that cannot work when the application starts, and says what would.</summary>
-internal sealed class KvStoreOptionsValidator : IValidateOptions<KvStoreOptions>
+internal sealed partial class KvStoreOptionsValidator : IValidateOptions<KvStoreOptions>
 {
+    [GeneratedRegex("^[A-Za-z_][A-Za-z0-9_]{0,49}\\z", RegexOptions.CultureInvariant)]
+    private static partial Regex Name();
+
     public ValidateOptionsResult Validate(string? name, KvStoreOptions options)
     {
         List<string> failures = [];
@@ -12,7 +16,8 @@ internal sealed class KvStoreOptionsValidator : IValidateOptions<KvStoreOptions>
         AtLeast(options.MaxMessageSize, 1, nameof(options.MaxMessageSize));
         AtLeast(options.MaxChecks, 1, nameof(options.MaxChecks));
         AtLeast(options.MaxMutations, 1, nameof(options.MaxMutations));
-        AtLeast(options.MaxTotalSize, options.MaxValueSize, nameof(options.MaxTotalSize), " (MaxValueSize: a write must be able to hold one value)");
+        Holds(options.MaxValueSize, nameof(options.MaxValueSize), "value");
+        Holds(options.MaxMessageSize, nameof(options.MaxMessageSize), "message");
         AtLeast(options.MaxTotalKeySize, KvLimits.MaxKeySize, nameof(options.MaxTotalKeySize), " (the largest key)");
         AtLeast(options.MaxReadRanges, 1, nameof(options.MaxReadRanges));
         AtLeast(options.MaxReadEntries, 1, nameof(options.MaxReadEntries));
@@ -35,6 +40,8 @@ internal sealed class KvStoreOptionsValidator : IValidateOptions<KvStoreOptions>
             failures.Add("KvStoreOptions.DeadLetterPrefix is empty; give it at least one part, such as [\"dead_letters\"].");
         }
 
+        Named(options.Schema, nameof(options.Schema));
+        Named(options.TablePrefix, nameof(options.TablePrefix));
         return failures.Count == 0 ? ValidateOptionsResult.Success : ValidateOptionsResult.Fail(failures);
 
         void AtLeast(int value, int least, string option, string why = "")
@@ -42,6 +49,26 @@ internal sealed class KvStoreOptionsValidator : IValidateOptions<KvStoreOptions>
             if (value < least)
             {
                 failures.Add($"KvStoreOptions.{option} is {value}; it must be at least {least}{why}. Raise it, or leave it out for the default.");
+            }
+        }
+
+        void Named(string? value, string option)
+        {
+            if (value is not null && !Name().IsMatch(value))
+            {
+                failures.Add(
+                    $"KvStoreOptions.{option} is '{value}'; it must be 1 to 50 letters, digits and underscores of ASCII, and not begin with a digit. "
+                    + "Change it, or leave it out for the default.");
+            }
+        }
+
+        void Holds(int size, string option, string what)
+        {
+            if (options.MaxTotalSize < size)
+            {
+                failures.Add(
+                    $"KvStoreOptions.MaxTotalSize is {options.MaxTotalSize} and {option} is {size}, but a write must be able to hold one {what}. "
+                    + $"Set MaxTotalSize to {size} at least, or {option} to {options.MaxTotalSize} at most; or leave MaxTotalSize out, and it follows.");
             }
         }
 

@@ -62,17 +62,18 @@ internal abstract class KvSql(TableNames tables, string now = "@now") : SqlParts
     /// <summary>Locks that end with their holder.</summary>
     public abstract string BeginMigration { get; }
 
-    /// <summary>Whether a table is there. The name is a constant of the program, not input.</summary>
+    /// <summary>Whether a table is there.</summary>
+    /// <param name="name">Its name in quotes. It is the program's, not input.</param>
     public abstract string HasTable(string name);
 
     /// <summary>What has the name of one of the store's tables where migrations would make them: its kind and its name.</summary>
     public abstract string InTheWay { get; }
 
     /// <summary>
-    /// The migrations that were applied, in the first column, whatever a naming convention made of its name. The table's name is the
-    /// program's, not input.
+    /// The migrations that were applied, in the first column, whatever a naming convention made of its name. The table's name, in quotes,
+    /// is the program's, not input.
     /// </summary>
-    public static string History(string table) => $"""select * from "{table}" """;
+    public static string History(string table) => $"select * from {table}";
 
     // Transactions.
 

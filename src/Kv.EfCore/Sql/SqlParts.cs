@@ -65,6 +65,9 @@ internal abstract class SqlParts(TableNames tables, string now)
     /// <summary>All tables.</summary>
     protected IReadOnlyList<TableName> Tables => tables.All;
 
+    /// <summary>What the names of the tables begin with; empty for nothing.</summary>
+    public string Prefix => tables.Prefix;
+
     /// <summary>Where a write judges times.</summary>
     protected string Now { get; } = now;
 

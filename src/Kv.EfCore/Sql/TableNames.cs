@@ -2,29 +2,44 @@ namespace Kv.Sql;
 
 /// <summary>The names of a store's tables, from which all of its SQL is built.</summary>
 /// <param name="prefix">What the names begin with: it keeps them apart from tables of the application.</param>
-internal sealed class TableNames(string prefix)
+/// <param name="schema">The schema that they are in; null for where the connection finds them.</param>
+internal sealed class TableNames(string prefix, string? schema = null)
 {
+    /// <summary>The table that names the migrations which were applied.</summary>
+    public const string HistoryTable = "__kv_migrations";
+
     /// <summary>The tables as migrations make them, where the connection finds them.</summary>
     public static TableNames Default { get; } = new("");
 
-    public TableName Kv { get; } = new(prefix + "kv");
+    /// <summary>What the names begin with; empty for nothing.</summary>
+    public string Prefix => prefix;
 
-    public TableName DataVersion { get; } = new(prefix + "data_version");
+    /// <summary>The schema that they are in; null for where the connection finds them.</summary>
+    public string? Schema => schema;
 
-    public TableName Queue { get; } = new(prefix + "queue");
+    public TableName Kv { get; } = new(schema, prefix + "kv");
 
-    public TableName Running { get; } = new(prefix + "queue_running");
+    public TableName DataVersion { get; } = new(schema, prefix + "data_version");
+
+    public TableName Queue { get; } = new(schema, prefix + "queue");
+
+    public TableName Running { get; } = new(schema, prefix + "queue_running");
 
     /// <summary>All of them, in the order in which errors name them.</summary>
     public IReadOnlyList<TableName> All => [Kv, DataVersion, Queue, Running];
 }
 
 /// <summary>One table, as a statement names it.</summary>
+/// <param name="Schema">The schema; null for where the connection finds the table.</param>
 /// <param name="Name">The name, which also qualifies the table's columns.</param>
-internal readonly record struct TableName(string Name)
+internal readonly record struct TableName(string? Schema, string Name)
 {
-    /// <summary>The name as a text of SQL.</summary>
-    public string Literal => $"'{Name}'";
+    /// <summary>The whole name as a text of SQL.</summary>
+    public string Literal => $"'{this}'";
 
-    public override string ToString() => Name;
+    /// <summary>The name without the schema as a text of SQL.</summary>
+    public string NameLiteral => $"'{Name}'";
+
+    // Options take letters, digits and underscores only, so there is nothing to escape.
+    public override string ToString() => Schema is null ? Name : $"\"{Schema}\".\"{Name}\"";
 }

@@ -41,10 +41,10 @@ internal sealed class AtomicWriteBuilder(KvEngine engine, IKvValueSerializer ser
         _write.Checks.Add(new Check(bytes, versionstamp));
     }
 
-    public void Set<T>(MutationKind kind, KvKey key, T value, TimeSpan? expireIn)
+    public void Set<T>(MutationKind kind, KvKey key, T value, TimeSpan? expireIn, KvEncoding? encoding = null)
     {
         var bytes = Key(key);
-        var stored = Stored(key, value);
+        var stored = Stored(key, value, encoding);
         if (stored.Defect is { } defect)
         {
             throw new ArgumentException($"The value of {key} cannot be written. {defect}", nameof(value));
@@ -148,11 +148,11 @@ internal sealed class AtomicWriteBuilder(KvEngine engine, IKvValueSerializer ser
         static string? QueueKey(string? key, string what) => key is null ? null : KvMessageAttribute.Valid(key, nameof(options), what);
     }
 
-    private KvValue Stored<T>(KvKey key, T value)
+    private KvValue Stored<T>(KvKey key, T value, KvEncoding? encoding)
     {
         try
         {
-            return serializer.Serialize(value);
+            return encoding is { } asked ? serializer.SerializeAs(value, asked) : serializer.Serialize(value);
         }
         catch (Exception error) when (error is not OutOfMemoryException)
         {

@@ -71,6 +71,15 @@ public interface IKvStore
     /// <exception cref="ArgumentException">The key or value is over a limit.</exception>
     ValueTask<KvVersionstamp> SetAsync<T>(KvKey key, T value, TimeSpan? expireIn = null, CancellationToken cancellationToken = default);
 
+    /// <summary>Sets a value with options.</summary>
+    /// <inheritdoc cref="SetAsync{T}(KvKey, T, TimeSpan?, CancellationToken)" path="/typeparam|/returns|/exception" />
+    /// <param name="key">The key.</param>
+    /// <param name="value">The value.</param>
+    /// <param name="options">How long the entry lives, and how the value is stored: as JSON, say, or as a counter.</param>
+    /// <param name="cancellationToken">Gives up while the write waits.</param>
+    /// <exception cref="KvException">The value cannot be stored in the encoding that the options name.</exception>
+    ValueTask<KvVersionstamp> SetAsync<T>(KvKey key, T value, KvSetOptions options, CancellationToken cancellationToken = default);
+
     /// <summary>Deletes a key. An absent key is fine.</summary>
     /// <param name="key">The key.</param>
     /// <param name="cancellationToken">Gives up while the write waits.</param>

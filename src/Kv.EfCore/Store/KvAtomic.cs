@@ -42,6 +42,18 @@ public sealed partial class KvAtomic
         return this;
     }
 
+    /// <inheritdoc cref="Set{T}(KvKey, T, TimeSpan?)" />
+    /// <param name="key">The key.</param>
+    /// <param name="value">The value, serialized now.</param>
+    /// <param name="options">How long the entry lives, and how the value is stored.</param>
+    /// <exception cref="KvException">The value cannot be stored in the encoding that the options name.</exception>
+    public KvAtomic Set<T>(KvKey key, T value, KvSetOptions options)
+    {
+        ArgumentNullException.ThrowIfNull(options);
+        Building.Set(MutationKind.Set, key, value, options.ExpireIn, options.Encoding);
+        return this;
+    }
+
     /// <summary>Sets a value under a key that ends with the versionstamp of this commit, as a string of 20 hex digits: a log in commit order.</summary>
     /// <typeparam name="T">The value's type.</typeparam>
     /// <param name="prefix">The key without its last part. Two such sets with one prefix in one write name the same key; the last one stays.</param>

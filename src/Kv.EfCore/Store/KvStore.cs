@@ -106,6 +106,9 @@ internal sealed class KvStore(KvEngine engine, IKvValueSerializer serializer) : 
     public ValueTask<KvVersionstamp> SetAsync<T>(KvKey key, T value, TimeSpan? expireIn = null, CancellationToken cancellationToken = default) =>
         CommitUncheckedAsync(Atomic().Set(key, value, expireIn), cancellationToken);
 
+    public ValueTask<KvVersionstamp> SetAsync<T>(KvKey key, T value, KvSetOptions options, CancellationToken cancellationToken = default) =>
+        CommitUncheckedAsync(Atomic().Set(key, value, options), cancellationToken);
+
     public ValueTask<KvVersionstamp> DeleteAsync(KvKey key, CancellationToken cancellationToken = default) =>
         CommitUncheckedAsync(Atomic().Delete(key), cancellationToken);
 
@@ -258,7 +261,7 @@ internal sealed class KvStore(KvEngine engine, IKvValueSerializer serializer) : 
         string operation, int size, TArgument argument, Func<KvEngine, TArgument, CancellationToken, ValueTask<TResult>> call, CancellationToken cancellationToken)
     {
         cancellationToken.ThrowIfCancellationRequested();
-        using var span = KvTracing.Start(operation, Engine.Driver.Name, size);
+        using var span = KvTracing.Start(operation, Engine.Traced, size);
         try
         {
             await Engine.OpenAsync(cancellationToken).ConfigureAwait(false);

@@ -59,6 +59,28 @@ public sealed class KvJsonSerializer : IKvValueSerializer
         byte[] bytes => KvValue.FromBytes(bytes),
         ReadOnlyMemory<byte> bytes => KvValue.FromBytes(bytes.Span),
         Memory<byte> bytes => KvValue.FromBytes(bytes.Span),
+        _ => Json(value),
+    };
+
+    /// <inheritdoc />
+    /// <exception cref="KvException">
+    /// The value cannot be stored in that encoding (<see cref="KvErrorKind.Encoding"/>, <see cref="KvErrorKind.Type"/>), or is an integer that
+    /// no counter can be (<see cref="KvErrorKind.Range"/>).
+    /// </exception>
+    public KvValue SerializeAs<T>(T value, KvEncoding encoding) => (encoding, value) switch
+    {
+        (_, KvValue stored) when stored.Encoding == encoding => stored,
+        (KvEncoding.Json, not KvValue) => Json(value),
+        (KvEncoding.UInt64, not KvValue) => KvValue.FromUInt64(Counters.Of(value)),
+        _ when Serialize(value) is var stored && stored.Encoding == encoding => stored,
+        _ => throw new KvException(
+            KvErrorKind.Encoding,
+            $"A {TypeText.Of(value?.GetType() ?? typeof(T))} cannot be stored as {encoding}. "
+            + (encoding == KvEncoding.V8 ? $"Make the bytes yourself, and pass a {nameof(KvValue)}." : "Pass a byte[] for bytes, or leave the encoding out.")),
+    };
+
+    private KvValue Json<T>(T value) => value switch
+    {
         null => Write(value, typeof(T)),
         _ when typeof(T).IsValueType || value.GetType() == typeof(T) => Write(value, typeof(T)),
         _ when _keepsTypes.GetOrAdd(typeof(T), KeepsTypes) => Write(value, typeof(T)),

@@ -9,7 +9,7 @@ namespace Kv;
 
 /// <summary>A value as it is stored: bytes, and how to read them.</summary>
 /// <remarks>
-/// Stores take values of up to <see cref="KvLimits.MaxValueSize"/> bytes. Values are equal when bytes and encoding are. A value that was
+/// Stores take values of up to <see cref="KvStoreOptions.MaxValueSize"/> bytes. Values are equal when bytes and encoding are. A value that was
 /// read may have an encoding that <see cref="KvEncoding"/> does not name, or a counter of another size than 8 bytes: it can be looked at,
 /// and not be written again.
 /// </remarks>

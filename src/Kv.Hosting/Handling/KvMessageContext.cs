@@ -1,3 +1,4 @@
+using Kv.Diagnostics;
 using Kv.Handling;
 using Kv.Keys;
 using Kv.Messages;
@@ -61,6 +62,9 @@ public sealed class KvMessageContext
 
     /// <summary>The store that the message came from.</summary>
     public IKvStore Store { get; }
+
+    /// <summary>What spans say of the store.</summary>
+    internal TracedStore Traced => _held.Store.Engine.Traced;
 
     /// <summary>The payload as the type that its handler takes.</summary>
     /// <exception cref="KvUnreadableMessageException">It cannot be read as that type.</exception>

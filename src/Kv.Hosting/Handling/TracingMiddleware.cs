@@ -13,7 +13,7 @@ internal sealed class TracingMiddleware : IKvMessageMiddleware
     public async Task InvokeAsync(KvMessageContext context, KvMessageDelegate next, CancellationToken cancellationToken)
     {
         using var activity = KvTracing.IsOn ? Start(context) : null;
-        activity?.SetTag("messaging.system", "efkv").SetTag("messaging.operation.type", "process")
+        context.Traced.Name(activity)?.SetTag("messaging.system", "efkv").SetTag("messaging.operation.type", "process")
             .SetTag("messaging.destination.name", context.Topic).SetTag("messaging.message.id", context.Id)
             .SetTag("efkv.message.type", context.Type).SetTag("efkv.message.attempt", context.Attempt);
         try

@@ -1,11 +1,7 @@
 using Kv;
-using Kv.Diagnostics;
 using Kv.Health;
-using Kv.Store;
-using Kv.Worker;
-using Microsoft.Extensions.DependencyInjection.Extensions;
+using Kv.Setup;
 using Microsoft.Extensions.Diagnostics.HealthChecks;
-using Microsoft.Extensions.Options;
 
 namespace Microsoft.Extensions.DependencyInjection;
 
@@ -25,8 +21,8 @@ public static class KvHealthCheckExtensions
     /// </remarks>
     /// <param name="health">The builder that <c>services.AddHealthChecks()</c> gives.</param>
     /// <param name="name">
-    /// The check's name. If a store was added under this name, it is the one that is checked, otherwise the store without a name and its
-    /// worker.
+    /// The check's name. If a store was added under this name, it is the one that is checked, with its worker; otherwise the store
+    /// without a name and its worker.
     /// </param>
     /// <param name="failureStatus">What is reported instead of unhealthy; null for unhealthy.</param>
     /// <param name="tags">Tags to choose checks by.</param>
@@ -35,7 +31,7 @@ public static class KvHealthCheckExtensions
         this IHealthChecksBuilder health, string name = "kv", HealthStatus? failureStatus = null, IEnumerable<string>? tags = null)
     {
         ArgumentNullException.ThrowIfNull(health);
-        health.Services.AddOptions().TryAddSingleton<QueueWatch>();
+        health.Services.AddStoreWorkers();
         return health.Add(new HealthCheckRegistration(
             name,
             provider => Create(provider, name),
@@ -47,18 +43,13 @@ public static class KvHealthCheckExtensions
     {
         try
         {
-            if (Named(provider, name) is { } named)
-            {
-                // Workers take the store without a name.
-                return new StoreHealthCheck(named, new QueueWatch(named, provider.GetRequiredService<IOptions<KvWorkerOptions>>()));
-            }
-
-            return new StoreHealthCheck(
-                provider.GetService<KvStore>() ?? throw new InvalidOperationException(
+            var workers = provider.GetRequiredService<StoreWorkers>();
+            var (of, store) = workers.FindStore(name) is { } named ? (name, named) : ("", workers.FindStore(""));
+            return store is null
+                ? throw new InvalidOperationException(
                     $"There is no store to check: neither one without a name nor one that is named '{name}', as the check is. "
-                    + "Add one: services.AddKvStore(db => db.UseSqlite(...)); or give the check the name of the store that it is for."),
-                provider.GetRequiredService<QueueWatch>(),
-                provider.GetService<WorkerHealth>());
+                    + "Add one: services.AddKvStore(db => db.UseSqlite(...)); or give the check the name of the store that it is for.")
+                : new StoreHealthCheck(store, workers.WatchOf(of, store), workers.Find(of) is null ? null : workers.HealthOf(of));
         }
         catch (ObjectDisposedException)
         {
@@ -72,7 +63,4 @@ public static class KvHealthCheckExtensions
         public Task<HealthCheckResult> CheckHealthAsync(HealthCheckContext context, CancellationToken cancellationToken = default) =>
             Task.FromResult(new HealthCheckResult(context.Registration.FailureStatus, StoreHealthCheck.Stopping));
     }
-
-    private static KvStore? Named(IServiceProvider provider, string name) =>
-        provider is IKeyedServiceProvider keyed ? keyed.GetKeyedService(typeof(KvStore), name) as KvStore : null;
 }

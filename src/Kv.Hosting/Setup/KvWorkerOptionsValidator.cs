@@ -1,10 +1,9 @@
-using Kv.Handling;
 using Microsoft.Extensions.Options;
 
 namespace Kv.Setup;
 
 /// <summary>Refuses options that cannot work when the application starts, and says what would.</summary>
-internal sealed class KvWorkerOptionsValidator(HandlerRegistry handlers) : IValidateOptions<KvWorkerOptions>
+internal sealed class KvWorkerOptionsValidator(IEnumerable<WorkerRegistration> workers) : IValidateOptions<KvWorkerOptions>
 {
     public ValidateOptionsResult Validate(string? name, KvWorkerOptions options)
     {
@@ -23,7 +22,8 @@ internal sealed class KvWorkerOptionsValidator(HandlerRegistry handlers) : IVali
         if (options.HeartbeatInterval is { } interval)
         {
             // One thread extends the leases of all topics, so the shortest of them sets the pace.
-            var shortest = handlers.Topics(options).Select(static topic => topic.Lease).Append(options.Lease).Min();
+            var topics = workers.FirstOrDefault(w => w.Store == (name ?? ""))?.Handlers.Topics(options) ?? [];
+            var shortest = topics.Select(static topic => topic.Lease).Append(options.Lease).Min();
             Between(interval, TimeSpan.FromMilliseconds(10), shortest / 2, nameof(options.HeartbeatInterval));
         }
 

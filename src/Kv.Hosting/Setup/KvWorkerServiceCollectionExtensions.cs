@@ -1,6 +1,4 @@
-using System.Diagnostics.CodeAnalysis;
 using Kv;
-using Kv.Diagnostics;
 using Kv.Handling;
 using Kv.Schedules;
 using Kv.Setup;
@@ -29,43 +27,94 @@ public static class KvWorkerServiceCollectionExtensions
     public static KvWorkerBuilder AddKvWorker(this IServiceCollection services, Action<KvWorkerOptions>? options = null)
     {
         ArgumentNullException.ThrowIfNull(services);
-        var (handlers, schedules) = (Registered<HandlerRegistry>(services), Registered<ScheduleRegistry>(services));
-        if (handlers is null || schedules is null)
+        return Add(services, Options.Options.DefaultName, options);
+    }
+
+    /// <summary>Adds the hosted service that takes due messages from the queue of a store with a name.</summary>
+    /// <remarks>
+    /// Each store has a worker of its own, with its own handlers, schedules and options; a handler's
+    /// <see cref="KvMessageContext.Store"/> is the store that its message came from. Options can also come from configuration, by the name
+    /// of the store: <c>services.Configure&lt;KvWorkerOptions&gt;("audit", configuration.GetSection("Audit:Worker"))</c>. Calling it again
+    /// adds handlers to the same worker.
+    /// </remarks>
+    /// <param name="services">The services.</param>
+    /// <param name="store">The name that the store was added under.</param>
+    /// <param name="options">Changes the worker's options.</param>
+    /// <returns>The builder that takes the handlers.</returns>
+    public static KvWorkerBuilder AddKvWorker(this IServiceCollection services, string store, Action<KvWorkerOptions>? options = null)
+    {
+        ArgumentNullException.ThrowIfNull(services);
+        ArgumentException.ThrowIfNullOrEmpty(store);
+        return Add(services, store, options);
+    }
+
+    private static KvWorkerBuilder Add(IServiceCollection services, string name, Action<KvWorkerOptions>? options)
+    {
+        var registrations = services.Select(static s => s.ImplementationInstance).OfType<WorkerRegistration>().ToList();
+        if (registrations.Count == 0)
         {
-            services.AddSingleton(handlers = new HandlerRegistry(services));
-            services.AddSingleton(schedules = new ScheduleRegistry());
-            services.AddSingleton<WorkerHealth>();
-            services.TryAddSingleton<QueueWatch>();
             services.AddSingleton<TracingMiddleware>();
             services.AddSingleton(
                 static provider => new LoggingMiddleware(LoggersOf(provider), provider.GetRequiredService<TimeProvider>()));
-            services.AddSingleton<IHostedService>(static provider => Create<KvWorker>(provider));
-            services.AddSingleton<IHostedService>(static provider => Create<Scheduler>(provider));
+            services.TryAddEnumerable(ServiceDescriptor.Singleton<IValidateOptions<KvWorkerOptions>, KvWorkerOptionsValidator>());
         }
 
-        services.TryAddEnumerable(ServiceDescriptor.Singleton<IValidateOptions<KvWorkerOptions>, KvWorkerOptionsValidator>());
-        var bound = services.AddOptions<KvWorkerOptions>().ValidateOnStart();
+        if (registrations.Find(r => r.Store == name) is not { } worker)
+        {
+            services.AddSingleton(worker = new WorkerRegistration(name, new HandlerRegistry(services), new ScheduleRegistry()));
+            services.AddStoreWorkers();
+            services.AddSingleton<IHostedService>(provider => CreateWorker(provider, worker));
+            services.AddSingleton<IHostedService>(provider => CreateScheduler(provider, worker));
+        }
+
+        var bound = services.AddOptions<KvWorkerOptions>(name).ValidateOnStart();
         if (options is not null)
         {
             bound.Configure(options);
         }
 
-        return new KvWorkerBuilder(services, handlers, schedules);
+        return new KvWorkerBuilder(services, worker.Handlers, worker.Schedules);
     }
 
-    private static T? Registered<T>(IServiceCollection services)
-        where T : class =>
-        services.FirstOrDefault(static s => s.ServiceType == typeof(T))?.ImplementationInstance as T;
+    /// <summary>Adds what workers and health checks share.</summary>
+    internal static void AddStoreWorkers(this IServiceCollection services) => services.AddOptions().TryAddSingleton<StoreWorkers>();
 
-    private static T Create<[DynamicallyAccessedMembers(DynamicallyAccessedMemberTypes.PublicConstructors)] T>(IServiceProvider provider)
+    private static KvWorker CreateWorker(IServiceProvider provider, WorkerRegistration worker)
+    {
+        var (store, workers) = (StoreOf(provider, worker), provider.GetRequiredService<StoreWorkers>());
+        return new KvWorker(
+            store,
+            worker.Handlers,
+            provider.GetRequiredService<IServiceScopeFactory>(),
+            workers.OptionsOf(worker.Store),
+            provider.GetRequiredService<IOptions<HostOptions>>().Value,
+            workers.HealthOf(worker.Store),
+            workers.WatchOf(worker.Store, store),
+            LoggersOf(provider));
+    }
+
+    private static Scheduler CreateScheduler(IServiceProvider provider, WorkerRegistration worker) => new(
+        StoreOf(provider, worker),
+        worker.Schedules,
+        provider.GetRequiredService<TimeProvider>(),
+        provider.GetRequiredService<StoreWorkers>().HealthOf(worker.Store),
+        LoggersOf(provider));
+
+    private static KvStore StoreOf(IServiceProvider provider, WorkerRegistration worker)
     {
         // A container disposes of what it made last first: resolved here under both names, the store outlives the worker.
-        _ = provider.GetService<IKvStore>();
-        return ActivatorUtilities.CreateInstance<T>(
-            provider,
-            provider.GetService<KvStore>() ?? throw new InvalidOperationException(
-                "The worker has no store to take messages from. Add one: services.AddKvStore(db => db.UseSqlite(...))."),
-            LoggersOf(provider));
+        if (worker.Store.Length == 0)
+        {
+            _ = provider.GetService<IKvStore>();
+        }
+        else
+        {
+            _ = provider.GetKeyedService<IKvStore>(worker.Store);
+        }
+
+        var (of, arguments) = worker.Store.Length == 0 ? ("", "db") : ($" of the store '{worker.Store}'", $"\"{worker.Store}\", (_, db)");
+        return provider.GetRequiredService<StoreWorkers>().FindStore(worker.Store) ?? throw new InvalidOperationException(
+            $"The worker{of} has no store to take messages from. Add one: services.AddKvStore({arguments} => db.UseSqlite(...)).");
     }
 
     // A program that adds no logging wants none. Adding it here would keep out what is added later.

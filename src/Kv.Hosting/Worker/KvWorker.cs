@@ -10,7 +10,6 @@ using Kv.Topics;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
-using Microsoft.Extensions.Options;
 
 namespace Kv.Worker;
 
@@ -47,14 +46,14 @@ internal sealed class KvWorker : BackgroundService, IMessageConsumer, IAsyncDisp
         KvStore store,
         HandlerRegistry handlers,
         IServiceScopeFactory scopes,
-        IOptions<KvWorkerOptions> options,
-        IOptions<HostOptions> host,
+        KvWorkerOptions options,
+        HostOptions host,
         WorkerHealth health,
         QueueWatch watch,
         ILoggerFactory loggers)
     {
-        (_watch, _hostTimeout, _idleTopics) = (watch, host.Value.ShutdownTimeout, [.. handlers.Idle]);
-        (_store, _queue, _handlers, _scopes, _options, _health) = (store, store.Engine.Queue, handlers, scopes, options.Value, health);
+        (_watch, _hostTimeout, _idleTopics) = (watch, host.ShutdownTimeout, [.. handlers.Idle]);
+        (_store, _queue, _handlers, _scopes, _options, _health) = (store, store.Engine.Queue, handlers, scopes, options, health);
         _logger = new UnfailingLogger(loggers.CreateLogger("Kv.Worker"));
         _owner = _name.Text;
         var topics = handlers.Topics(_options).ToArray();

@@ -7,7 +7,6 @@ using Kv.Queue;
 using Kv.Store;
 using Microsoft.EntityFrameworkCore;
 using Microsoft.Extensions.Logging;
-using Microsoft.Extensions.Options;
 
 namespace Kv.Worker;
 
@@ -16,7 +15,7 @@ namespace Kv.Worker;
 /// What other processes handle is not known here. A topic counts as without a handler if it has none in this process, has had a message due
 /// for some time, is not paused, and no message of it runs in any process.
 /// </remarks>
-internal sealed class QueueWatch(KvStore store, IOptions<KvWorkerOptions> options, HandlerRegistry? handlers = null)
+internal sealed class QueueWatch(KvStore store, KvWorkerOptions options, HandlerRegistry? handlers = null)
 {
     /// <summary>As many dead letters are counted, and as many topics are looked at.</summary>
     public const int Most = 1000;
@@ -39,10 +38,10 @@ internal sealed class QueueWatch(KvStore store, IOptions<KvWorkerOptions> option
         var topics = await Queue.TopicsAsync(Most, cancellationToken).ConfigureAwait(false);
         foreach (var topic in topics.Where(topic => !handled.Contains(topic)))
         {
-            TopicClaim[] claim = [new TopicClaim(topic, 1, options.Value.Lease)];
+            TopicClaim[] claim = [new TopicClaim(topic, 1, options.Lease)];
             var (due, deferred, _, _) = await Queue.NextDueAsync(claim, cancellationToken).ConfigureAwait(false);
             var since = due is null || deferred < due ? deferred : due;
-            if (since <= -options.Value.UnhandledAfter.TotalMilliseconds)
+            if (since <= -options.UnhandledAfter.TotalMilliseconds)
             {
                 found.Add((topic, TimeSpan.FromMilliseconds(-Math.Max(since.Value, -LongestWait))));
             }

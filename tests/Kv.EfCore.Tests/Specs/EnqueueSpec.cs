@@ -55,7 +55,7 @@ public abstract class EnqueueSpec(KvDatabase database)
     [Fact]
     public async Task What_is_over_a_limit_is_refused_before_anything_is_written()
     {
-        await using var test = await database.CreateStoreAsync(_time);
+        await using var test = await database.CreateStoreAsync(_time, KvLimits.Deno);
         await RefusedAsync("30 days", new() { Delay = TimeSpan.FromDays(30) + TimeSpan.FromMilliseconds(1) });
         await RefusedAsync("zero to 30 days", new() { Delay = TimeSpan.FromMilliseconds(-1) });
         await RefusedAsync("max 5 intervals", new() { BackoffSchedule = [.. Enumerable.Repeat(TimeSpan.Zero, 6)] });

@@ -5,6 +5,8 @@ namespace Kv.Tests.Specs;
 /// <summary>Each limit lets its value pass and refuses the next one, before anything is asked of the database.</summary>
 public abstract class LimitSpec(KvDatabase database)
 {
+    private const int Mebibyte = 1 << 20;
+
     [Fact]
     public async Task A_store_without_a_database_shows_that_limits_come_first()
     {
@@ -16,9 +18,9 @@ public abstract class LimitSpec(KvDatabase database)
     }
 
     [Fact]
-    public async Task Each_limit_is_inclusive()
+    public async Task Each_limit_of_Deno_is_inclusive()
     {
-        await using var test = await database.CreateStoreAsync();
+        await using var test = await database.CreateStoreAsync(options: KvLimits.Deno);
         var store = test.Store;
         var atomic = store.Atomic();
         for (var i = 0; i < 100; i++)
@@ -49,9 +51,9 @@ public abstract class LimitSpec(KvDatabase database)
     }
 
     [Fact]
-    public async Task One_above_a_limit_is_refused_with_the_value_and_the_limit()
+    public async Task One_above_a_limit_of_Deno_is_refused_with_the_value_and_the_limit()
     {
-        await using var nowhere = await NowhereAsync();
+        await using var nowhere = await NowhereAsync(KvLimits.Deno);
         var store = nowhere.Store;
         var (hour, ms) = (TimeSpan.FromHours(1), TimeSpan.FromMilliseconds(1));
 
@@ -84,6 +86,42 @@ public abstract class LimitSpec(KvDatabase database)
         await RefusedAsync("Too many keys (max 10) or none: received 11.", "", () => Task.FromResult(store.WatchAsync([.. Enumerable.Repeat(KeyOf(3), 11)])));
         await RefusedAsync("Too many entries (max 1000): the batch size is 1001.", "KvStoreOptions.MaxReadEntries", () =>
             Task.FromResult(store.ListAsync(KvRange.Prefix([]), new() { BatchSize = 1001 })));
+    }
+
+    [Fact]
+    public async Task Each_default_is_inclusive()
+    {
+        await using var test = await database.CreateStoreAsync();
+        var store = test.Store;
+
+        await store.Atomic().Set(["k"], new byte[Mebibyte]).Enqueue(new byte[Mebibyte]).CommitAsync();
+        Assert.Equal(Mebibyte, (await store.GetAsync<byte[]>(["k"]))!.Length);
+        var atomic = Times(1000, store.Atomic(), static (a, i) => a.Check(["n", i], null));
+        await Times(9999, atomic, static (a, i) => a.Set(["n", i], i)).Enqueue("m").CommitAsync();
+        Assert.Equal(9999, await store.CountAsync(KvRange.Prefix(["n"])));
+        var many = await store.GetManyAsync([.. Enumerable.Range(0, 1000).Select(static i => KvKey.Create("n", i))]);
+        Assert.Equal(Enumerable.Range(0, 1000), many.Select(static entry => entry!.As<int>()));
+        await LargeAsync(store, 10 * Mebibyte);
+    }
+
+    [Fact]
+    public async Task One_above_a_default_is_refused_with_the_value_and_the_limit()
+    {
+        await using var nowhere = await NowhereAsync();
+        var store = nowhere.Store;
+
+        await RefusedAsync("Value too large (max 1048576 bytes): the value of [\"k\"] takes 1048577 bytes.", "MaxValueSize", () =>
+            store.SetAsync(["k"], new byte[Mebibyte + 1]).AsTask());
+        await RefusedAsync("enqueue payload too large (max 1048576 bytes): the message takes 1048577 bytes.", "MaxMessageSize", () =>
+            store.EnqueueAsync(new byte[Mebibyte + 1]).AsTask());
+        await RefusedAsync("Too many checks (max 1000): the atomic write has 1001.", "MaxChecks", () =>
+            Times(1001, store.Atomic(), static (a, i) => a.Check(["k", i], null)).CommitAsync().AsTask());
+        await RefusedAsync("Too many mutations (max 10000): the atomic write has 10001.", "MaxMutations", () =>
+            Times(10_001, store.Atomic(), static (a, i) => a.Delete(["k", i])).CommitAsync().AsTask());
+        await RefusedAsync("Total mutation size too large (max 10485760 bytes): the atomic write has 10485761 bytes.", "MaxTotalSize", () =>
+            LargeAsync(store, (10 * Mebibyte) + 1));
+        await RefusedAsync("Too many ranges (max 1000): received 1001 keys.", "MaxReadRanges", () =>
+            store.GetManyAsync([.. Enumerable.Repeat(KeyOf(3), 1001)]).AsTask());
     }
 
     [Fact]
@@ -150,6 +188,11 @@ public abstract class LimitSpec(KvDatabase database)
 
     private static KvAtomic Times(int count, KvAtomic atomic, Func<KvAtomic, int, KvAtomic> add) => Enumerable.Range(0, count).Aggregate(atomic, add);
 
+    // Ten values with keys of 3 bytes, which count twice, and what is left of the size.
+    private static Task<KvCommitResult> LargeAsync(IKvStore store, int size) =>
+        Times(9, store.Atomic(), static (a, i) => a.Set(KeyOf(3, (char)('a' + i)), new byte[Mebibyte]))
+            .Set(KeyOf(3), new byte[size - (9 * (Mebibyte + 6)) - 6]).CommitAsync().AsTask();
+
     // Thirteen values with keys of 3 bytes, which count twice.
     private static Task<KvCommitResult> SizedAsync(IKvStore store, int size) =>
         Times(12, store.Atomic(), static (a, i) => a.Set(KeyOf(3, (char)('a' + i)), new byte[65_536])).Set(KeyOf(3), new byte[size - (12 * (65_536 + 6)) - 6]).CommitAsync().AsTask();
@@ -164,8 +207,9 @@ public abstract class LimitSpec(KvDatabase database)
         Assert.Contains(remedy, error.Message, StringComparison.Ordinal);
     }
 
-    private async Task<KvTestStore> NowhereAsync() =>
-        await database.CreateStoreAsync(connectionString: (await database.CreateEmptyAsync()).Replace("Database=", "Database=no_", StringComparison.Ordinal));
+    private async Task<KvTestStore> NowhereAsync(Action<KvStoreOptions>? options = null) => await database.CreateStoreAsync(
+        options: options,
+        connectionString: (await database.CreateEmptyAsync()).Replace("Database=", "Database=no_", StringComparison.Ordinal));
 }
 
 public sealed class SqliteLimitTests(SqliteDatabase database) : LimitSpec(database), IClassFixture<SqliteDatabase>;

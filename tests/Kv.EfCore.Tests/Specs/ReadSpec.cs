@@ -93,7 +93,7 @@ public abstract class ReadSpec(KvDatabase database)
     [Fact]
     public async Task Too_many_keys_are_refused_with_the_limit_and_the_option()
     {
-        await using var test = await database.CreateStoreAsync();
+        await using var test = await database.CreateStoreAsync(options: static options => options.MaxReadRanges = 10);
         var keys = Enumerable.Range(0, 11).Select(static i => KvKey.Create([i])).ToArray();
 
         Assert.Equal(10, (await test.Store.GetManyAsync(keys[..10])).Count);

@@ -24,7 +24,7 @@ public abstract class ResultSpec(KvDatabase database)
     [Fact]
     public async Task Any_number_of_messages_is_enqueued_in_order_in_as_few_commits_as_the_limits_allow()
     {
-        await using var test = await database.CreateStoreAsync(_time);
+        await using var test = await database.CreateStoreAsync(_time, KvLimits.Deno);
 
         var ids = await test.Store.EnqueueManyAsync(Enumerable.Range(0, 2_100).Select(static i => new Job(i)));
 
@@ -39,7 +39,7 @@ public abstract class ResultSpec(KvDatabase database)
     [Fact]
     public async Task Messages_that_are_too_large_for_one_write_together_go_in_several()
     {
-        await using var test = await database.CreateStoreAsync(_time);
+        await using var test = await database.CreateStoreAsync(_time, KvLimits.Deno);
 
         var ids = await test.Store.EnqueueManyAsync(Enumerable.Range(0, 20).Select(static i => new string((char)('a' + i), 60_000)));
 
@@ -51,7 +51,7 @@ public abstract class ResultSpec(KvDatabase database)
     [InlineData(false)]
     public async Task Many_messages_of_which_a_later_one_fails_say_how_far_they_came(bool cancelled)
     {
-        await using var test = await database.CreateStoreAsync(_time);
+        await using var test = await database.CreateStoreAsync(_time, KvLimits.Deno);
         using var cancel = new CancellationTokenSource();
 
         var error = await Assert.ThrowsAsync<KvPartlyEnqueuedException>(

@@ -227,7 +227,7 @@ public sealed class PostgresSetupTests(PostgresDatabase database) : SetupSpec(da
                 var error = await Assert.ThrowsAsync<KvException>(use);
                 Assert.Equal(KvErrorKind.Schema, error.Kind);
                 Assert.Contains("in schema sales", error.Message, StringComparison.Ordinal);
-                Assert.Contains("Search Path=sales", error.Message, StringComparison.Ordinal);
+                Assert.Contains("Set KvStoreOptions.Schema to 'sales'.", error.Message, StringComparison.Ordinal);
                 Assert.DoesNotContain("MigrateKvStoreAsync", error.Message, StringComparison.Ordinal);
             }
         }

@@ -75,14 +75,12 @@ public sealed class SqliteFileTests(SqliteDatabase database) : IClassFixture<Sql
     }
 
     [Theory]
-    [InlineData("Data Source=:memory:", "The store cannot live in memory (data source ':memory:')")]
-    [InlineData("Data Source=", "The store cannot live in memory (data source '')")]
-    [InlineData("Data Source=x;Mode=Memory", "The store cannot live in memory (data source 'x')")]
-    [InlineData("Data Source=file::memory:", "The store cannot live in memory (data source 'file::memory:')")]
-    [InlineData("Data Source='file:x?mode=memory'", "The store cannot live in memory (data source 'file:x?mode=memory')")]
+    [InlineData("Data Source=file::memory:", "The store cannot be in the memory of this connection (data source 'file::memory:')")]
+    [InlineData("Data Source='file:x?mode=memory'", "The store cannot be in the memory of this connection (data source 'file:x?mode=memory')")]
+    [InlineData("Data Source=x;Mode=Memory;Cache=Shared", "The store cannot be in the memory of this connection (data source '")]
     [InlineData("Data Source=x.db;Cache=Shared", "Cache=Shared makes readers wait for writers")]
     [InlineData("Data Source='file:x.db?cache=shared'", "Cache=Shared makes readers wait for writers")]
-    public async Task Memory_and_shared_caches_are_refused_with_what_to_do_instead(string connectionString, string message)
+    public async Task Memory_of_a_connection_and_shared_caches_are_refused_with_what_to_do_instead(string connectionString, string message)
     {
         await using var test = await database.CreateStoreAsync(connectionString: connectionString);
 

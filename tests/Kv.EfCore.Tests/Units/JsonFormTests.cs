@@ -169,6 +169,7 @@ public sealed partial class JsonFormTests
         nameof(KvMessageError) => Error,
         nameof(KvDeadLetter) => Letter,
         nameof(KvListOptions) => new KvListOptions(),
+        nameof(KvSetOptions) => new KvSetOptions { Encoding = KvEncoding.Json },
         nameof(KvEnqueueOptions) => new KvEnqueueOptions { KeysIfUndelivered = [Key] },
         nameof(KvStoreOptions) => new KvStoreOptions { DeadLetterPrefix = Key },
         _ => type.Namespace == typeof(StoredEntry).Namespace ? Activator.CreateInstance(type, nonPublic: true) : null,

@@ -17,7 +17,8 @@ public sealed class StoreOptionsTests
             (static o => o.MaxMessageSize = 0, "KvStoreOptions.MaxMessageSize is 0; it must be at least 1."),
             (static o => o.MaxChecks = 0, "KvStoreOptions.MaxChecks is 0; it must be at least 1."),
             (static o => o.MaxMutations = -1, "KvStoreOptions.MaxMutations is -1; it must be at least 1."),
-            (static o => o.MaxTotalSize = 65_535, "KvStoreOptions.MaxTotalSize is 65535; it must be at least 65536 (MaxValueSize: a write must be able to hold one value)."),
+            (static o => (o.MaxTotalSize, o.MaxMessageSize) = (1_048_575, 1), "KvStoreOptions.MaxTotalSize is 1048575 and MaxValueSize is 1048576, but a write must be able to hold one value. Set MaxTotalSize to 1048576 at least, or MaxValueSize to 1048575 at most; or leave MaxTotalSize out, and it follows."),
+            (static o => (o.MaxTotalSize, o.MaxMessageSize) = (2_000_000, 2_000_001), "KvStoreOptions.MaxTotalSize is 2000000 and MaxMessageSize is 2000001,"),
             (static o => o.MaxTotalKeySize = 2047, "KvStoreOptions.MaxTotalKeySize is 2047; it must be at least 2048 (the largest key)."),
             (static o => o.MaxReadRanges = 0, "KvStoreOptions.MaxReadRanges is 0;"),
             (static o => o.MaxReadEntries = 0, "KvStoreOptions.MaxReadEntries is 0;"),
@@ -33,6 +34,21 @@ public sealed class StoreOptionsTests
 
             Assert.StartsWith(message, Assert.Single(error.Failures), StringComparison.Ordinal);
         }
+    }
+
+    [Fact]
+    public void Raising_a_limit_raises_what_it_implies()
+    {
+        var options = new KvStoreOptions();
+        Assert.Equal((10 << 20, 1 << 20), (options.MaxTotalSize, options.MaxTotalKeySize));
+
+        (options.MaxMessageSize, options.MaxMutations) = (50_000_000, 100_000);
+        Assert.Equal((50_008_192, 10_000_000), (options.MaxTotalSize, options.MaxTotalKeySize));
+        options.MaxValueSize = options.MaxMutations = int.MaxValue;
+        Assert.Equal((int.MaxValue, int.MaxValue), (options.MaxTotalSize, options.MaxTotalKeySize));
+
+        KvLimits.Deno(options);
+        Assert.Equal((819_200, 81_920), (options.MaxTotalSize, options.MaxTotalKeySize));
     }
 
     [Fact]

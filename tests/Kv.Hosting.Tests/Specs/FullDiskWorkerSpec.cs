@@ -1,4 +1,4 @@
-using Kv.Diagnostics;
+using Kv.Setup;
 using Kv.TestKit;
 using Microsoft.Data.Sqlite;
 using Microsoft.Extensions.DependencyInjection;
@@ -80,7 +80,7 @@ public abstract class FullDiskWorkerSpec(KvDatabase database, Disk disk)
 
         Assert.Equal(0, _runs);
         Assert.Single(await test.QueuedAsync());
-        disk.AssertNamed(test.Services.GetRequiredService<WorkerHealth>().Look(TimeProvider.System).Error);
+        disk.AssertNamed(test.Services.GetRequiredService<StoreWorkers>().HealthOf("").Look(TimeProvider.System).Error);
         await disk.FreeAsync();
 
         await _gate.Begun;

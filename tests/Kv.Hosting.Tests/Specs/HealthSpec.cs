@@ -4,7 +4,6 @@ using Kv.TestKit;
 using Kv.Worker;
 using Microsoft.Data.Sqlite;
 using Microsoft.Extensions.Diagnostics.HealthChecks;
-using Microsoft.Extensions.Options;
 
 namespace Kv.Tests.Specs;
 
@@ -58,7 +57,7 @@ public abstract class HealthSpec(KvDatabase database, Disk disk)
 
     protected static Task<HealthCheckResult> CheckAsync(KvTestStore test)
     {
-        var check = new StoreHealthCheck((KvStore)test.Store, new QueueWatch((KvStore)test.Store, Options.Create(new KvWorkerOptions())));
+        var check = new StoreHealthCheck((KvStore)test.Store, new QueueWatch((KvStore)test.Store, new KvWorkerOptions()));
         return check.CheckHealthAsync(new HealthCheckContext { Registration = new HealthCheckRegistration("kv", check, failureStatus: null, tags: null) });
     }
 }

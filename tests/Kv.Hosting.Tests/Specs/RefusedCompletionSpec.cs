@@ -194,7 +194,7 @@ public abstract class RefusedCompletionSpec(KvDatabase database)
             "range" => static write => write.Sum(["eff"], 1).SumWithin(["low"], -1),
             "type" => static write => write.Sum(["eff"], 1).Sum(["text"], 1),
             "limit" => static write => write.Sum(["eff"], 1).Sum(["eff"], 1).Sum(["eff"], 1).Sum(["eff"], 1).Sum(["eff"], 1).Sum(["eff"], 1),
-            "value" => static write => write.Sum(["eff"], 1).Set(["large"], new byte[KvLimits.MaxValueSize + 1]),
+            "value" => static write => write.Sum(["eff"], 1).Set(["large"], new byte[(1 << 20) + 1]),
             "callback" => static write =>
             {
                 write.Sum(["eff"], 1);

@@ -1,5 +1,5 @@
-using Kv.Diagnostics;
 using Kv.Health;
+using Kv.Setup;
 using Kv.Store;
 using Kv.TestKit;
 using Microsoft.EntityFrameworkCore;
@@ -137,7 +137,7 @@ public abstract class RegistrationSpec(KvDatabase database)
     {
         var time = new ManualTime();
         await using var test = await CheckedAsync(await Database.CreateMigratedAsync(), time);
-        var health = test.Services.GetRequiredService<WorkerHealth>();
+        var health = test.Services.GetRequiredService<StoreWorkers>().HealthOf("");
         Assert.Equal(HealthStatus.Healthy, (await CheckAsync(test)).Status);
 
         health.Failed("loop", new InvalidOperationException("No such table."), time);
@@ -219,7 +219,7 @@ public sealed class PostgresRegistrationTests(PostgresDatabase database) : Regis
     {
         await using var test = await Database.CreateStoreAsync();
         await using var context = test.CreateContext();
-        var watch = new Worker.QueueWatch((KvStore)test.Store, Options.Create(new KvWorkerOptions()));
+        var watch = new Worker.QueueWatch((KvStore)test.Store, new KvWorkerOptions());
         var check = new StoreHealthCheck((KvStore)test.Store, watch) { LongTransaction = TimeSpan.Zero };
         var registration = new HealthCheckContext { Registration = new HealthCheckRegistration("kv", check, failureStatus: null, tags: null) };
         Assert.Equal(HealthStatus.Healthy, (await check.CheckHealthAsync(registration)).Status);

@@ -1,5 +1,5 @@
-using Kv.Diagnostics;
 using Kv.Schedules;
+using Kv.Setup;
 using Kv.TestKit;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Diagnostics.HealthChecks;
@@ -24,7 +24,7 @@ public abstract class ScheduleFaultSpec(KvDatabase database)
             .Schedule("bad", KvSchedule.Every(Second), at => broken ? throw new FormatException("No tenant.") : new BadTick(at))
             .Schedule("good", KvSchedule.Every(Second), static at => new Tick(at)));
         var start = _time.GetUtcNow();
-        var schedules = test.Services.GetRequiredService<ScheduleRegistry>().All.ToDictionary(static s => s, _ => start);
+        var schedules = test.Services.GetRequiredService<StoreWorkers>().Find("")!.Schedules.All.ToDictionary(static s => s, _ => start);
 
         await PassAsync(20);
 
@@ -235,7 +235,7 @@ public abstract class ScheduleFaultSpec(KvDatabase database)
 
         Assert.Single(_logs.Entries, static e => e.Event == 131);
         Assert.DoesNotContain(_logs.Entries, static e => e.Event == 350);
-        var health = test.Services.GetRequiredService<WorkerHealth>();
+        var health = test.Services.GetRequiredService<StoreWorkers>().HealthOf("");
         Assert.Equal(1, health.Look(_time).Failures);
         Assert.Empty(health.FailingSchedules(_time));
         await test.ExecuteAsync("alter table away rename to queue");

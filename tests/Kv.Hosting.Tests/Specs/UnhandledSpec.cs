@@ -1,5 +1,6 @@
+using Kv.Setup;
+using Kv.Store;
 using Kv.TestKit;
-using Kv.Worker;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Diagnostics.HealthChecks;
 using Microsoft.Extensions.Hosting;
@@ -69,7 +70,8 @@ public abstract class UnhandledSpec(KvDatabase database)
         await elsewhere.ClaimAsync();
         await gate.Begun;
         _time.Advance(2 * Minute);
-        await test.Services.GetRequiredService<QueueWatch>().WarnAsync(Microsoft.Extensions.Logging.Abstractions.NullLogger.Instance, CancellationToken.None);
+        var watch = test.Services.GetRequiredService<StoreWorkers>().WatchOf("", (KvStore)test.Store);
+        await watch.WarnAsync(Microsoft.Extensions.Logging.Abstractions.NullLogger.Instance, CancellationToken.None);
 
         Assert.Equal(HealthStatus.Healthy, (await CheckAsync(test)).Status);
 
