@@ -21,6 +21,12 @@ internal sealed class GetCoalescer(Func<byte[], ValueTask<Row?>> one, Func<IRead
 
     public ValueTask<Row?> GetAsync(byte[] key, CancellationToken cancellationToken)
     {
+        // What is sent is sent without the token: others may wait for it.
+        if (cancellationToken.IsCancellationRequested)
+        {
+            return ValueTask.FromCanceled<Row?>(cancellationToken);
+        }
+
         Waiting waiting;
         lock (_gate)
         {

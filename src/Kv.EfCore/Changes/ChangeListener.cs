@@ -137,7 +137,7 @@ internal sealed class ChangeListener(
 
             // Said once for a loss and not at each try after it.
             var isLoss = _listening || backoff is null;
-            KvLog.ListeningFailed(logger, isLoss ? LogLevel.Warning : LogLevel.Debug, error);
+            KvLog.ListeningFailed(logger, isLoss ? StoreDisposed.LevelOf(error, LogLevel.Warning) : LogLevel.Debug, error);
             SetListening(false);
             return isLoss ? Backoff.WithoutEnd() : backoff;
         }
@@ -281,7 +281,7 @@ internal sealed class ChangeListener(
             catch (Exception error)
             {
                 // Said once for a loss and not at each try after it.
-                KvLog.PollFailed(logger, lost ? LogLevel.Debug : LogLevel.Warning, error);
+                KvLog.PollFailed(logger, lost ? LogLevel.Debug : StoreDisposed.LevelOf(error, LogLevel.Warning), error);
                 lost = true;
             }
         }

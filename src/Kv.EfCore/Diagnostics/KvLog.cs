@@ -20,8 +20,8 @@ internal static partial class KvLog
     [LoggerMessage(EventId = 5, Message = "A read failed and is tried again.")]
     public static partial void ReadRetried(ILogger logger, LogLevel level, Exception error);
 
-    [LoggerMessage(6, LogLevel.Error, "Sweeping expired entries failed; it is tried again in {Wait}.")]
-    public static partial void SweepFailed(ILogger logger, Exception error, TimeSpan wait);
+    [LoggerMessage(EventId = 6, Message = "Sweeping expired entries failed; it is tried again in {Wait}.")]
+    public static partial void SweepFailed(ILogger logger, LogLevel level, Exception error, TimeSpan wait);
 
     [LoggerMessage(7, LogLevel.Debug, "Swept {Count} expired entries.")]
     public static partial void Swept(ILogger logger, int count);

@@ -47,7 +47,7 @@ internal sealed class ExpirySweeper(
             catch (Exception error)
             {
                 wait = Backoff.AfterSweep;
-                KvLog.SweepFailed(logger, error, wait);
+                KvLog.SweepFailed(logger, StoreDisposed.LevelOf(error, LogLevel.Error), error, wait);
             }
 
             try

@@ -13,10 +13,13 @@ namespace Kv.Tests.PostgreSql;
 public sealed class PostgresLastNoticeTests(PostgresDatabase database) : IClassFixture<PostgresDatabase>
 {
     [Theory]
-    [InlineData(false, false)]
-    [InlineData(true, false)]
-    [InlineData(false, true)]
-    public async Task A_store_that_is_disposed_of_right_after_its_last_commit_tells_of_it(bool synchronously, bool hasRead)
+    [InlineData(false, false, false)]
+    [InlineData(true, false, false)]
+    [InlineData(false, true, false)]
+    [InlineData(true, true, false)]
+    [InlineData(false, true, true)]
+    public async Task A_store_that_is_disposed_of_right_after_its_last_commit_tells_of_it(
+        bool synchronously, bool isDisposedLast, bool hasRead)
     {
         var connectionString = await database.CreateMigratedAsync();
         await using var ears = new NpgsqlConnection(connectionString);
@@ -31,9 +34,11 @@ public sealed class PostgresLastNoticeTests(PostgresDatabase database) : IClassF
             var provider = new ServiceCollection().AddLogging(logging => logging.AddProvider(log))
                 .AddKvStore(db => db.UseNpgsql(connectionString))
                 .AddKvStore("second", (_, db) => db.UseNpgsql(connectionString)).BuildServiceProvider();
-            if (hasRead)
+
+            // The container disposes of what it made last first: this one may be in use when the container is of no use any more.
+            if (isDisposedLast && provider.GetRequiredService<IKvStore>() is var first && hasRead)
             {
-                await provider.GetRequiredService<IKvStore>().GetAsync(["k"]);
+                await first.GetAsync(["k"]);
             }
 
             await provider.GetRequiredKeyedService<IKvStore>("second").SetAsync(["k"], i);

@@ -22,6 +22,39 @@ public abstract class RefusalSpec(KvDatabase database)
         await AssertRefusedAsync(test, KvErrorKind.Schema, "MigrateKvStoreAsync", reads: true);
     }
 
+    [Fact]
+    public async Task A_database_that_refuses_to_be_opened_says_why_at_every_call()
+    {
+        await using var test = await database.CreateStoreAsync(connectionString: await ClosedAsync());
+
+        await AssertRefusedAsync(test, KvErrorKind.Refused, "refused to be opened", reads: true);
+        await AssertRefusedAsync(test, KvErrorKind.Refused, Closed, reads: true);
+    }
+
+    [Fact]
+    public async Task A_database_that_refuses_to_tell_whether_a_write_was_committed_says_why()
+    {
+        await using var test = await database.CreateStoreAsync();
+        await test.Store.SetAsync(["k"], 1);
+        await using (var context = test.CreateContext())
+        {
+            await context.Database.ExecuteSqlRawAsync("drop table data_version");
+        }
+
+        var refused = Assert.IsType<KvException>(
+            await Record.ExceptionAsync(() => test.Store.ResolveAsync(new KvOperationId(1L << 40, 1, 0)).AsTask()));
+
+        Assert.Equal(KvErrorKind.Schema, refused.Kind);
+        Assert.Contains("refused to tell whether the write was committed", refused.Message, StringComparison.Ordinal);
+        Assert.Contains("data_version", refused.Message, StringComparison.Ordinal);
+    }
+
+    /// <summary>What a database says that cannot be opened.</summary>
+    protected abstract string Closed { get; }
+
+    /// <summary>A database that is there and lets nobody look into it.</summary>
+    protected abstract Task<string> ClosedAsync();
+
     protected static async Task AssertRefusedAsync(KvTestStore test, KvErrorKind kind, string text, bool reads, bool asked = true)
     {
         var queue = test.Services.GetRequiredService<IKvQueue>();
@@ -62,6 +95,8 @@ public sealed class SqliteRefusalTests(SqliteDatabase database) : RefusalSpec(da
 {
     private readonly SqliteDatabase _database = database;
 
+    protected override string Closed => "file is not a database";
+
     [Fact]
     public async Task A_file_that_is_read_only_gives_its_entries_and_says_why_it_takes_none()
     {
@@ -75,11 +110,20 @@ public sealed class SqliteRefusalTests(SqliteDatabase database) : RefusalSpec(da
         Assert.Equal(1, await test.Store.GetAsync<int>(["k"]));
         Assert.True(test.Engine.Driver.IsSpent(new SqliteException("attempt to write a readonly database", 8)));
     }
+
+    protected override async Task<string> ClosedAsync()
+    {
+        var address = await _database.CreateEmptyAsync();
+        await File.WriteAllTextAsync(new SqliteConnectionStringBuilder(address).DataSource, new string('x', 4096));
+        return address;
+    }
 }
 
 public sealed class PostgresRefusalTests(PostgresDatabase database) : RefusalSpec(database), IClassFixture<PostgresDatabase>
 {
     private readonly PostgresDatabase _database = database;
+
+    protected override string Closed => "42501";
 
     [Fact]
     public async Task A_user_without_rights_gets_entries_and_is_told_why_none_are_taken()
@@ -93,4 +137,7 @@ public sealed class PostgresRefusalTests(PostgresDatabase database) : RefusalSpe
         await AssertRefusedAsync(test, KvErrorKind.Refused, "42501", reads: false);
         Assert.Equal(1, await owner.Store.GetAsync<int>(["k"]));
     }
+
+    protected override async Task<string> ClosedAsync() =>
+        new NpgsqlConnectionStringBuilder(await _database.CreateMigratedAsync()) { Options = "-c role=pg_monitor" }.ConnectionString;
 }

@@ -40,6 +40,34 @@ public sealed class GetCoalescerTests
         Assert.Equal(0, unobserved);
     }
 
+    [Theory]
+    [InlineData(0)]
+    [InlineData(2)]
+    public async Task A_read_with_a_token_that_is_cancelled_already_is_not_sent(int before)
+    {
+        var alone = new TaskCompletionSource<Row?>();
+        var sent = 0;
+        var reads = new GetCoalescer(
+            _ =>
+            {
+                sent++;
+                return new ValueTask<Row?>(alone.Task);
+            },
+            keys =>
+            {
+                sent += keys.Count;
+                return new ValueTask<Row?[]>(new Row?[keys.Count]);
+            });
+        var leading = Enumerable.Range(0, before).Select(_ => reads.GetAsync([1], default).AsTask()).ToArray();
+
+        await Assert.ThrowsAnyAsync<OperationCanceledException>(() => reads.GetAsync([2], new CancellationToken(canceled: true)).AsTask());
+        alone.SetResult(null);
+        await Task.WhenAll(leading);
+        await reads.GetAsync([3], default);
+
+        Assert.Equal(before + 1, sent);
+    }
+
     private static async Task GiveUpAsync(int before, Exception failure)
     {
         var alone = new TaskCompletionSource<Row?>();
