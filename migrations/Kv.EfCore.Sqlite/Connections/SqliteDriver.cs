@@ -130,6 +130,10 @@ internal sealed class SqliteDriver(SqliteSql sql) : Driver
             : known with { Tables = null, Location = (file with { Identity = null }).ToString() };
     }
 
+    // EF Core begins transactions of SQLite as immediate ones.
+    public override bool LocksWhole(DbConnection holding, DbConnection waiting) =>
+        holding is SqliteConnection && string.Equals(PathOf(holding), PathOf(waiting), StringComparison.Ordinal);
+
     public override string Describe(DbConnection connection) => $"file '{PathOf(connection)}'";
 
     public override string DescribeMissing(DbConnection connection)

@@ -78,6 +78,16 @@ internal sealed class CommitGroup
         return old;
     }
 
+    /// <summary>Lets those writes go whose callers have waited for so long. Ends and claims of messages stay.</summary>
+    public List<AtomicWork> RemoveOlderWrites(TimeSpan longest)
+    {
+        var now = TimeProvider.System.GetTimestamp();
+        var old = Writes.FindAll(w => TimeProvider.System.GetElapsedTime(w.AskedAt, now) >= longest);
+        Writes.RemoveAll(old.Contains);
+        AskedAt = Count == 0 ? long.MaxValue : All.Min(static w => w.AskedAt);
+        return old;
+    }
+
     public void Add(Work work)
     {
         AskedAt = Math.Min(AskedAt, work.AskedAt);

@@ -28,6 +28,7 @@ internal sealed class CommitRunner(
     private static readonly TimeSpan LastMoment = TimeSpan.FromMilliseconds(20);
     private readonly CommitMarks _marks = new(clock);
     private readonly CommitFailures _failures = new(driver, options, health);
+    private readonly CommitWaits _waits = new(sessions, driver, options);
     private readonly CommitResolver _resolver = new(sessions, driver, newWriter, options, locks);
 
     /// <summary>A group of this runner was committed, and none of its callers has an answer yet.</summary>
@@ -154,11 +155,7 @@ internal sealed class CommitRunner(
 
             // Opening took its part of the callers' time.
             var left = LeftOf(group);
-            if (_writer.WaitsAtServer && (_trouble is { IsLocked: true } || !LockWait.IsFirst(left, options.CommandTimeout)))
-            {
-                wait = new LockWait(sessions, driver, left, looks: _trouble?.Holder is null);
-            }
-
+            (left, wait) = _waits.Plan(_writer, left, _trouble);
             (_writer.TimeLeft, _writer.Wait) = (left, wait);
             await TryAsync(group, _writer).ConfigureAwait(false);
             health.WriteSucceeded();
@@ -225,6 +222,7 @@ internal sealed class CommitRunner(
             health.WriteFailed(error);
         }
 
+        _waits.TellOfOwn(group, error);
         KvLog.GroupRetried(logger, error, group.Count);
         return backoff ?? Backoff.For(fault, options.CommandTimeout, group.AskedAt);
     }

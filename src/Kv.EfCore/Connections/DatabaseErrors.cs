@@ -54,6 +54,14 @@ internal static class DatabaseErrors
             error);
     }
 
+    /// <summary>The error for a caller whose write waits for a transaction of its own process, and perhaps its own.</summary>
+    public static KvException WaitsForOwn(OwnTransaction own, Exception error) => new(
+        KvErrorKind.Unavailable,
+        $"The write waited for a transaction that this process has open: the context {own.Context} began it "
+        + $"{own.Age.TotalSeconds.ToString("0.0", System.Globalization.CultureInfo.InvariantCulture)} seconds ago. Nothing was written. Did you "
+        + "mean db.Kv(), whose changes are committed with those of the context, or CommitAsync(context)? Otherwise end that transaction first.",
+        error);
+
     /// <summary>The error for a caller whose request the database refuses, and would again.</summary>
     /// <param name="driver">The database.</param>
     /// <param name="error">What it said.</param>

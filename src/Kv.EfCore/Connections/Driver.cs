@@ -43,6 +43,9 @@ internal abstract class Driver
     /// <summary>Makes a command that gives up at a lock where the driver would otherwise block the thread: its caller tries again.</summary>
     public virtual DbCommand CreateCommand(DbConnection connection) => connection.CreateCommand();
 
+    /// <summary>Whether a transaction on one connection keeps all writes of another one waiting, whatever it is about.</summary>
+    public virtual bool LocksWhole(DbConnection holding, DbConnection waiting) => false;
+
     /// <summary>What an error calls the database of a connection, open or not: with its server, or its path. Never a password.</summary>
     public abstract string Describe(DbConnection connection);
 

@@ -1,4 +1,5 @@
 using System.Data.Common;
+using Kv.Connections;
 using Microsoft.EntityFrameworkCore;
 using Microsoft.EntityFrameworkCore.Diagnostics;
 
@@ -54,6 +55,7 @@ internal sealed class JoinInterceptor : ISaveChangesInterceptor, IDbTransactionI
 
     public DbTransaction TransactionStarted(DbConnection connection, TransactionEndEventData eventData, DbTransaction result)
     {
+        Began(result, eventData.Context);
         if (ContextUnits.Of(eventData.Context) is { } units)
         {
             units.Transactions.Began();
@@ -69,6 +71,7 @@ internal sealed class JoinInterceptor : ISaveChangesInterceptor, IDbTransactionI
 
     public DbTransaction TransactionUsed(DbConnection connection, TransactionEventData eventData, DbTransaction result)
     {
+        Began(result, eventData.Context);
         ContextUnits.Of(eventData.Context)?.Transactions.Used(eventData.TransactionId);
         return result;
     }
@@ -90,8 +93,11 @@ internal sealed class JoinInterceptor : ISaveChangesInterceptor, IDbTransactionI
         return result;
     }
 
-    public void TransactionCommitted(DbTransaction transaction, TransactionEndEventData eventData) =>
+    public void TransactionCommitted(DbTransaction transaction, TransactionEndEventData eventData)
+    {
+        OwnTransactions.Ended(transaction);
         ContextUnits.Of(eventData.Context)?.Known?.Commits.Committed();
+    }
 
     public Task TransactionCommittedAsync(
         DbTransaction transaction, TransactionEndEventData eventData, CancellationToken cancellationToken = default)
@@ -100,8 +106,11 @@ internal sealed class JoinInterceptor : ISaveChangesInterceptor, IDbTransactionI
         return Task.CompletedTask;
     }
 
-    public void TransactionRolledBack(DbTransaction transaction, TransactionEndEventData eventData) =>
+    public void TransactionRolledBack(DbTransaction transaction, TransactionEndEventData eventData)
+    {
+        OwnTransactions.Ended(transaction);
         ContextUnits.Of(eventData.Context)?.Known?.Commits.RolledBack(eventData.TransactionId);
+    }
 
     public Task TransactionRolledBackAsync(
         DbTransaction transaction, TransactionEndEventData eventData, CancellationToken cancellationToken = default)
@@ -139,6 +148,9 @@ internal sealed class JoinInterceptor : ISaveChangesInterceptor, IDbTransactionI
         ReleasedSavepoint(transaction, eventData);
         return Task.CompletedTask;
     }
+
+    private static void Began(DbTransaction transaction, DbContext? context) =>
+        OwnTransactions.Began(transaction, context?.GetType().Name ?? nameof(DbContext));
 
     private static async ValueTask SavingAsync(DbContext? context, CancellationToken cancellationToken)
     {

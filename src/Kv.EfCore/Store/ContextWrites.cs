@@ -30,12 +30,20 @@ internal sealed class ContextWrites(KvStore store)
         };
         await using (session.ConfigureAwait(false))
         {
-            return await store.CallAsync(
+            var outcome = await store.CallAsync(
                 "commit",
                 (Work: work, Session: session),
                 static async (engine, of, token) => await engine.Joined.RunAsync(of.Work, of.Session, token).ConfigureAwait(false),
                 cancellationToken,
                 work.Write.Count).ConfigureAwait(false);
+
+            // A transaction that is being committed holds the lock no longer than that takes.
+            if (work.TakesVersion && work is not JoinedWork { IsSeen: true })
+            {
+                OwnTransactions.Locked(session.Transaction!, context.GetType().Name, store.Engine.Driver);
+            }
+
+            return outcome;
         }
     }
 
