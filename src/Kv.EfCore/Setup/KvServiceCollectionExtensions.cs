@@ -127,14 +127,56 @@ public static class KvServiceCollectionExtensions
         }
     }
 
+    /// <summary>Adds stores that are made at run time by their names, for tenants: <see cref="IKvStoreFactory"/>, a singleton.</summary>
+    /// <remarks>
+    /// A store is opened when it is rented first, migrated unless <see cref="KvStoreFactoryOptions.Migrate"/> is false, and closed when nobody
+    /// has rented it for a while. Calling it again changes what the last call says.
+    /// </remarks>
+    /// <param name="services">The services.</param>
+    /// <param name="database">
+    /// Chooses the database of a store by its name: <c>(services, name, db) => db.UseSqlite($"Data Source=tenants/{name}.db")</c>.
+    /// </param>
+    /// <param name="options">Changes the options of a store by its name: <c>(name, options) => options.Schema = name</c>.</param>
+    /// <param name="factory">Changes how many stores are open, and for how long.</param>
+    /// <returns>The same services.</returns>
+    public static IServiceCollection AddKvStoreFactory(
+        this IServiceCollection services,
+        Action<IServiceProvider, string, DbContextOptionsBuilder> database,
+        Action<string, KvStoreOptions>? options = null,
+        Action<KvStoreFactoryOptions>? factory = null)
+    {
+        ArgumentNullException.ThrowIfNull(services);
+        ArgumentNullException.ThrowIfNull(database);
+        services.AddCommon();
+        services.TryAddEnumerable(ServiceDescriptor.Singleton<IValidateOptions<KvStoreFactoryOptions>, KvStoreFactoryOptionsValidator>());
+        var bound = services.AddOptions<KvStoreFactoryOptions>().ValidateOnStart();
+        if (factory is not null)
+        {
+            bound.Configure(factory);
+        }
+
+        services.AddSingleton(new TenantStores(database, options));
+        services.TryAddSingleton<IKvStoreFactory>(static provider => new KvStoreFactory(
+            name => provider.GetRequiredService<TenantStores>().Create(provider, name),
+            provider.GetRequiredService<IOptions<KvStoreFactoryOptions>>().Value,
+            provider.GetRequiredService<TimeProvider>(),
+            provider.GetService<ILoggerFactory>()?.CreateLogger("Kv") ?? NullLogger.Instance));
+        return services;
+    }
+
+    private static void AddCommon(this IServiceCollection services)
+    {
+        services.TryAddSingleton<IKvValueSerializer>(static _ => new KvJsonSerializer());
+        services.TryAddSingleton(TimeProvider.System);
+    }
+
     private static KvStoreOptions OptionsOf(IServiceProvider provider, string name) =>
-        provider.GetRequiredService<IOptionsMonitor<KvStoreOptions>>().Get(name);
+        Detached.Run(() => provider.GetRequiredService<IOptionsMonitor<KvStoreOptions>>().Get(name));
 
     private static void AddShared(this IServiceCollection services, string name, Action<KvStoreOptions>? options)
     {
+        services.AddCommon();
         services.TryAddEnumerable(ServiceDescriptor.Singleton<IValidateOptions<KvStoreOptions>, KvStoreOptionsValidator>());
-        services.TryAddSingleton<IKvValueSerializer>(static _ => new KvJsonSerializer());
-        services.TryAddSingleton(TimeProvider.System);
         var bound = services.AddOptions<KvStoreOptions>(name).ValidateOnStart();
         if (options is not null)
         {
@@ -142,10 +184,13 @@ public static class KvServiceCollectionExtensions
         }
     }
 
+    private static KvStore Create(IServiceProvider provider, string name, DbContextOptions database, Func<KvDbContext> contexts) =>
+        Create(provider, name, OptionsOf(provider, name), database, contexts);
+
     // A store serves many: the caller that asks for it first leaves nothing of its own in it.
-    private static KvStore Create(IServiceProvider provider, string name, DbContextOptions database, Func<KvDbContext> contexts) => Detached.Run(() =>
+    internal static KvStore Create(
+        IServiceProvider provider, string name, KvStoreOptions options, DbContextOptions database, Func<KvDbContext> contexts) => Detached.Run(() =>
     {
-        var options = OptionsOf(provider, name);
         var kind = KvContextOptions.ProviderOf(database);
         if (options.Clock == KvClockSource.Server && kind.ServerTime is null)
         {

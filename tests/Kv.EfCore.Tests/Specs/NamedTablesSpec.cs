@@ -140,7 +140,8 @@ public abstract class NamedTablesSpec(KvDatabase database, KvDatabase plain)
     {
         const string Rows = """
             select cast(sum(n) as bigint) as "Value" from (select count(*) as n from here.kv
-                union all select count(*) from here.data_version union all select count(*) from here.queue union all select count(*) from here.queue_running
+                union all select count(*) from here.data_version
+                union all select count(*) from here.queue union all select count(*) from here.queue_running
                 union all select count(*) from here.__kv_migrations) s
             """;
         var text = Rows.Replace("here", database is PostgresDatabase ? "public" : "main", StringComparison.Ordinal);

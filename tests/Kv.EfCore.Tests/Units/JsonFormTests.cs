@@ -17,7 +17,7 @@ public sealed partial class JsonFormTests
     [
         typeof(IKvStore), typeof(IKvQueue), typeof(IKvValueSerializer), typeof(KvAtomic), typeof(KvTransaction), typeof(KvRange), typeof(KvJsonSerializer),
         typeof(KvDbContext), typeof(KvKeyTypeConverter), typeof(KvJsonConverter), typeof(KvMessageAttribute), typeof(KvException), typeof(KvCommitUnknownException),
-        typeof(KvPartlyEnqueuedException), typeof(KvConflictException), typeof(KvUnitOfWork),
+        typeof(KvPartlyEnqueuedException), typeof(KvConflictException), typeof(KvUnitOfWork), typeof(IKvStoreFactory), typeof(KvStoreLease),
     ];
 
     private static KvEntry Entry => new(Key, Json("""{"a":1}"""), Stamp, new KvJsonSerializer());
@@ -169,6 +169,7 @@ public sealed partial class JsonFormTests
         nameof(KvMessageError) => Error,
         nameof(KvDeadLetter) => Letter,
         nameof(KvListOptions) => new KvListOptions(),
+        nameof(KvStoreFactoryOptions) => new KvStoreFactoryOptions(),
         nameof(KvSetOptions) => new KvSetOptions { Encoding = KvEncoding.Json },
         nameof(KvEnqueueOptions) => new KvEnqueueOptions { KeysIfUndelivered = [Key] },
         nameof(KvStoreOptions) => new KvStoreOptions { DeadLetterPrefix = Key },
