@@ -19,10 +19,12 @@ internal static class OwnTransactions
     private const int Many = 100;
     private static readonly ConcurrentDictionary<DbTransaction, OwnTransaction> All = new();
 
+    // Writes ask before they look: the dictionary would take all its locks to say so.
+    private static int _open;
     private static int _locking;
 
     /// <summary>Whether there is any.</summary>
-    public static bool HasAny => !All.IsEmpty;
+    public static bool HasAny => Volatile.Read(ref _open) > 0;
 
     /// <summary>Whether there is one that has taken the lock of a store's commits.</summary>
     public static bool HasLocks => Volatile.Read(ref _locking) > 0;
@@ -53,7 +55,13 @@ internal static class OwnTransactions
     /// <summary>A transaction has ended.</summary>
     public static void Ended(DbTransaction transaction)
     {
-        if (All.TryRemove(transaction, out var own) && own.Locks is not null)
+        if (!All.TryRemove(transaction, out var own))
+        {
+            return;
+        }
+
+        Interlocked.Decrement(ref _open);
+        if (own.Locks is not null)
         {
             Interlocked.Decrement(ref _locking);
         }
@@ -92,7 +100,13 @@ internal static class OwnTransactions
 
     private static OwnTransaction Add(DbTransaction transaction, string context)
     {
-        if (All.Count >= Many)
+        if (All.TryGetValue(transaction, out var known))
+        {
+            return known;
+        }
+
+        var own = new OwnTransaction(context);
+        if (All.TryAdd(transaction, own) && Interlocked.Increment(ref _open) % Many == 0)
         {
             foreach (var ended in All.Keys.Where(static t => ConnectionOf(t) is null))
             {
@@ -100,7 +114,7 @@ internal static class OwnTransactions
             }
         }
 
-        return All.GetOrAdd(transaction, static (_, name) => new OwnTransaction(name), context);
+        return own;
     }
 }
 

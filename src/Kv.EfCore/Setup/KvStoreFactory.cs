@@ -186,8 +186,9 @@ internal sealed partial class KvStoreFactory(Func<string, KvStore> create, KvSto
         }
     }
 
-    private ITimer NewTimer(TimeSpan due) =>
-        time.CreateTimer(static of => ((KvStoreFactory)of!).CloseIdle(), this, due, Timeout.InfiniteTimeSpan);
+    // Time goes on between two looks at the clock.
+    private ITimer NewTimer(TimeSpan due) => time.CreateTimer(
+        static of => ((KvStoreFactory)of!).CloseIdle(), this, due > TimeSpan.Zero ? due : TimeSpan.Zero, Timeout.InfiniteTimeSpan);
 
     private void CloseIdle()
     {

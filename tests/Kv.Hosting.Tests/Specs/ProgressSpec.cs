@@ -163,7 +163,8 @@ public abstract class ProgressSpec(KvDatabase database)
                 }
             }),
             _time,
-            logs: _logs);
+            logs: _logs,
+            storeOptions: KvLimits.Deno);
         await test.Store.EnqueueAsync(new Job(1), new() { BackoffSchedule = [TimeSpan.FromMinutes(1)] });
 
         await test.SettleAsync();

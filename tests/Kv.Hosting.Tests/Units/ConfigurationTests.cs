@@ -56,6 +56,7 @@ public sealed class ConfigurationTests
         return (Nullable.GetUnderlyingType(property.PropertyType) ?? property.PropertyType) switch
         {
             var type when type == typeof(int) => (One("7"), 7),
+            var type when type == typeof(string) => (One("seven"), "seven"),
             var type when type == typeof(bool) => (One("true"), true),
             var type when type == typeof(TimeSpan) => (One("00:00:07"), TimeSpan.FromSeconds(7)),
             var type when type == typeof(KvKey) => (One("[\"x\"]"), KvKey.Create(["x"])),
