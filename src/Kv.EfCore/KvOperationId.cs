@@ -12,13 +12,13 @@ namespace Kv;
 [JsonForm(typeof(OperationIdConverter))]
 public readonly record struct KvOperationId : IParsable<KvOperationId>
 {
-    internal KvOperationId(long writer, long sequence, int back) => (Writer, Sequence, Back) = (writer, sequence, back);
+    internal KvOperationId(long writer, long sequence, int back) => (Writer, Sequence, VersionOffset) = (writer, sequence, back);
 
     internal long Writer { get; }
 
     internal long Sequence { get; }
 
-    internal int Back { get; }
+    internal int VersionOffset { get; }
 
     /// <summary>Reads the text that <see cref="ToString"/> gives.</summary>
     /// <exception cref="FormatException">The text is something else.</exception>
@@ -56,5 +56,5 @@ public readonly record struct KvOperationId : IParsable<KvOperationId>
         TryParse(s, out result);
 
     /// <summary>The id as text, which names the write on any process that uses the store.</summary>
-    public override string ToString() => string.Create(CultureInfo.InvariantCulture, $"{Writer:x}-{Sequence:x}-{Back:x}");
+    public override string ToString() => string.Create(CultureInfo.InvariantCulture, $"{Writer:x}-{Sequence:x}-{VersionOffset:x}");
 }

@@ -7,7 +7,7 @@ namespace Kv.PostgreSql;
 internal static class MessageArrays
 {
     /// <summary>Gives the statement its values.</summary>
-    public static void Set(DbParameterCollection p, List<(NewMessage Message, long Back)> messages, long now)
+    public static void Set(DbParameterCollection p, List<(NewMessage Message, long VersionOffset)> messages, long now)
     {
         RoundTrip.Set(
             p,
@@ -28,14 +28,14 @@ internal static class MessageArrays
             ("@uniques", All(static m => m.UniqueKey)),
             ("@uniqueuntils", All(m => m.UniqueFor > 0 ? now + m.UniqueFor : 0)),
             ("@retries", All(static m => m.TopicRetries ? 1 : 0)),
-            ("@backs", messages.Select(static m => m.Back).ToArray()),
+            ("@backs", messages.Select(static m => m.VersionOffset).ToArray()),
             ("@aheads", Ahead(messages)));
 
         T[] All<T>(Func<NewMessage, T> column) => messages.Select(m => column(m.Message)).ToArray();
     }
 
     /// <summary>How many messages of the same group each has before it that look for a slot as well.</summary>
-    private static long[] Ahead(List<(NewMessage Message, long Back)> messages)
+    private static long[] Ahead(List<(NewMessage Message, long VersionOffset)> messages)
     {
         Dictionary<(string, string), long> slots = [];
         var ahead = new long[messages.Count];

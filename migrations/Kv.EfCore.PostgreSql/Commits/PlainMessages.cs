@@ -22,7 +22,7 @@ internal sealed class PlainMessages(Session session, PostgreSqlSql sql, bool ser
     /// <param name="cancellationToken">Gives up.</param>
     /// <exception cref="OtherTablesException">The tables are others than the store's. Nothing was put in.</exception>
     public async ValueTask PutAsync(
-        List<(NewMessage Message, long Back)> messages, CommitMark mark, long now, CancellationToken cancellationToken)
+        List<(NewMessage Message, long VersionOffset)> messages, CommitMark mark, long now, CancellationToken cancellationToken)
     {
         var isMarked = mark.Writer != 0;
         var batch = session.Connection.CreateBatch();

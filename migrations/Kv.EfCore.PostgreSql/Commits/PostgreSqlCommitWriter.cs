@@ -244,7 +244,7 @@ internal sealed class PostgreSqlCommitWriter(Session session, PostgreSqlDriver d
             _trip.Add("touches", driver.Sql.TouchAll, p => RoundTrip.Set(
                 p,
                 ("@keys", effects.Touches.Select(static t => t.Key).ToArray()),
-                ("@backs", effects.Touches.Select(static t => t.Back).ToArray()),
+                ("@backs", effects.Touches.Select(static t => t.VersionOffset).ToArray()),
                 ("@expiries", effects.Touches.Select(static t => t.ExpiresAt).ToArray()),
                 ("@one", 1)));
         }
@@ -257,7 +257,7 @@ internal sealed class PostgreSqlCommitWriter(Session session, PostgreSqlDriver d
                 ("@keys", effects.Puts.Select(static e => e.Key).ToArray()),
                 ("@values", effects.Puts.Select(static e => e.Value).ToArray()),
                 ("@encodings", effects.Puts.Select(static e => e.Encoding).ToArray()),
-                ("@backs", effects.Puts.Select(static e => e.Back).ToArray()),
+                ("@backs", effects.Puts.Select(static e => e.VersionOffset).ToArray()),
                 ("@expiries", effects.Puts.Select(static e => e.ExpiresAt).ToArray())));
         }
 
@@ -284,7 +284,7 @@ internal sealed class PostgreSqlCommitWriter(Session session, PostgreSqlDriver d
         }
     }
 
-    private void AddMessages(List<(NewMessage Message, long Back)> messages, ClaimPlan plan, long now)
+    private void AddMessages(List<(NewMessage Message, long VersionOffset)> messages, ClaimPlan plan, long now)
     {
         if (plan.Topics.Count == 0)
         {

@@ -84,14 +84,14 @@ internal sealed class SqliteCommitWriter(Session session, SqliteDriver driver, S
 
         foreach (var touch in effects.Touches)
         {
-            await Session.Statement(driver.Sql.Touch).Set("@k", touch.Key).Set("@version", reads.LastVersion - touch.Back)
+            await Session.Statement(driver.Sql.Touch).Set("@k", touch.Key).Set("@version", reads.LastVersion - touch.VersionOffset)
                 .Set("@expires", touch.ExpiresAt).ExecuteAsync(default).ConfigureAwait(false);
         }
 
         foreach (var put in effects.Puts)
         {
             await Session.Statement(driver.Sql.Put).Set("@k", put.Key).Set("@v", put.Value).Set("@encoding", put.Encoding)
-                .Set("@version", reads.LastVersion - put.Back).Set("@expires", put.ExpiresAt).ExecuteAsync(default).ConfigureAwait(false);
+                .Set("@version", reads.LastVersion - put.VersionOffset).Set("@expires", put.ExpiresAt).ExecuteAsync(default).ConfigureAwait(false);
         }
 
         // Slots that are freed first: a message that comes then may find one.
@@ -211,7 +211,7 @@ internal sealed class SqliteCommitWriter(Session session, SqliteDriver driver, S
         }
     }
 
-    private async ValueTask EnqueueAsync(List<(NewMessage Message, long Back)> messages, ClaimPlan plan, CommitReads reads)
+    private async ValueTask EnqueueAsync(List<(NewMessage Message, long VersionOffset)> messages, ClaimPlan plan, CommitReads reads)
     {
         HashSet<TopicClaim> clear = [];
         foreach (var topic in plan.Topics)

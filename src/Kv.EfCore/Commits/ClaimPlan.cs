@@ -7,7 +7,7 @@ internal sealed class ClaimPlan
 {
     private readonly Dictionary<string, (ClaimWork Claim, TopicClaim Topic)> _taken = new(StringComparer.Ordinal);
 
-    public ClaimPlan(List<ClaimWork> claims, List<(NewMessage Message, long Back)> messages)
+    public ClaimPlan(List<ClaimWork> claims, List<(NewMessage Message, long VersionOffset)> messages)
     {
         foreach (var claim in claims)
         {
@@ -33,7 +33,7 @@ internal sealed class ClaimPlan
 
     // Whether there is a slot for a message of a group is for the database to say: it is put in first, and so are all of its topic, which
     // keep their order.
-    private void TakeComing(ClaimWork claim, List<(NewMessage Message, long Back)> messages)
+    private void TakeComing(ClaimWork claim, List<(NewMessage Message, long VersionOffset)> messages)
     {
         var left = claim.Limit;
         List<TopicClaim> rest = [];

@@ -22,7 +22,7 @@ internal sealed class CommitAttempt(CommitGroup group, CommitReads reads, bool a
         {
             try
             {
-                _answers.Add(new Answer(evaluator.Evaluate(group.Writes[i].Write, Reads.LastVersion - Back(i), Back(i)), null));
+                _answers.Add(new Answer(evaluator.Evaluate(group.Writes[i].Write, Reads.LastVersion - VersionOffset(i), VersionOffset(i)), null));
             }
             catch (KvException error)
             {
@@ -59,7 +59,7 @@ internal sealed class CommitAttempt(CommitGroup group, CommitReads reads, bool a
             }
             else
             {
-                group.Writes[i].Complete(_answers[i].Refused ? _answers[i].Outcome : _answers[i].Outcome with { Version = Reads.LastVersion - Back(i) });
+                group.Writes[i].Complete(_answers[i].Refused ? _answers[i].Outcome : _answers[i].Outcome with { Version = Reads.LastVersion - VersionOffset(i) });
             }
         }
 
@@ -104,7 +104,7 @@ internal sealed class CommitAttempt(CommitGroup group, CommitReads reads, bool a
             }
             else
             {
-                group.Writes[i].Fail(new KvCommitUnknownException(new KvOperationId(mark.Writer, mark.Sequence, Back(i)), text, cause));
+                group.Writes[i].Fail(new KvCommitUnknownException(new KvOperationId(mark.Writer, mark.Sequence, VersionOffset(i)), text, cause));
             }
         }
 
@@ -115,7 +115,7 @@ internal sealed class CommitAttempt(CommitGroup group, CommitReads reads, bool a
     }
 
     /// <summary>The messages that came into the queue and were not taken by claims of the same commit.</summary>
-    private List<(NewMessage Message, long Back)> Left()
+    private List<(NewMessage Message, long VersionOffset)> Left()
     {
         if (Effects.Messages.Count == 0 || Reads.Claimed.Count == 0)
         {
@@ -126,7 +126,7 @@ internal sealed class CommitAttempt(CommitGroup group, CommitReads reads, bool a
         return Effects.Messages.FindAll(m => !taken.Contains(m.Message.Id));
     }
 
-    private int Back(int index) => group.Writes.Count - 1 - index;
+    private int VersionOffset(int index) => group.Writes.Count - 1 - index;
 
     private readonly record struct Answer(AtomicOutcome Outcome, KvException? Error)
     {

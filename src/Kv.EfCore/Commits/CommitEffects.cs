@@ -9,13 +9,13 @@ internal sealed class CommitEffects
 
     public List<byte[]> Deletes { get; } = [];
 
-    /// <remarks><c>Back</c> counts from the group's last version to the version of the write.</remarks>
-    public List<(byte[] Key, byte[] Value, int Encoding, long Back, long ExpiresAt)> Puts { get; } = [];
+    /// <remarks><c>VersionOffset</c> counts from the group's last version to the version of the write.</remarks>
+    public List<(byte[] Key, byte[] Value, int Encoding, long VersionOffset, long ExpiresAt)> Puts { get; } = [];
 
-    public List<(byte[] Key, long Back, long ExpiresAt)> Touches { get; } = [];
+    public List<(byte[] Key, long VersionOffset, long ExpiresAt)> Touches { get; } = [];
 
     /// <inheritdoc cref="Puts" path="/remarks" />
-    public List<(NewMessage Message, long Back)> Messages { get; } = [];
+    public List<(NewMessage Message, long VersionOffset)> Messages { get; } = [];
 
     public List<(Fence Fence, MessageKeys? Keys)> Acknowledged { get; } = [];
 

@@ -274,7 +274,7 @@ internal sealed class CommitPipeline(CommitRunner runner, KvStoreOptions options
 
     private KvException Late(string why) => new(
         KvErrorKind.Unavailable,
-        $"The write had no turn within {options.CommandTimeout.TotalSeconds:0.#} seconds: {why}. Nothing was written; try again later.");
+        $"The write was not begun within {options.CommandTimeout.TotalSeconds:0.#} seconds: {why}. Nothing was written; try again later.");
 
     private void FailWaiting()
     {

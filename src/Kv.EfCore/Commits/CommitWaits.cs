@@ -14,7 +14,7 @@ internal sealed class CommitWaits(SessionFactory sessions, Driver driver, KvStor
     public (TimeSpan Longest, LockWait? Wait) Plan(CommitWriter writer, TimeSpan left, CommitTrouble? trouble)
     {
         // A transaction of this process may be the one that is waited for: it is looked at soon.
-        var soon = left < OwnTransactions.Look ? left : OwnTransactions.Look;
+        var soon = left < OwnTransactions.LookAfter ? left : OwnTransactions.LookAfter;
         if (!writer.WaitsAtServer)
         {
             return (OwnTransactions.HasAny ? soon : left, null);
@@ -45,7 +45,7 @@ internal sealed class CommitWaits(SessionFactory sessions, Driver driver, KvStor
         if (OwnTransactions.Find(driver, context.Database.GetDbConnection()) is { } own)
         {
             var told = DatabaseErrors.WaitsForOwn(own, error);
-            group.RemoveOlderWrites(OwnTransactions.Patience).ForEach(work => work.Fail(told));
+            group.RemoveOlderWrites(OwnTransactions.LongestWait).ForEach(work => work.Fail(told));
         }
     }
 }

@@ -7,7 +7,7 @@ internal readonly record struct KeyCell
 
     public long Version { get; init; }
 
-    public long Back { get; init; }
+    public long VersionOffset { get; init; }
 
     public int Encoding { get; init; }
 

@@ -52,7 +52,7 @@ internal sealed class KeyOverlay(CommitReads reads, CommitEffects effects)
     {
         Live = expiresAt < 0 || expiresAt > reads.Now,
         Version = version,
-        Back = back,
+        VersionOffset = back,
         Value = value,
         Encoding = encoding,
         ExpiresAt = expiresAt,
@@ -70,7 +70,7 @@ internal sealed class KeyOverlay(CommitReads reads, CommitEffects effects)
                 Effect = touched.Effect == KeyEffect.Put ? KeyEffect.Put : KeyEffect.Touch,
                 Live = expiresAt < 0 || expiresAt > reads.Now,
                 Version = version,
-                Back = back,
+                VersionOffset = back,
                 ExpiresAt = expiresAt,
             };
             return true;
@@ -131,10 +131,10 @@ internal sealed class KeyOverlay(CommitReads reads, CommitEffects effects)
             switch (cell.Effect)
             {
                 case KeyEffect.Put:
-                    effects.Puts.Add((key, cell.Value!, cell.Encoding, cell.Back, cell.ExpiresAt));
+                    effects.Puts.Add((key, cell.Value!, cell.Encoding, cell.VersionOffset, cell.ExpiresAt));
                     break;
                 case KeyEffect.Touch:
-                    effects.Touches.Add((key, cell.Back, cell.ExpiresAt));
+                    effects.Touches.Add((key, cell.VersionOffset, cell.ExpiresAt));
                     break;
                 case KeyEffect.Delete:
                     effects.Deletes.Add(key);

@@ -11,7 +11,7 @@ namespace Kv.Commits;
 /// <param name="effects">What the commit group changes in all.</param>
 internal sealed class UniqueKeys(KeyOverlay keys, CommitEffects effects)
 {
-    private readonly List<(NewMessage Message, long Back)> _pendingMessages = [];
+    private readonly List<(NewMessage Message, long VersionOffset)> _pendingMessages = [];
     private readonly List<string> _pendingRemovals = [];
 
     /// <summary>Puts messages in. Of those with a unique key only what the key allows: the key notes the message that has it.</summary>

@@ -10,13 +10,13 @@ namespace Kv.Connections;
 internal static class OwnTransactions
 {
     /// <summary>How long a write waits for one of them.</summary>
-    public static readonly TimeSpan Patience = TimeSpan.FromSeconds(1);
+    public static readonly TimeSpan LongestWait = TimeSpan.FromSeconds(1);
 
     /// <summary>How long a try waits for a lock before it is looked whether one of them has it.</summary>
-    public static readonly TimeSpan Look = Patience * 1.2;
+    public static readonly TimeSpan LookAfter = LongestWait * 1.2;
 
     // Nobody tells of the end of most of those that a write was joined to: they are looked at when there are many.
-    private const int Many = 100;
+    private const int PruneEvery = 100;
     private static readonly ConcurrentDictionary<DbTransaction, OwnTransaction> All = new();
 
     // Writes ask before they look: the dictionary would take all its locks to say so.
@@ -76,7 +76,7 @@ internal static class OwnTransactions
             {
                 Ended(transaction);
             }
-            else if (own.Age >= Patience && (own.Locks == driver || driver.LocksWhole(connection, waiting)))
+            else if (own.Age >= LongestWait && (own.Locks == driver || driver.LocksWhole(connection, waiting)))
             {
                 return own;
             }
@@ -106,7 +106,7 @@ internal static class OwnTransactions
         }
 
         var own = new OwnTransaction(context);
-        if (All.TryAdd(transaction, own) && Interlocked.Increment(ref _open) % Many == 0)
+        if (All.TryAdd(transaction, own) && Interlocked.Increment(ref _open) % PruneEvery == 0)
         {
             foreach (var ended in All.Keys.Where(static t => ConnectionOf(t) is null))
             {

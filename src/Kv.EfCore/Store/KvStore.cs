@@ -207,7 +207,7 @@ internal sealed class KvStore(KvEngine engine, IKvValueSerializer serializer) : 
         cancellationToken.ThrowIfCancellationRequested();
         await Engine.OpenAsync(cancellationToken).ConfigureAwait(false);
         var version = await Engine.Runner.ResolveAsync(new CommitMark(operationId.Writer, operationId.Sequence), cancellationToken).ConfigureAwait(false);
-        return version is { } last ? KvVersionstamp.FromVersion(last - operationId.Back) : null;
+        return version is { } last ? KvVersionstamp.FromVersion(last - operationId.VersionOffset) : null;
     }
 
     /// <summary>A write for a callback to fill, which its lender commits.</summary>

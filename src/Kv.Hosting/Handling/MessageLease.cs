@@ -19,13 +19,13 @@ internal sealed class MessageLease(TopicSettings topic, TimeProvider time, long 
     public TimeSpan SinceClaimed => time.GetElapsedTime(_claimedAt);
 
     /// <summary>Whether the term is over that is known to be granted.</summary>
-    public bool HasLapsed => SinceExtended > topic.Term;
+    public bool HasLapsed => SinceExtended > topic.ClaimDuration;
 
     /// <summary>
     /// Whether the lease can be believed in: where it cannot be extended, that ends before its last moment, when others may take the
     /// message.
     /// </summary>
-    public bool IsTrusted => SinceExtended <= topic.Term * Trusted;
+    public bool IsTrusted => SinceExtended <= topic.ClaimDuration * Trusted;
 
     /// <summary>Whether the lease is known to be lost, or not believed in any more. It stays so.</summary>
     public bool IsLost => _isLost;

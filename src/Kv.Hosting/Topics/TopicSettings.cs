@@ -15,7 +15,7 @@ internal sealed class TopicSettings(string topic, KvTopicOptions options, KvWork
     public TimeSpan Lease { get; } = options.Lease ?? worker.Lease;
 
     /// <summary>How long a message is asked for: a lease, less what others need to look, to recover it and to claim it.</summary>
-    public TimeSpan Term => Lease * Held;
+    public TimeSpan ClaimDuration => Lease * Held;
 
     public KvRetryPolicy? Retry { get; } = options.Retry;
 
@@ -38,7 +38,7 @@ internal sealed class TopicSettings(string topic, KvTopicOptions options, KvWork
         };
 
     /// <summary>What is claimed of the topic when there is capacity.</summary>
-    public TopicClaim Claim(int capacity) => new(Topic, capacity, Term);
+    public TopicClaim Claim(int capacity) => new(Topic, capacity, ClaimDuration);
 
     private RateRequest Token(ClaimedMessage message, string? key, KvRate rate) =>
         new(QueueKeys.Rate(Topic, key), rate.Rule, message.RateToken > 0);

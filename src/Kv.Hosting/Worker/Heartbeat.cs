@@ -158,7 +158,7 @@ internal sealed class Heartbeat : IDisposable
             try
             {
                 _keeper ??= _queue.OpenLeaseKeeper();
-                Tell(running, _keeper.Extend([.. running.Select(static h => (h.Message.Fence, h.Topic.Term))], _owner), sentAt);
+                Tell(running, _keeper.Extend([.. running.Select(static h => (h.Message.Fence, h.Topic.ClaimDuration))], _owner), sentAt);
                 return true;
             }
             catch (Exception error)

@@ -20,8 +20,8 @@ internal sealed class LeaseRecovery(MessageQueue queue, TopicSettings[] topics, 
 
     private readonly LeaseWatch _watch = new(
         queue.Time,
-        topic => topics.Where(t => t.Topic == topic).Select(static t => t.Term)
-            .DefaultIfEmpty(topics.Select(static t => t.Term).DefaultIfEmpty(options.Lease).Max()).First(),
+        topic => topics.Where(t => t.Topic == topic).Select(static t => t.ClaimDuration)
+            .DefaultIfEmpty(topics.Select(static t => t.ClaimDuration).DefaultIfEmpty(options.Lease).Max()).First(),
         OwnerName.IsDead);
 
     private long? _recoveredAt;

@@ -12,7 +12,7 @@ public sealed class OperationIdTests
 
         Assert.Equal(text, id.ToString());
         Assert.Equal(id, KvOperationId.Parse(text));
-        Assert.Equal((writer, sequence, back), (id.Writer, id.Sequence, id.Back));
+        Assert.Equal((writer, sequence, back), (id.Writer, id.Sequence, id.VersionOffset));
     }
 
     [Theory]
