@@ -51,9 +51,6 @@ internal sealed class MemoryFolder : IDisposable
         return file;
     }
 
-    /// <summary>Whether a file was made here.</summary>
-    public static bool Has(string file) => Mine.ContainsKey(file);
-
     /// <summary>Deletes the folder of a database, if it was made here.</summary>
     public static void Delete(string file)
     {
