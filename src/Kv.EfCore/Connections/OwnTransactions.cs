@@ -1,5 +1,6 @@
 using System.Collections.Concurrent;
 using System.Data.Common;
+using Microsoft.EntityFrameworkCore;
 
 namespace Kv.Connections;
 
@@ -7,17 +8,20 @@ namespace Kv.Connections;
 /// The transactions that contexts of this process have open, as far as they are seen: those of contexts with <c>UseKv()</c>, and those
 /// that a write was joined to. A write of a store that waits for one of them may wait for its own caller.
 /// </summary>
+/// <remarks>
+/// They are known by the number that EF Core gives each: drivers use their transaction objects again. No event tells of a transaction that
+/// was disposed of without a commit, so the context is asked.
+/// </remarks>
 internal static class OwnTransactions
 {
     /// <summary>How long a write waits for one of them.</summary>
     public static readonly TimeSpan LongestWait = TimeSpan.FromSeconds(1);
 
-    /// <summary>How long a try waits for a lock before it is looked whether one of them has it.</summary>
+    /// <summary>How long a try waits for a lock before the transactions are looked through.</summary>
     public static readonly TimeSpan LookAfter = LongestWait * 1.2;
 
-    // Nobody tells of the end of most of those that a write was joined to: they are looked at when there are many.
     private const int PruneEvery = 100;
-    private static readonly ConcurrentDictionary<DbTransaction, OwnTransaction> All = new();
+    private static readonly ConcurrentDictionary<Guid, OwnTransaction> All = new();
 
     // Writes ask before they look: the dictionary would take all its locks to say so.
     private static int _open;
@@ -27,23 +31,30 @@ internal static class OwnTransactions
     public static bool HasAny => Volatile.Read(ref _open) > 0;
 
     /// <summary>Whether there is one that has taken the lock of a store's commits.</summary>
-    public static bool HasLocks => Volatile.Read(ref _locking) > 0;
-
-    /// <summary>A context begins a transaction, or is given one.</summary>
-    public static void Began(DbTransaction transaction, string context)
+    public static bool HasLocks
     {
-        // Drivers use their objects again, and not every end is told of.
-        Ended(transaction);
-        Add(transaction, context);
+        get
+        {
+            if (Volatile.Read(ref _locking) > 0)
+            {
+                // One that was left without an end would have every write ask the server for a shorter wait.
+                Prune();
+            }
+
+            return Volatile.Read(ref _locking) > 0;
+        }
     }
 
+    /// <summary>A context begins a transaction, or is given one.</summary>
+    public static void Began(DbContext context, Guid transaction) => Add(context, transaction);
+
     /// <summary>A transaction has taken the lock that orders the commits of a store.</summary>
+    /// <param name="context">The context that has it.</param>
     /// <param name="transaction">The transaction.</param>
-    /// <param name="context">The name of the context that has it.</param>
     /// <param name="driver">The store's.</param>
-    public static void Locked(DbTransaction transaction, string context, Driver driver)
+    public static void Locked(DbContext context, Guid transaction, Driver driver)
     {
-        var own = Add(transaction, context);
+        var own = Add(context, transaction);
         if (own.Locks is null)
         {
             Interlocked.Increment(ref _locking);
@@ -53,7 +64,7 @@ internal static class OwnTransactions
     }
 
     /// <summary>A transaction has ended.</summary>
-    public static void Ended(DbTransaction transaction)
+    public static void Ended(Guid transaction)
     {
         if (!All.TryRemove(transaction, out var own))
         {
@@ -70,63 +81,31 @@ internal static class OwnTransactions
     /// <summary>The one that a session of a store waits for, if it has been open for so long that the wait is for it.</summary>
     public static OwnTransaction? Find(Driver driver, DbConnection waiting)
     {
-        foreach (var (transaction, own) in All)
-        {
-            if (ConnectionOf(transaction) is not { } connection)
-            {
-                Ended(transaction);
-            }
-            else if (own.Age >= LongestWait && (own.Locks == driver || driver.LocksWhole(connection, waiting)))
-            {
-                return own;
-            }
-        }
-
-        return null;
+        Prune();
+        return All.Values.FirstOrDefault(own => own.Age >= LongestWait
+            && (own.Locks == driver || (own.Connection is { } connection && driver.LocksWhole(connection, waiting))));
     }
 
-    /// <summary>The connection of a transaction; null if it has ended, of which not every driver's object can be asked.</summary>
-    private static DbConnection? ConnectionOf(DbTransaction transaction)
+    private static OwnTransaction Add(DbContext context, Guid transaction)
     {
-        try
+        var added = new OwnTransaction(context, transaction);
+        var own = All.GetOrAdd(transaction, added);
+        if (own == added && Interlocked.Increment(ref _open) % PruneEvery == 0)
         {
-            return transaction.Connection;
-        }
-        catch (ObjectDisposedException)
-        {
-            return null;
-        }
-    }
-
-    private static OwnTransaction Add(DbTransaction transaction, string context)
-    {
-        if (All.TryGetValue(transaction, out var known))
-        {
-            return known;
-        }
-
-        var own = new OwnTransaction(context);
-        if (All.TryAdd(transaction, own) && Interlocked.Increment(ref _open) % PruneEvery == 0)
-        {
-            foreach (var ended in All.Keys.Where(static t => ConnectionOf(t) is null))
-            {
-                Ended(ended);
-            }
+            Prune();
         }
 
         return own;
     }
-}
 
-/// <summary>A transaction of a context of this process.</summary>
-/// <param name="Context">The name of the context.</param>
-internal sealed record OwnTransaction(string Context)
-{
-    private readonly long _since = TimeProvider.System.GetTimestamp();
-
-    /// <summary>How long it has been open, as far as it was seen.</summary>
-    public TimeSpan Age => TimeProvider.System.GetElapsedTime(_since);
-
-    /// <summary>The driver of the store whose commits wait for it; null if none is known to.</summary>
-    public Driver? Locks { get; set; }
+    private static void Prune()
+    {
+        foreach (var (transaction, own) in All)
+        {
+            if (own.Connection is null)
+            {
+                Ended(transaction);
+            }
+        }
+    }
 }

@@ -55,7 +55,7 @@ internal sealed class JoinInterceptor : ISaveChangesInterceptor, IDbTransactionI
 
     public DbTransaction TransactionStarted(DbConnection connection, TransactionEndEventData eventData, DbTransaction result)
     {
-        Began(result, eventData.Context);
+        Began(eventData.Context, eventData.TransactionId);
         if (ContextUnits.Of(eventData.Context) is { } units)
         {
             units.Transactions.Began();
@@ -71,7 +71,7 @@ internal sealed class JoinInterceptor : ISaveChangesInterceptor, IDbTransactionI
 
     public DbTransaction TransactionUsed(DbConnection connection, TransactionEventData eventData, DbTransaction result)
     {
-        Began(result, eventData.Context);
+        Began(eventData.Context, eventData.TransactionId);
         ContextUnits.Of(eventData.Context)?.Transactions.Used(eventData.TransactionId);
         return result;
     }
@@ -95,7 +95,7 @@ internal sealed class JoinInterceptor : ISaveChangesInterceptor, IDbTransactionI
 
     public void TransactionCommitted(DbTransaction transaction, TransactionEndEventData eventData)
     {
-        OwnTransactions.Ended(transaction);
+        OwnTransactions.Ended(eventData.TransactionId);
         ContextUnits.Of(eventData.Context)?.Known?.Commits.Committed();
     }
 
@@ -108,7 +108,7 @@ internal sealed class JoinInterceptor : ISaveChangesInterceptor, IDbTransactionI
 
     public void TransactionRolledBack(DbTransaction transaction, TransactionEndEventData eventData)
     {
-        OwnTransactions.Ended(transaction);
+        OwnTransactions.Ended(eventData.TransactionId);
         ContextUnits.Of(eventData.Context)?.Known?.Commits.RolledBack(eventData.TransactionId);
     }
 
@@ -149,8 +149,13 @@ internal sealed class JoinInterceptor : ISaveChangesInterceptor, IDbTransactionI
         return Task.CompletedTask;
     }
 
-    private static void Began(DbTransaction transaction, DbContext? context) =>
-        OwnTransactions.Began(transaction, context?.GetType().Name ?? nameof(DbContext));
+    private static void Began(DbContext? context, Guid transaction)
+    {
+        if (context is not null)
+        {
+            OwnTransactions.Began(context, transaction);
+        }
+    }
 
     private static async ValueTask SavingAsync(DbContext? context, CancellationToken cancellationToken)
     {

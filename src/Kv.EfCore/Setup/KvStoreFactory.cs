@@ -98,12 +98,14 @@ internal sealed partial class KvStoreFactory(Func<string, KvStore> create, KvSto
     /// <returns>The slot, null if all are rented; and the store that makes way.</returns>
     private (Slot? Slot, Slot? Evicted) Take(string name)
     {
-        if (_slots.TryGetValue(name, out var slot))
+        if (_slots.TryGetValue(name, out var slot) && !slot.HasFailed)
         {
             slot.Leases++;
             return (slot, null);
         }
 
+        // One that did not open has nothing to close, and is tried anew.
+        _slots.Remove(name);
         Slot? evicted = null;
         if (_slots.Count >= options.MaxOpen)
         {
@@ -168,9 +170,8 @@ internal sealed partial class KvStoreFactory(Func<string, KvStore> create, KvSto
             slot.Leases--;
             slot.IdleSince = time.GetTimestamp();
 
-            // A store that could not be opened is tried anew by the next who rents it.
-            if (slot.Opening is { IsValueCreated: true, Value: { IsCompleted: true, IsCompletedSuccessfully: false } }
-                && _slots.GetValueOrDefault(slot.Name) == slot)
+            // A store that could not be opened takes nobody's place.
+            if (slot.HasFailed && _slots.GetValueOrDefault(slot.Name) == slot)
             {
                 _slots.Remove(slot.Name);
             }
@@ -253,6 +254,8 @@ internal sealed partial class KvStoreFactory(Func<string, KvStore> create, KvSto
         public string Name { get; } = name;
 
         public Lazy<Task<KvStore>> Opening { get; set; } = null!;
+
+        public bool HasFailed => Opening is { IsValueCreated: true, Value: { IsCompleted: true, IsCompletedSuccessfully: false } };
 
         public int Leases { get; set; }
 

@@ -40,7 +40,7 @@ internal sealed class ContextWrites(KvStore store)
             // A transaction that is being committed holds the lock no longer than that takes.
             if (work.TakesVersion && work is not JoinedWork { IsSeen: true })
             {
-                OwnTransactions.Locked(session.Transaction!, context.GetType().Name, store.Engine.Driver);
+                OwnTransactions.Locked(context, transaction.TransactionId, store.Engine.Driver);
             }
 
             return outcome;
