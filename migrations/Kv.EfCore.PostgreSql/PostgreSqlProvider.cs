@@ -24,7 +24,7 @@ internal sealed class PostgreSqlProvider : KvProvider
 
     public override void Place(DbContextOptionsBuilder builder, TableNames tables, KvStoreOptions options)
     {
-        // A pooler lends the session to others next, who would search there. Statements of the engine name the schema; LINQ does not.
+        // A pooler lends the session to other clients next, which would search there. The engine's statements name the schema; LINQ does not.
         if (tables.Schema is { } schema && !options.TransactionPooling)
         {
             builder.AddInterceptors(new SearchPath(schema));

@@ -67,7 +67,7 @@ internal sealed class MemoryFolder : IDisposable
         {
             try
             {
-                // Whoever holds it lives; a folder that is being made has none yet.
+                // The process that holds it lives; a folder that is being made has no such file yet.
                 using (new FileStream(Path.Combine(path, Owner), FileMode.Open, FileAccess.Write, FileShare.None))
                 {
                 }

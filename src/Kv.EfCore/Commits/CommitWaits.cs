@@ -3,11 +3,11 @@ using Microsoft.EntityFrameworkCore;
 
 namespace Kv.Commits;
 
-/// <summary>How long a try of a group waits for locks, and what callers are told who wait for a transaction of their own process.</summary>
+/// <summary>How long a try of a group waits for locks, and the error of a write that waits for a transaction of its own process.</summary>
 internal sealed class CommitWaits(SessionFactory sessions, Driver driver, KvStoreOptions options)
 {
     /// <summary>Plans a try.</summary>
-    /// <param name="writer">Who runs it.</param>
+    /// <param name="writer">The writer that runs it.</param>
     /// <param name="left">What is left of the callers' time.</param>
     /// <param name="trouble">What the tries before have met; null for none.</param>
     /// <returns>How long the try may wait, and the wait at the server, where it is not the session's own.</returns>

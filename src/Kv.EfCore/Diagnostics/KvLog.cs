@@ -83,7 +83,7 @@ internal static partial class KvLog
     [LoggerMessage(EventId = 180, Level = LogLevel.Error, Message = "{Loss}")]
     public static partial void FileLost(ILogger logger, string loss);
 
-    [LoggerMessage(182, LogLevel.Warning, "The store '{Name}', which nobody had rented for a while, did not close as it should.")]
+    [LoggerMessage(182, LogLevel.Warning, "The store '{Name}', which had no lease any more, did not close as it should.")]
     public static partial void StoreNotClosed(ILogger logger, Exception error, string name);
 
     [LoggerMessage(EventId = 181, Level = LogLevel.Debug, Message = "Other processes could not be told of the last commits before the store ended; they find them by looking.")]

@@ -2,7 +2,7 @@ namespace Kv;
 
 /// <summary>Makes stores at run time, one for each name, such as that of a tenant.</summary>
 /// <remarks>
-/// A singleton, safe for concurrent use. All who rent a name at the same time get one store. A store that nobody has rented for
+/// A singleton, safe for concurrent use. All callers of a name get one store. A store that has had no lease for
 /// <see cref="KvStoreFactoryOptions.IdleTimeout"/> closes its connections and is made anew when it is rented again; what it stored is
 /// where it was. No worker handles the messages of these stores: give each worker's store a name of its own with <c>AddKvStore</c>, or
 /// one store to all tenants.

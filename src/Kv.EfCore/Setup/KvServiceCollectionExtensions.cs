@@ -129,8 +129,8 @@ public static class KvServiceCollectionExtensions
 
     /// <summary>Adds stores that are made at run time by their names, for tenants: <see cref="IKvStoreFactory"/>, a singleton.</summary>
     /// <remarks>
-    /// A store is opened when it is rented first, migrated unless <see cref="KvStoreFactoryOptions.Migrate"/> is false, and closed when nobody
-    /// has rented it for a while. Calling it again changes what the last call says.
+    /// A store is opened when it is rented first, migrated unless <see cref="KvStoreFactoryOptions.Migrate"/> is false, and closed when it has
+    /// had no lease for a while. Calling it again changes what the last call says.
     /// </remarks>
     /// <param name="services">The services.</param>
     /// <param name="database">

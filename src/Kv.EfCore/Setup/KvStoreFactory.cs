@@ -94,7 +94,7 @@ internal sealed partial class KvStoreFactory(Func<string, KvStore> create, KvSto
 
     public void Dispose() => DisposeAsync().AsTask().GetAwaiter().GetResult();
 
-    /// <summary>Takes the slot of a name, or a free one, or that of the store which nobody has rented for the longest time.</summary>
+    /// <summary>Takes the slot of a name, or a free one, or that of the store whose last lease ended first.</summary>
     /// <returns>The slot, null if all are rented; and the store that makes way.</returns>
     private (Slot? Slot, Slot? Evicted) Take(string name)
     {
@@ -137,7 +137,7 @@ internal sealed partial class KvStoreFactory(Func<string, KvStore> create, KvSto
         }
     }
 
-    // Whoever rents it first opens it for all who rent it: nothing of theirs goes along.
+    // The first caller opens the store for all callers: nothing of its own goes along.
     private Task<KvStore> OpenAsync(string name) => Detached.RunAsync(async () =>
     {
         var store = create(name);
@@ -226,7 +226,7 @@ internal sealed partial class KvStoreFactory(Func<string, KvStore> create, KvSto
         }
         catch (Exception error)
         {
-            // Whoever rented it was told why it did not open; what does not close must not keep others from their store.
+            // Its callers got the error of an opening; a store that does not close must not keep other callers from theirs.
             KvLog.StoreNotClosed(_logger, error, slot.Name);
         }
     }

@@ -4,17 +4,17 @@ namespace Kv;
 public sealed class KvStoreFactoryOptions
 {
     /// <summary>
-    /// Stores that are open at the same time. Beyond it the one that nobody has rented for the longest time is closed; while all are
-    /// rented, who rents another one waits.
+    /// Stores that are open at the same time. Beyond it the store closes whose last lease ended first; while all are rented, a
+    /// caller of another store waits.
     /// </summary>
     /// <value>Default: 100. From 1 to 100,000. On PostgreSQL each takes up to 12 connections.</value>
     public int MaxOpen { get; set; } = 100;
 
-    /// <summary>How long a store stays open that nobody has rented.</summary>
+    /// <summary>How long a store stays open without a lease.</summary>
     /// <value>Default: 5 minutes. From 1 second to 1 day.</value>
     public TimeSpan IdleTimeout { get; set; } = TimeSpan.FromMinutes(5);
 
-    /// <summary>How long who rents a store waits while as many as may be open are rented.</summary>
+    /// <summary>How long a caller waits for a store while as many as may be open are rented.</summary>
     /// <value>Default: 30 seconds. From 0 to 1 day.</value>
     public TimeSpan RentTimeout { get; set; } = TimeSpan.FromSeconds(30);
 

@@ -31,7 +31,7 @@ public sealed class KvStoreLease : IDisposable, IAsyncDisposable
         }
     }
 
-    /// <summary>Gives the store back. It stays open for a while, for the next who rents it.</summary>
+    /// <summary>Gives the store back. It stays open for a while, for the next caller.</summary>
     public void Dispose() => Interlocked.Exchange(ref _giveBack, null)?.Invoke();
 
     /// <inheritdoc cref="Dispose" />

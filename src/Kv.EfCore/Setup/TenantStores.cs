@@ -41,8 +41,8 @@ internal sealed record TenantStores(
             && KvContextOptions.ProviderOf(db.Options).IsMemory(address))
         {
             throw new InvalidOperationException(
-                $"The store '{name}' is in memory ('{address}'), and would lose all that it has when the factory closes it, because nobody "
-                + "has rented it for a while. Give it a file.");
+                $"The store '{name}' is in memory ('{address}'), and would lose all that it has when the factory closes it after its "
+                + "last lease. Give it a file.");
         }
     }
 }

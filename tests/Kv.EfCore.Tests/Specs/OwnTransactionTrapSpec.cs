@@ -117,6 +117,30 @@ public sealed class SqliteOwnTransactionTrapTests(SqliteDatabase database)
 public sealed class PostgresOwnTransactionTrapTests(PostgresDatabase database)
     : OwnTransactionTrapSpec(database), IClassFixture<PostgresDatabase>
 {
+    /// <summary>The driver uses its transaction object again: what is left of one must not be taken for another.</summary>
+    [Fact]
+    public async Task A_transaction_that_was_left_is_not_blamed_for_one_on_its_connection()
+    {
+        await using var shop = await Shop.OpenAsync(database, store: static options => options.CommandTimeout = TimeSpan.FromSeconds(3));
+        await shop.Store.SetAsync(["k"], 0);
+        await using var db = shop.Open();
+        await db.Database.OpenConnectionAsync();
+        var connection = (Npgsql.NpgsqlConnection)db.Database.GetDbConnection();
+        await using (var left = await db.Database.BeginTransactionAsync())
+        {
+            await shop.Store.Atomic().Set(["joined"], 1).CommitAsync(db);
+        }
+
+        await using var other = await connection.BeginTransactionAsync();
+        await using var hold = new Npgsql.NpgsqlCommand("select 1 from data_version where k = 0 for update", connection);
+        await hold.ExecuteNonQueryAsync();
+
+        var error = await Assert.ThrowsAsync<KvException>(() => shop.Store.SetAsync(["k"], 1).AsTask()).WaitAsync(TimeSpan.FromSeconds(15));
+
+        Assert.DoesNotContain("ShopContext", error.Message, StringComparison.Ordinal);
+        Assert.Contains($"process {connection.ProcessID} ", error.Message, StringComparison.Ordinal);
+    }
+
     /// <summary>On PostgreSQL such a transaction keeps no write of the store waiting: it is committed apart.</summary>
     [Fact]
     public async Task A_write_beside_a_transaction_with_entities_alone_is_committed_apart()
