@@ -9,12 +9,27 @@ using Kv.Reads;
 using Kv.Sql;
 using Microsoft.EntityFrameworkCore;
 using Microsoft.EntityFrameworkCore.Metadata;
+using Microsoft.Extensions.DependencyInjection;
+using Npgsql;
 
 namespace Kv.PostgreSql;
 
 /// <summary>The store on PostgreSQL: a round trip away, with a process of the server for each connection.</summary>
 internal sealed class PostgreSqlProvider : KvProvider
 {
+    public override void Use(IServiceProvider services, DbContextOptionsBuilder builder, string? connectionString)
+    {
+        if (connectionString is not null)
+        {
+            builder.UseNpgsql(connectionString);
+            return;
+        }
+
+        builder.UseNpgsql(services.GetService<NpgsqlDataSource>() ?? throw new InvalidOperationException(
+            "The store is on PostgreSQL, and neither its configuration has a ConnectionString or a ConnectionName nor the services an "
+            + "NpgsqlDataSource. Add one of them."));
+    }
+
     public override Driver CreateDriver(TableNames tables, bool serverClock) => new PostgreSqlDriver(new PostgreSqlSql(tables, serverClock));
 
     public override string? Refuse(TableNames tables) => tables.Prefix.Length == 0
@@ -35,8 +50,8 @@ internal sealed class PostgreSqlProvider : KvProvider
 
     public override string ServerTime => ServerSql.Time;
 
-    public override StoreReader CreateReader(Driver driver, ReadRunner runner, SessionPool pool, StoreClock clock, TracedStore traced) =>
-        new PostgreSqlReader(runner, pool, (PostgreSqlDriver)driver, clock, traced);
+    public override StoreReader CreateReader(Driver driver, ReadRunner runner, SessionPool pool, StoreClock clock, StoreMetrics metrics) =>
+        new PostgreSqlReader(runner, pool, (PostgreSqlDriver)driver, clock, metrics);
 
     public override CommitWriter CreateWriter(
         Driver driver, Session session, StoreClock clock, KvStoreOptions options, FailPoints failPoints)

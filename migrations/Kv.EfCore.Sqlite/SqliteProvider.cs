@@ -22,6 +22,9 @@ namespace Kv.Sqlite;
 /// <summary>The store on SQLite: in a file, whose clients all run on the machine that has it.</summary>
 internal sealed class SqliteProvider : KvProvider
 {
+    public override void Use(IServiceProvider services, DbContextOptionsBuilder builder, string? connectionString) =>
+        builder.UseSqlite(connectionString);
+
     public override Driver CreateDriver(TableNames tables, bool serverClock) => new SqliteDriver(new SqliteSql(tables));
 
     public override string Settle(string connectionString) => DataSource.Settle(connectionString);
@@ -51,8 +54,8 @@ internal sealed class SqliteProvider : KvProvider
 
     public override SharedLocks CreateLocks(Driver driver, ILogger logger) => new FileLocks(new SharedReadLock(driver.Sql, TimeProvider.System, logger));
 
-    public override StoreReader CreateReader(Driver driver, ReadRunner runner, SessionPool pool, StoreClock clock, TracedStore traced) =>
-        new SqliteReader(runner, pool, (SqliteDriver)driver, clock, traced);
+    public override StoreReader CreateReader(Driver driver, ReadRunner runner, SessionPool pool, StoreClock clock, StoreMetrics metrics) =>
+        new SqliteReader(runner, pool, (SqliteDriver)driver, clock, metrics);
 
     public override CommitWriter CreateWriter(
         Driver driver, Session session, StoreClock clock, KvStoreOptions options, FailPoints failPoints) =>

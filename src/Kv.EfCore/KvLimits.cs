@@ -1,3 +1,5 @@
+using Kv.Keys;
+
 namespace Kv;
 
 /// <summary>
@@ -13,6 +15,11 @@ public static class KvLimits
     /// Bytes of a bound of a read: the largest key and the byte that a selector adds. Deno: "Key too large for read (max 2049 bytes)".
     /// </summary>
     public const int MaxReadKeySize = MaxKeySize + 1;
+
+    /// <summary>
+    /// Bytes of the prefix of a scope (<see cref="IKvStore.Scope"/>) as text in UTF-8, with those of the scopes that it is in.
+    /// </summary>
+    public const int MaxScopeSize = KeyScope.MaxSize;
 
     /// <summary>Entries of one batch of a listing. Deno: "Too many entries (max 1000)".</summary>
     public const int MaxReadEntries = 1000;

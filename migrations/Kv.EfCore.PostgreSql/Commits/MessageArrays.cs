@@ -28,6 +28,7 @@ internal static class MessageArrays
             ("@uniques", All(static m => m.UniqueKey)),
             ("@uniqueuntils", All(m => m.UniqueFor > 0 ? now + m.UniqueFor : 0)),
             ("@retries", All(static m => m.TopicRetries ? 1 : 0)),
+            ("@scopes", All(static m => m.Scope)),
             ("@backs", messages.Select(static m => m.VersionOffset).ToArray()),
             ("@aheads", Ahead(messages)));
 

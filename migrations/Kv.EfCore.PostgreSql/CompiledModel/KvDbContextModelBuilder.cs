@@ -12,7 +12,7 @@ namespace Kv.PostgreSql.CompiledModel
     internal partial class KvDbContextModel
     {
         private KvDbContextModel()
-            : base(skipDetectChanges: false, modelId: new Guid("e271dc0a-04c7-4888-976d-64be50ce5b06"), entityTypeCount: 4)
+            : base(skipDetectChanges: false, modelId: new Guid("8b09d3ce-6bab-45c4-85e6-4c4c283871e8"), entityTypeCount: 4)
         {
         }
 
@@ -29,7 +29,7 @@ namespace Kv.PostgreSql.CompiledModel
             StoredEntryEntityType.CreateAnnotations(storedEntry);
 
             AddAnnotation("Npgsql:ValueGenerationStrategy", NpgsqlValueGenerationStrategy.IdentityByDefaultColumn);
-            AddAnnotation("ProductVersion", "10.0.14");
+            AddAnnotation("ProductVersion", "10.0.15");
             AddAnnotation("Relational:MaxIdentifierLength", 63);
         }
     }

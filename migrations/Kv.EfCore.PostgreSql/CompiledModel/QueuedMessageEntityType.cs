@@ -20,7 +20,7 @@ namespace Kv.PostgreSql.CompiledModel
                 "Kv.Model.QueuedMessage",
                 typeof(QueuedMessage),
                 baseEntityType,
-                propertyCount: 28,
+                propertyCount: 29,
                 unnamedIndexCount: 3,
                 keyCount: 1);
 
@@ -222,6 +222,15 @@ namespace Kv.PostgreSql.CompiledModel
             rateTurn.AddAnnotation("Npgsql:ValueGenerationStrategy", NpgsqlValueGenerationStrategy.None);
             rateTurn.AddAnnotation("Relational:ColumnName", "rate_turn");
             rateTurn.AddAnnotation("Relational:DefaultValue", 0L);
+
+            var scope = runtimeEntityType.AddProperty(
+                "Scope",
+                typeof(byte[]),
+                propertyInfo: typeof(MessageRow).GetProperty("Scope", BindingFlags.Public | BindingFlags.Instance | BindingFlags.DeclaredOnly),
+                fieldInfo: typeof(MessageRow).GetField("<Scope>k__BackingField", BindingFlags.NonPublic | BindingFlags.Instance | BindingFlags.DeclaredOnly),
+                nullable: true);
+            scope.AddAnnotation("Npgsql:ValueGenerationStrategy", NpgsqlValueGenerationStrategy.None);
+            scope.AddAnnotation("Relational:ColumnName", "scope");
 
             var state = runtimeEntityType.AddProperty(
                 "State",

@@ -20,7 +20,7 @@ namespace Kv.PostgreSql.CompiledModel
                 "Kv.Model.RunningMessage",
                 typeof(RunningMessage),
                 baseEntityType,
-                propertyCount: 30,
+                propertyCount: 31,
                 unnamedIndexCount: 2,
                 keyCount: 1);
 
@@ -259,6 +259,15 @@ namespace Kv.PostgreSql.CompiledModel
             rateTurn.AddAnnotation("Npgsql:ValueGenerationStrategy", NpgsqlValueGenerationStrategy.None);
             rateTurn.AddAnnotation("Relational:ColumnName", "rate_turn");
             rateTurn.AddAnnotation("Relational:DefaultValue", 0L);
+
+            var scope = runtimeEntityType.AddProperty(
+                "Scope",
+                typeof(byte[]),
+                propertyInfo: typeof(MessageRow).GetProperty("Scope", BindingFlags.Public | BindingFlags.Instance | BindingFlags.DeclaredOnly),
+                fieldInfo: typeof(MessageRow).GetField("<Scope>k__BackingField", BindingFlags.NonPublic | BindingFlags.Instance | BindingFlags.DeclaredOnly),
+                nullable: true);
+            scope.AddAnnotation("Npgsql:ValueGenerationStrategy", NpgsqlValueGenerationStrategy.None);
+            scope.AddAnnotation("Relational:ColumnName", "scope");
 
             var topic = runtimeEntityType.AddProperty(
                 "Topic",

@@ -16,7 +16,7 @@ namespace Kv.PostgreSql.Migrations
         {
 #pragma warning disable 612, 618
             modelBuilder
-                .HasAnnotation("ProductVersion", "10.0.14")
+                .HasAnnotation("ProductVersion", "10.0.15")
                 .HasAnnotation("Relational:MaxIdentifierLength", 63);
 
             NpgsqlModelBuilderExtensions.UseIdentityByDefaultColumns(modelBuilder);
@@ -154,6 +154,10 @@ namespace Kv.PostgreSql.Migrations
                         .HasColumnType("bigint")
                         .HasDefaultValue(0L)
                         .HasColumnName("rate_turn");
+
+                    b.Property<byte[]>("Scope")
+                        .HasColumnType("bytea")
+                        .HasColumnName("scope");
 
                     b.Property<int>("State")
                         .ValueGeneratedOnAdd()
@@ -339,6 +343,10 @@ namespace Kv.PostgreSql.Migrations
                         .HasColumnType("bigint")
                         .HasDefaultValue(0L)
                         .HasColumnName("rate_turn");
+
+                    b.Property<byte[]>("Scope")
+                        .HasColumnType("bytea")
+                        .HasColumnName("scope");
 
                     b.Property<string>("Topic")
                         .IsRequired()

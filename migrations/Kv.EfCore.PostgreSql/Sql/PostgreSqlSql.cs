@@ -184,7 +184,7 @@ internal sealed class PostgreSqlSql(TableNames tables, bool serverClock) : KvSql
         held as (
             insert into {RunningTable} (deadline, ts, owner, {HeldColumns})
             select {Now} + lease, {Now}, holder, id, data, backoff, undelivered, topic, type, encoding, {Now}, trace, priority, rate,
-                unique_key, unique_until, topic_retries, 1
+                unique_key, unique_until, topic_retries, scope, 1
             from r where holder is not null and topic in (select topic from clear)
             returning id, enqueued_at, unique_until)
         select r.place, held.enqueued_at, held.unique_until from held join r on r.id = held.id order by r.place
@@ -192,7 +192,7 @@ internal sealed class PostgreSqlSql(TableNames tables, bool serverClock) : KvSql
 
     private string NewValues => $"""
         {Now} + r.delay, r.id, r.data, r.backoff, r.undelivered, r.topic, r.type, r.encoding, {Now}, r.trace,
-            r.priority, r.group_key, r.group_limit, r.rate, r.unique_key, r.unique_until, r.topic_retries,
+            r.priority, r.group_key, r.group_limit, r.rate, r.unique_key, r.unique_until, r.topic_retries, r.scope,
             (select version from {VersionTable} where k = 0) - r.back,
             case when r.group_key is null then 0 when r.group_limit > 0 and r.delay > 0 then 2
                 when {TakenOf("r.topic", "r.group_key")} + r.ahead < case
@@ -202,9 +202,9 @@ internal sealed class PostgreSqlSql(TableNames tables, bool serverClock) : KvSql
     private static string NewRows(string moreArrays, string moreNames) => $"""
         unnest(@ids, @datas, @backoffs, @undelivereds, @topics, @types, @encodings, @delays, @traces, @priorities, @groups, @grouplimits,
             @rates,
-                @uniques, @uniqueuntils, @retries, @backs, @aheads{moreArrays}) with ordinality
+                @uniques, @uniqueuntils, @retries, @scopes, @backs, @aheads{moreArrays}) with ordinality
             as r (id, data, backoff, undelivered, topic, type, encoding, delay, trace, priority, group_key, group_limit, rate,
-                unique_key, unique_until, topic_retries, back, ahead{moreNames}, place)
+                unique_key, unique_until, topic_retries, scope, back, ahead{moreNames}, place)
         """;
 
     public string FenceAll => field ??= OfFences("");

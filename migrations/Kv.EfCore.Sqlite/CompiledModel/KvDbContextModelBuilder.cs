@@ -11,7 +11,7 @@ namespace Kv.Sqlite.CompiledModel
     internal partial class KvDbContextModel
     {
         private KvDbContextModel()
-            : base(skipDetectChanges: false, modelId: new Guid("f5d7ba44-ca80-4532-bd4e-0cdd662ea539"), entityTypeCount: 4)
+            : base(skipDetectChanges: false, modelId: new Guid("0c99ad68-c6a7-443f-a95e-d9940261570f"), entityTypeCount: 4)
         {
         }
 
@@ -27,7 +27,7 @@ namespace Kv.Sqlite.CompiledModel
             RunningMessageEntityType.CreateAnnotations(runningMessage);
             StoredEntryEntityType.CreateAnnotations(storedEntry);
 
-            AddAnnotation("ProductVersion", "10.0.14");
+            AddAnnotation("ProductVersion", "10.0.15");
         }
     }
 }

@@ -19,7 +19,7 @@ namespace Kv.Sqlite.CompiledModel
                 "Kv.Model.QueuedMessage",
                 typeof(QueuedMessage),
                 baseEntityType,
-                propertyCount: 28,
+                propertyCount: 29,
                 unnamedIndexCount: 3,
                 keyCount: 1);
 
@@ -201,6 +201,14 @@ namespace Kv.Sqlite.CompiledModel
                 sentinel: 0L);
             rateTurn.AddAnnotation("Relational:ColumnName", "rate_turn");
             rateTurn.AddAnnotation("Relational:DefaultValue", 0L);
+
+            var scope = runtimeEntityType.AddProperty(
+                "Scope",
+                typeof(byte[]),
+                propertyInfo: typeof(MessageRow).GetProperty("Scope", BindingFlags.Public | BindingFlags.Instance | BindingFlags.DeclaredOnly),
+                fieldInfo: typeof(MessageRow).GetField("<Scope>k__BackingField", BindingFlags.NonPublic | BindingFlags.Instance | BindingFlags.DeclaredOnly),
+                nullable: true);
+            scope.AddAnnotation("Relational:ColumnName", "scope");
 
             var state = runtimeEntityType.AddProperty(
                 "State",

@@ -19,7 +19,7 @@ namespace Kv.Sqlite.CompiledModel
                 "Kv.Model.RunningMessage",
                 typeof(RunningMessage),
                 baseEntityType,
-                propertyCount: 30,
+                propertyCount: 31,
                 unnamedIndexCount: 2,
                 keyCount: 1);
 
@@ -234,6 +234,14 @@ namespace Kv.Sqlite.CompiledModel
                 sentinel: 0L);
             rateTurn.AddAnnotation("Relational:ColumnName", "rate_turn");
             rateTurn.AddAnnotation("Relational:DefaultValue", 0L);
+
+            var scope = runtimeEntityType.AddProperty(
+                "Scope",
+                typeof(byte[]),
+                propertyInfo: typeof(MessageRow).GetProperty("Scope", BindingFlags.Public | BindingFlags.Instance | BindingFlags.DeclaredOnly),
+                fieldInfo: typeof(MessageRow).GetField("<Scope>k__BackingField", BindingFlags.NonPublic | BindingFlags.Instance | BindingFlags.DeclaredOnly),
+                nullable: true);
+            scope.AddAnnotation("Relational:ColumnName", "scope");
 
             var topic = runtimeEntityType.AddProperty(
                 "Topic",

@@ -14,7 +14,7 @@ namespace Kv.Sqlite.Migrations
         protected override void BuildModel(ModelBuilder modelBuilder)
         {
 #pragma warning disable 612, 618
-            modelBuilder.HasAnnotation("ProductVersion", "10.0.14");
+            modelBuilder.HasAnnotation("ProductVersion", "10.0.15");
 
             modelBuilder.Entity("Kv.Model.DataVersion", b =>
                 {
@@ -149,6 +149,10 @@ namespace Kv.Sqlite.Migrations
                         .HasColumnType("INTEGER")
                         .HasDefaultValue(0L)
                         .HasColumnName("rate_turn");
+
+                    b.Property<byte[]>("Scope")
+                        .HasColumnType("BLOB")
+                        .HasColumnName("scope");
 
                     b.Property<int>("State")
                         .ValueGeneratedOnAdd()
@@ -334,6 +338,10 @@ namespace Kv.Sqlite.Migrations
                         .HasColumnType("INTEGER")
                         .HasDefaultValue(0L)
                         .HasColumnName("rate_turn");
+
+                    b.Property<byte[]>("Scope")
+                        .HasColumnType("BLOB")
+                        .HasColumnName("scope");
 
                     b.Property<string>("Topic")
                         .IsRequired()

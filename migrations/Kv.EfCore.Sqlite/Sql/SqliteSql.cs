@@ -75,7 +75,7 @@ internal sealed class SqliteSql(TableNames tables) : KvSql(tables)
         insert into {QueueTable} (ts, {NewColumns})
         values (@now + @delay, @id, @data, @backoff, @undelivered, @topic, @type, @encoding, @now, @trace, @priority, @group,
             @grouplimit, @rate,
-            @unique, @uniqueuntil, @topicretries, @version,
+            @unique, @uniqueuntil, @topicretries, @scope, @version,
             case when @group is null then 0 when @grouplimit > 0 and @delay > 0 then 2
                 when (select count(*) from {QueueTable} where topic = @topic and group_key = @group and state = 0)
                     + (select count(*) from {RunningTable} where topic = @topic
@@ -88,7 +88,7 @@ internal sealed class SqliteSql(TableNames tables) : KvSql(tables)
         insert into {RunningTable} (deadline, ts, owner, {HeldColumns})
         values (@now + @lease, @now, @owner, @id, @data, @backoff, @undelivered, @topic, @type, @encoding, @now, @trace, @priority,
             @rate, @unique,
-            @uniqueuntil, @topicretries, 1)
+            @uniqueuntil, @topicretries, @scope, 1)
         """;
 
     /// <inheritdoc cref="KvSql.ClearOf" />

@@ -1,10 +1,15 @@
+using Kv.Keys;
 using Kv.Messages;
 
 namespace Kv.Commits;
 
 /// <summary>One all-or-nothing write in the engine's terms: bytes, not objects.</summary>
-internal sealed class AtomicWrite
+/// <param name="scope">What the store shows that it is written through; null for all.</param>
+internal sealed class AtomicWrite(KeyScope? scope = null)
 {
+    /// <summary>What its keys are in.</summary>
+    public KeyScope Scope { get; } = scope ?? KeyScope.All;
+
     public List<Check> Checks { get; } = [];
 
     public List<Mutation> Mutations { get; } = [];
@@ -40,7 +45,7 @@ internal sealed class AtomicWrite
     /// <summary>Whether it only brings messages that no other one orders or bars, so that it needs no position among the commits.</summary>
     public bool IsPlain => Acknowledges is null && Removes is null && Clears is null && Ends is null && Rates.Count == 0
         && Unblocks.Count == 0 && Checks.Count == 0 && Mutations.Count == 0
-        && Messages.TrueForAll(static m => m.GroupKey is null && m.UniqueKey is null);
+        && Messages.TrueForAll(static m => m.GroupKey is null && m.UniqueKey is null && m.Scope is null);
 
     public int Size => Mutations.Sum(static m => m.Value.Length + m.Key.Length) + Messages.Sum(static m => m.Data.Length);
 }

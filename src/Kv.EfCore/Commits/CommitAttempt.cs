@@ -15,6 +15,9 @@ internal sealed class CommitAttempt(CommitGroup group, CommitReads reads, bool a
     /// <summary>Whether every member is a write that was refused or failed: then there is nothing to commit, and no version is taken.</summary>
     public bool IsVoid => group.Count == group.Writes.Count && _answers.TrueForAll(static a => a.Error is not null || a.Refused);
 
+    /// <summary>How many writes their checks refused.</summary>
+    public int Refused => _answers.Count(static a => a.Refused);
+
     public void Evaluate()
     {
         var evaluator = new CommitEvaluator(Reads, adopted);

@@ -21,7 +21,7 @@ internal sealed class CommitRunner(
     ChangeNotifier notifier,
     SharedLocks? locks,
     StoreHealth health,
-    TracedStore traced,
+    StoreMetrics metrics,
     ILogger logger)
     : IAsyncDisposable
 {
@@ -224,6 +224,7 @@ internal sealed class CommitRunner(
 
         _waits.TellOfOwn(group, error);
         KvLog.GroupRetried(logger, error, group.Count);
+        metrics.Retried("transaction");
         return backoff ?? Backoff.For(fault, options.CommandTimeout, group.AskedAt);
     }
 
@@ -242,9 +243,11 @@ internal sealed class CommitRunner(
     private async Task TryAsync(CommitGroup group, CommitWriter writer)
     {
         using var gate = await SharedLocks.PassAsync(locks).ConfigureAwait(false);
+        var since = metrics.TimesTransactions ? Stopwatch.GetTimestamp() : 0;
         var reads = await writer.BeginAsync(group, _marks.Current, CancellationToken.None).ConfigureAwait(false);
         var attempt = _attempt = new CommitAttempt(group, reads, sessions.IsAdopted);
         attempt.Evaluate();
+        metrics.Conflicted(attempt.Refused);
         if (attempt.IsVoid)
         {
             await EndTransactionAsync(broken: false).ConfigureAwait(false);
@@ -259,6 +262,10 @@ internal sealed class CommitRunner(
             }
 
             Announce(group, attempt);
+            if (since != 0)
+            {
+                metrics.Ran(group.Count, since);
+            }
         }
 
         attempt.Tell(certain: _trouble is not { IsUncertain: true });
@@ -310,7 +317,7 @@ internal sealed class CommitRunner(
     }
 
     private Activity? StartSpan(CommitGroup group) => KvTracing
-        .StartTransaction(traced, group.Count, group.Writes.Select(static w => w.Caller))?
+        .StartTransaction(metrics.Store, group.Count, group.Writes.Select(static w => w.Caller))?
         .SetTag("efkv.writes", group.Writes.Count).SetTag("efkv.completions", group.Completions.Count)
         .SetTag("efkv.retries", group.Requeues.Count).SetTag("efkv.claims", group.Claims.Count);
 

@@ -1,4 +1,5 @@
 using System.Text;
+using Kv.Keys;
 using Kv.Messages;
 
 namespace Kv.Commits;
@@ -33,7 +34,8 @@ internal sealed class UniqueKeys(KeyOverlay keys, CommitEffects effects)
                         case KvDuplicatePolicy.Refuse:
                             throw new KvException(
                                 KvErrorKind.Duplicate,
-                                $"The topic '{message.Topic}' has a message with the unique key '{message.UniqueKey}' already: "
+                                $"The topic '{message.Topic}' has a message with the unique key "
+                                + $"'{KeyScope.FromStored(message.Scope).Out(message.UniqueKey)}' already: "
                                 + $"{present}. Nothing was written; wait for it, cancel it, or ask to keep or replace it.");
                         case KvDuplicatePolicy.Keep:
                             ids ??= messages.ConvertAll(static m => m.Id);

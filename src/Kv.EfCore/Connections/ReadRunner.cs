@@ -7,7 +7,8 @@ namespace Kv.Connections;
 
 /// <summary>Runs reads on sessions of the pool.</summary>
 /// <remarks>A read that fails for reasons of the connection or of the moment is safe to run again, so it is.</remarks>
-internal sealed class ReadRunner(SessionPool pool, Driver driver, KvStoreOptions options, StoreHealth health, ILogger logger)
+internal sealed class ReadRunner(
+    SessionPool pool, Driver driver, KvStoreOptions options, StoreHealth health, StoreMetrics metrics, ILogger logger)
 {
     private volatile bool _failing;
 
@@ -111,6 +112,7 @@ internal sealed class ReadRunner(SessionPool pool, Driver driver, KvStoreOptions
         // Said once for a time in which the database is away, and not at each read that meets it.
         KvLog.ReadRetried(logger, _failing ? LogLevel.Debug : LogLevel.Warning, error);
         _failing = true;
+        metrics.Retried("read");
         return backoff ?? Backoff.For(fault, options.CommandTimeout, Timestamp(startedAt));
     }
 

@@ -74,6 +74,9 @@ internal sealed class SessionPool(SessionFactory factory, int size, TimeSpan lon
         return _idle.TryTake(out var session) ? session : await OpenAsync(cancellationToken).ConfigureAwait(false);
     }
 
+    /// <summary>How many sessions are open and wait, and how many are rented.</summary>
+    public (int Idle, int Used) Count() => (_idle.Count, Math.Max(0, _size - _free.CurrentCount));
+
     /// <summary>Takes an idle session, if there is one: for what may open none.</summary>
     public Session? TryRent() => _idle.TryTake(out var session) ? session : null;
 

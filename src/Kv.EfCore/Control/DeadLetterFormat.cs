@@ -33,6 +33,7 @@ internal static class DeadLetterFormat
             ["groupKey"] = letter.GroupKey,
             ["groupLimit"] = letter.GroupLimit,
             ["rateKey"] = letter.RateKey,
+            ["scope"] = letter.Scope is { } scope ? Convert.ToBase64String(scope.Bytes) : null,
             ["keysIfUndelivered"] = new JsonArray(
                 [.. letter.KeysIfUndelivered.Select(static key => JsonValue.Create(Convert.ToBase64String(key.Bytes)))]),
             ["trace"] = letter.Trace,
@@ -88,6 +89,7 @@ internal static class DeadLetterFormat
             GroupKey = json["groupKey"]?.GetValue<string>(),
             GroupLimit = Required("groupLimit").GetValue<int>(),
             RateKey = json["rateKey"]?.GetValue<string>(),
+            Scope = json["scope"]?.GetValue<string>() is { } scope ? KvKey.FromStored(Convert.FromBase64String(scope)) : null,
             KeysIfUndelivered =
             [
                 .. Required("keysIfUndelivered").AsArray()

@@ -1,6 +1,7 @@
 using System.Runtime.CompilerServices;
 using Kv.Commits;
 using Kv.Engine;
+using Kv.Keys;
 using Kv.Messages;
 using Kv.Store;
 
@@ -23,6 +24,7 @@ internal sealed class DeadLetters(KvStore store)
     public KvDeadLetter Letter(
         ClaimedMessage message, KeysIfUndelivered keys, KvMessageError? last, string reason, int failedAttempts)
     {
+        var scope = KeyScope.FromStored(message.Scope);
         return new KvDeadLetter
         {
             Id = message.Fence.Id,
@@ -37,9 +39,10 @@ internal sealed class DeadLetters(KvStore store)
             EnqueuedAt = KvMessageInfo.Time(message.EnqueuedAt),
             DiedAt = Engine.Queue.UtcNow,
             Priority = message.Priority,
-            GroupKey = message.GroupKey,
+            GroupKey = scope.Out(message.GroupKey),
             GroupLimit = message.GroupLimit,
-            RateKey = message.RateKey,
+            RateKey = scope.Out(message.RateKey),
+            Scope = scope.IsAll ? null : scope.Prefix,
             KeysIfUndelivered = keys.Named,
             Trace = message.Trace,
         };
@@ -113,6 +116,7 @@ internal sealed class DeadLetters(KvStore store)
     public async ValueTask<bool> ReplayAsync(KvDeadLetter letter, CancellationToken cancellationToken)
     {
         var write = Deletion(letter);
+        var scope = KeyScope.FromStored(letter.Scope?.Bytes);
         write.Messages.Add(new NewMessage(
             letter.Id,
             letter.Payload.Array,
@@ -121,13 +125,14 @@ internal sealed class DeadLetters(KvStore store)
             letter.Type,
             Delay: 0,
             MessageColumns.DefaultDelays,
-            MessageColumns.WriteKeys(letter.KeysIfUndelivered),
+            MessageColumns.WriteKeys([.. letter.KeysIfUndelivered.Select(static key => key.Bytes)]),
             letter.Trace)
         {
             Priority = letter.Priority,
-            GroupKey = letter.GroupKey,
+            GroupKey = scope.In(letter.GroupKey),
             GroupLimit = letter.GroupLimit,
-            RateKey = letter.RateKey,
+            RateKey = scope.In(letter.RateKey),
+            Scope = scope.Stored,
             TopicRetries = true,
         });
         return (await store.CommitAsync(write, cancellationToken).ConfigureAwait(false)).Succeeded;

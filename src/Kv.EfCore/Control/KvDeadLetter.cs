@@ -55,7 +55,10 @@ public sealed record KvDeadLetter
     /// <summary>Its rate key.</summary>
     public string? RateKey { get; init; }
 
-    /// <summary>The keys that its payload was written under as well.</summary>
+    /// <summary>The prefix of the scope that it was enqueued in; null for none.</summary>
+    public KvKey? Scope { get; init; }
+
+    /// <summary>The keys that its payload was written under as well, with the prefix of its scope.</summary>
     public IReadOnlyList<KvKey> KeysIfUndelivered { get; init; } = [];
 
     /// <summary>The W3C traceparent of the code that enqueued it.</summary>

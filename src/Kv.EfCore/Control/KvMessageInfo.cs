@@ -46,6 +46,9 @@ public sealed record KvMessageInfo
     /// <summary>Its unique key.</summary>
     public string? UniqueKey { get; init; }
 
+    /// <summary>The prefix of the scope that it was enqueued in; null for none.</summary>
+    public KvKey? Scope { get; init; }
+
     /// <summary>The error of the first attempt that failed.</summary>
     public KvMessageError? FirstError { get; init; }
 

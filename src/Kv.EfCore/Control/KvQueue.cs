@@ -238,6 +238,8 @@ internal sealed class KvQueue(KvStore store) : IKvQueue
     private async ValueTask<long> NowAsync(CancellationToken cancellationToken) =>
         (await store.UtcNowAsync(cancellationToken).ConfigureAwait(false)).ToUnixTimeMilliseconds();
 
+    private static KeyScope Scope(MessageView view) => KeyScope.FromStored(view.Message.Scope);
+
     private static KvMessageInfo Info(MessageView view, long now) => new()
     {
         Id = view.Message.Fence.Id,
@@ -256,8 +258,9 @@ internal sealed class KvQueue(KvStore store) : IKvQueue
         FailedAttempts = view.Message.Attempt,
         Crashes = view.Message.Crashes,
         Priority = view.Message.Priority,
-        GroupKey = view.Message.GroupKey,
-        UniqueKey = view.Message.UniqueKey,
+        GroupKey = Scope(view).Out(view.Message.GroupKey),
+        UniqueKey = Scope(view).Out(view.Message.UniqueKey),
+        Scope = Scope(view) is { IsAll: false } scope ? scope.Prefix : null,
         FirstError = MessageColumns.ReadError(view.Message.FirstError),
         LastError = MessageColumns.ReadError(view.Message.LastError),
         Progress = view.Progress,

@@ -118,6 +118,9 @@ internal static partial class KvLog
     [LoggerMessage(212, LogLevel.Warning, "After a save that failed, the transaction could not go back to where it was before.")]
     public static partial void JoinedRollbackFailed(ILogger logger, Exception error);
 
+    [LoggerMessage(192, LogLevel.Information, "No database is named for the store, so it is in {File}.")]
+    public static partial void DefaultFile(ILogger logger, string file);
+
     [LoggerMessage(160, LogLevel.Debug, "The database refused to move messages: it has rows that have an id in common. The statement runs in another form.")]
     public static partial void Adapts(ILogger logger, Exception error);
 }

@@ -18,6 +18,7 @@ internal sealed class ExpirySweeper(
     CommitSignals signals,
     StoreClock clock,
     KvStoreOptions options,
+    StoreMetrics metrics,
     ILogger logger,
     Func<CancellationToken, ValueTask>? look = null)
 {
@@ -118,6 +119,7 @@ internal sealed class ExpirySweeper(
                 write.Mutations.AddRange(expired.ConvertAll(static key => new Mutation(MutationKind.DeleteExpired, key)));
                 await pipeline.SubmitAsync(new AtomicWork(write), cancellationToken).ConfigureAwait(false);
                 KvLog.Swept(logger, found);
+                metrics.Swept(found);
             }
         }
         while (found == BatchSize);

@@ -22,6 +22,7 @@ internal sealed class KvEngine : IAsyncDisposable
     private readonly CommitPipeline _claims;
     private readonly List<CommitRunner> _runners = [];
     private readonly TaskCompletionSource _answered = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private readonly IDisposable _measured;
     private Task _sweeping = Task.CompletedTask;
     private volatile string? _loss;
     private volatile bool _open;
@@ -34,6 +35,7 @@ internal sealed class KvEngine : IAsyncDisposable
     /// <param name="time">The machine's clock.</param>
     /// <param name="logger">Where to say what no caller hears of.</param>
     /// <param name="connectionString">The connection string of its database; null if a data source or a connection is configured.</param>
+    /// <param name="meter">The instruments of all stores.</param>
     /// <param name="failPoints">Where tests stop it.</param>
     public KvEngine(
         string name,
@@ -43,6 +45,7 @@ internal sealed class KvEngine : IAsyncDisposable
         TimeProvider time,
         ILogger logger,
         string? connectionString,
+        KvMeter meter,
         FailPoints? failPoints = null)
     {
         ConnectionString = connectionString;
@@ -52,17 +55,20 @@ internal sealed class KvEngine : IAsyncDisposable
         Clock = new StoreClock(time, provider.ServerTime, options.Clock);
         Driver = provider.CreateDriver(options.Tables, Clock.ServerDecides);
         Traced = new TracedStore(Driver.Name, name);
+        Metrics = new StoreMetrics(meter, Traced);
+        _measured = meter.Add(Metrics);
         Unnamed = new UnnamedMessages(logger);
         Health = new StoreHealth(time);
         _signals = new CommitSignals(time);
         _sessions = new SessionFactory(contexts, Driver, SchemaCheck.OpenCurrentAsync, options, logger);
         Locks = provider.CreateLocks(Driver, logger);
         _pool = new SessionPool(_sessions, Driver.Readers, options.CommandTimeout, Locks, returned: () => _answered.TrySetResult());
+        Metrics.Pool = _pool.Count;
         _opening = new Opening(OpenOnceAsync, Driver, options.CommandTimeout, Ending);
-        var reads = new ReadRunner(_pool, Driver, options, Health, logger);
+        var reads = new ReadRunner(_pool, Driver, options, Health, Metrics, logger);
         Identity = new StoreIdentity(reads, Driver);
         _sessions.Opened = Identity.OpenedAsync;
-        Reader = provider.CreateReader(Driver, reads, _pool, Clock, Traced);
+        Reader = provider.CreateReader(Driver, reads, _pool, Clock, Metrics);
         var changes = provider.CreateChanges(Driver, options);
         Notifier = new ChangeNotifier(_pool, changes, logger);
         _signals.ForOthers += Notifier.Tell;
@@ -84,11 +90,11 @@ internal sealed class KvEngine : IAsyncDisposable
             _signals,
             Listener);
         Views = new QueueViews(Driver.Sql, reads);
-        Sweeper = new ExpirySweeper(Reader, Pipeline, _signals, Clock, options, logger, LookForLossAsync);
+        Sweeper = new ExpirySweeper(Reader, Pipeline, _signals, Clock, options, Metrics, logger, LookForLossAsync);
 
         CommitRunner NewRunner()
         {
-            var runner = new CommitRunner(_sessions, Driver, NewWriter, Clock, options, _signals, Notifier, Locks, Health, Traced, logger);
+            var runner = new CommitRunner(_sessions, Driver, NewWriter, Clock, options, _signals, Notifier, Locks, Health, Metrics, logger);
             _runners.Add(runner);
             runner.Committed += ObserveCommit;
             runner.Lost += LoseAsync;
@@ -109,6 +115,9 @@ internal sealed class KvEngine : IAsyncDisposable
 
     /// <summary>What its spans say of it.</summary>
     public TracedStore Traced { get; }
+
+    /// <summary>What it measures.</summary>
+    public StoreMetrics Metrics { get; }
 
     /// <summary>What it throws is its own.</summary>
     public ILogger Logger { get; }
@@ -181,6 +190,7 @@ internal sealed class KvEngine : IAsyncDisposable
         }
 
         _disposed = true;
+        _measured.Dispose();
 
         // Both take effect before anything is awaited: what waits now fails, and does not slip in while the sweeper ends.
         var stopping = _stop.CancelAsync();
@@ -248,6 +258,11 @@ internal sealed class KvEngine : IAsyncDisposable
 
     private void Observe(CommitGroup group, CommitEffects effects)
     {
+        foreach (var (message, _) in effects.Messages)
+        {
+            Metrics.Sent(message.Topic);
+        }
+
         foreach (var runner in _runners)
         {
             runner.Observe(group, effects);

@@ -26,6 +26,16 @@ internal abstract class KvProvider
             static () => Activator.CreateInstance(Type.GetType("Kv.PostgreSql.PostgreSqlProvider, Kv.EfCore.PostgreSql", throwOnError: true)!, nonPublic: true)),
     };
 
+    /// <summary>Has a context use this database.</summary>
+    /// <param name="services">The application's services.</param>
+    /// <param name="builder">The options of the context.</param>
+    /// <param name="connectionString">Where the database is; null for what the services say.</param>
+    /// <exception cref="InvalidOperationException">The services do not say where the database is.</exception>
+    public abstract void Use(IServiceProvider services, DbContextOptionsBuilder builder, string? connectionString);
+
+    /// <summary>Whether there is a server, which a connection string has to name.</summary>
+    public bool HasServer => ServerTime is not null;
+
     /// <summary>What sessions need to know of the database.</summary>
     /// <param name="tables">The store's tables.</param>
     /// <param name="serverClock">Whether the database's own clock judges times.</param>
@@ -65,7 +75,7 @@ internal abstract class KvProvider
     public virtual SharedLocks? CreateLocks(Driver driver, ILogger logger) => null;
 
     /// <summary>What reads keys.</summary>
-    public abstract StoreReader CreateReader(Driver driver, ReadRunner runner, SessionPool pool, StoreClock clock, TracedStore traced);
+    public abstract StoreReader CreateReader(Driver driver, ReadRunner runner, SessionPool pool, StoreClock clock, StoreMetrics metrics);
 
     /// <summary>A new writer of commit groups over a session.</summary>
     public abstract CommitWriter CreateWriter(Driver driver, Session session, StoreClock clock, KvStoreOptions options, FailPoints failPoints);
@@ -93,6 +103,14 @@ internal abstract class KvProvider
         ? found.Value
         : throw new NotSupportedException(
             $"Kv stores run on SQLite and PostgreSQL; the context uses '{provider ?? "no provider"}'. Configure it with UseSqlite(...) or UseNpgsql(...).");
+
+    /// <summary>The provider of a name as configuration has it; null if it is none.</summary>
+    public static KvProvider? Named(string name) => name.ToUpperInvariant() switch
+    {
+        "SQLITE" => For("Microsoft.EntityFrameworkCore.Sqlite"),
+        "POSTGRESQL" or "POSTGRES" or "NPGSQL" => For("Npgsql.EntityFrameworkCore.PostgreSQL"),
+        _ => null,
+    };
 
     private static Lazy<KvProvider> Of(string package, Func<object?> create) => new(() =>
     {

@@ -25,7 +25,7 @@ public sealed class KvUnitOfWork
     internal KvUnitOfWork(DbContext context, ContextTransactions transactions, KvStore store)
     {
         (_context, _transactions, _store) = (context, transactions, store);
-        Pending = new PendingWrites(new AtomicWriteBuilder(store.Engine, store.Serializer));
+        Pending = new PendingWrites(store.Build());
         Commits = new UnitCommits(context, transactions, store, Pending);
         _reads = new PendingReads(store, Pending);
     }

@@ -8,6 +8,7 @@ public sealed class KvRange
     private readonly KvKey? _prefix;
     private readonly KvKey? _start;
     private readonly KvKey? _end;
+    private readonly KvKey? _scope;
     private readonly int _commonSize;
 
     private KvRange(KvKey? prefix, KvKey? start, KvKey? end)
@@ -16,6 +17,17 @@ public sealed class KvRange
         Start = start?.Bytes ?? [.. prefix!.Bytes, 0x00];
         End = end?.Bytes ?? [.. prefix!.Bytes, 0xFF];
         _commonSize = prefix?.Bytes.Length ?? Start.AsSpan().CommonPrefixLength(End);
+    }
+
+    private KvRange(KvRange range, KvKey scope)
+    {
+        (_prefix, _start, _end, _scope) = (range._prefix, range._start, range._end, scope);
+        var size = scope.Bytes.Length;
+
+        // The empty key is the scope's own name here, which is none of its keys.
+        Start = [.. scope.Bytes, .. range.Start.Length == 0 ? [0x00] : range.Start];
+        End = [.. scope.Bytes, .. range.End.Length == 0 ? [0x00] : range.End];
+        _commonSize = size + range._commonSize;
     }
 
     /// <summary>The first encoded key of the range.</summary>
@@ -116,13 +128,18 @@ public sealed class KvRange
     internal string PageCursorAt(KvKey key) => $"{CursorAt(key)}{Cursor.Separator}{Cursor.MarkOf(Start, End, _commonSize)}";
 
     /// <summary>The range as text for logs, such as <c>prefix ["users"], start ["users", 42]</c>.</summary>
-    public override string ToString() => (_prefix, _start, _end) switch
+    public override string ToString() => _scope is null ? Text : $"{Text} of the scope {_scope}";
+
+    private string Text => (_prefix, _start, _end) switch
     {
         (null, _, _) => $"start {_start}, end {_end}",
         (_, null, null) => $"prefix {_prefix}",
         (_, _, null) => $"prefix {_prefix}, start {_start}",
         _ => $"prefix {_prefix}, end {_end}",
     };
+
+    /// <summary>This range of the keys below a prefix.</summary>
+    internal KvRange In(KvKey scope) => new(this, scope);
 
     /// <summary>What is left of the range after the entry that the cursor names; all of it without a cursor.</summary>
     internal (byte[] Start, byte[] End) Resume(string? cursor, bool reverse)

@@ -19,6 +19,7 @@ internal sealed record ClaimedMessage(Fence Fence, byte[] Data, int Encoding, st
             Trace = message.Trace,
             Priority = message.Priority,
             RateKey = message.RateKey,
+            Scope = message.Scope,
             UniqueKey = message.UniqueKey,
             UniqueUntil = uniqueUntil,
             TopicRetries = message.TopicRetries,
@@ -46,6 +47,9 @@ internal sealed record ClaimedMessage(Fence Fence, byte[] Data, int Encoding, st
     public int GroupLimit { get; init; }
 
     public string? RateKey { get; init; }
+
+    /// <summary>What the store that it was enqueued in shows; null for all.</summary>
+    public byte[]? Scope { get; init; }
 
     public long RateToken { get; init; }
 

@@ -6,20 +6,23 @@ namespace Kv.Messages;
 /// <summary>Rows of messages that are being claimed, with the columns in the order in which <see cref="KvSql"/> names them.</summary>
 internal static class ClaimedRow
 {
+    /// <summary>The position of what a statement asks for besides.</summary>
+    public const int Next = 27;
+
     /// <summary>Reads a message that is being claimed.</summary>
     public static ClaimedMessage Read(DbDataReader reader, string owner)
     {
         var message = new ClaimedMessage(
-            new Fence(reader.GetString(0), owner, NextClaim(reader.GetInt64(21))), reader.GetFieldValue<byte[]>(1), ReadInt32(reader, 5), reader.GetString(3), reader.GetString(4))
+            new Fence(reader.GetString(0), owner, NextClaim(reader.GetInt64(22))), reader.GetFieldValue<byte[]>(1), ReadInt32(reader, 5), reader.GetString(3), reader.GetString(4))
         {
             Undelivered = ReadText(reader, 2),
             EnqueuedAt = reader.GetInt64(6),
             Trace = ReadNullable(reader, 7),
             Priority = ReadInt32(reader, 8),
             TopicRetries = ReadInt32(reader, 14) != 0,
-            Backoff = reader.GetString(18),
+            Backoff = reader.GetString(19),
         };
-        return reader.GetInt64(25) != 0
+        return reader.GetInt64(26) != 0
             ? message
             : message with
             {
@@ -31,16 +34,17 @@ internal static class ClaimedRow
                 IsCancelled = reader.GetInt64(15) == 1,
                 Checkpoint = reader.IsDBNull(16) ? null : reader.GetFieldValue<byte[]>(16),
                 CheckpointEncoding = ReadInt32(reader, 17),
-                Attempt = ReadCount(reader, 19),
-                Crashes = ReadCount(reader, 20),
-                RateToken = reader.GetInt64(22),
-                FirstError = ReadNullable(reader, 23),
-                LastError = ReadNullable(reader, 24),
+                Scope = reader.IsDBNull(18) ? null : reader.GetFieldValue<byte[]>(18),
+                Attempt = ReadCount(reader, 20),
+                Crashes = ReadCount(reader, 21),
+                RateToken = reader.GetInt64(23),
+                FirstError = ReadNullable(reader, 24),
+                LastError = ReadNullable(reader, 25),
             };
     }
 
     /// <summary>Reads since when the message that is being claimed was due, on PostgreSQL.</summary>
-    public static long ReadDueAt(DbDataReader reader) => reader.GetInt64(26);
+    public static long ReadDueAt(DbDataReader reader) => reader.GetInt64(Next);
 
     // SQLite's columns hold any number, and a claim that cannot read one of its rows would stop the whole queue.
     private static int ReadInt32(DbDataReader reader, int column) => (int)Math.Clamp(reader.GetInt64(column), int.MinValue, int.MaxValue);

@@ -13,6 +13,9 @@ internal static class MessageColumns
     /// <summary>The delays of a message that names none.</summary>
     public const string DefaultDelays = "[100,1000,5000,30000,60000]";
 
+    /// <summary>The keys of a message that names none.</summary>
+    public const string NoKeys = "[]";
+
     private const int Shown = 100;
 
     public static string WriteDelays(IEnumerable<TimeSpan> delays) =>
@@ -38,17 +41,17 @@ internal static class MessageColumns
     }
 
     /// <summary>Writes keys, however many, and those of a letter that could not be written too.</summary>
-    public static string WriteKeys(IReadOnlyList<KvKey> keys)
+    public static string WriteKeys(IReadOnlyList<byte[]> keys)
     {
         if (keys.Count == 0)
         {
-            return "[]";
+            return NoKeys;
         }
 
         var text = new StringBuilder("[");
         foreach (var key in keys)
         {
-            text.Append(text.Length > 1 ? ",[" : "[").AppendJoin(',', key.Bytes).Append(']');
+            text.Append(text.Length > 1 ? ",[" : "[").AppendJoin(',', key).Append(']');
         }
 
         return text.Append(']').ToString();

@@ -15,6 +15,9 @@ internal sealed record NewMessage(
 
     public string? RateKey { get; init; }
 
+    /// <summary>What the store that it was enqueued in shows; null for all.</summary>
+    public byte[]? Scope { get; init; }
+
     public string? UniqueKey { get; init; }
 
     /// <summary>How long the unique key is taken at least, in milliseconds.</summary>

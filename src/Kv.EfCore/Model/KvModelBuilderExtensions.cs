@@ -12,7 +12,8 @@ public static class KvModelBuilderExtensions
     /// Call it in <c>OnModelCreating</c> of your own context to have the tables in your own model and migrations. Then never call
     /// <c>MigrateKvStoreAsync</c> on that database, and add a migration when a new version brings columns. What the packages' migrations do by
     /// hand-written SQL (<c>WITHOUT ROWID</c> on SQLite, fill factor and autovacuum on PostgreSQL; see their <c>Initial</c>) yours do only if
-    /// you add it. With <c>HasDefaultSchema</c>, set <see cref="KvStoreOptions.Schema"/> to the same. Names and meaning are those of Deno KV's SQLite file, so a column of ours that Deno does not know has a default.
+    /// you add it. With <c>HasDefaultSchema</c>, add the store by
+    /// <c>AddKvStore&lt;TContext&gt;()</c>, or set <see cref="KvStoreOptions.Schema"/> to the same. Names and meaning are those of Deno KV's SQLite file, so a column of ours that Deno does not know has a default.
     /// </remarks>
     /// <param name="modelBuilder">The builder of the model to add the tables to.</param>
     /// <returns>The same builder.</returns>
@@ -111,6 +112,7 @@ public static class KvModelBuilderExtensions
         message.Property(m => m.UniqueUntil).HasColumnName("unique_until").HasDefaultValue(0L);
         // Numbers, not booleans: the two databases write those differently, and statements are the same for both.
         message.Property(m => m.TopicRetries).HasColumnName("topic_retries").HasConversion<int>().HasDefaultValue(false);
+        message.Property(m => m.Scope).HasColumnName("scope");
         message.Property(m => m.FirstError).HasColumnName("first_error");
         message.Property(m => m.LastError).HasColumnName("last_error");
         message.Property(m => m.IsCancelled).HasColumnName("cancelled").HasConversion<int>().HasDefaultValue(false);

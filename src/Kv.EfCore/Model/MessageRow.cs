@@ -55,6 +55,9 @@ public abstract class MessageRow
     /// <summary>What the topic's rate per key counts by.</summary>
     public string? RateKey { get; private set; }
 
+    /// <summary>The encoded prefix of the scope that the message was enqueued in; null for none.</summary>
+    public byte[]? Scope { get; private set; }
+
     /// <summary>The time that the topic's rate gave to the message when there was no token for it, in Unix milliseconds; 0 for none.</summary>
     public long RateTurn { get; private set; }
 

@@ -74,13 +74,13 @@ internal sealed class QueueViews(KvSql sql, ReadRunner runner)
                 {
                     var message = ClaimedRow.Read(reader, owner: "");
                     found.Add(arg.IsRunning
-                        ? new MessageView(message, reader.GetInt64(26), State: null)
+                        ? new MessageView(message, reader.GetInt64(ClaimedRow.Next), State: null)
                         {
-                            Owner = reader.GetString(27),
-                            Progress = reader.IsDBNull(28) ? null : reader.GetDouble(28),
-                            Note = reader.IsDBNull(29) ? null : reader.GetString(29),
+                            Owner = reader.GetString(ClaimedRow.Next + 1),
+                            Progress = reader.IsDBNull(ClaimedRow.Next + 2) ? null : reader.GetDouble(ClaimedRow.Next + 2),
+                            Note = reader.IsDBNull(ClaimedRow.Next + 3) ? null : reader.GetString(ClaimedRow.Next + 3),
                         }
-                        : new MessageView(message, reader.GetInt64(26), reader.GetInt64(27)));
+                        : new MessageView(message, reader.GetInt64(ClaimedRow.Next), reader.GetInt64(ClaimedRow.Next + 1)));
                 }
             }
 

@@ -154,7 +154,7 @@ internal sealed class StrayFinder(ReadRunner runner, CommitPipeline pipeline, Dr
             {
                 while (await reader.ReadAsync(cancellationToken).ConfigureAwait(false))
                 {
-                    strays.Add(new StrayMessage(new StrayRow(reader.GetValue(26), reader.GetValue(0)), ClaimedRow.Read(reader, owner: ""), reader.GetValue(27)));
+                    strays.Add(new StrayMessage(new StrayRow(reader.GetValue(ClaimedRow.Next), reader.GetValue(0)), ClaimedRow.Read(reader, owner: ""), reader.GetValue(ClaimedRow.Next + 1)));
                 }
             }
         }

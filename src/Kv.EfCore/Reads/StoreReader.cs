@@ -1,4 +1,5 @@
 using System.Data.Common;
+using System.Diagnostics;
 using System.Globalization;
 using System.Runtime.CompilerServices;
 using Kv.Connections;
@@ -8,7 +9,7 @@ using Kv.Sql;
 namespace Kv.Reads;
 
 /// <summary>Reads rows that are alive now. Each call sees one snapshot.</summary>
-internal abstract class StoreReader(ReadRunner runner, SessionPool pool, Driver driver, StoreClock clock, TracedStore traced)
+internal abstract class StoreReader(ReadRunner runner, SessionPool pool, Driver driver, StoreClock clock, StoreMetrics metrics)
 {
     public virtual ValueTask<Row?> GetAsync(byte[] key, CancellationToken cancellationToken) => GetAloneAsync(key, cancellationToken);
 
@@ -211,7 +212,9 @@ internal abstract class StoreReader(ReadRunner runner, SessionPool pool, Driver 
     private async ValueTask<(List<T> Rows, byte[]? Last)> ListAsync<T>(
         Session session, ListRange range, Func<Row, T> read, long now, CancellationToken cancellationToken)
     {
-        using var span = KvTracing.Start("list", traced);
+        using var span = KvTracing.Start("list", metrics.Store);
+        var since = Stopwatch.GetTimestamp();
+        Exception? failure = null;
         try
         {
             var batch = await ReadBatchAsync(session, range, read, now, cancellationToken).ConfigureAwait(false);
@@ -220,8 +223,13 @@ internal abstract class StoreReader(ReadRunner runner, SessionPool pool, Driver 
         }
         catch (Exception error)
         {
+            failure = error;
             span?.Fail(error);
             throw;
+        }
+        finally
+        {
+            metrics.Called("list", since, failure);
         }
     }
 

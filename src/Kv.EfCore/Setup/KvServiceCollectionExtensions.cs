@@ -1,8 +1,10 @@
+using System.Diagnostics.Metrics;
 using Kv;
 using Kv.Connections;
 using Kv.Control;
 using Kv.Diagnostics;
 using Kv.Engine;
+using Kv.Keys;
 using Kv.Model;
 using Kv.Setup;
 using Kv.Sql;
@@ -89,7 +91,8 @@ public static class KvServiceCollectionExtensions
 
     /// <summary>Adds <see cref="IKvStore"/> and <see cref="IKvQueue"/> on the database of a context of the application's.</summary>
     /// <remarks>
-    /// Provider, connection string or data source, and connection interceptors are the context's; the migrations are the store's own. With
+    /// Provider, connection string or data source, and connection interceptors are the context's; the migrations are the store's own. Where
+    /// the context's model maps the store's tables (<c>modelBuilder.UseKv()</c>), schema and prefix are the model's, too. With
     /// <c>UseKv()</c> in the options of the context, <c>db.Kv()</c> commits to this store together with the context's entities.
     /// </remarks>
     /// <typeparam name="TContext">The context, which is added by itself: <c>AddDbContext</c>, <c>AddDbContextPool</c>, <c>AddDbContextFactory</c>.</typeparam>
@@ -97,7 +100,8 @@ public static class KvServiceCollectionExtensions
     /// <param name="options">Changes the store's options.</param>
     /// <returns>The same services.</returns>
     public static IServiceCollection AddKvStore<TContext>(this IServiceCollection services, Action<KvStoreOptions>? options = null)
-        where TContext : DbContext => services.AddKvStore(ContextDatabase.Configure<TContext>, options);
+        where TContext : DbContext =>
+        services.AddKvStore(ContextDatabase.Configure<TContext>, options).AddContextTables<TContext>(Options.Options.DefaultName);
 
     /// <summary>Adds a further store under a name, on the database of a context of the application's.</summary>
     /// <typeparam name="TContext">The context.</typeparam>
@@ -106,7 +110,8 @@ public static class KvServiceCollectionExtensions
     /// <param name="options">Changes the store's options.</param>
     /// <returns>The same services.</returns>
     public static IServiceCollection AddKvStore<TContext>(this IServiceCollection services, string name, Action<KvStoreOptions>? options = null)
-        where TContext : DbContext => services.AddKvStore(name, ContextDatabase.Configure<TContext>, options);
+        where TContext : DbContext =>
+        services.AddKvStore(name, ContextDatabase.Configure<TContext>, options).AddContextTables<TContext>(name);
 
     // EF Core runs the configurations of all calls one after the other; here the last one that names a database counts, and whole: it may choose another provider.
     private static void AddContext(this IServiceCollection services, DatabaseChoice choice)
@@ -168,7 +173,12 @@ public static class KvServiceCollectionExtensions
     {
         services.TryAddSingleton<IKvValueSerializer>(static _ => new KvJsonSerializer());
         services.TryAddSingleton(TimeProvider.System);
+        services.TryAddSingleton(static provider => new KvMeter(provider.GetService<IMeterFactory>()));
     }
+
+    private static IServiceCollection AddContextTables<TContext>(this IServiceCollection services, string name)
+        where TContext : DbContext => services.AddSingleton<IPostConfigureOptions<KvStoreOptions>>(
+            provider => new ContextTables<TContext>(provider, name));
 
     private static KvStoreOptions OptionsOf(IServiceProvider provider, string name) =>
         Detached.Run(() => provider.GetRequiredService<IOptionsMonitor<KvStoreOptions>>().Get(name));
@@ -201,10 +211,16 @@ public static class KvServiceCollectionExtensions
         }
 
         var logger = provider.GetService<ILoggerFactory>()?.CreateLogger("Kv") ?? NullLogger.Instance;
+        if (StoreConfiguration.Find(provider, name)?.DefaultFileOf(provider) is { } file)
+        {
+            KvLog.DefaultFile(logger, file);
+        }
+
         var connectionString = database.Extensions.OfType<RelationalOptionsExtension>().FirstOrDefault()?.ConnectionString;
         var engine = new KvEngine(
-            name, contexts, kind, options, provider.GetRequiredService<TimeProvider>(), logger, connectionString, provider.GetService<FailPoints>());
+            name, contexts, kind, options, provider.GetRequiredService<TimeProvider>(), logger, connectionString, provider.GetRequiredService<KvMeter>(),
+            provider.GetService<FailPoints>());
         var serializer = name.Length > 0 ? provider.GetKeyedService<IKvValueSerializer>(name) : null;
-        return new KvStore(engine, serializer ?? provider.GetRequiredService<IKvValueSerializer>());
+        return new KvStore(engine, serializer ?? provider.GetRequiredService<IKvValueSerializer>(), KeyScope.All);
     });
 }

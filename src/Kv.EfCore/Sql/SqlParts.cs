@@ -21,7 +21,7 @@ internal abstract class SqlParts(TableNames tables, string now)
     /// <summary>What a message keeps while it moves between the tables, besides what each statement has something to say about.</summary>
     protected const string Kept =
         "id, data, keys_if_undelivered, topic, type, encoding, enqueued_at, trace, priority, group_key, group_limit, rate_key, unique_key, "
-        + "unique_until, topic_retries, cancelled, checkpoint, checkpoint_encoding";
+        + "unique_until, topic_retries, cancelled, checkpoint, checkpoint_encoding, scope";
 
     protected const string Unkept = "backoff_schedule, attempt, crashes, claim, rate_turn, first_error, last_error";
 
@@ -32,7 +32,7 @@ internal abstract class SqlParts(TableNames tables, string now)
     protected const string MessageColumns = $"{Kept}, {Unkept}, {IsPlain}";
 
     private const string IsPlain = """
-        case when coalesce(group_key, rate_key, unique_key, first_error, last_error) is null and checkpoint is null
+        case when coalesce(group_key, rate_key, unique_key, first_error, last_error) is null and coalesce(checkpoint, scope) is null
             and group_limit = 0 and unique_until = 0 and cancelled = 0 and attempt = 0 and crashes = 0
                 and rate_turn = 0 then 1 else 0 end as is_plain
         """;
@@ -40,12 +40,12 @@ internal abstract class SqlParts(TableNames tables, string now)
     /// <summary>The columns of a message that is put in.</summary>
     protected const string NewColumns =
         "id, data, backoff_schedule, keys_if_undelivered, topic, type, encoding, enqueued_at, trace, priority, group_key, group_limit, "
-        + "rate_key, unique_key, unique_until, topic_retries, version, state";
+        + "rate_key, unique_key, unique_until, topic_retries, scope, version, state";
 
     /// <summary>The columns of a message that runs from the first.</summary>
     protected const string HeldColumns =
         "id, data, backoff_schedule, keys_if_undelivered, topic, type, encoding, enqueued_at, trace, priority, rate_key, "
-        + "unique_key, unique_until, topic_retries, claim";
+        + "unique_key, unique_until, topic_retries, scope, claim";
 
     // In ranges of the index. Between the numbers there is something on SQLite only.
     private static readonly string[] NoStates = ["state < 0", "state > 0 and state < 1", "state > 1 and state < 2", "state > 2"];

@@ -3,16 +3,20 @@ using System.Diagnostics.CodeAnalysis;
 using System.Reflection;
 using Kv.Commits;
 using Kv.Engine;
+using Kv.Keys;
 using Kv.Messages;
 
 namespace Kv.Store;
 
 /// <summary>Turns what an atomic write is asked to do into the engine's terms, and refuses what is over a limit before anything is read or written.</summary>
-internal sealed class AtomicWriteBuilder(KvEngine engine, IKvValueSerializer serializer)
+/// <param name="engine">The store's parts.</param>
+/// <param name="serializer">Makes values of what is passed.</param>
+/// <param name="scope">What its keys are in.</param>
+internal sealed class AtomicWriteBuilder(KvEngine engine, IKvValueSerializer serializer, KeyScope scope)
 {
     private const int MaxUndeliveredKeys = 10;
     private static readonly KvEnqueueOptions Usual = new();
-    private readonly AtomicWrite _write = new();
+    private readonly AtomicWrite _write = new(scope);
     private int _totalSize;
     private int _totalKeySize;
 
@@ -63,15 +67,17 @@ internal sealed class AtomicWriteBuilder(KvEngine engine, IKvValueSerializer ser
 
     public void Add(MutationKind kind, KvKey key)
     {
-        _totalSize += key?.Bytes.Length ?? 0;
-        _write.Mutations.Add(new Mutation(kind, Key(key)));
+        var bytes = Key(key);
+        _totalSize += bytes.Length;
+        _write.Mutations.Add(new Mutation(kind, bytes));
     }
 
     public void DeleteRange(KvRange range)
     {
         ArgumentNullException.ThrowIfNull(range);
-        _totalSize += range.Start.Length + range.End.Length;
-        _write.Mutations.Add(new Mutation(MutationKind.DeleteRange, Bound(range.Start, nameof(range))) { End = Bound(range.End, nameof(range)) });
+        var stored = scope.In(range);
+        _totalSize += stored.Start.Length + stored.End.Length;
+        _write.Mutations.Add(new Mutation(MutationKind.DeleteRange, Bound(stored.Start, nameof(range))) { End = Bound(stored.End, nameof(range)) });
     }
 
     public void Count(MutationKind kind, KvKey key, ulong operand, TimeSpan? expireIn = null)
@@ -88,8 +94,9 @@ internal sealed class AtomicWriteBuilder(KvEngine engine, IKvValueSerializer ser
             throw new ArgumentException($"The least result {min} is above the greatest, {max}. Swap them.", nameof(min));
         }
 
-        Count(key?.Bytes ?? [], sizeof(ulong));
-        _write.Mutations.Add(new Mutation(MutationKind.SumWithin, Key(key)) { Bounds = new SumBounds(delta, min, max, clamp) });
+        var bytes = Key(key);
+        Count(bytes, sizeof(ulong));
+        _write.Mutations.Add(new Mutation(MutationKind.SumWithin, bytes) { Bounds = new SumBounds(delta, min, max, clamp) });
     }
 
     public void Touch(KvKey key, TimeSpan? expireIn)
@@ -139,13 +146,14 @@ internal sealed class AtomicWriteBuilder(KvEngine engine, IKvValueSerializer ser
             GroupKey = QueueKey(options.GroupKey, "group key") ?? QueueKey(options.ConcurrencyKey, "concurrency key"),
             GroupLimit = options.ConcurrencyKey is null ? 0 : options.ConcurrencyLimit,
             RateKey = QueueKey(options.RateKey, "rate key"),
+            Scope = scope.Stored,
             UniqueKey = QueueKey(options.UniqueKey, "unique key"),
             UniqueFor = (long)options.UniqueFor.TotalMilliseconds,
             IfDuplicate = options.IfDuplicate,
             TopicRetries = options.BackoffSchedule is null,
         });
 
-        static string? QueueKey(string? key, string what) => key is null ? null : KvMessageAttribute.Valid(key, nameof(options), what);
+        string? QueueKey(string? key, string what) => key is null ? null : scope.In(KvMessageAttribute.Valid(key, nameof(options), what));
     }
 
     private KvValue Stored<T>(KvKey key, T value, KvEncoding? encoding)
@@ -248,17 +256,21 @@ internal sealed class AtomicWriteBuilder(KvEngine engine, IKvValueSerializer ser
     }
 
     /// <summary>A key that may be written, deleted or checked.</summary>
-    private static byte[] Key(KvKey? key)
+    private byte[] Key(KvKey? key)
     {
         ArgumentNullException.ThrowIfNull(key);
-        return key.Bytes.Length switch
+        if (key.Bytes.Length == 0)
         {
-            0 => throw new ArgumentException("key cannot be empty: give it at least one part, such as [\"users\"].", nameof(key)),
-            > KvLimits.MaxKeySize => throw new ArgumentException(
-                $"Key too large for write (max {KvLimits.MaxKeySize} bytes): the key encodes to {key.Bytes.Length} bytes. Shorten its parts, or store the long part in the value.",
-                nameof(key)),
-            _ => key.Bytes,
-        };
+            throw new ArgumentException("key cannot be empty: give it at least one part, such as [\"users\"].", nameof(key));
+        }
+
+        var bytes = scope.In(key);
+        return bytes.Length <= KvLimits.MaxKeySize
+            ? bytes
+            : throw new ArgumentException(
+                $"Key too large for write (max {KvLimits.MaxKeySize} bytes): the key encodes to {bytes.Length} bytes{scope.OfSize}. "
+                + "Shorten its parts, or store the long part in the value.",
+                nameof(key));
     }
 
     private static byte[] Bound(byte[] bound, string parameter) => bound.Length <= KvLimits.MaxReadKeySize
@@ -301,18 +313,13 @@ internal sealed class AtomicWriteBuilder(KvEngine engine, IKvValueSerializer ser
         return MessageColumns.WriteDelays(schedule);
     }
 
-    private static string Undelivered(IReadOnlyList<KvKey> keys)
+    private string Undelivered(IReadOnlyList<KvKey> keys)
     {
         if (keys.Count > MaxUndeliveredKeys)
         {
             throw new ArgumentException($"A message can have {MaxUndeliveredKeys} keys if undelivered; received {keys.Count}.", nameof(keys));
         }
 
-        foreach (var key in keys)
-        {
-            Key(key);
-        }
-
-        return MessageColumns.WriteKeys(keys);
+        return keys.Count == 0 ? MessageColumns.NoKeys : MessageColumns.WriteKeys([.. keys.Select(Key)]);
     }
 }

@@ -6,7 +6,7 @@ namespace Kv.Store;
 internal sealed class EnqueueBatches<T>(KvStore store, KvEnqueueOptions? options)
 {
     private readonly List<string> _ids = [];
-    private AtomicWriteBuilder _batch = new(store.Engine, store.Serializer);
+    private AtomicWriteBuilder _batch = store.Build();
 
     /// <inheritdoc cref="IKvStore.EnqueueManyAsync" />
     public async ValueTask<IReadOnlyList<string>> RunAsync(IEnumerable<T> messages, CancellationToken cancellationToken)
@@ -44,6 +44,6 @@ internal sealed class EnqueueBatches<T>(KvStore store, KvEnqueueOptions? options
         cancellationToken.ThrowIfCancellationRequested();
         var result = await store.CommitAsync(_batch.Build(), cancellationToken).ConfigureAwait(false);
         _ids.AddRange(result.MessageIds);
-        _batch = new AtomicWriteBuilder(store.Engine, store.Serializer);
+        _batch = store.Build();
     }
 }

@@ -58,6 +58,19 @@ public interface IKvStore
     /// <param name="cancellationToken">Stops waiting.</param>
     ValueTask<long> CountAsync(KvRange range, CancellationToken cancellationToken = default);
 
+    /// <summary>A part of this store as a store of its own: the keys below a prefix, without that prefix.</summary>
+    /// <remarks>
+    /// No call of a scope reads, writes, deletes, lists, counts or watches a key outside of it, and none of its cursors is good in another one.
+    /// Group, concurrency, unique and rate keys of messages are its own, too; topics are those of all, and what a handler gets as its
+    /// context's store is the scope that the message was enqueued in. Commits are shared with the whole store, as are versionstamps.
+    /// Making a scope costs nothing, and it lives as long as this store.
+    /// </remarks>
+    /// <param name="prefix">
+    /// What its keys begin with here: one part or more; as text, with the scopes that it is in, at most <see cref="KvLimits.MaxScopeSize"/> bytes.
+    /// </param>
+    /// <exception cref="ArgumentException">The prefix has no parts, or is too long.</exception>
+    IKvStore Scope(KvKey prefix);
+
     /// <summary>Begins an atomic write: checks, mutations and messages that are committed all or not at all.</summary>
     KvAtomic Atomic();
 

@@ -17,7 +17,7 @@ public sealed partial class KvAtomic
     internal KvAtomic(KvStore store, string? lender = null)
     {
         (_store, _lender) = (store, lender);
-        _builder = new AtomicWriteBuilder(store.Engine, store.Serializer);
+        _builder = store.Build();
     }
 
     /// <summary>Refuses the write unless the key is as it was read.</summary>

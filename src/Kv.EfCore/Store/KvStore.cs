@@ -1,19 +1,27 @@
+using System.Diagnostics;
 using System.Runtime.CompilerServices;
 using Kv.Commits;
 using Kv.Connections;
 using Kv.Diagnostics;
 using Kv.Engine;
+using Kv.Keys;
 using Kv.Reads;
 using Microsoft.EntityFrameworkCore;
 
 namespace Kv.Store;
 
 /// <summary>The store that <c>AddKvStore</c> registers.</summary>
-internal sealed class KvStore(KvEngine engine, IKvValueSerializer serializer) : IKvStore, IAsyncDisposable, IDisposable
+/// <param name="engine">Its parts.</param>
+/// <param name="serializer">Makes values of what is passed, and back.</param>
+/// <param name="scope">What it shows.</param>
+internal sealed class KvStore(KvEngine engine, IKvValueSerializer serializer, KeyScope scope) : IKvStore, IAsyncDisposable, IDisposable
 {
     public KvEngine Engine { get; } = engine;
 
     public IKvValueSerializer Serializer { get; } = serializer;
+
+    /// <summary>What this store shows.</summary>
+    public KeyScope Shown { get; } = scope;
 
     public async ValueTask<KvEntry?> GetAsync(KvKey key, CancellationToken cancellationToken = default)
     {
@@ -64,17 +72,17 @@ internal sealed class KvStore(KvEngine engine, IKvValueSerializer serializer) : 
     }
 
     public IAsyncEnumerable<KvEntry> ListAsync(KvRange range, KvListOptions? options = null, CancellationToken cancellationToken = default) =>
-        ListRowsAsync(new Listing(range, options, Engine.Options, keysOnly: false), row => Entry(KvKey.FromStored(row.Key), row), cancellationToken);
+        ListRowsAsync(ListingOf(range, options, keysOnly: false), row => Entry(Shown.Out(row.Key), row), cancellationToken);
 
     public IAsyncEnumerable<KvKey> ListKeysAsync(KvRange range, KvListOptions? options = null, CancellationToken cancellationToken = default) =>
-        ListRowsAsync(new Listing(range, options, Engine.Options, keysOnly: true), static row => KvKey.FromStored(row.Key), cancellationToken);
+        ListRowsAsync(ListingOf(range, options, keysOnly: true), row => Shown.Out(row.Key), cancellationToken);
 
     public async ValueTask<KvPage> ListPageAsync(KvRange range, KvListOptions? options = null, CancellationToken cancellationToken = default)
     {
         options ??= new KvListOptions();
 
         // What the caller passed is looked at as it is: an error must name that, not the number that becomes of it.
-        _ = new Listing(range, options, Engine.Options, keysOnly: false);
+        _ = ListingOf(range, options, keysOnly: false);
         var size = options.Limit ?? options.BatchSize ?? KvLimits.DefaultBatchSize;
 
         // One more than asked tells whether there is a next page.
@@ -90,18 +98,27 @@ internal sealed class KvStore(KvEngine engine, IKvValueSerializer serializer) : 
         }
 
         entries.RemoveAt(size);
-        return new KvPage(entries, range.PageCursorAt(entries[^1].Key));
+        return new KvPage(entries, Shown.In(range).PageCursorAt(KvKey.FromStored(Shown.In(entries[^1].Key))));
     }
 
     public async ValueTask<long> CountAsync(KvRange range, CancellationToken cancellationToken = default)
     {
         // Counting takes the ranges that listing takes.
-        _ = new Listing(range, null, Engine.Options, keysOnly: true);
+        _ = ListingOf(range, null, keysOnly: true);
         return await CallAsync(
-            "count", range, static (engine, of, token) => engine.Reader.CountAsync(of.Start, of.End, token), cancellationToken).ConfigureAwait(false);
+            "count", Shown.In(range), static (engine, of, token) => engine.Reader.CountAsync(of.Start, of.End, token), cancellationToken).ConfigureAwait(false);
     }
 
     public KvAtomic Atomic() => new(this);
+
+    public IKvStore Scope(KvKey prefix) => new KvStore(Engine, Serializer, Shown.Below(prefix));
+
+    /// <summary>The store that a message was enqueued in.</summary>
+    /// <param name="stored">What that shows, as the message has kept it; null for all.</param>
+    public KvStore Of(byte[]? stored) => stored is null ? this : new KvStore(Engine, Serializer, KeyScope.FromStored(stored));
+
+    /// <summary>An atomic write in the engine's terms, to be built.</summary>
+    public AtomicWriteBuilder Build() => new(Engine, Serializer, Shown);
 
     public ValueTask<KvVersionstamp> SetAsync<T>(KvKey key, T value, TimeSpan? expireIn = null, CancellationToken cancellationToken = default) =>
         CommitUncheckedAsync(Atomic().Set(key, value, expireIn), cancellationToken);
@@ -117,7 +134,7 @@ internal sealed class KvStore(KvEngine engine, IKvValueSerializer serializer) : 
 
     public ValueTask<KvEnqueueResult> EnqueueAsync<T>(T message, KvEnqueueOptions? options = null, CancellationToken cancellationToken = default)
     {
-        var builder = new AtomicWriteBuilder(Engine, Serializer);
+        var builder = Build();
         builder.Enqueue(message, options);
         return EnqueueAsync(builder.Build(), cancellationToken);
     }
@@ -131,14 +148,14 @@ internal sealed class KvStore(KvEngine engine, IKvValueSerializer serializer) : 
 
     public ValueTask<ulong> SumAsync(KvKey key, ulong value, TimeSpan? expireIn = null, CancellationToken cancellationToken = default)
     {
-        var builder = new AtomicWriteBuilder(Engine, Serializer);
+        var builder = Build();
         builder.Count(MutationKind.Sum, key, value, expireIn);
         return ResultAsync(builder.Build(), cancellationToken);
     }
 
     public ValueTask<bool> TouchAsync(KvKey key, TimeSpan? expireIn, CancellationToken cancellationToken = default)
     {
-        var builder = new AtomicWriteBuilder(Engine, Serializer);
+        var builder = Build();
         builder.Touch(key, expireIn);
         return TouchAsync(builder.Build(), cancellationToken);
     }
@@ -227,10 +244,11 @@ internal sealed class KvStore(KvEngine engine, IKvValueSerializer serializer) : 
     public async ValueTask<KvCommitResult> CommitAsync(AtomicWrite write, DbContext context, CancellationToken cancellationToken) =>
         WriteResults.Of(write, await new ContextWrites(this).JoinAsync(new AtomicWork(write), context, cancellationToken).ConfigureAwait(false));
 
-    public ValueTask DisposeAsync() => Engine.DisposeAsync();
+    // A scope is a view of what another store opened.
+    public ValueTask DisposeAsync() => Shown.IsAll ? Engine.DisposeAsync() : ValueTask.CompletedTask;
 
     /// <summary>For containers that are disposed synchronously.</summary>
-    public void Dispose() => Engine.DisposeAsync().AsTask().GetAwaiter().GetResult();
+    public void Dispose() => DisposeAsync().AsTask().GetAwaiter().GetResult();
 
     private static InvalidOperationException NoTask() =>
         new("The block of TransactAsync returned null instead of a Task, and nothing was written. Make it async, or return Task.CompletedTask.");
@@ -255,13 +273,15 @@ internal sealed class KvStore(KvEngine engine, IKvValueSerializer serializer) : 
     /// <summary>Makes sure of the schema, then does what is asked, in a span of its own while a listener traces.</summary>
     public ValueTask<TResult> CallAsync<TArgument, TResult>(
         string operation, TArgument argument, Func<KvEngine, TArgument, CancellationToken, ValueTask<TResult>> call, CancellationToken cancellationToken, int size = 1) =>
-        Engine.IsOpen && !KvTracing.IsOn && !cancellationToken.IsCancellationRequested ? call(Engine, argument, cancellationToken) : OpenAndCallAsync(operation, size, argument, call, cancellationToken);
+        Engine.IsOpen && !KvTracing.IsOn && !Engine.Metrics.TimesCalls && !cancellationToken.IsCancellationRequested ? call(Engine, argument, cancellationToken) : OpenAndCallAsync(operation, size, argument, call, cancellationToken);
 
     private async ValueTask<TResult> OpenAndCallAsync<TArgument, TResult>(
         string operation, int size, TArgument argument, Func<KvEngine, TArgument, CancellationToken, ValueTask<TResult>> call, CancellationToken cancellationToken)
     {
         cancellationToken.ThrowIfCancellationRequested();
         using var span = KvTracing.Start(operation, Engine.Traced, size);
+        var since = Stopwatch.GetTimestamp();
+        Exception? failure = null;
         try
         {
             await Engine.OpenAsync(cancellationToken).ConfigureAwait(false);
@@ -269,8 +289,13 @@ internal sealed class KvStore(KvEngine engine, IKvValueSerializer serializer) : 
         }
         catch (Exception error)
         {
+            failure = error;
             span?.Fail(error);
             throw;
+        }
+        finally
+        {
+            Engine.Metrics.Called(operation, since, failure);
         }
     }
 
@@ -307,7 +332,13 @@ internal sealed class KvStore(KvEngine engine, IKvValueSerializer serializer) : 
         return [.. keys];
     }
 
-    private static byte[][] ReadKeys(IReadOnlyList<KvKey> keys)
+    private Listing ListingOf(KvRange range, KvListOptions? options, bool keysOnly)
+    {
+        ArgumentNullException.ThrowIfNull(range);
+        return new Listing(Shown.In(range), options, Engine.Options, keysOnly);
+    }
+
+    private byte[][] ReadKeys(IReadOnlyList<KvKey> keys)
     {
         var bytes = new byte[keys.Count][];
         for (var i = 0; i < bytes.Length; i++)
@@ -318,13 +349,17 @@ internal sealed class KvStore(KvEngine engine, IKvValueSerializer serializer) : 
         return bytes;
     }
 
-    private static byte[] ReadKey(KvKey key)
+    private byte[] ReadKey(KvKey key)
     {
         ArgumentNullException.ThrowIfNull(key);
-        return key.Bytes.Length <= KvLimits.MaxReadKeySize
-            ? key.Bytes
+
+        // The empty key is never there; below a scope it would be the scope's own name.
+        var bytes = key.Bytes.Length == 0 ? key.Bytes : Shown.In(key);
+        return bytes.Length <= KvLimits.MaxReadKeySize
+            ? bytes
             : throw new ArgumentException(
-                $"Key too large for read (max {KvLimits.MaxReadKeySize} bytes): the key encodes to {key.Bytes.Length} bytes. No such key can be written, so shorten its parts.",
+                $"Key too large for read (max {KvLimits.MaxReadKeySize} bytes): the key encodes to {bytes.Length} bytes{Shown.OfSize}. "
+                + "No such key can be written, so shorten its parts.",
                 nameof(key));
     }
 }

@@ -19,6 +19,7 @@ internal sealed class Watching(KvEngine engine, Func<IReadOnlyList<KvKey>, Row?[
     {
         IReadOnlyList<KvEntry?>? last = null;
         using var ending = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken, engine.Ending);
+        using var watch = engine.Metrics.Watch();
         using (engine.Listener.Listen(watches: true))
         {
             while (!cancellationToken.IsCancellationRequested)

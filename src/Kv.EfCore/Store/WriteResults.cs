@@ -16,7 +16,7 @@ internal static class WriteResults
     [
         .. outcome.FailedChecks.Select(check => new KvFailedCheck(
             check.Index,
-            KvKey.FromStored(write.Checks[check.Index].Key),
+            write.Scope.Out(write.Checks[check.Index].Key),
             check.Present is { } version ? KvVersionstamp.FromVersion(version) : null)),
     ];
 }

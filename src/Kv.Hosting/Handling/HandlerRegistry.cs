@@ -13,6 +13,7 @@ internal sealed class HandlerRegistry
     private readonly Dictionary<string, Type> _types = new(StringComparer.Ordinal);
     private readonly ConcurrentDictionary<KvMessageDelegate, KvMessageDelegate> _ways = [];
     private readonly Dictionary<string, KvTopicOptions> _topics = new(StringComparer.Ordinal);
+    private readonly Dictionary<string, List<Action<KvTopicOptions>>> _changes = new(StringComparer.Ordinal);
     private readonly List<Func<KvMessageContext, KvMessageDelegate, CancellationToken, Task>> _middleware = [];
 
     public HandlerRegistry(IServiceCollection services)
@@ -35,8 +36,37 @@ internal sealed class HandlerRegistry
     /// <summary>The topics that have options and no handler.</summary>
     public IEnumerable<string> Idle => _topics.Keys.Except(Handled, StringComparer.Ordinal);
 
-    /// <summary>The options of a topic, to be changed.</summary>
-    public KvTopicOptions Options(string topic)
+    /// <summary>Changes the options of a topic.</summary>
+    /// <exception cref="ArgumentException">An option cannot work.</exception>
+    public void Change(string topic, Action<KvTopicOptions> change)
+    {
+        var options = Options(topic);
+        change(options);
+        options.Validate(topic);
+        if (!_changes.TryGetValue(topic, out var changes))
+        {
+            _changes.Add(topic, changes = []);
+        }
+
+        changes.Add(change);
+    }
+
+    /// <summary>Puts the options that the configuration has for topics below what was changed by code.</summary>
+    /// <param name="bind">Gives a topic's options what the configuration says.</param>
+    /// <param name="topics">The topics that it has.</param>
+    public void Configure(IEnumerable<string> topics, Action<string, KvTopicOptions> bind)
+    {
+        foreach (var topic in topics)
+        {
+            var options = new KvTopicOptions();
+            bind(topic, options);
+            _changes.GetValueOrDefault(topic)?.ForEach(change => change(options));
+            options.Validate(topic);
+            _topics[topic] = options;
+        }
+    }
+
+    private KvTopicOptions Options(string topic)
     {
         if (!_topics.TryGetValue(topic, out var options))
         {

@@ -21,11 +21,11 @@ internal sealed class HeldMessage : IAsyncDisposable
 
     /// <param name="message">The message.</param>
     /// <param name="topic">How its topic is treated.</param>
-    /// <param name="store">Where it came from.</param>
+    /// <param name="store">Where it came from: the whole store.</param>
     /// <param name="claimedAt">When the claim was sent, on the monotonic clock.</param>
     public HeldMessage(ClaimedMessage message, TopicSettings topic, KvStore store, long claimedAt)
     {
-        (Message, Topic, Store, _queue) = (message, topic, store, store.Engine.Queue);
+        (Message, Topic, Store, _queue) = (message, topic, store.Of(message.Scope), store.Engine.Queue);
         Lease = new MessageLease(topic, _queue.Time, claimedAt);
         Handling = new MessageHandling(this, _queue);
     }
@@ -34,6 +34,7 @@ internal sealed class HeldMessage : IAsyncDisposable
 
     public TopicSettings Topic { get; }
 
+    /// <summary>The store that it was enqueued in: the whole one, or a scope.</summary>
     public KvStore Store { get; }
 
     public MessageLease Lease { get; }

@@ -16,10 +16,9 @@ public sealed class KvMessageContext
     private const int MaxNote = 500;
     private readonly HeldMessage _held;
 
-    internal KvMessageContext(HeldMessage held, IKvStore store, IServiceProvider services)
+    internal KvMessageContext(HeldMessage held, IServiceProvider services)
     {
         _held = held;
-        Store = store;
         Services = services;
     }
 
@@ -45,7 +44,7 @@ public sealed class KvMessageContext
     public int Priority => _held.Message.Priority;
 
     /// <summary>Its group or concurrency key.</summary>
-    public string? GroupKey => _held.Message.GroupKey;
+    public string? GroupKey => _held.Store.Shown.Out(_held.Message.GroupKey);
 
     /// <summary>The W3C traceparent of the code that enqueued it.</summary>
     public string? Trace => _held.Message.Trace;
@@ -60,8 +59,11 @@ public sealed class KvMessageContext
     public KvValue? Checkpoint =>
         _held.Message.Checkpoint is { } bytes ? new KvValue(bytes, (KvEncoding)_held.Message.CheckpointEncoding) : null;
 
-    /// <summary>The store that the message came from.</summary>
-    public IKvStore Store { get; }
+    /// <summary>The store that the message was enqueued in: of one that was enqueued in a scope, that scope.</summary>
+    public IKvStore Store => _held.Store;
+
+    /// <summary>The prefix of the scope that the message was enqueued in; null for none.</summary>
+    public KvKey? Scope => _held.Store.Shown is { IsAll: false } scope ? scope.Prefix : null;
 
     /// <summary>What spans say of the store.</summary>
     internal TracedStore Traced => _held.Store.Engine.Traced;

@@ -20,6 +20,8 @@ internal sealed class MessageEnding(KvStore store, Action<HeldMessage> handled, 
     private readonly MessageQueue _queue = store.Engine.Queue;
     private readonly DeadLetters _letters = new(store);
 
+    private StoreMetrics Metrics => store.Engine.Metrics;
+
     /// <summary>What becomes of a message when its handler has ended.</summary>
     /// <param name="held">The message.</param>
     /// <param name="error">What the handler threw; null if it returned.</param>
@@ -29,6 +31,7 @@ internal sealed class MessageEnding(KvStore store, Action<HeldMessage> handled, 
         switch (held.State)
         {
             case HeldState.Completed:
+                Metrics.Completed(message.Topic);
                 if (error is not null)
                 {
                     WorkerLog.ThrewAfterCompletion(logger, error, message.Fence.Id, message.Topic);
@@ -111,8 +114,18 @@ internal sealed class MessageEnding(KvStore store, Action<HeldMessage> handled, 
     {
         if (!held.MayBeGone)
         {
-            WorkerLog.LeaseLost(logger, held.Message.Fence.Id, held.Message.Topic);
+            LoseLease(held.Message);
         }
+        else if (held.State is HeldState.Joined or HeldState.Unsure)
+        {
+            Metrics.Completed(held.Message.Topic);
+        }
+    }
+
+    private void LoseLease(ClaimedMessage message)
+    {
+        WorkerLog.LeaseLost(logger, message.Fence.Id, message.Topic);
+        Metrics.LeaseLost(message.Topic);
     }
 
     private Backoff Classify(HeldMessage held, Exception error, Backoff? backoff)
@@ -133,6 +146,17 @@ internal sealed class MessageEnding(KvStore store, Action<HeldMessage> handled, 
         }
 
         return released;
+    }
+
+    private async ValueTask<bool> CompleteAsync(ClaimedMessage message)
+    {
+        var completed = await _queue.CompleteAsync(message, CancellationToken.None).ConfigureAwait(false);
+        if (completed)
+        {
+            Metrics.Completed(message.Topic);
+        }
+
+        return completed;
     }
 
     /// <summary>Removes a message that was cancelled.</summary>
@@ -207,6 +231,7 @@ internal sealed class MessageEnding(KvStore store, Action<HeldMessage> handled, 
         await _queue.CommitAsync(write, CancellationToken.None).ConfigureAwait(false);
         var kept = keys.Good.Select(KvKey.FromStored);
         var keptUnder = string.Join(", ", name is null ? kept : kept.Append(name));
+        Metrics.DeadLettered(message.Topic);
         WorkerLog.BecameDeadLetter(logger, error, message.Fence.Id, message.Topic, failedAttempts, reason, keptUnder);
         return true;
     }
@@ -218,7 +243,7 @@ internal sealed class MessageEnding(KvStore store, Action<HeldMessage> handled, 
         var failure = error ?? held.Handling.Refusal;
         if (failure is KvException { Kind: KvErrorKind.LeaseLost })
         {
-            WorkerLog.LeaseLost(logger, message.Fence.Id, message.Topic);
+            LoseLease(message);
         }
         else if (interruption == InterruptReason.Cancelled && (failure is not null || decision is not null))
         {
@@ -231,7 +256,7 @@ internal sealed class MessageEnding(KvStore store, Action<HeldMessage> handled, 
         else if (failure is null)
         {
             // Tried even when the lease is no longer trusted: the fence refuses it if others have the message.
-            await WriteAsync(held, () => _queue.CompleteAsync(message, CancellationToken.None)).ConfigureAwait(false);
+            await WriteAsync(held, () => CompleteAsync(message)).ConfigureAwait(false);
         }
         else if (interruption == InterruptReason.Late)
         {
@@ -292,6 +317,7 @@ internal sealed class MessageEnding(KvStore store, Action<HeldMessage> handled, 
         var requeued = await _queue.RequeueAsync(requeue, CancellationToken.None).ConfigureAwait(false);
         if (requeued)
         {
+            Metrics.Retrying(message.Topic);
             WorkerLog.Retried(logger, error, message.Fence.Id, message.Topic, message.Attempt + 1, delay);
         }
 

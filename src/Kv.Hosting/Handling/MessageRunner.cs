@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using Kv.Commits;
 using Kv.Connections;
 using Kv.Diagnostics;
@@ -20,6 +21,8 @@ internal sealed class MessageRunner(
     KvStore store, HandlerRegistry handlers, IServiceScopeFactory scopes, KvWorkerOptions options, MessageEnding ending, ILogger logger)
 {
     private readonly MessageQueue _queue = store.Engine.Queue;
+
+    private StoreMetrics Metrics => store.Engine.Metrics;
 
     public async Task RunAsync(HeldMessage held)
     {
@@ -94,17 +97,24 @@ internal sealed class MessageRunner(
             ? _queue.Time.CreateTimer(static h => ((HeldMessage)h!).Interrupt(InterruptReason.Late), held, most, Timeout.InfiniteTimeSpan)
             : null;
         var scope = scopes.CreateAsyncScope();
+        var since = Metrics.TimesHandlers ? Stopwatch.GetTimestamp() : 0;
+        Exception? failure = null;
         try
         {
-            await handle(new KvMessageContext(held, store, scope.ServiceProvider), held.Interrupted).ConfigureAwait(false);
+            await handle(new KvMessageContext(held, scope.ServiceProvider), held.Interrupted).ConfigureAwait(false);
             return null;
         }
         catch (Exception error)
         {
-            return error;
+            return failure = error;
         }
         finally
         {
+            if (since != 0)
+            {
+                Metrics.Processed(held.Message.Topic, Stopwatch.GetElapsedTime(since), failure);
+            }
+
             await held.Handling.EndAsync().ConfigureAwait(false);
             if (timer is not null)
             {

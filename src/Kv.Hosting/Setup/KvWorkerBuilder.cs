@@ -115,9 +115,7 @@ public sealed class KvWorkerBuilder
     public KvWorkerBuilder Topic(string topic, Action<KvTopicOptions> options)
     {
         ArgumentNullException.ThrowIfNull(options);
-        var of = _handlers.Options(Valid(topic));
-        options(of);
-        of.Validate(topic);
+        _handlers.Change(Valid(topic), options);
         return this;
     }
 

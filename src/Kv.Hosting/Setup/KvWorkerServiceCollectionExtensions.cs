@@ -59,15 +59,16 @@ public static class KvWorkerServiceCollectionExtensions
             services.TryAddEnumerable(ServiceDescriptor.Singleton<IValidateOptions<KvWorkerOptions>, KvWorkerOptionsValidator>());
         }
 
+        var bound = services.AddOptions<KvWorkerOptions>(name).ValidateOnStart();
         if (registrations.Find(r => r.Store == name) is not { } worker)
         {
             services.AddSingleton(worker = new WorkerRegistration(name, new HandlerRegistry(services), new ScheduleRegistry()));
             services.AddStoreWorkers();
             services.AddSingleton<IHostedService>(provider => CreateWorker(provider, worker));
             services.AddSingleton<IHostedService>(provider => CreateScheduler(provider, worker));
+            bound.Configure<IServiceProvider>((of, provider) => Configure(of, provider, name));
         }
 
-        var bound = services.AddOptions<KvWorkerOptions>(name).ValidateOnStart();
         if (options is not null)
         {
             bound.Configure(options);
@@ -79,9 +80,24 @@ public static class KvWorkerServiceCollectionExtensions
     /// <summary>Adds what workers and health checks share.</summary>
     internal static void AddStoreWorkers(this IServiceCollection services) => services.AddOptions().TryAddSingleton<StoreWorkers>();
 
+    private static void Configure(KvWorkerOptions options, IServiceProvider provider, string name)
+    {
+        if (StoreConfiguration.Find(provider, name)?.WorkerOf(provider) is { } section)
+        {
+            StoreConfiguration.Bind(section, options);
+        }
+    }
+
     private static KvWorker CreateWorker(IServiceProvider provider, WorkerRegistration worker)
     {
         var (store, workers) = (StoreOf(provider, worker), provider.GetRequiredService<StoreWorkers>());
+        if (StoreConfiguration.Find(provider, worker.Store)?.TopicsOf(provider) is { } topics)
+        {
+            worker.Handlers.Configure(
+                topics.GetChildren().Select(static topic => topic.Key),
+                (topic, options) => StoreConfiguration.Bind(topics.GetSection(topic), options));
+        }
+
         return new KvWorker(
             store,
             worker.Handlers,

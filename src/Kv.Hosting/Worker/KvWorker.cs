@@ -187,6 +187,7 @@ internal sealed class KvWorker : BackgroundService, IMessageConsumer, IAsyncDisp
         WorkerLog.Started(_logger, _owner, string.Join(", ", _topics.Keys), _options.Concurrency);
         var attachment = _queue.Attach(this);
         Heartbeat.Start();
+        var sampling = new QueueSampler(_store).RunAsync(stoppingToken);
         try
         {
             while (!stoppingToken.IsCancellationRequested)
@@ -208,6 +209,7 @@ internal sealed class KvWorker : BackgroundService, IMessageConsumer, IAsyncDisp
             await _claims.CloseAsync(GracePeriod).ConfigureAwait(false);
             await DrainAsync().ConfigureAwait(false);
             Heartbeat.Dispose();
+            await sampling.ConfigureAwait(false);
         }
     }
 
@@ -246,6 +248,7 @@ internal sealed class KvWorker : BackgroundService, IMessageConsumer, IAsyncDisp
     {
         var held = new HeldMessage(message, _topics[message.Topic], _store, claimedAt);
         _running.Add(held);
+        _store.Engine.Metrics.Consumed(message.Topic);
         Heartbeat.Claimed(held.Lease.SinceClaimed);
 
         // On the thread pool, since handlers may block, and claims must not; and with nothing of the caller that enqueued, whichever way

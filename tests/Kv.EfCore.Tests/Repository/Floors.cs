@@ -11,6 +11,7 @@ internal static class Floors
             "Values", "", "Keys", "Sql", "Diagnostics",
         ],
         ["Kv.Hosting"] = ["Setup", "Health", "Worker", "Schedules", "Handling", "Topics", "", "Diagnostics"],
+        ["Kv.OpenTelemetry"] = [""],
         ["Kv.EfCore.Sqlite"] = ["", "Queue", "Commits", "Changes", "Reads", "Connections", "Schema", "Sql", "Statements", "CompiledModel", "Migrations"],
         ["Kv.EfCore.PostgreSql"] = ["", "Queue", "Commits", "Changes", "Reads", "Connections", "Sql", "CompiledModel", "Migrations"],
     };

@@ -110,6 +110,34 @@ public abstract class NamedTablesSpec(KvDatabase database, KvDatabase plain)
     }
 
     [Fact]
+    public async Task A_store_on_a_context_takes_the_names_of_its_model()
+    {
+        var address = await plain.CreateEmptyAsync();
+        await using var services = Services(options: null);
+        await using (var scope = services.CreateAsyncScope())
+        {
+            var own = scope.ServiceProvider.GetRequiredService<OwnContext>();
+            await own.Database.OpenConnectionAsync();
+            await own.Database.ExecuteSqlRawAsync(own.Database.GenerateCreateScript());
+            await services.GetRequiredService<IKvStore>().SetAsync(["k"], 1);
+            Assert.Equal(1, await own.Set<Kv.Model.StoredEntry>().CountAsync());
+        }
+
+        await using var agreeing = Services(Named("sales"));
+        Assert.Equal(1, await agreeing.GetRequiredService<IKvStore>().GetAsync<int>(["k"]));
+        await using var other = Services(Named("other"));
+        var error = Assert.Throws<OptionsValidationException>(other.GetRequiredService<IKvStore>);
+        Assert.Contains(
+            "is 'other', but the model of OwnContext has the store's tables under 'sales'", error.Message, StringComparison.Ordinal);
+
+        ServiceProvider Services(Action<KvStoreOptions>? options) => new ServiceCollection()
+            .AddScoped(_ => new OwnContext(OptionsOf(address), model => Model(model, "sales")))
+            .AddSingleton(OptionsOf(address))
+            .AddKvStore<OwnContext>(options)
+            .BuildServiceProvider();
+    }
+
+    [Fact]
     public async Task What_the_database_does_not_have_is_refused_with_what_it_has()
     {
         await using var test = await plain.CreateStoreAsync(options: Foreign);

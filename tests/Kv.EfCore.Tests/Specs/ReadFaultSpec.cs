@@ -26,7 +26,7 @@ public abstract class ReadFaultSpec(KvDatabase database)
         Assert.True(meanwhile);
         Assert.Equal(await other!, found);
 
-        async Task<object?> ReadAsync(ILogger logger, bool fails) => await new ReadRunner(pool, driver, options, new StoreHealth(TimeProvider.System), logger).RunAsync(
+        async Task<object?> ReadAsync(ILogger logger, bool fails) => await new ReadRunner(pool, driver, options, new StoreHealth(TimeProvider.System), test.Engine.Metrics, logger).RunAsync(
             0,
             (session, _, token) => fails && other is null ? throw new IOException("Cut by the test.") : session.Statement(session.Sql.Version).ScalarAsync(token),
             default);
