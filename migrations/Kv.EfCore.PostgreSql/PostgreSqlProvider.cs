@@ -31,12 +31,19 @@ internal sealed class PostgreSqlProvider : KvProvider
         }
     }
 
+    public override void FindPrimary(DbContextOptionsBuilder builder) => Hosts.FindPrimary(builder);
+
+    public override DbContextOptions<KvDbContext> OnReplica(DbContextOptions<KvDbContext> options, string connectionString) =>
+        Hosts.Move(options, connectionString);
+
+    public override Driver CreateReplicaDriver(TableNames tables) => new PostgreSqlDriver(new PostgreSqlSql(tables, serverClock: false), ofReplica: true);
+
     public override IModel Model => KvDbContextModel.Instance;
 
     public override string ServerTime => ServerSql.Time;
 
-    public override StoreReader CreateReader(Driver driver, ReadRunner runner, SessionPool pool, StoreClock clock, TracedStore traced) =>
-        new PostgreSqlReader(runner, pool, (PostgreSqlDriver)driver, clock, traced);
+    public override StoreReader CreateReader(Driver driver, ReadRunner runner, StoreClock clock, TracedStore traced) =>
+        new PostgreSqlReader(runner, (PostgreSqlDriver)driver, clock, traced);
 
     public override CommitWriter CreateWriter(
         Driver driver, Session session, StoreClock clock, KvStoreOptions options, FailPoints failPoints)

@@ -11,8 +11,8 @@ internal sealed class PostgreSqlReader : StoreReader
     private readonly PostgreSqlSql _sql;
     private readonly GetCoalescer _coalescer;
 
-    public PostgreSqlReader(ReadRunner runner, SessionPool pool, PostgreSqlDriver driver, StoreClock clock, TracedStore traced)
-        : base(runner, pool, driver, clock, traced)
+    public PostgreSqlReader(ReadRunner runner, PostgreSqlDriver driver, StoreClock clock, TracedStore traced)
+        : base(runner, driver, clock, traced)
     {
         _sql = driver.Sql;
         _coalescer = new GetCoalescer(key => GetAloneAsync(key, default), keys => GetManyAsync(keys, default));

@@ -9,7 +9,7 @@ using Microsoft.EntityFrameworkCore;
 namespace Kv.Store;
 
 /// <summary>The store that <c>AddKvStore</c> registers.</summary>
-internal sealed class KvStore(KvEngine engine, IKvValueSerializer serializer) : IKvStore, IAsyncDisposable, IDisposable
+internal sealed partial class KvStore(KvEngine engine, IKvValueSerializer serializer) : IKvStore, IAsyncDisposable, IDisposable
 {
     public KvEngine Engine { get; } = engine;
 
@@ -28,15 +28,7 @@ internal sealed class KvStore(KvEngine engine, IKvValueSerializer serializer) : 
 
     public async ValueTask<IReadOnlyList<KvEntry?>> GetManyAsync(IReadOnlyList<KvKey> keys, CancellationToken cancellationToken = default)
     {
-        // A copy: the caller may change its list while the database answers.
-        keys = Copy(keys);
-        if (keys.Count > Engine.Options.MaxReadRanges)
-        {
-            throw new ArgumentException(
-                $"Too many ranges (max {Engine.Options.MaxReadRanges}): received {keys.Count} keys. Read them in several calls, or raise KvStoreOptions.MaxReadRanges.",
-                nameof(keys));
-        }
-
+        keys = CopyFew(keys);
         return Entries(
             keys,
             await CallAsync("get_many", ReadKeys(keys), static (engine, of, token) => engine.Reader.GetManyAsync(of, token), cancellationToken, keys.Count).ConfigureAwait(false));
@@ -278,7 +270,7 @@ internal sealed class KvStore(KvEngine engine, IKvValueSerializer serializer) : 
     {
         cancellationToken.ThrowIfCancellationRequested();
         await Engine.OpenAsync(cancellationToken).ConfigureAwait(false);
-        await foreach (var batch in listing.ReadAsync(Engine.Reader, read, cancellationToken).ConfigureAwait(false))
+        await foreach (var batch in listing.ReadAsync(Engine.ReaderOf(listing.Consistency), read, cancellationToken).ConfigureAwait(false))
         {
             foreach (var item in batch)
             {
@@ -301,11 +293,18 @@ internal sealed class KvStore(KvEngine engine, IKvValueSerializer serializer) : 
         return entries;
     }
 
+    // A copy: the caller may change its list while the database answers.
     private static KvKey[] Copy(IReadOnlyList<KvKey> keys)
     {
         ArgumentNullException.ThrowIfNull(keys);
         return [.. keys];
     }
+
+    private KvKey[] CopyFew(IReadOnlyList<KvKey> keys) => Copy(keys) is { Length: var count } copy && count <= Engine.Options.MaxReadRanges
+        ? copy
+        : throw new ArgumentException(
+            $"Too many ranges (max {Engine.Options.MaxReadRanges}): received {keys.Count} keys. Read them in several calls, or raise KvStoreOptions.MaxReadRanges.",
+            nameof(keys));
 
     private static byte[][] ReadKeys(IReadOnlyList<KvKey> keys)
     {
