@@ -9,6 +9,7 @@ using Kv.Reads;
 using Kv.Sql;
 using Microsoft.EntityFrameworkCore;
 using Microsoft.EntityFrameworkCore.Metadata;
+using Npgsql;
 
 namespace Kv.PostgreSql;
 
@@ -36,7 +37,8 @@ internal sealed class PostgreSqlProvider : KvProvider
     public override DbContextOptions<KvDbContext> OnReplica(DbContextOptions<KvDbContext> options, string connectionString) =>
         Hosts.Move(options, connectionString);
 
-    public override Driver CreateReplicaDriver(TableNames tables) => new PostgreSqlDriver(new PostgreSqlSql(tables, serverClock: false), ofReplica: true);
+    public override Driver CreateReplicaDriver(TableNames tables, string connectionString) =>
+        new PostgreSqlDriver(new PostgreSqlSql(tables, serverClock: false), new NpgsqlConnectionStringBuilder(connectionString));
 
     public override IModel Model => KvDbContextModel.Instance;
 

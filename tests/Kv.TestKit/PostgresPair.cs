@@ -2,7 +2,9 @@ using Npgsql;
 
 namespace Kv.TestKit;
 
-/// <summary>Databases on a server that one test class has for itself, and that a second server repeats: either may be stopped, killed, promoted.</summary>
+/// <summary>
+/// Databases on a server that one test class has for itself, and that a second server repeats: either may be stopped, killed, promoted.
+/// </summary>
 public sealed class PostgresPair : PostgresDatabase
 {
     private PostgresServer? _standby;
@@ -23,7 +25,10 @@ public sealed class PostgresPair : PostgresDatabase
     {
         await ExecuteAsync("alter system set synchronous_standby_names = '*'");
         await ExecuteAsync("select pg_reload_conf()");
-        await UntilAsync(Server, "select exists (select 1 from pg_stat_replication where sync_state = 'sync') and current_setting('synchronous_standby_names') = '*'");
+        await UntilAsync(
+            Server,
+            "select current_setting('synchronous_standby_names') = '*' "
+            + "and exists (select 1 from pg_stat_replication where sync_state = 'sync')");
     }
 
     /// <summary>The same database on the standby.</summary>

@@ -8,8 +8,8 @@ using Npgsql.EntityFrameworkCore.PostgreSQL.Infrastructure.Internal;
 namespace Kv.PostgreSql;
 
 /// <summary>
-/// Several servers of one database, of which one takes writes. The driver takes the first that answers unless it is told otherwise, which may
-/// be a standby: writes would fail for as long as it is one, and reads miss the last commits.
+/// Several servers of one database, of which one takes writes. The driver takes the first that answers unless it is told otherwise, which
+/// may be a standby: writes would fail for as long as it is one, and reads miss the last commits.
 /// </summary>
 internal static class Hosts
 {
@@ -44,7 +44,8 @@ internal static class Hosts
         }
     }
 
-    private static void FindPrimary(DbContextOptionsBuilder builder, NpgsqlOptionsExtension extension, NpgsqlConnectionStringBuilder settings)
+    private static void FindPrimary(
+        DbContextOptionsBuilder builder, NpgsqlOptionsExtension extension, NpgsqlConnectionStringBuilder settings)
     {
         if (settings.TargetSessionAttributes is Primary or "read-write")
         {
@@ -55,16 +56,16 @@ internal static class Hosts
         {
             throw new NotSupportedException(
                 $"The store's connections have several hosts ({settings.Host}) and Target Session Attributes={target}, which may lead to a "
-                + "standby: the store writes, and its reads see every commit. Say primary, or leave it out; a standby that is to serve reads "
-                + "which may miss the last commits belongs into KvStoreOptions.ReplicaConnectionString.");
+                + "standby: the store writes, and its reads see every commit. Say primary, or leave it out; a standby that is to serve "
+                + "reads which may miss the last commits belongs into KvStoreOptions.ReplicaConnectionString.");
         }
 
         if (extension.Connection is not null || MakesDataSource(builder.Options, extension))
         {
             throw new NotSupportedException(
-                $"The store's connections have several hosts ({settings.Host}), and by a connection, or a data source that EF Core makes for "
-                + "itself (ConfigureDataSource, enums, plugins), it cannot be said which of them takes writes. Pass UseNpgsql a data source: "
-                + "new NpgsqlDataSourceBuilder(...).BuildMultiHost().WithTargetSession(TargetSessionAttributes.Primary).");
+                $"The store's connections have several hosts ({settings.Host}), and by a connection, or a data source that EF Core makes "
+                + "for itself (ConfigureDataSource, enums, plugins), it cannot be said which of them takes writes. Pass UseNpgsql a data "
+                + "source: new NpgsqlDataSourceBuilder(...).BuildMultiHost().WithTargetSession(TargetSessionAttributes.Primary).");
         }
 
         settings.TargetSessionAttributes = Primary;
@@ -83,12 +84,16 @@ internal static class Hosts
             throw new OptionsValidationException(
                 Options.DefaultName,
                 typeof(KvStoreOptions),
-                [$"KvStoreOptions.ReplicaConnectionString is no connection string of Npgsql: {error.Message} Correct it, or leave it out."]);
+                [
+                    $"KvStoreOptions.ReplicaConnectionString is no connection string of Npgsql: {error.Message} "
+                    + "Correct it, or leave it out.",
+                ]);
         }
 
         var builder = new DbContextOptionsBuilder<KvDbContext>(options);
         var extension = builder.Options.FindExtension<NpgsqlOptionsExtension>()!;
-        Update(builder, (extension.DataSource is null ? extension : extension.WithDataSource(null!)).WithConnectionString(connectionString));
+        var alone = extension.DataSource is null ? extension : extension.WithDataSource(null!);
+        Update(builder, alone.WithConnectionString(connectionString));
         return builder.Options;
     }
 

@@ -14,7 +14,9 @@ using Npgsql.EntityFrameworkCore.PostgreSQL.Storage.Internal;
 namespace Kv.PostgreSql;
 
 /// <summary>The store on PostgreSQL.</summary>
-internal sealed class PostgreSqlDriver(PostgreSqlSql sql, bool ofReplica = false) : Driver
+/// <param name="sql">Its statements.</param>
+/// <param name="replica">The connection string of a replica, where it is about one.</param>
+internal sealed class PostgreSqlDriver(PostgreSqlSql sql, NpgsqlConnectionStringBuilder? replica = null) : Driver
 {
     // A caller that reads while its own listing holds a snapshot needs a second one.
     private const int LeastReaders = 2;
@@ -29,11 +31,11 @@ internal sealed class PostgreSqlDriver(PostgreSqlSql sql, bool ofReplica = false
 
     public override PostgreSqlSql Sql { get; } = sql;
 
-    public override int Readers => MostReaders;
+    public override int Readers => replica is { Pooling: true } ? Math.Clamp(replica.MaxPoolSize, 1, MostReaders) : MostReaders;
 
     // A lease must be extended, or found lost, well within a third of itself. What a replica does not answer, another server is to.
     public override int? CommandTimeout(SessionRole role, KvStoreOptions options) => role == SessionRole.Heartbeat ? 3
-        : ofReplica ? (int)Math.Ceiling(options.CommandTimeout.TotalSeconds / 2)
+        : replica is not null ? (int)Math.Ceiling(options.CommandTimeout.TotalSeconds / 2)
         : base.CommandTimeout(role, options);
 
     public override void CheckConnection(DbConnection connection)
@@ -51,7 +53,7 @@ internal sealed class PostgreSqlDriver(PostgreSqlSql sql, bool ofReplica = false
                 + "Leave it out of the store's connection string; contexts of yours that are not joined to it may have it.");
         }
 
-        if (ofReplica)
+        if (replica is not null)
         {
             return;
         }

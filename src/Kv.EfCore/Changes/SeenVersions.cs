@@ -1,10 +1,12 @@
 namespace Kv.Changes;
 
-/// <summary>The versions that this process has seen committed, to notice a database that has gone back to an earlier state of itself.</summary>
+/// <summary>
+/// The versions that this process has seen committed, to notice a database that has gone back to an earlier state of itself.
+/// </summary>
 /// <remarks>
 /// What a look finds is compared with what was known before it began: answers come in any order, but none can miss what was committed by
-/// then. When a database has gone back, a new era begins, and whatever is still told of the one before counts no more. What waits for commits
-/// waits for a signal and never for a number, so that no version of a former era can hold it up.
+/// then. When a database has gone back, a new era begins, and whatever is still told of the one before counts no more. What waits for
+/// commits waits for a signal and never for a number, so that no version of a former era can hold it up.
 /// </remarks>
 internal sealed class SeenVersions
 {

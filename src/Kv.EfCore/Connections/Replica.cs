@@ -31,7 +31,8 @@ internal sealed class Replica : IAsyncDisposable
     {
         (_sessions, _driver, _logger, _stop) = (sessions, driver, logger, stop);
         var half = options.CommandTimeout / 2;
-        _pool = new SessionPool(sessions, driver.Readers, half < LongestPatience ? half : LongestPatience, locks: null, returned: static () => { });
+        var patience = half < LongestPatience ? half : LongestPatience;
+        _pool = new SessionPool(sessions, driver.Readers, patience, locks: null, returned: static () => { });
         sessions.Opened = (connection, _, token) => identity.EnsureAsync(connection, token);
     }
 
@@ -42,9 +43,16 @@ internal sealed class Replica : IAsyncDisposable
     public bool Serves => _away is null;
 
     /// <summary>Runs a read on it.</summary>
+    /// <param name="argument">What the read is given.</param>
+    /// <param name="read">The read.</param>
+    /// <param name="keep">Whether the read goes on after its first answer: then its session is the caller's to return.</param>
+    /// <param name="cancellationToken">Gives up.</param>
     /// <returns>Whether it did; if not, the read is to be run elsewhere.</returns>
     public async ValueTask<(bool Served, TResult Result)> TryAsync<TArgument, TResult>(
-        TArgument argument, Func<Session, TArgument, CancellationToken, ValueTask<TResult>> read, bool keep, CancellationToken cancellationToken)
+        TArgument argument,
+        Func<Session, TArgument, CancellationToken, ValueTask<TResult>> read,
+        bool keep,
+        CancellationToken cancellationToken)
     {
         using var interruption = _driver.Interrupt(cancellationToken);
         var ends = interruption?.Token ?? cancellationToken;

@@ -36,8 +36,9 @@ internal sealed class ReplicaIdentity(ReadRunner primary, Driver driver)
         if (!there.Follows(_primary!))
         {
             throw new OtherServerException(
-                $"KvStoreOptions.ReplicaConnectionString leads to {there.Location}, which is no streaming replica of {_primary!.Location}, the "
-                + "store's database: it is another server, has other tables, or was promoted and goes its own way. Correct it, or leave it out.");
+                $"KvStoreOptions.ReplicaConnectionString leads to {there.Location}, which is no streaming replica of {_primary!.Location}, "
+                + "the store's database: it is another server, has other tables, or was promoted and goes its own way. Correct it, or "
+                + "leave it out.");
         }
     }
 }

@@ -68,9 +68,10 @@ internal sealed class KvEngine : IAsyncDisposable
         Reader = EventualReader = provider.CreateReader(Driver, reads, Clock, Traced);
         if (replica is not null)
         {
-            var driver = provider.CreateReplicaDriver(options.Tables);
+            var driver = provider.CreateReplicaDriver(options.Tables, options.ReplicaConnectionString!);
+            var sessions = new SessionFactory(replica, driver, SchemaCheck.OpenCurrentAsync, options, logger);
             _replicaIdentity = new ReplicaIdentity(reads, Driver);
-            Replica = new Replica(new SessionFactory(replica, driver, SchemaCheck.OpenCurrentAsync, options, logger), driver, _replicaIdentity, options, logger, Ending);
+            Replica = new Replica(sessions, driver, _replicaIdentity, options, logger, Ending);
             EventualReader = provider.CreateReader(
                 driver, new ReadRunner(_pool, Driver, options, Health, logger) { Replica = Replica }, Clock.Elsewhere(), Traced);
         }

@@ -53,7 +53,8 @@ internal abstract class KvProvider
 
     /// <summary>What sessions need to know of a replica, whose clock is not the one that decides.</summary>
     /// <param name="tables">The store's tables.</param>
-    public virtual Driver CreateReplicaDriver(TableNames tables) => throw new NotSupportedException("The database has no replicas.");
+    /// <param name="connectionString">Where the replica is.</param>
+    public virtual Driver CreateReplicaDriver(TableNames tables, string connectionString) => throw new NotSupportedException("The database has no replicas.");
 
     /// <summary>The connection string as it is to be kept: what it names relative to something that may change is named in full.</summary>
     public virtual string Settle(string connectionString) => connectionString;

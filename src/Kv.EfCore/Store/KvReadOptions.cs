@@ -2,8 +2,8 @@ namespace Kv;
 
 /// <summary>How something is read.</summary>
 /// <remarks>
-/// Writes, checks, watches, <see cref="IKvStore.TransactAsync{T}"/> and reads of <c>db.Kv()</c> are strong always: a check that was read from a
-/// replica fails more often, and is never wrong. Listings have <see cref="KvListOptions.Consistency"/>.
+/// Writes, checks, watches, <see cref="IKvStore.TransactAsync{T}"/> and reads of <c>db.Kv()</c> are strong always: a check that was read
+/// from a replica fails more often, and is never wrong. Listings have <see cref="KvListOptions.Consistency"/>.
 /// </remarks>
 public sealed record KvReadOptions
 {

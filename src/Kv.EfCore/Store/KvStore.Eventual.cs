@@ -1,3 +1,5 @@
+using Kv.Reads;
+
 namespace Kv.Store;
 
 /// <summary>Reads that say how fresh they have to be. A strong one is the plain one.</summary>
@@ -10,10 +12,9 @@ internal sealed partial class KvStore
             return await GetAsync(key, cancellationToken).ConfigureAwait(false);
         }
 
-        var bytes = ReadKey(key);
-        return await CallAsync("get", bytes, static (engine, of, token) => engine.EventualReader.GetAsync(of, token), cancellationToken).ConfigureAwait(false) is { } row
-            ? Entry(key, row)
-            : null;
+        var row = await EventuallyAsync(
+            "get", ReadKey(key), static (reader, of, token) => reader.GetAsync(of, token), cancellationToken).ConfigureAwait(false);
+        return row is { } found ? Entry(key, found) : null;
     }
 
     public async ValueTask<T?> GetAsync<T>(KvKey key, KvReadOptions options, CancellationToken cancellationToken = default) =>
@@ -27,16 +28,17 @@ internal sealed partial class KvStore
             return await GetManyAsync(keys, cancellationToken).ConfigureAwait(false);
         }
 
-        keys = CopyFew(keys);
-        return Entries(
-            keys,
-            await CallAsync("get_many", ReadKeys(keys), static (engine, of, token) => engine.EventualReader.GetManyAsync(of, token), cancellationToken, keys.Count)
-                .ConfigureAwait(false));
+        var copy = CopyFew(keys);
+        var rows = await EventuallyAsync(
+            "get_many", ReadKeys(copy), static (reader, of, token) => reader.GetManyAsync(of, token), cancellationToken, copy.Length)
+            .ConfigureAwait(false);
+        return Entries(copy, rows);
     }
 
-    public async ValueTask<bool> ExistsAsync(KvKey key, KvReadOptions options, CancellationToken cancellationToken = default) => Freshness.IsEventual(options)
-        ? await CallAsync("exists", ReadKey(key), static (engine, of, token) => engine.EventualReader.ExistsAsync(of, token), cancellationToken).ConfigureAwait(false)
-        : await ExistsAsync(key, cancellationToken).ConfigureAwait(false);
+    public async ValueTask<bool> ExistsAsync(KvKey key, KvReadOptions options, CancellationToken cancellationToken = default) =>
+        await (Freshness.IsEventual(options)
+            ? EventuallyAsync("exists", ReadKey(key), static (reader, of, token) => reader.ExistsAsync(of, token), cancellationToken)
+            : ExistsAsync(key, cancellationToken)).ConfigureAwait(false);
 
     public async ValueTask<long> CountAsync(KvRange range, KvReadOptions options, CancellationToken cancellationToken = default)
     {
@@ -46,7 +48,20 @@ internal sealed partial class KvStore
         }
 
         _ = new Listing(range, null, Engine.Options, keysOnly: true);
-        return await CallAsync(
-            "count", range, static (engine, of, token) => engine.EventualReader.CountAsync(of.Start, of.End, token), cancellationToken).ConfigureAwait(false);
+        return await EventuallyAsync(
+            "count", range, static (reader, of, token) => reader.CountAsync(of.Start, of.End, token), cancellationToken)
+            .ConfigureAwait(false);
     }
+
+    private ValueTask<TResult> EventuallyAsync<TArgument, TResult>(
+        string operation,
+        TArgument argument,
+        Func<StoreReader, TArgument, CancellationToken, ValueTask<TResult>> read,
+        CancellationToken cancellationToken,
+        int size = 1) => CallAsync(
+            operation,
+            (Argument: argument, Read: read),
+            static (engine, of, token) => of.Read(engine.EventualReader, of.Argument, token),
+            cancellationToken,
+            size);
 }

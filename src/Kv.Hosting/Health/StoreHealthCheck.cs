@@ -183,7 +183,8 @@ internal sealed class StoreHealthCheck(KvStore store, QueueWatch queue, WorkerHe
     private async ValueTask LookAtVersionAsync(KvDbContext database, CancellationToken cancellationToken)
     {
         var before = store.Engine.Signals.Seen.Current.Seen;
-        var found = await SchemaCheck.ReadAsync(database, store.Engine.Driver, store.Engine.Driver.Sql.Version, cancellationToken).ConfigureAwait(false);
+        var driver = store.Engine.Driver;
+        var found = await SchemaCheck.ReadAsync(database, driver, driver.Sql.Version, cancellationToken).ConfigureAwait(false);
         store.Engine.Signals.Seen.Look(before, Convert.ToInt64(found[0], CultureInfo.InvariantCulture));
     }
 

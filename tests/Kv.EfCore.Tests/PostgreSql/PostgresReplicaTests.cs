@@ -40,7 +40,8 @@ public sealed class PostgresReplicaTests(PostgresPair pair) : IClassFixture<Post
         Assert.True(await store.ExistsAsync(["l"], KvReadOptions.Strong));
         Assert.Equal(2, await store.CountAsync(All));
         Assert.Equal(2, await store.ListAsync(All).CountAsync());
-        await store.TransactAsync(async (transaction, token) => transaction.Writes.Set(["l"], await transaction.GetAsync<int>(["k"], token) + 1));
+        await store.TransactAsync(async (transaction, token) =>
+            transaction.Writes.Set(["l"], await transaction.GetAsync<int>(["k"], token) + 1));
         Assert.Equal(3, await store.GetAsync<int>(["l"]));
         await using (var watch = store.WatchAsync([["l"]]).GetAsyncEnumerator())
         {
@@ -65,7 +66,8 @@ public sealed class PostgresReplicaTests(PostgresPair pair) : IClassFixture<Post
         await pair.PauseAsync();
         await test.Store.DeleteRangeAsync(KvRange.Prefix(["k"]));
 
-        var read = await Task.WhenAll(Enumerable.Range(0, 500).Select(i => test.Store.GetAsync<int>(["k", i % 50], KvReadOptions.Eventual).AsTask()));
+        var read = await Task.WhenAll(Enumerable.Range(0, 500).Select(i =>
+            test.Store.GetAsync<int>(["k", i % 50], KvReadOptions.Eventual).AsTask()));
         await pair.ResumeAsync();
 
         Assert.Equal([.. Enumerable.Range(0, 500).Select(static i => i % 50)], read);
@@ -180,15 +182,17 @@ public sealed class PostgresReplicaTests(PostgresPair pair) : IClassFixture<Post
         await cancelled.CancelAsync();
 
         await Assert.ThrowsAsync<KvException>(() => test.Store.GetAsync<int>(["k"], KvReadOptions.Eventual).AsTask());
-        await Assert.ThrowsAnyAsync<OperationCanceledException>(() => test.Store.CountAsync(All, KvReadOptions.Eventual, cancelled.Token).AsTask());
+        await Assert.ThrowsAnyAsync<OperationCanceledException>(() =>
+            test.Store.CountAsync(All, KvReadOptions.Eventual, cancelled.Token).AsTask());
         await Assert.ThrowsAsync<FormatException>(() => test.Engine.EventualReader.ListAsync<int>(
-            new(KvRange.Prefix([]).Start, KvRange.Prefix([]).End, false, 10, false), static _ => throw new FormatException(), default).AsTask());
+            new(All.Start, All.End, false, 10, false), static _ => throw new FormatException(), default).AsTask());
 
         Assert.Equal("text", await test.Store.GetAsync<string>(["k"], KvReadOptions.Eventual));
         Assert.DoesNotContain(logs.Entries, static e => e.Event == Away);
     }
 
-    private async Task<KvTestStore> CreateAsync(LogCollector? logs = null, TimeProvider? time = null, string? replica = null, string? address = null)
+    private async Task<KvTestStore> CreateAsync(
+        LogCollector? logs = null, TimeProvider? time = null, string? replica = null, string? address = null)
     {
         address ??= await pair.CreateMigratedAsync();
         return await pair.CreateStoreAsync(

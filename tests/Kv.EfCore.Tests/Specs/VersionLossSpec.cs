@@ -5,7 +5,10 @@ using Npgsql;
 
 namespace Kv.Tests.Specs;
 
-/// <summary>A database that goes back to an earlier state of itself under a store: a backup is put back, or a standby takes over that lacks the last commits.</summary>
+/// <summary>
+/// A database that goes back to an earlier state of itself under a store: a backup is put back, or a standby takes over that lacks the last
+/// commits.
+/// </summary>
 public abstract class VersionLossSpec(KvDatabase database)
 {
     protected const int WentBack = 184;
@@ -123,7 +126,8 @@ public sealed class PostgresVersionLossTests(PostgresDatabase database) : Versio
         await WriteAsync(test, 2);
 
         var said = Assert.Single(logs.Entries, static e => e.Event == WentBack);
-        Assert.Contains("commits that callers of this process were told of are not in it (it has version 50", said.Text, StringComparison.Ordinal);
+        Assert.Contains(
+            "commits that callers of this process were told of are not in it (it has version 50", said.Text, StringComparison.Ordinal);
     }
 
     [Fact]

@@ -1,4 +1,6 @@
 using Kv.Changes;
+using Kv.Connections;
+using Kv.TestKit;
 
 namespace Kv.Tests.Units;
 
@@ -103,6 +105,21 @@ public sealed class SeenVersionsTests
         Assert.False(await _signals.TryWaitAsync(_signals.NextChange, CancellationToken.None));
         Commit(9);
         Assert.False(await _signals.TryWaitAsync(_signals.NextChange, CancellationToken.None));
+    }
+
+    [Fact]
+    public void Health_remembers_for_a_day_that_a_database_went_back()
+    {
+        var time = new ManualTime();
+        var health = new StoreHealth(time);
+        Assert.Null(health.WentBackTo);
+
+        var text = health.WentBack(7, 3, lacksOwn: false);
+        time.Advance(TimeSpan.FromHours(23));
+
+        Assert.Equal((text, 7, 3), (health.WentBackTo!.Text, health.WentBackTo.Known, health.WentBackTo.Found));
+        time.Advance(TimeSpan.FromHours(2));
+        Assert.Null(health.WentBackTo);
     }
 
     private void Commit(long version) => _signals.Committed(new CommitSummary(version, long.MaxValue, false, false), Seen.Current);

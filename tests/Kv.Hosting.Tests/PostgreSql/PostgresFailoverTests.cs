@@ -1,36 +1,28 @@
 using System.Collections.Concurrent;
 using Kv.TestKit;
-using Microsoft.Extensions.DependencyInjection;
-using Microsoft.Extensions.Diagnostics.HealthChecks;
-using Microsoft.Extensions.Logging;
 
 namespace Kv.Tests.PostgreSql;
 
-/// <summary>A server dies, and the standby that repeated it takes its place.</summary>
-public sealed class PostgresFailoverTests : IAsyncLifetime
+/// <summary>A server dies, and the standby that has all that was answered takes its place.</summary>
+public sealed class PostgresFailoverTests(PostgresPair pair) : IClassFixture<PostgresPair>
 {
     private const int WentBack = 184;
     private static readonly TimeSpan Patience = TimeSpan.FromMinutes(2);
-    private readonly PostgresPair _pair = new();
-
-    public ValueTask InitializeAsync() => _pair.InitializeAsync();
-
-    public ValueTask DisposeAsync() => _pair.DisposeAsync();
 
     [Fact]
     public async Task Under_synchronous_replication_nothing_that_was_answered_is_lost_and_all_go_on_by_themselves()
     {
         const int Callers = 16;
         var (logs, handled, written) = (new LogCollector(), new ConcurrentDictionary<int, int>(), new ConcurrentDictionary<int, int>());
-        var address = await CreateAsync();
-        await _pair.SynchronizeAsync();
-        await using var test = await _pair.CreateWorkerAsync(
+        var address = await pair.CreateMigratedAsync();
+        await pair.SynchronizeAsync();
+        await using var test = await pair.CreateWorkerAsync(
             worker => worker.Handle<Job>(async (job, context, token) =>
             {
                 handled.AddOrUpdate(job.Number, 1, static (_, count) => count + 1);
                 await context.CompleteAsync(write => write.Sum(["handled"], 1).Set(["done", job.Number], 1), token);
             }),
-            connectionString: _pair.OnBoth(address),
+            connectionString: pair.OnBoth(address),
             logs: logs,
             options: static worker => (worker.Lease, worker.RecoverInterval) = (TimeSpan.FromSeconds(3), TimeSpan.FromSeconds(1)),
             storeOptions: static store => store.CommandTimeout = TimeSpan.FromMinutes(1));
@@ -58,9 +50,8 @@ public sealed class PostgresFailoverTests : IAsyncLifetime
         }));
 
         await WaitAsync(enough, 200);
-        await _pair.Server.KillAsync();
-        var promoting = _pair.Standby.PromoteAsync();
-        await promoting;
+        await pair.Server.KillAsync();
+        await pair.Standby.PromoteAsync();
         while (enough.Wait(0))
         {
         }
@@ -85,72 +76,6 @@ public sealed class PostgresFailoverTests : IAsyncLifetime
         await test.AssertEmptyAsync();
     }
 
-    [Fact]
-    public async Task What_an_asynchronous_standby_had_not_received_is_lost_and_the_store_says_so_and_goes_on()
-    {
-        var logs = new LogCollector();
-        var seen = new SemaphoreSlim(0);
-        var address = await CreateAsync();
-        await using var test = await _pair.CreateWorkerAsync(
-            worker =>
-            {
-                worker.Services.AddHealthChecks().AddKvStore();
-                worker.Handle<Job>((_, _, _) => Task.FromResult(seen.Release()));
-            },
-            connectionString: _pair.OnBoth(address),
-            logs: logs,
-            storeOptions: static store => store.CommandTimeout = TimeSpan.FromMinutes(1));
-        await test.StartAsync();
-        await test.Store.SetAsync(["k"], "kept");
-        await using var watch = test.Store.WatchAsync([["k"]]).GetAsyncEnumerator();
-        Assert.Equal("kept", await NextAsync(watch));
-        await _pair.CaughtUpAsync();
-        await _pair.Standby.StopAsync();
-        var lost = await test.Store.SetAsync(["k"], "lost");
-        for (var i = 0; i < 20; i++)
-        {
-            lost = await test.Store.SetAsync(["k"], "lost");
-        }
-
-        Assert.Equal("lost", await NextAsync(watch));
-
-        await _pair.Server.KillAsync();
-        await _pair.Standby.StartAgainAsync();
-        await _pair.Standby.PromoteAsync();
-
-        // What is not there any more is told, too.
-        while (await NextAsync(watch) == "lost")
-        {
-        }
-
-        Assert.Equal("kept", watch.Current[0]!.As<string>());
-        await test.Store.EnqueueAsync(new Job(1));
-        Assert.True(await seen.WaitAsync(Patience));
-        var after = await test.Store.SetAsync(["k"], "after");
-        while (await NextAsync(watch) != "after")
-        {
-        }
-
-        // No version that was given out for what is lost is given out again.
-        Assert.True(after > lost, $"{after} > {lost}");
-        await logs.WaitForAsync(WentBack, 1);
-        var said = Assert.Single(logs.Entries, static e => e.Event == WentBack);
-        Assert.Equal(LogLevel.Error, said.Level);
-        Assert.Contains("The database has gone back to an earlier state: this process has seen version 22 committed, and the database has version 1", said.Text, StringComparison.Ordinal);
-        Assert.Contains("synchronous_standby_names", said.Text, StringComparison.Ordinal);
-        var report = (await test.Services.GetRequiredService<HealthCheckService>().CheckHealthAsync()).Entries["kv"];
-        Assert.Equal(HealthStatus.Degraded, report.Status);
-        Assert.Contains(said.Text, report.Description!, StringComparison.Ordinal);
-        Assert.Equal((22L, 1L), (report.Data["wentBackFrom"], report.Data["wentBackTo"]));
-        await test.StopAsync();
-    }
-
-    private static async Task<string?> NextAsync(IAsyncEnumerator<IReadOnlyList<KvEntry?>> watch)
-    {
-        Assert.True(await watch.MoveNextAsync().AsTask().WaitAsync(Patience));
-        return watch.Current[0]?.As<string>();
-    }
-
     private static async Task WaitAsync(SemaphoreSlim signal, int times)
     {
         for (var i = 0; i < times; i++)
@@ -166,12 +91,5 @@ public sealed class PostgresFailoverTests : IAsyncLifetime
         {
             Assert.False(hang.IsCancellationRequested, "It did not come.");
         }
-    }
-
-    private async Task<string> CreateAsync()
-    {
-        var address = await _pair.CreateMigratedAsync();
-        await _pair.CaughtUpAsync();
-        return address;
     }
 }
