@@ -46,12 +46,20 @@ internal sealed class PostgreSqlProvider : KvProvider
         }
     }
 
+    public override void FindPrimary(DbContextOptionsBuilder builder) => Hosts.FindPrimary(builder);
+
+    public override DbContextOptions<KvDbContext> OnReplica(DbContextOptions<KvDbContext> options, string connectionString) =>
+        Hosts.Move(options, connectionString);
+
+    public override Driver CreateReplicaDriver(TableNames tables, string connectionString) =>
+        new PostgreSqlDriver(new PostgreSqlSql(tables, serverClock: false), new NpgsqlConnectionStringBuilder(connectionString));
+
     public override IModel Model => KvDbContextModel.Instance;
 
     public override string ServerTime => ServerSql.Time;
 
-    public override StoreReader CreateReader(Driver driver, ReadRunner runner, SessionPool pool, StoreClock clock, StoreMetrics metrics) =>
-        new PostgreSqlReader(runner, pool, (PostgreSqlDriver)driver, clock, metrics);
+    public override StoreReader CreateReader(Driver driver, ReadRunner runner, StoreClock clock, StoreMetrics metrics) =>
+        new PostgreSqlReader(runner, (PostgreSqlDriver)driver, clock, metrics);
 
     public override CommitWriter CreateWriter(
         Driver driver, Session session, StoreClock clock, KvStoreOptions options, FailPoints failPoints)

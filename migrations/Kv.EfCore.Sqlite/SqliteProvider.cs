@@ -54,8 +54,8 @@ internal sealed class SqliteProvider : KvProvider
 
     public override SharedLocks CreateLocks(Driver driver, ILogger logger) => new FileLocks(new SharedReadLock(driver.Sql, TimeProvider.System, logger));
 
-    public override StoreReader CreateReader(Driver driver, ReadRunner runner, SessionPool pool, StoreClock clock, StoreMetrics metrics) =>
-        new SqliteReader(runner, pool, (SqliteDriver)driver, clock, metrics);
+    public override StoreReader CreateReader(Driver driver, ReadRunner runner, StoreClock clock, StoreMetrics metrics) =>
+        new SqliteReader(runner, (SqliteDriver)driver, clock, metrics);
 
     public override CommitWriter CreateWriter(
         Driver driver, Session session, StoreClock clock, KvStoreOptions options, FailPoints failPoints) =>

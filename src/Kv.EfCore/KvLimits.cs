@@ -61,7 +61,8 @@ public static class KvLimits
     /// </summary>
     /// <remarks>
     /// Values and messages of 65,536 bytes, 100 checks (its self-hosted server takes 10), 1,000 mutations and messages in a write of
-    /// 819,200 bytes, of which keys that get values 81,920, and 10 keys in one <see cref="IKvStore.GetManyAsync"/>.
+    /// 819,200 bytes, of which keys that get values 81,920, and 10 keys in one
+    /// <see cref="IKvStore.GetManyAsync(IReadOnlyList{KvKey}, CancellationToken)"/>.
     /// </remarks>
     /// <param name="options">The options to change.</param>
     public static void Deno(KvStoreOptions options)

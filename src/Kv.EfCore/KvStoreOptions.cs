@@ -47,7 +47,7 @@ public sealed class KvStoreOptions
         set => _maxTotalKeySize = value;
     }
 
-    /// <summary>Keys in one <see cref="IKvStore.GetManyAsync"/>.</summary>
+    /// <summary>Keys in one <see cref="IKvStore.GetManyAsync(IReadOnlyList{KvKey}, CancellationToken)"/>.</summary>
     /// <value>Default: 1,000.</value>
     public int MaxReadRanges { get; set; } = 1000;
 
@@ -143,6 +143,22 @@ public sealed class KvStoreOptions
     public string? TablePrefix { get; set; }
 
     internal TableNames Tables => Schema is null && TablePrefix is null ? TableNames.Default : new TableNames(TablePrefix ?? "", Schema);
+
+    /// <summary>
+    /// Where a streaming replica of the store's database is, on PostgreSQL: it serves the reads that ask for
+    /// <see cref="KvConsistency.Eventual"/>.
+    /// </summary>
+    /// <value>
+    /// Default: null; such reads are served by the store's own database. Otherwise a connection string, also of several hosts, of which
+    /// <c>Target Session Attributes=prefer-standby</c> takes a standby first. All else that is configured for the store's connections (callbacks
+    /// of the driver, interceptors, <see cref="Schema"/>) applies to it.
+    /// </value>
+    /// <remarks>
+    /// It holds up to eight connections more. While the replica is away, or is none of the store's database, a warning is logged once, the
+    /// store's own database serves, and the replica is tried again until it is back. A statement has half of <see cref="CommandTimeout"/> on it,
+    /// so that the other half is left. On SQLite it is refused.
+    /// </remarks>
+    public string? ReplicaConnectionString { get; set; }
 
     /// <summary>Writes that may wait at once; callers beyond them wait before they enter.</summary>
     /// <value>Default: 10,000.</value>

@@ -11,13 +11,17 @@ internal sealed class PostgresCluster : IAsyncDisposable
 {
     private const int Attempts = 3;
 
-    // Makes the cluster, waits until its input ends, which it does however the process at the other end ends, and removes the cluster.
+    // Makes the cluster, or one that repeats another, waits until its input ends, which it does however the process at the other end ends, and removes the cluster.
     // In one script, so that nothing is being made while it is removed. It ignores what a terminal or a test runner sends to the whole
     // group of processes. Not syncing the files that initdb writes is safe for a cluster that does not outlive the machine's next crash.
     private const string GuardScript = """
         trap '' INT TERM HUP
-        folder=$1 programs=$2; shift 2
-        "$@" "$programs/initdb" -D "$folder/data" -U postgres -A trust -E UTF8 --locale=C --no-sync 2>&1 </dev/null && echo made
+        folder=$1 programs=$2 repeated=$3; shift 3
+        if [ -z "$repeated" ]; then
+            "$@" "$programs/initdb" -D "$folder/data" -U postgres -A trust -E UTF8 --locale=C --no-sync 2>&1 </dev/null && echo made
+        else
+            "$@" "$programs/pg_basebackup" -D "$folder/data" -d "$repeated" -R -X stream -c fast --no-sync 2>&1 </dev/null && echo made
+        fi
         exec >/dev/null 2>&1
         cat
         "$@" "$programs/pg_ctl" -D "$folder/data" -m immediate -w stop
@@ -29,7 +33,7 @@ internal sealed class PostgresCluster : IAsyncDisposable
     private readonly string _programs;
     private readonly Process _guard;
 
-    private PostgresCluster(string programs)
+    private PostgresCluster(string programs, string repeated)
     {
         _programs = programs;
         _folder = Directory.CreateTempSubdirectory("efkv-pg-").FullName;
@@ -44,7 +48,7 @@ internal sealed class PostgresCluster : IAsyncDisposable
 
         // A session of its own keeps the guard alive when the test's whole group is killed. macOS has no setsid and goes without.
         string[] session = File.Exists("/usr/bin/setsid") ? ["/usr/bin/setsid"] : [];
-        string[] command = [.. session, "/bin/sh", "-c", GuardScript, "guard", _folder, programs, .. _asOwner];
+        string[] command = [.. session, "/bin/sh", "-c", GuardScript, "guard", _folder, programs, repeated, .. _asOwner];
         _guard = Process.Start(new ProcessStartInfo(command[0], command[1..])
         {
             UseShellExecute = false,
@@ -61,9 +65,19 @@ internal sealed class PostgresCluster : IAsyncDisposable
 
     private string Log => Path.Combine(_folder, "log");
 
-    public static async Task<PostgresCluster> StartAsync(string programs)
+    /// <summary>A cluster of its own.</summary>
+    public static Task<PostgresCluster> StartAsync(string programs) => StartAsync(programs, repeated: "");
+
+    /// <summary>A cluster that repeats this one by streaming replication, and serves reads.</summary>
+    public Task<PostgresCluster> StartStandbyAsync()
     {
-        var cluster = new PostgresCluster(programs);
+        var address = new NpgsqlConnectionStringBuilder(ConnectionString);
+        return StartAsync(_programs, $"host={address.Host} port={address.Port} user={address.Username}");
+    }
+
+    private static async Task<PostgresCluster> StartAsync(string programs, string repeated)
+    {
+        var cluster = new PostgresCluster(programs, repeated);
         try
         {
             await Task.Run(cluster.Initialize);
@@ -75,6 +89,21 @@ internal sealed class PostgresCluster : IAsyncDisposable
             throw;
         }
     }
+
+    public Task StopAsync() => Task.Run(() => Control("-m", "fast", "stop"));
+
+    public Task StartAsync() => Task.Run(() => Control("start"));
+
+    /// <summary>Has a cluster that repeats another one take writes from now on.</summary>
+    public Task PromoteAsync() => Task.Run(() => Control("promote"));
+
+    /// <summary>Ends all processes of the server at once, as a machine ends that loses its power.</summary>
+    public Task KillAsync() => Task.Run(() =>
+    {
+        var server = File.ReadLines(Path.Combine(Data, "postmaster.pid")).First();
+        var children = Shell.Run("/bin/sh", "-c", $"ps -o pid= --ppid {server} || true").Split((char[])[' ', '\n'], StringSplitOptions.RemoveEmptyEntries);
+        Shell.Run("/bin/sh", "-c", $"kill -9 {server} {string.Join(' ', children)} || true");
+    });
 
     public Task RestartImmediateAsync() => Task.Run(() => Control("-m", "immediate", "restart"));
 

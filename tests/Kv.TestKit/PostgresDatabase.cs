@@ -21,6 +21,9 @@ public class PostgresDatabase : KvDatabase
 
     protected virtual bool IsPrivate => false;
 
+    /// <summary>Whether there is a server.</summary>
+    protected bool IsThere => _server is not null;
+
     public override async ValueTask InitializeAsync() =>
         _server = IsPrivate ? await PostgresServer.StartPrivateAsync() : await PostgresServer.FindAsync();
 
@@ -94,9 +97,12 @@ public class PostgresDatabase : KvDatabase
         GC.SuppressFinalize(this);
     }
 
-    public async Task ExecuteAsync(string text)
+    public Task ExecuteAsync(string text) => ExecuteAsync(Server, text);
+
+    /// <summary>Runs a statement on a server, in the database that is there already.</summary>
+    public static async Task ExecuteAsync(PostgresServer server, string text)
     {
-        await using var connection = new NpgsqlConnection(Server.ConnectionString);
+        await using var connection = new NpgsqlConnection(server.ConnectionString);
         await connection.OpenAsync();
 
         // Making a database and dropping one wait for a checkpoint, which beside all other tests may take longer than the driver's 30 seconds.

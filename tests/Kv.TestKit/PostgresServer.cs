@@ -39,14 +39,43 @@ public sealed class PostgresServer : IAsyncDisposable
     public static async Task<PostgresServer?> StartPrivateAsync() =>
         !Refused && PostgresPrograms.Find() is { } programs ? new PostgresServer(await PostgresCluster.StartAsync(programs)) : null;
 
+    /// <summary>A further server that repeats this one by streaming replication. Only for a private server.</summary>
+    public async Task<PostgresServer> StartStandbyAsync() => new(await Own.StartStandbyAsync());
+
+    /// <summary>Stops the server. Only for a private one.</summary>
+    public async Task StopAsync()
+    {
+        await Own.StopAsync();
+        Release();
+    }
+
+    /// <summary>Starts it again after it was stopped.</summary>
+    public Task StartAgainAsync() => Own.StartAsync();
+
+    /// <summary>Has a server that repeats another one take writes from now on.</summary>
+    public Task PromoteAsync() => Own.PromoteAsync();
+
+    /// <summary>Ends all processes of the server at once. Only for a private one.</summary>
+    public async Task KillAsync()
+    {
+        await Own.KillAsync();
+        Release();
+    }
+
+    private PostgresCluster Own =>
+        _cluster ?? throw new InvalidOperationException("Only a server that this test process started can be stopped: use StartPrivateAsync.");
+
     /// <summary>Stops the server as a crash would, without a checkpoint, and starts it again. Only for a private server.</summary>
     public async Task RestartImmediateAsync()
     {
-        var cluster = _cluster ?? throw new InvalidOperationException("Only a server that this test process started can be restarted: use StartPrivateAsync.");
-        await cluster.RestartImmediateAsync();
+        await Own.RestartImmediateAsync();
+        Release();
+    }
 
-        // Pooled connections of tests stay, broken, as an application would find them.
-        await using var connection = new NpgsqlConnection(ConnectionString);
+    // Those of tests to their databases stay, broken, as an application would find them.
+    private void Release()
+    {
+        using var connection = new NpgsqlConnection(ConnectionString);
         NpgsqlConnection.ClearPool(connection);
     }
 

@@ -14,7 +14,9 @@ using Npgsql.EntityFrameworkCore.PostgreSQL.Storage.Internal;
 namespace Kv.PostgreSql;
 
 /// <summary>The store on PostgreSQL.</summary>
-internal sealed class PostgreSqlDriver(PostgreSqlSql sql) : Driver
+/// <param name="sql">Its statements.</param>
+/// <param name="replica">The connection string of a replica, where it is about one.</param>
+internal sealed class PostgreSqlDriver(PostgreSqlSql sql, NpgsqlConnectionStringBuilder? replica = null) : Driver
 {
     // A caller that reads while its own listing holds a snapshot needs a second one.
     private const int LeastReaders = 2;
@@ -29,11 +31,12 @@ internal sealed class PostgreSqlDriver(PostgreSqlSql sql) : Driver
 
     public override PostgreSqlSql Sql { get; } = sql;
 
-    public override int Readers => MostReaders;
+    public override int Readers => replica is { Pooling: true } ? Math.Clamp(replica.MaxPoolSize, 1, MostReaders) : MostReaders;
 
-    // A lease must be extended, or found lost, well within a third of itself.
-    public override int? CommandTimeout(SessionRole role, KvStoreOptions options) =>
-        role == SessionRole.Heartbeat ? 3 : base.CommandTimeout(role, options);
+    // A lease must be extended, or found lost, well within a third of itself. What a replica does not answer, another server is to.
+    public override int? CommandTimeout(SessionRole role, KvStoreOptions options) => role == SessionRole.Heartbeat ? 3
+        : replica is not null ? (int)Math.Ceiling(options.CommandTimeout.TotalSeconds / 2)
+        : base.CommandTimeout(role, options);
 
     public override void CheckConnection(DbConnection connection)
     {
@@ -48,6 +51,11 @@ internal sealed class PostgreSqlDriver(PostgreSqlSql sql) : Driver
             throw new NotSupportedException(
                 "Multiplexing=true shares sessions of the server between commands; the store keeps transactions, prepared statements and notifications in sessions of its own. "
                 + "Leave it out of the store's connection string; contexts of yours that are not joined to it may have it.");
+        }
+
+        if (replica is not null)
+        {
+            return;
         }
 
         if (settings.Pooling && settings.MaxPoolSize < LeastReaders + OtherConnections)
@@ -129,6 +137,21 @@ internal sealed class PostgreSqlDriver(PostgreSqlSql sql) : Driver
                     : $"with the tables in schema {schemas}";
                 return new DatabaseIdentity(
                     missing.Length > 0 || temporary.Length > 0 ? null : reader.GetString(0), "", $"{Describe(connection)} ({tables})");
+            }
+        }
+    }
+
+    public override async ValueTask<ServerIdentity> IdentifyServerAsync(DbConnection connection, CancellationToken cancellationToken)
+    {
+        var command = connection.CreateCommand();
+        await using (command.ConfigureAwait(false))
+        {
+            command.CommandText = Sql.Place.Server;
+            var reader = await command.ExecuteReaderAsync(cancellationToken).ConfigureAwait(false);
+            await using (reader.ConfigureAwait(false))
+            {
+                await reader.ReadAsync(cancellationToken).ConfigureAwait(false);
+                return new ServerIdentity(reader.GetString(0), reader.GetString(1), reader.GetBoolean(2), Describe(connection));
             }
         }
     }
@@ -247,7 +270,7 @@ internal sealed class PostgreSqlDriver(PostgreSqlSql sql) : Driver
         }
 
         var settings = new NpgsqlConnectionStringBuilder(connection.ConnectionString);
-        return string.Create(CultureInfo.InvariantCulture, $"{settings.Host}:{settings.Port}");
+        return Hosts.AreSeveral(settings) ? $"one of {settings.Host}" : string.Create(CultureInfo.InvariantCulture, $"{settings.Host}:{settings.Port}");
     }
 
     private static async ValueTask SetAsync(DbConnection connection, string settings, CancellationToken cancellationToken)

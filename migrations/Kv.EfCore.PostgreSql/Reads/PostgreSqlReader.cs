@@ -11,8 +11,8 @@ internal sealed class PostgreSqlReader : StoreReader
     private readonly PostgreSqlSql _sql;
     private readonly GetCoalescer _coalescer;
 
-    public PostgreSqlReader(ReadRunner runner, SessionPool pool, PostgreSqlDriver driver, StoreClock clock, StoreMetrics metrics)
-        : base(runner, pool, driver, clock, metrics)
+    public PostgreSqlReader(ReadRunner runner, PostgreSqlDriver driver, StoreClock clock, StoreMetrics metrics)
+        : base(runner, driver, clock, metrics)
     {
         _sql = driver.Sql;
         _coalescer = new GetCoalescer(key => GetAloneAsync(key, default), keys => GetManyAsync(keys, default));

@@ -39,6 +39,17 @@ internal sealed class PlaceSql(TableNames tables)
         """;
 
     /// <summary>
+    /// Which server it is, and what it has: the number that a cluster is made with is the same on all servers that repeat its log byte by
+    /// byte, and so are the numbers of the database and the tables. Whether it is one of those, and takes no writes.
+    /// </summary>
+    public string Server => field ??= $"""
+        select concat_ws(' ', (select system_identifier from pg_control_system()),
+                (select oid from pg_catalog.pg_database where datname = current_database()),
+                {string.Join(", ", tables.All.Select(static t => $"coalesce(to_regclass({t.Literal})::oid, 0)"))}),
+            extract(epoch from pg_postmaster_start_time())::text, pg_is_in_recovery()
+        """;
+
+    /// <summary>
     /// Fails with a division by zero, which nothing else here can, where the tables are others than the store's: what comes after it in
     /// the round trip is not run, and the savepoint before it takes the error back.
     /// </summary>

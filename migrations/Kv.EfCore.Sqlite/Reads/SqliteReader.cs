@@ -6,8 +6,8 @@ using Kv.Sql;
 namespace Kv.Sqlite;
 
 /// <summary>Reads many keys by a parameter for each: one statement for each number of keys is prepared.</summary>
-internal sealed class SqliteReader(ReadRunner runner, SessionPool pool, SqliteDriver driver, StoreClock clock, StoreMetrics metrics)
-    : StoreReader(runner, pool, driver, clock, metrics)
+internal sealed class SqliteReader(ReadRunner runner, SqliteDriver driver, StoreClock clock, StoreMetrics metrics)
+    : StoreReader(runner, driver, clock, metrics)
 {
     private const int ManyAtOnce = 32;
 

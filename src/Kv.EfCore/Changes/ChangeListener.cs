@@ -208,10 +208,11 @@ internal sealed class ChangeListener(
 
         // The answer has the version, so watchers look with every probe. Where no answer comes, the driver takes its time to give up, and
         // is not waited for.
+        var before = signals.Seen.Current.Seen;
         var sending = notifier.SendAsync(new Notice(notifier.Id, ChangeKinds.None, 0, IsProbe: true), cancellationToken).AsTask();
         try
         {
-            signals.Advance(await sending.WaitAsync(ProbeTimeout, TimeProvider.System, cancellationToken).ConfigureAwait(false));
+            signals.Look(before, await sending.WaitAsync(ProbeTimeout, TimeProvider.System, cancellationToken).ConfigureAwait(false));
         }
         finally
         {
@@ -239,19 +240,19 @@ internal sealed class ChangeListener(
             return;
         }
 
-        if (notice.What.HasFlag(ChangeKinds.Version))
+        if (!notice.What.HasFlag(ChangeKinds.Version) || notice.Version > 0)
         {
-            if (notice.Version > 0)
-            {
-                signals.Advance(notice.Version);
-            }
-            else if (_watchers > 0)
-            {
-                signals.Advance(await reader.VersionAsync(cancellationToken).ConfigureAwait(false));
-            }
+            signals.Raise(notice.What);
+            return;
         }
 
-        signals.Raise(notice.What);
+        // It does not say whether a version was taken, and by whom.
+        if (_watchers > 0)
+        {
+            await LookAtVersionAsync(cancellationToken).ConfigureAwait(false);
+        }
+
+        signals.Raise(notice.What & ~ChangeKinds.Version);
     }
 
     /// <summary>
@@ -269,7 +270,7 @@ internal sealed class ChangeListener(
                 failed = true;
                 if (!_listening && _watchers > 0)
                 {
-                    signals.Advance(await reader.VersionAsync(cancellationToken).ConfigureAwait(false));
+                    await LookAtVersionAsync(cancellationToken).ConfigureAwait(false);
                 }
 
                 (failed, lost) = (false, false);
@@ -285,6 +286,12 @@ internal sealed class ChangeListener(
                 lost = true;
             }
         }
+    }
+
+    private async ValueTask LookAtVersionAsync(CancellationToken cancellationToken)
+    {
+        var before = signals.Seen.Current.Seen;
+        signals.Look(before, await reader.VersionAsync(cancellationToken).ConfigureAwait(false));
     }
 
     private void SaySilent()

@@ -6,7 +6,7 @@ internal sealed class CommitSignals(TimeProvider time)
 {
     private readonly Lock _gate = new();
     private TaskCompletionSource _changed = New();
-    private long _version;
+    private long _told;
     private long _sweepAt = long.MaxValue;
     private bool _ended;
 
@@ -38,15 +38,30 @@ internal sealed class CommitSignals(TimeProvider time)
     /// <summary>Something was committed here that other processes wait for, too: what it is, and the version that it took, or 0.</summary>
     public event Action<ChangeKinds, long>? ForOthers;
 
-    /// <summary>The highest version that this process knows to be committed.</summary>
-    public long Version => Interlocked.Read(ref _version);
+    /// <summary>The versions that this process has seen.</summary>
+    public SeenVersions Seen { get; } = new();
+
+    /// <summary>Done when something is committed from now on: taken before a look, it tells of what the look may have missed.</summary>
+    public Task NextChange
+    {
+        get
+        {
+            lock (_gate)
+            {
+                return _changed.Task;
+            }
+        }
+    }
 
     /// <summary>A commit of this process has come through.</summary>
-    public void Committed(in CommitSummary commit)
+    /// <param name="commit">What it brought.</param>
+    /// <param name="era">When it was begun.</param>
+    public void Committed(in CommitSummary commit, SeenVersions.Era era)
     {
         if (commit.Version > 0)
         {
-            Advance(commit.Version);
+            Seen.Learn(era, commit.Version);
+            Change(commit.Version);
         }
 
         if (commit.SoonestExpiry < UntilSweep())
@@ -70,6 +85,11 @@ internal sealed class CommitSignals(TimeProvider time)
     /// <summary>Has what waits in this process look.</summary>
     public void Raise(ChangeKinds what)
     {
+        if (what.HasFlag(ChangeKinds.Version))
+        {
+            Change(0);
+        }
+
         if (what.HasFlag(ChangeKinds.Messages))
         {
             MessagesQueued?.Invoke();
@@ -81,23 +101,16 @@ internal sealed class CommitSignals(TimeProvider time)
         }
     }
 
-    /// <summary>A version was seen in the database, written by this process or another.</summary>
-    public void Advance(long version)
+    /// <summary>A look has found a version in the database: watchers look if it is another one than they were last told of.</summary>
+    /// <param name="before">What was known before the look began.</param>
+    /// <param name="found">The version.</param>
+    public void Look(SeenVersion before, long found)
     {
-        TaskCompletionSource changed;
-        lock (_gate)
+        Seen.Look(before, found);
+        if (Interlocked.Read(ref _told) != found)
         {
-            if (version <= _version)
-            {
-                return;
-            }
-
-            Interlocked.Exchange(ref _version, version);
-            changed = _changed;
-            _changed = New();
+            Change(found);
         }
-
-        changed.TrySetResult();
     }
 
     /// <summary>No more will come: releases what waits for a version.</summary>
@@ -110,31 +123,37 @@ internal sealed class CommitSignals(TimeProvider time)
         }
     }
 
-    /// <summary>Waits until a version above this one is known.</summary>
+    /// <summary>Waits for a change.</summary>
+    /// <param name="change">From <see cref="NextChange"/>, taken before what it is about was looked at.</param>
+    /// <param name="cancellationToken">Ends the wait.</param>
     /// <returns>False if the wait was cancelled, or there is nothing more to wait for.</returns>
-    public async ValueTask<bool> TryWaitAboveAsync(long version, CancellationToken cancellationToken)
+    public async ValueTask<bool> TryWaitAsync(Task change, CancellationToken cancellationToken)
     {
-        Task changed;
-        lock (_gate)
-        {
-            if (_ended)
-            {
-                return false;
-            }
-
-            if (_version > version)
-            {
-                return !cancellationToken.IsCancellationRequested;
-            }
-
-            changed = _changed.Task;
-        }
-
-        await changed.WaitAsync(cancellationToken).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+        await change.WaitAsync(cancellationToken).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
         lock (_gate)
         {
             return !_ended && !cancellationToken.IsCancellationRequested;
         }
+    }
+
+    /// <summary>Wakes watchers.</summary>
+    /// <param name="version">The version that they are told of; 0 if it is not known.</param>
+    private void Change(long version)
+    {
+        TaskCompletionSource changed;
+        lock (_gate)
+        {
+            if (_ended)
+            {
+                return;
+            }
+
+            Interlocked.Exchange(ref _told, version);
+            changed = _changed;
+            _changed = New();
+        }
+
+        changed.TrySetResult();
     }
 
     private double UntilSweep() =>
@@ -145,7 +164,7 @@ internal sealed class CommitSignals(TimeProvider time)
         if (what != ChangeKinds.None)
         {
             ForOthers?.Invoke(what, version);
-            Raise(what);
+            Raise(version > 0 ? what & ~ChangeKinds.Version : what);
         }
     }
 

@@ -7,8 +7,11 @@ internal sealed class CommitResolver(
     SessionFactory sessions, Driver driver, Func<Session, CommitWriter> newWriter, KvStoreOptions options, SharedLocks? locks)
 {
     /// <summary>Finds out whether the commit of a mark happened, for as long as a write would try.</summary>
+    /// <param name="mark">The mark.</param>
+    /// <param name="cancellationToken">Gives up.</param>
+    /// <param name="history">Looks at the database first: by what is found out here, it is changed.</param>
     /// <returns>Its last version, or null: then it did not happen and never will.</returns>
-    public async ValueTask<long?> ResolveAsync(CommitMark mark, CancellationToken cancellationToken)
+    public async ValueTask<long?> ResolveAsync(CommitMark mark, CancellationToken cancellationToken, CommitHistory? history = null)
     {
         cancellationToken.ThrowIfCancellationRequested();
         var backoff = Backoff.ForConnections(options.CommandTimeout);
@@ -22,7 +25,9 @@ internal sealed class CommitResolver(
             await using var _ = wait.ConfigureAwait(false);
             try
             {
-                var writer = newWriter(await sessions.OpenAsync(SessionRole.Write, cancellationToken, backoff.Left).ConfigureAwait(false));
+                var writer = history is null
+                    ? newWriter(await sessions.OpenAsync(SessionRole.Write, cancellationToken, backoff.Left).ConfigureAwait(false))
+                    : await history.OpenAsync(backoff.Left).ConfigureAwait(false);
                 await using (writer.ConfigureAwait(false))
                 {
                     writer.Wait = wait;

@@ -29,6 +29,7 @@ internal sealed class CommitRunner(
     private readonly CommitMarks _marks = new(clock);
     private readonly CommitFailures _failures = new(driver, options, health);
     private readonly CommitWaits _waits = new(sessions, driver, options);
+    private readonly CommitHistory _history = new(sessions, newWriter, signals, clock, locks);
     private readonly CommitResolver _resolver = new(sessions, driver, newWriter, options, locks);
 
     /// <summary>A group of this runner was committed, and none of its callers has an answer yet.</summary>
@@ -151,7 +152,12 @@ internal sealed class CommitRunner(
         LockWait? wait = null;
         try
         {
-            _writer ??= await OpenAsync(LeftOf(group), CancellationToken.None).ConfigureAwait(false);
+            if (_history.IsOver)
+            {
+                await EndTransactionAsync(broken: true).ConfigureAwait(false);
+            }
+
+            _writer ??= await _history.OpenAsync(LeftOf(group)).ConfigureAwait(false);
 
             // Opening took its part of the callers' time.
             var left = LeftOf(group);
@@ -242,6 +248,7 @@ internal sealed class CommitRunner(
 
     private async Task TryAsync(CommitGroup group, CommitWriter writer)
     {
+        var era = signals.Seen.Current;
         using var gate = await SharedLocks.PassAsync(locks).ConfigureAwait(false);
         var since = metrics.TimesTransactions ? Stopwatch.GetTimestamp() : 0;
         var reads = await writer.BeginAsync(group, _marks.Current, CancellationToken.None).ConfigureAwait(false);
@@ -261,7 +268,7 @@ internal sealed class CommitRunner(
                 return;
             }
 
-            Announce(group, attempt);
+            Announce(group, attempt, era);
             if (since != 0)
             {
                 metrics.Ran(group.Count, since);
@@ -292,7 +299,7 @@ internal sealed class CommitRunner(
         var (attempt, mark) = (_attempt!, _marks.Current);
         try
         {
-            var version = await _resolver.ResolveAsync(mark, CancellationToken.None).ConfigureAwait(false);
+            var version = await _resolver.ResolveAsync(mark, CancellationToken.None, _history).ConfigureAwait(false);
             KvLog.CommitResolved(logger, group.Count, version is not null);
             if (version is null)
             {
@@ -302,7 +309,7 @@ internal sealed class CommitRunner(
             }
 
             attempt.Reads.LastVersion = version.Value;
-            Announce(group, attempt);
+            Announce(group, attempt, signals.Seen.Current);
             attempt.Tell(certain: false);
         }
         catch (Exception error)
@@ -322,14 +329,12 @@ internal sealed class CommitRunner(
         .SetTag("efkv.retries", group.Requeues.Count).SetTag("efkv.claims", group.Claims.Count);
 
     // What writers know is right before anything that the commit brought can lead to the next one.
-    private void Announce(CommitGroup group, CommitAttempt attempt)
+    private void Announce(CommitGroup group, CommitAttempt attempt, SeenVersions.Era era)
     {
+        _history.Answered(group, _marks.Current, era);
         Committed?.Invoke(group, attempt.Effects);
-        signals.Committed(attempt.Summarize());
+        signals.Committed(attempt.Summarize(), era);
     }
-
-    private async ValueTask<CommitWriter> OpenAsync(TimeSpan within, CancellationToken cancellationToken) =>
-        newWriter(await sessions.OpenAsync(SessionRole.Write, cancellationToken, within).ConfigureAwait(false));
 
     private async ValueTask EndTransactionAsync(bool broken)
     {

@@ -1,4 +1,5 @@
 using System.Data.Common;
+using System.Globalization;
 using Kv.Connections;
 using Kv.Diagnostics;
 using Kv.Keys;
@@ -119,16 +120,33 @@ internal abstract class CommitWriter(Session session, FailPoints failPoints) : I
         }
     }
 
+    /// <summary>The store's version, and the number of the last marked commit of a writer; 0 if there is none.</summary>
+    public async ValueTask<(long Version, long Sequence)> LookAsync(long writer, CancellationToken cancellationToken)
+    {
+        var version = Convert.ToInt64(
+            await Session.Statement(Session.Sql.Version).ScalarAsync(cancellationToken).ConfigureAwait(false), CultureInfo.InvariantCulture);
+        return (version, writer == 0 ? 0 : (await ReadMarkerAsync(writer, cancellationToken).ConfigureAwait(false)).Sequence);
+    }
+
+    /// <summary>Takes the version to a number, if it lies below.</summary>
+    public ValueTask RaiseVersionAsync(long version, CancellationToken cancellationToken) =>
+        CommitAloneAsync(() => Session.Statement(Session.Sql.RaiseVersion).Set("@version", version).ExecuteAsync(cancellationToken), cancellationToken);
+
     /// <summary>Writes the version row as it is.</summary>
     /// <returns>Null, always.</returns>
     public async ValueTask<long?> ProbeAsync(CancellationToken cancellationToken)
     {
+        await CommitAloneAsync(() => Session.ExecuteAsync(Session.Sql.LockVersion, cancellationToken), cancellationToken).ConfigureAwait(false);
+        return null;
+    }
+
+    private async ValueTask CommitAloneAsync(Func<ValueTask<int>> write, CancellationToken cancellationToken)
+    {
         await BeginTransactionAsync(cancellationToken).ConfigureAwait(false);
         try
         {
-            await Session.ExecuteAsync(Session.Sql.LockVersion, cancellationToken).ConfigureAwait(false);
+            await write().ConfigureAwait(false);
             await Session.ExecuteAsync(KvSql.Commit, CancellationToken.None).ConfigureAwait(false);
-            return null;
         }
         catch
         {

@@ -10,7 +10,8 @@ internal sealed class JoinedCommits(
     Func<Session, CommitWriter> newWriter,
     KvStoreOptions options,
     ChangeNotifier notifier,
-    Action<CommitGroup, CommitAttempt> announce)
+    SeenVersions seen,
+    Action<CommitGroup, CommitAttempt, SeenVersions.Era> announce)
 {
     /// <summary>Runs a write inside a transaction of the application's, which commits it or not.</summary>
     /// <exception cref="InvalidOperationException">
@@ -71,6 +72,7 @@ internal sealed class JoinedCommits(
 
     private async Task TryAsync(CommitGroup group, CommitWriter writer, Session session, CancellationToken cancellationToken)
     {
+        var era = seen.Current;
         var joined = group.Writes[0] as JoinedWork;
         var reads = await writer.BeginAsync(group, joined?.Mark ?? default, cancellationToken).ConfigureAwait(false);
         var attempt = new CommitAttempt(group, reads, sessions.IsAdopted);
@@ -84,7 +86,7 @@ internal sealed class JoinedCommits(
             await writer.CommitAsync(group, reads, attempt.Effects).ConfigureAwait(false);
             if (joined is { IsSeen: true })
             {
-                joined.Committed = () => announce(group, attempt);
+                joined.Committed = () => announce(group, attempt, era);
                 attempt.Tell(certain: true);
                 return;
             }

@@ -74,6 +74,10 @@ internal abstract class Driver
     /// <summary>What is there of a database that was identified before, where that can be told without a connection; otherwise null.</summary>
     public virtual DatabaseIdentity? IdentifyAgain(DatabaseIdentity known) => null;
 
+    /// <summary>Which server an open connection leads to, and whose data it has.</summary>
+    public virtual ValueTask<ServerIdentity> IdentifyServerAsync(DbConnection connection, CancellationToken cancellationToken) =>
+        throw new NotSupportedException($"The database ({Name}) has no server.");
+
     /// <summary>Names the session of the server that a connection has, which keeps what is prepared; null where that cannot be told.</summary>
     public virtual string? SessionName(DbConnection connection) => null;
 

@@ -5,12 +5,15 @@ using Microsoft.Extensions.Logging;
 
 namespace Kv.Connections;
 
-/// <summary>Runs reads on sessions of the pool.</summary>
+/// <summary>Runs reads on sessions of the pool, or on the replica's where it has one that serves them.</summary>
 /// <remarks>A read that fails for reasons of the connection or of the moment is safe to run again, so it is.</remarks>
 internal sealed class ReadRunner(
     SessionPool pool, Driver driver, KvStoreOptions options, StoreHealth health, StoreMetrics metrics, ILogger logger)
 {
     private volatile bool _failing;
+
+    /// <summary>What is asked first; null where all reads are to see what was committed.</summary>
+    public Replica? Replica { get; init; }
 
     /// <summary>Runs a read, on another connection if this one was at fault, for as long as a command may take.</summary>
     /// <param name="argument">What the read is given.</param>
@@ -24,14 +27,32 @@ internal sealed class ReadRunner(
         TArgument argument,
         Func<Session, TArgument, CancellationToken, ValueTask<TResult>> read,
         CancellationToken cancellationToken,
-        bool keep = false) => cancellationToken.IsCancellationRequested
-        ? ValueTask.FromCanceled<TResult>(cancellationToken)
-        : Retry.UntilAsync(
-            new Call<TArgument, TResult>(this, argument, read, keep, Environment.TickCount64, cancellationToken),
-            static (call, backoff) => call.Runner.TryAsync(call, backoff),
-            static (call, error, backoff) => call.Runner.Classify(error, backoff, call.StartedAt, call.CancellationToken),
-            static (call, error) => call.Runner.OutOfTime(error),
-            cancellationToken);
+        bool keep = false)
+    {
+        if (cancellationToken.IsCancellationRequested)
+        {
+            return ValueTask.FromCanceled<TResult>(cancellationToken);
+        }
+
+        var call = new Call<TArgument, TResult>(this, argument, read, keep, Environment.TickCount64, cancellationToken);
+        return Replica is { Serves: true } replica ? RunThereAsync(call, replica) : RunHereAsync(call);
+    }
+
+    /// <summary>Takes back the session of a read that went on after its first answer.</summary>
+    public ValueTask ReturnAsync(Session session, bool healthy) => (session.Pool ?? pool).ReturnAsync(session, healthy);
+
+    private static ValueTask<TResult> RunHereAsync<TArgument, TResult>(in Call<TArgument, TResult> call) => Retry.UntilAsync(
+        call,
+        static (call, backoff) => call.Runner.TryAsync(call, backoff),
+        static (call, error, backoff) => call.Runner.Classify(error, backoff, call.StartedAt, call.CancellationToken),
+        static (call, error) => call.Runner.OutOfTime(error),
+        call.CancellationToken);
+
+    private static async ValueTask<TResult> RunThereAsync<TArgument, TResult>(Call<TArgument, TResult> call, Replica replica)
+    {
+        var (served, result) = await replica.TryAsync(call.Argument, call.Read, call.Keep, call.CancellationToken).ConfigureAwait(false);
+        return served ? result : await RunHereAsync(call).ConfigureAwait(false);
+    }
 
     /// <summary>The error for a caller whose read the database refuses, or could not go on with.</summary>
     public Exception Told(Exception error) => driver.Classify(error) != Fault.Permanent

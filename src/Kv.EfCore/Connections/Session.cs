@@ -43,6 +43,9 @@ internal sealed class Session(DbContext context, Driver driver, DbTransaction? t
     /// <summary>Whether the connection leads to one session of the server, which can keep what is prepared.</summary>
     public bool Prepares { get; init; } = true;
 
+    /// <summary>The pool that it goes back to; null for a session of another use.</summary>
+    public SessionPool? Pool { get; set; }
+
     /// <summary>Which of its pool's makings it is of: what was made before a loss is kept no longer.</summary>
     public int Making { get; set; }
 

@@ -118,8 +118,8 @@ internal sealed class SessionPool(SessionFactory factory, int size, TimeSpan lon
     private async ValueTask<Session> OpenAsync(CancellationToken cancellationToken)
     {
         var making = _making;
-        var session = await factory.OpenAsync(SessionRole.Read, cancellationToken).ConfigureAwait(false);
-        session.Making = making;
+        var session = await factory.OpenAsync(SessionRole.Read, cancellationToken, longest).ConfigureAwait(false);
+        (session.Making, session.Pool) = (making, this);
         return session;
     }
 

@@ -85,6 +85,15 @@ internal sealed class StoreClock(TimeProvider time, string? serverTime, KvClockS
         }
     }
 
+    /// <summary>The same time for statements that run where the clock which decides is not: it is told to them.</summary>
+    public StoreClock Elsewhere() => new(new Told(this), serverTime: null);
+
+    /// <summary>What this clock knows, for one that asks no server.</summary>
+    private sealed class Told(StoreClock clock) : TimeProvider
+    {
+        public override DateTimeOffset GetUtcNow() => clock.UtcNow;
+    }
+
     /// <param name="Now">What the server said, in Unix milliseconds.</param>
     /// <param name="At">When the answer came, as a timestamp of the system: no injected clock moves the server's.</param>
     private sealed record Reading(long Now, long At);

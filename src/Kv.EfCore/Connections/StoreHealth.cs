@@ -4,7 +4,9 @@ namespace Kv.Connections;
 internal sealed class StoreHealth(TimeProvider time)
 {
     private volatile Failure? _writes;
+    private static readonly TimeSpan Remembered = TimeSpan.FromDays(1);
     private volatile Exception? _damage;
+    private volatile Regress? _regress;
 
     /// <summary>Why writes fail, since when, and when one failed last; null while they succeed.</summary>
     public Failure? Writes => _writes;
@@ -33,6 +35,35 @@ internal sealed class StoreHealth(TimeProvider time)
 
     /// <summary>The database was looked through and found to be whole.</summary>
     public void Whole() => _damage = null;
+
+    /// <summary>How the database went back to an earlier state, within the last day; null if it did not.</summary>
+    public Regress? WentBackTo => _regress is { } regress && time.GetElapsedTime(regress.At) < Remembered ? regress : null;
+
+    /// <summary>The database went back to an earlier state.</summary>
+    /// <param name="known">The version that this process has seen committed.</param>
+    /// <param name="found">The one that the database has.</param>
+    /// <param name="lacksOwn">Whether a commit is missing that this process was told of.</param>
+    /// <returns>What there is to say of it.</returns>
+    public string WentBack(long known, long found, bool lacksOwn)
+    {
+        var what = found < known
+            ? $"this process has seen version {known} committed, and the database has version {found}"
+                + (lacksOwn ? ", without commits that callers of this process were told of" : "")
+            : "commits that callers of this process were told of are not in it "
+                + $"(it has version {found}, and this process has seen {known})";
+        var text = $"The database has gone back to an earlier state: {what}. What was committed since is lost, entries and messages, as "
+            + "after a failover to a standby that had not received it, or a backup that was restored. The store goes on from what is "
+            + "there, with new versions. Compare it with what the application has told its callers and other systems; with the standby in "
+            + "synchronous_standby_names, no commit is answered before it is safe there.";
+        _regress = new Regress(text, known, found, time.GetTimestamp());
+        return text;
+    }
+
+    /// <param name="Text">What there is to say of it.</param>
+    /// <param name="Known">The version that this process had seen.</param>
+    /// <param name="Found">The one that the database had.</param>
+    /// <param name="At">When it was noticed, as the store's clock counts.</param>
+    public sealed record Regress(string Text, long Known, long Found, long At);
 
     /// <param name="Error">The last error.</param>
     /// <param name="Since">When the first write failed, as the store's clock counts.</param>

@@ -89,6 +89,21 @@ internal static partial class KvLog
     [LoggerMessage(EventId = 181, Level = LogLevel.Debug, Message = "Other processes could not be told of the last commits before the store ended; they find them by looking.")]
     public static partial void LastNoticeFailed(ILogger logger, Exception error);
 
+    [LoggerMessage(EventId = 184, Level = LogLevel.Error, Message = "{Text}")]
+    public static partial void WentBack(ILogger logger, string text);
+
+    [LoggerMessage(
+        185,
+        LogLevel.Warning,
+        "The replica serves no reads for now ({Why}); the store's own database serves those that it would, until it is back.")]
+    public static partial void ReplicaAway(ILogger logger, Exception error, string why);
+
+    [LoggerMessage(186, LogLevel.Information, "The replica is back, and serves reads again.")]
+    public static partial void ReplicaBack(ILogger logger);
+
+    [LoggerMessage(187, LogLevel.Debug, "The replica could not serve a read; the store's own database does.")]
+    public static partial void ReplicaPassedOver(ILogger logger, Exception error);
+
     [LoggerMessage(
         170,
         LogLevel.Warning,

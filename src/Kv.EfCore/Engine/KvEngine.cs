@@ -20,6 +20,7 @@ internal sealed class KvEngine : IAsyncDisposable
     private readonly SessionFactory _sessions;
     private readonly CommitSignals _signals;
     private readonly CommitPipeline _claims;
+    private readonly ReplicaIdentity? _replicaIdentity;
     private readonly List<CommitRunner> _runners = [];
     private readonly TaskCompletionSource _answered = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private readonly IDisposable _measured;
@@ -37,6 +38,7 @@ internal sealed class KvEngine : IAsyncDisposable
     /// <param name="connectionString">The connection string of its database; null if a data source or a connection is configured.</param>
     /// <param name="meter">The instruments of all stores.</param>
     /// <param name="failPoints">Where tests stop it.</param>
+    /// <param name="replica">Makes contexts on the replica of its database; null if it has none.</param>
     public KvEngine(
         string name,
         Func<KvDbContext> contexts,
@@ -46,7 +48,8 @@ internal sealed class KvEngine : IAsyncDisposable
         ILogger logger,
         string? connectionString,
         KvMeter meter,
-        FailPoints? failPoints = null)
+        FailPoints? failPoints = null,
+        Func<KvDbContext>? replica = null)
     {
         ConnectionString = connectionString;
         (Options, Provider, logger, Ending) = (options, provider, new UnfailingLogger(logger), _stop.Token);
@@ -68,15 +71,26 @@ internal sealed class KvEngine : IAsyncDisposable
         var reads = new ReadRunner(_pool, Driver, options, Health, Metrics, logger);
         Identity = new StoreIdentity(reads, Driver);
         _sessions.Opened = Identity.OpenedAsync;
-        Reader = provider.CreateReader(Driver, reads, _pool, Clock, Metrics);
+        Reader = EventualReader = provider.CreateReader(Driver, reads, Clock, Metrics);
+        if (replica is not null)
+        {
+            var driver = provider.CreateReplicaDriver(options.Tables, options.ReplicaConnectionString!);
+            var sessions = new SessionFactory(replica, driver, SchemaCheck.OpenCurrentAsync, options, logger);
+            _replicaIdentity = new ReplicaIdentity(reads, Driver);
+            Replica = new Replica(sessions, driver, _replicaIdentity, options, logger, Ending);
+            EventualReader = provider.CreateReader(
+                driver, new ReadRunner(_pool, Driver, options, Health, Metrics, logger) { Replica = Replica }, Clock.Elsewhere(), Metrics);
+        }
+
         var changes = provider.CreateChanges(Driver, options);
         Notifier = new ChangeNotifier(_pool, changes, logger);
         _signals.ForOthers += Notifier.Tell;
+        _signals.Seen.WentBack += OnWentBack;
         Listener = new ChangeListener(_sessions, Reader, Notifier, changes, _signals, Clock, options, logger, Ending);
         Runner = NewRunner();
         Pipeline = new CommitPipeline(Runner, options);
         JoinedMarks = new JoinedMarks(Clock);
-        Joined = new JoinedCommits(_sessions, Driver, NewWriter, options, Notifier, AnnounceJoined);
+        Joined = new JoinedCommits(_sessions, Driver, NewWriter, options, Notifier, _signals.Seen, AnnounceJoined);
         _claims = provider.CreateClaims(Pipeline, () => new CommitPipeline(NewRunner(), options));
         Queue = new MessageQueue(
             Driver.Sql,
@@ -128,6 +142,12 @@ internal sealed class KvEngine : IAsyncDisposable
 
     public StoreReader Reader { get; }
 
+    /// <summary>For reads that may miss the last commits; the same where there is no replica.</summary>
+    public StoreReader EventualReader { get; }
+
+    /// <summary>The replica; null if there is none.</summary>
+    public Replica? Replica { get; }
+
     public CommitRunner Runner { get; }
 
     public CommitPipeline Pipeline { get; }
@@ -172,6 +192,9 @@ internal sealed class KvEngine : IAsyncDisposable
     /// <inheritdoc cref="SessionFactory.IsAdopted" />
     public bool IsAdopted => _sessions.IsAdopted;
 
+    /// <summary>What reads as fresh as that.</summary>
+    public StoreReader ReaderOf(KvConsistency consistency) => consistency == KvConsistency.Eventual ? EventualReader : Reader;
+
     public KvDbContext CreateContext() => _sessions.CreateContext();
 
     /// <summary>Makes sure of the schema before the first statement, and begins to sweep.</summary>
@@ -204,6 +227,11 @@ internal sealed class KvEngine : IAsyncDisposable
         await Listener.Completion.ConfigureAwait(false);
         await closing.ConfigureAwait(false);
         await Notifier.DisposeAsync().ConfigureAwait(false);
+        if (Replica is not null)
+        {
+            await Replica.DisposeAsync().ConfigureAwait(false);
+        }
+
         await _pool.DisposeAsync().ConfigureAwait(false);
         if (Locks is not null)
         {
@@ -229,6 +257,11 @@ internal sealed class KvEngine : IAsyncDisposable
 
         await _sessions.EnsureSchemaAsync(Clock, cancellationToken).ConfigureAwait(false);
         _pool.Narrow(_sessions.Readers);
+        if (_replicaIdentity is not null)
+        {
+            await _replicaIdentity.LearnAsync(cancellationToken).ConfigureAwait(false);
+        }
+
         _sweeping = _sweeping.IsCompleted ? SweepAsync() : _sweeping;
         _open = true;
         Listener.Opened();
@@ -250,10 +283,10 @@ internal sealed class KvEngine : IAsyncDisposable
     }
 
     // What runs in a transaction of the user's gives back no connection, so the sweeper goes on waiting for one.
-    private void AnnounceJoined(CommitGroup group, CommitAttempt attempt)
+    private void AnnounceJoined(CommitGroup group, CommitAttempt attempt, SeenVersions.Era era)
     {
         Observe(group, attempt.Effects);
-        _signals.Committed(attempt.Summarize());
+        _signals.Committed(attempt.Summarize(), era);
     }
 
     private void Observe(CommitGroup group, CommitEffects effects)
@@ -267,6 +300,17 @@ internal sealed class KvEngine : IAsyncDisposable
         {
             runner.Observe(group, effects);
         }
+    }
+
+    // The server that a connection leads to may be the former one, and the schema may have gone back as well. All that waits looks what is
+    // there now: entries that had expired and messages that had ended are back.
+    private void OnWentBack(VersionLoss loss)
+    {
+        KvLog.WentBack(Logger, Health.WentBack(loss.Known, loss.Found, loss.LacksOwn));
+        _open = false;
+        _pool.RenewAsync().AsTask().Abandon();
+        _signals.Wake(ChangeKinds.All);
+        _signals.Expiry.Set();
     }
 
     // No connection that leads to the lost file is used again, and the next call looks what is there by its name.

@@ -50,6 +50,22 @@ internal abstract class KvProvider
     /// <param name="options">The options of the store.</param>
     public abstract void Place(DbContextOptionsBuilder builder, TableNames tables, KvStoreOptions options);
 
+    /// <summary>Has contexts of the store go to the server that takes writes, where the application names several.</summary>
+    /// <param name="builder">The options of the contexts, which are configured for the database.</param>
+    public virtual void FindPrimary(DbContextOptionsBuilder builder)
+    {
+    }
+
+    /// <summary>The options of contexts on a replica of the database; null where a database has none.</summary>
+    /// <param name="options">Those of the store's own contexts.</param>
+    /// <param name="connectionString">Where the replica is.</param>
+    public virtual DbContextOptions<KvDbContext>? OnReplica(DbContextOptions<KvDbContext> options, string connectionString) => null;
+
+    /// <summary>What sessions need to know of a replica, whose clock is not the one that decides.</summary>
+    /// <param name="tables">The store's tables.</param>
+    /// <param name="connectionString">Where the replica is.</param>
+    public virtual Driver CreateReplicaDriver(TableNames tables, string connectionString) => throw new NotSupportedException("The database has no replicas.");
+
     /// <summary>The connection string as it is to be kept: what it names relative to something that may change is named in full.</summary>
     public virtual string Settle(string connectionString) => connectionString;
 
@@ -75,7 +91,7 @@ internal abstract class KvProvider
     public virtual SharedLocks? CreateLocks(Driver driver, ILogger logger) => null;
 
     /// <summary>What reads keys.</summary>
-    public abstract StoreReader CreateReader(Driver driver, ReadRunner runner, SessionPool pool, StoreClock clock, StoreMetrics metrics);
+    public abstract StoreReader CreateReader(Driver driver, ReadRunner runner, StoreClock clock, StoreMetrics metrics);
 
     /// <summary>A new writer of commit groups over a session.</summary>
     public abstract CommitWriter CreateWriter(Driver driver, Session session, StoreClock clock, KvStoreOptions options, FailPoints failPoints);

@@ -9,7 +9,7 @@ using Kv.Sql;
 namespace Kv.Reads;
 
 /// <summary>Reads rows that are alive now. Each call sees one snapshot.</summary>
-internal abstract class StoreReader(ReadRunner runner, SessionPool pool, Driver driver, StoreClock clock, StoreMetrics metrics)
+internal abstract class StoreReader(ReadRunner runner, Driver driver, StoreClock clock, StoreMetrics metrics)
 {
     public virtual ValueTask<Row?> GetAsync(byte[] key, CancellationToken cancellationToken) => GetAloneAsync(key, cancellationToken);
 
@@ -87,7 +87,7 @@ internal abstract class StoreReader(ReadRunner runner, SessionPool pool, Driver 
         }
         finally
         {
-            await pool.ReturnAsync(session, healthy).ConfigureAwait(false);
+            await runner.ReturnAsync(session, healthy).ConfigureAwait(false);
         }
     }
 

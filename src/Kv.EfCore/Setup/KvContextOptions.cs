@@ -51,6 +51,7 @@ internal static class KvContextOptions
             ((IDbContextOptionsBuilderInfrastructure)builder).AddOrUpdateExtension(relational);
         }
 
+        provider.FindPrimary(builder);
         if (tables != TableNames.Default)
         {
             if (provider.Refuse(tables) is { } refusal)

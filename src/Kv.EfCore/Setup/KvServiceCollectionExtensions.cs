@@ -210,6 +210,15 @@ public static class KvServiceCollectionExtensions
             ]);
         }
 
+        DbContextOptions<KvDbContext>? replica = null;
+        if (options.ReplicaConnectionString is { } address)
+        {
+            replica = kind.OnReplica((DbContextOptions<KvDbContext>)database, address) ?? throw new OptionsValidationException(name, typeof(KvStoreOptions),
+            [
+                $"KvStoreOptions.ReplicaConnectionString is set, but the store's database ({kind.CreateDriver(TableNames.Default, serverClock: false).Name}) has no replicas. Leave it out: reads that ask for KvConsistency.Eventual are served by the store's own database.",
+            ]);
+        }
+
         var logger = provider.GetService<ILoggerFactory>()?.CreateLogger("Kv") ?? NullLogger.Instance;
         if (StoreConfiguration.Find(provider, name)?.DefaultFileOf(provider) is { } file)
         {
@@ -219,7 +228,8 @@ public static class KvServiceCollectionExtensions
         var connectionString = database.Extensions.OfType<RelationalOptionsExtension>().FirstOrDefault()?.ConnectionString;
         var engine = new KvEngine(
             name, contexts, kind, options, provider.GetRequiredService<TimeProvider>(), logger, connectionString, provider.GetRequiredService<KvMeter>(),
-            provider.GetService<FailPoints>());
+            provider.GetService<FailPoints>(),
+            replica is null ? null : () => new KvDbContext(replica));
         var serializer = name.Length > 0 ? provider.GetKeyedService<IKvValueSerializer>(name) : null;
         return new KvStore(engine, serializer ?? provider.GetRequiredService<IKvValueSerializer>(), KeyScope.All);
     });

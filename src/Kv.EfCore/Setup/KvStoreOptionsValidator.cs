@@ -40,6 +40,11 @@ internal sealed partial class KvStoreOptionsValidator : IValidateOptions<KvStore
             failures.Add("KvStoreOptions.DeadLetterPrefix is empty; give it at least one part, such as [\"dead_letters\"].");
         }
 
+        if (options.ReplicaConnectionString is { } replica && string.IsNullOrWhiteSpace(replica))
+        {
+            failures.Add("KvStoreOptions.ReplicaConnectionString is empty; say where the replica is, or leave it out.");
+        }
+
         Named(options.Schema, nameof(options.Schema));
         Named(options.TablePrefix, nameof(options.TablePrefix));
         return failures.Count == 0 ? ValidateOptionsResult.Success : ValidateOptionsResult.Fail(failures);

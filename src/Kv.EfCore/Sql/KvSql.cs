@@ -101,6 +101,9 @@ internal abstract class KvSql(TableNames tables, string now = "@now") : SqlParts
 
     public string LockVersion => field ??= $"update {VersionTable} set version = version where k = 0";
 
+    /// <summary>Takes the version to a number that lies above it, so that those between are given to no commit.</summary>
+    public string RaiseVersion => field ??= $"update {VersionTable} set version = @version where k = 0 and version < @version";
+
     public string Marker => field ??= $"select version, seq from {VersionTable} where k = @writer";
 
     /// <summary>Marks a commit: one that is marked already fails.</summary>

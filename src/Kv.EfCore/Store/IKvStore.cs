@@ -3,7 +3,7 @@ namespace Kv;
 /// <summary>An ordered, transactional key-value store with a durable message queue, in tables of the application's own database.</summary>
 /// <remarks>
 /// A singleton, safe for concurrent use. All writes of a process share commits; a read sees every commit that was answered before it
-/// began. Errors of the database are <see cref="KvException"/>, with the database's own inside, except in a commit that is part of a caller's own
+/// began, unless it asks for less (<see cref="KvReadOptions.Eventual"/>). Errors of the database are <see cref="KvException"/>, with the database's own inside, except in a commit that is part of a caller's own
 /// transaction, where they pass through; absent is null; a failed check is a result. Inside a <c>TransactionScope</c> reads run outside of it,
 /// and writes are refused with an <see cref="InvalidOperationException"/>: a store is never part of one.
 /// </remarks>
@@ -16,6 +16,12 @@ public interface IKvStore
     /// <exception cref="ArgumentException">The key is larger than <see cref="KvLimits.MaxReadKeySize"/> bytes.</exception>
     ValueTask<KvEntry?> GetAsync(KvKey key, CancellationToken cancellationToken = default);
 
+    /// <inheritdoc cref="GetAsync(KvKey, CancellationToken)" />
+    /// <param name="key">The key; an empty key is always absent.</param>
+    /// <param name="options">How fresh it has to be: <see cref="KvReadOptions.Eventual"/> may be served by a replica.</param>
+    /// <param name="cancellationToken">Stops waiting.</param>
+    ValueTask<KvEntry?> GetAsync(KvKey key, KvReadOptions options, CancellationToken cancellationToken = default);
+
     /// <summary>The value of a key as a .NET type.</summary>
     /// <typeparam name="T">What the value is read as; see <see cref="IKvValueSerializer"/>.</typeparam>
     /// <param name="key">The key.</param>
@@ -24,16 +30,34 @@ public interface IKvStore
     /// <exception cref="KvException">The value cannot be read as that type (<see cref="KvErrorKind.Encoding"/>, <see cref="KvErrorKind.Type"/>).</exception>
     ValueTask<T?> GetAsync<T>(KvKey key, CancellationToken cancellationToken = default);
 
+    /// <inheritdoc cref="GetAsync{T}(KvKey, CancellationToken)" />
+    /// <param name="key">The key.</param>
+    /// <param name="options">How fresh it has to be.</param>
+    /// <param name="cancellationToken">Stops waiting.</param>
+    ValueTask<T?> GetAsync<T>(KvKey key, KvReadOptions options, CancellationToken cancellationToken = default);
+
     /// <summary>The entries of several keys, all of one snapshot.</summary>
     /// <param name="keys">Up to <see cref="KvStoreOptions.MaxReadRanges"/> keys; duplicates are allowed.</param>
     /// <param name="cancellationToken">Stops waiting.</param>
     /// <returns>One answer for each key in the order of the keys, null where there is no entry.</returns>
     ValueTask<IReadOnlyList<KvEntry?>> GetManyAsync(IReadOnlyList<KvKey> keys, CancellationToken cancellationToken = default);
 
+    /// <inheritdoc cref="GetManyAsync(IReadOnlyList{KvKey}, CancellationToken)" />
+    /// <param name="keys">Up to <see cref="KvStoreOptions.MaxReadRanges"/> keys; duplicates are allowed.</param>
+    /// <param name="options">How fresh they have to be.</param>
+    /// <param name="cancellationToken">Stops waiting.</param>
+    ValueTask<IReadOnlyList<KvEntry?>> GetManyAsync(IReadOnlyList<KvKey> keys, KvReadOptions options, CancellationToken cancellationToken = default);
+
     /// <summary>Whether a key has an entry, without loading its value.</summary>
     /// <param name="key">The key.</param>
     /// <param name="cancellationToken">Stops waiting.</param>
     ValueTask<bool> ExistsAsync(KvKey key, CancellationToken cancellationToken = default);
+
+    /// <inheritdoc cref="ExistsAsync(KvKey, CancellationToken)" />
+    /// <param name="key">The key.</param>
+    /// <param name="options">How fresh the answer has to be.</param>
+    /// <param name="cancellationToken">Stops waiting.</param>
+    ValueTask<bool> ExistsAsync(KvKey key, KvReadOptions options, CancellationToken cancellationToken = default);
 
     /// <summary>The entries of a range in key order, read batch by batch while they are consumed.</summary>
     /// <remarks>
@@ -57,6 +81,12 @@ public interface IKvStore
     /// <param name="range">The range.</param>
     /// <param name="cancellationToken">Stops waiting.</param>
     ValueTask<long> CountAsync(KvRange range, CancellationToken cancellationToken = default);
+
+    /// <inheritdoc cref="CountAsync(KvRange, CancellationToken)" />
+    /// <param name="range">The range.</param>
+    /// <param name="options">How fresh the number has to be.</param>
+    /// <param name="cancellationToken">Stops waiting.</param>
+    ValueTask<long> CountAsync(KvRange range, KvReadOptions options, CancellationToken cancellationToken = default);
 
     /// <summary>A part of this store as a store of its own: the keys below a prefix, without that prefix.</summary>
     /// <remarks>

@@ -27,4 +27,8 @@ public sealed record KvListOptions
     /// write-ahead log grows, PostgreSQL keeps dead rows. Consume it quickly.
     /// </remarks>
     public bool Snapshot { get; init; }
+
+    /// <summary>How fresh its batches have to be. Each is served by the replica, or by the store's own database, for itself.</summary>
+    /// <value>Default: <see cref="KvConsistency.Strong"/>.</value>
+    public KvConsistency Consistency { get; init; }
 }

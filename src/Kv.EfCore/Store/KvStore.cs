@@ -14,7 +14,7 @@ namespace Kv.Store;
 /// <param name="engine">Its parts.</param>
 /// <param name="serializer">Makes values of what is passed, and back.</param>
 /// <param name="scope">What it shows.</param>
-internal sealed class KvStore(KvEngine engine, IKvValueSerializer serializer, KeyScope scope) : IKvStore, IAsyncDisposable, IDisposable
+internal sealed partial class KvStore(KvEngine engine, IKvValueSerializer serializer, KeyScope scope) : IKvStore, IAsyncDisposable, IDisposable
 {
     public KvEngine Engine { get; } = engine;
 
@@ -36,15 +36,7 @@ internal sealed class KvStore(KvEngine engine, IKvValueSerializer serializer, Ke
 
     public async ValueTask<IReadOnlyList<KvEntry?>> GetManyAsync(IReadOnlyList<KvKey> keys, CancellationToken cancellationToken = default)
     {
-        // A copy: the caller may change its list while the database answers.
-        keys = Copy(keys);
-        if (keys.Count > Engine.Options.MaxReadRanges)
-        {
-            throw new ArgumentException(
-                $"Too many ranges (max {Engine.Options.MaxReadRanges}): received {keys.Count} keys. Read them in several calls, or raise KvStoreOptions.MaxReadRanges.",
-                nameof(keys));
-        }
-
+        keys = CopyFew(keys);
         return Entries(
             keys,
             await CallAsync("get_many", ReadKeys(keys), static (engine, of, token) => engine.Reader.GetManyAsync(of, token), cancellationToken, keys.Count).ConfigureAwait(false));
@@ -303,7 +295,7 @@ internal sealed class KvStore(KvEngine engine, IKvValueSerializer serializer, Ke
     {
         cancellationToken.ThrowIfCancellationRequested();
         await Engine.OpenAsync(cancellationToken).ConfigureAwait(false);
-        await foreach (var batch in listing.ReadAsync(Engine.Reader, read, cancellationToken).ConfigureAwait(false))
+        await foreach (var batch in listing.ReadAsync(Engine.ReaderOf(listing.Consistency), read, cancellationToken).ConfigureAwait(false))
         {
             foreach (var item in batch)
             {
@@ -326,6 +318,7 @@ internal sealed class KvStore(KvEngine engine, IKvValueSerializer serializer, Ke
         return entries;
     }
 
+    // A copy: the caller may change its list while the database answers.
     private static KvKey[] Copy(IReadOnlyList<KvKey> keys)
     {
         ArgumentNullException.ThrowIfNull(keys);
@@ -337,6 +330,12 @@ internal sealed class KvStore(KvEngine engine, IKvValueSerializer serializer, Ke
         ArgumentNullException.ThrowIfNull(range);
         return new Listing(Shown.In(range), options, Engine.Options, keysOnly);
     }
+
+    private KvKey[] CopyFew(IReadOnlyList<KvKey> keys) => Copy(keys) is { Length: var count } copy && count <= Engine.Options.MaxReadRanges
+        ? copy
+        : throw new ArgumentException(
+            $"Too many ranges (max {Engine.Options.MaxReadRanges}): received {keys.Count} keys. Read them in several calls, or raise KvStoreOptions.MaxReadRanges.",
+            nameof(keys));
 
     private byte[][] ReadKeys(IReadOnlyList<KvKey> keys)
     {

@@ -34,6 +34,7 @@ internal sealed class Listing
                 nameof(options));
         }
 
+        Consistency = Freshness.Of(options.Consistency, nameof(options));
         _selector = selector;
         _limit = options.Limit ?? int.MaxValue;
         _snapshot = options.Snapshot;
@@ -51,6 +52,9 @@ internal sealed class Listing
 
         _first = new ListRange(start, end, options.Reverse, Math.Min(batch, _limit), keysOnly);
     }
+
+    /// <summary>How fresh its batches have to be.</summary>
+    public KvConsistency Consistency { get; }
 
     /// <param name="reader">Where it reads.</param>
     /// <param name="read">What becomes of a row, called while the database still sends the next ones.</param>

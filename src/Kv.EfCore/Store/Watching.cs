@@ -24,8 +24,9 @@ internal sealed class Watching(KvEngine engine, Func<IReadOnlyList<KvKey>, Row?[
         {
             while (!cancellationToken.IsCancellationRequested)
             {
+                var change = engine.Signals.NextChange;
                 var seen = await TryReadAsync(keys, bytes, last is null, ending.Token, cancellationToken).ConfigureAwait(false);
-                if (seen is not { Entries: var entries, Version: var version })
+                if (seen is not { } entries)
                 {
                     yield break;
                 }
@@ -35,7 +36,7 @@ internal sealed class Watching(KvEngine engine, Func<IReadOnlyList<KvKey>, Row?[
                     yield return last = entries;
                 }
 
-                if (!await engine.Signals.TryWaitAboveAsync(version, cancellationToken).ConfigureAwait(false))
+                if (!await engine.Signals.TryWaitAsync(change, cancellationToken).ConfigureAwait(false))
                 {
                     yield break;
                 }
@@ -43,9 +44,9 @@ internal sealed class Watching(KvEngine engine, Func<IReadOnlyList<KvKey>, Row?[
         }
     }
 
-    /// <summary>Reads the keys and the version, as soon as the database is there.</summary>
+    /// <summary>Reads the keys, as soon as the database is there.</summary>
     /// <returns>Null when the watch is over.</returns>
-    private async ValueTask<(IReadOnlyList<KvEntry?> Entries, long Version)?> TryReadAsync(
+    private async ValueTask<IReadOnlyList<KvEntry?>?> TryReadAsync(
         IReadOnlyList<KvKey> keys, byte[][] bytes, bool isFirst, CancellationToken ending, CancellationToken cancellationToken)
     {
         var isOut = false;
@@ -62,9 +63,10 @@ internal sealed class Watching(KvEngine engine, Func<IReadOnlyList<KvKey>, Row?[
             return null;
         }
 
-        async ValueTask<(IReadOnlyList<KvEntry?> Entries, long Version)> ReadAsync(Backoff? backoff)
+        async ValueTask<IReadOnlyList<KvEntry?>> ReadAsync(Backoff? backoff)
         {
             await engine.OpenAsync(cancellationToken).ConfigureAwait(false);
+            var before = engine.Signals.Seen.Current.Seen;
             var (rows, version) = await engine.Reader.GetWithVersionAsync(bytes, cancellationToken).ConfigureAwait(false);
             var entries = read(keys, rows);
             if (isOut)
@@ -72,7 +74,8 @@ internal sealed class Watching(KvEngine engine, Func<IReadOnlyList<KvKey>, Row?[
                 KvLog.WatchResumed(engine.Logger, keys.Count);
             }
 
-            return (entries, version);
+            engine.Signals.Seen.Look(before, version);
+            return entries;
         }
 
         Backoff? Classify(Exception error, Backoff? backoff)

@@ -1,3 +1,4 @@
+using System.Globalization;
 using Kv.Connections;
 using Kv.Diagnostics;
 using Kv.Schema;
@@ -47,6 +48,7 @@ internal sealed class StoreHealthCheck(KvStore store, QueueWatch queue, WorkerHe
             {
                 await SchemaCheck.OpenCurrentAsync(database, store.Engine.Driver, cancellationToken).ConfigureAwait(false);
                 var connection = database.Database.GetDbConnection();
+                await LookAtVersionAsync(database, cancellationToken).ConfigureAwait(false);
                 if (health.Damage is { } damage)
                 {
                     if (await store.Engine.Driver.FindDamageAsync(connection, cancellationToken).ConfigureAwait(false) is { } found)
@@ -91,6 +93,7 @@ internal sealed class StoreHealthCheck(KvStore store, QueueWatch queue, WorkerHe
                 context.Registration.FailureStatus, $"{loss} When the file is as it should be, start the application anew.");
         }
 
+        AddServers(troubles, data);
         AddSchedules(troubles, data);
         await AddMessagesAsync(troubles, data, cancellationToken).ConfigureAwait(false);
         var (failures, time, last) = worker?.Look(store.Engine.Clock.Time) ?? default;
@@ -115,6 +118,20 @@ internal sealed class StoreHealthCheck(KvStore store, QueueWatch queue, WorkerHe
 
     private static string Names(IReadOnlyCollection<string> names) =>
         string.Join(", ", names.Take(Named).Select(static n => $"'{n}'")) + (names.Count > Named ? $" and {names.Count - Named} more" : "");
+
+    private void AddServers(List<string> troubles, Dictionary<string, object> data)
+    {
+        if (store.Engine.Health.WentBackTo is { } regress)
+        {
+            (data["wentBackFrom"], data["wentBackTo"]) = (regress.Known, regress.Found);
+            troubles.Add(regress.Text);
+        }
+
+        if (store.Engine.Replica is { } replica)
+        {
+            data["replica"] = replica.Away is { } error ? $"away: {DatabaseErrors.Text(error)}" : "serves";
+        }
+    }
 
     private void AddSchedules(List<string> troubles, Dictionary<string, object> data)
     {
@@ -161,6 +178,14 @@ internal sealed class StoreHealthCheck(KvStore store, QueueWatch queue, WorkerHe
             // The store answers, and a row that cannot be read is no outage of it.
             troubles.Add($"The queue could not be looked through: {error.Message}");
         }
+    }
+
+    private async ValueTask LookAtVersionAsync(KvDbContext database, CancellationToken cancellationToken)
+    {
+        var before = store.Engine.Signals.Seen.Current.Seen;
+        var driver = store.Engine.Driver;
+        var found = await SchemaCheck.ReadAsync(database, driver, driver.Sql.Version, cancellationToken).ConfigureAwait(false);
+        store.Engine.Signals.Seen.Look(before, Convert.ToInt64(found[0], CultureInfo.InvariantCulture));
     }
 
     private async ValueTask<StoreHealth.Failure?> LookAtWritesAsync(StoreHealth health, CancellationToken cancellationToken)

@@ -79,7 +79,7 @@ public sealed class PostgresOutageTests(PostgresDatabase database) : IClassFixtu
             proxied.Proxy.Cut();
 
             // Whatever it hears of makes it look.
-            test.Engine.Signals.Advance(test.Engine.Signals.Version + 1);
+            test.Engine.Signals.Raise(Changes.ChangeKinds.Version);
             await logs.UntilAsync(Interrupted, outage);
             proxied.Proxy.Heal();
             await logs.UntilAsync(Resumed, outage);

@@ -8,7 +8,7 @@ namespace Kv.Tests.Repository;
 public sealed class SpecsTests
 {
     private const string Sqlite = "SqliteDatabase";
-    private static readonly string[] Postgres = ["PostgresDatabase", "PrivatePostgresDatabase"];
+    private static readonly string[] Postgres = ["PostgresDatabase", "PrivatePostgresDatabase", "PostgresPair"];
 
     /// <summary>The test projects that have specifications.</summary>
     public static TheoryData<string> Projects =>

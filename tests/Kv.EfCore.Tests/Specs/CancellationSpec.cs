@@ -70,6 +70,7 @@ public abstract class CancellationSpec(KvDatabase database)
         var t when t == typeof(TimeSpan?) => TimeSpan.FromMinutes(1),
         var t when t == typeof(IEnumerable<int>) => new[] { 1, 2 },
         var t when t == typeof(string) => "m",
+        var t when t == typeof(KvReadOptions) => KvReadOptions.Eventual,
         var t when t == typeof(KvSetOptions) => new KvSetOptions(),
         var t when t == typeof(KvOperationId) => new KvOperationId(1L << 40, 1, 0),
         var t when t == typeof(Func<KvTransaction, CancellationToken, Task>) => (Func<KvTransaction, CancellationToken, Task>)(static (_, _) => throw new InvalidOperationException("It ran.")),

@@ -170,6 +170,7 @@ public sealed partial class JsonFormTests
         nameof(KvDeadLetter) => Letter,
         nameof(KvListOptions) => new KvListOptions(),
         nameof(KvStoreFactoryOptions) => new KvStoreFactoryOptions(),
+        nameof(KvReadOptions) => KvReadOptions.Eventual,
         nameof(KvSetOptions) => new KvSetOptions { Encoding = KvEncoding.Json },
         nameof(KvEnqueueOptions) => new KvEnqueueOptions { KeysIfUndelivered = [Key] },
         nameof(KvStoreOptions) => new KvStoreOptions { DeadLetterPrefix = Key },

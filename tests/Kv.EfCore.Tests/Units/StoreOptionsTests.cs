@@ -26,11 +26,27 @@ public sealed class StoreOptionsTests
             (static o => o.CommandTimeout = TimeSpan.Zero, "KvStoreOptions.CommandTimeout is 00:00:00; it must be more than zero and at most a day."),
             (static o => o.WatchInterval = TimeSpan.FromDays(1.5), "KvStoreOptions.WatchInterval is 1.12:00:00;"),
             (static o => o.SweepInterval = TimeSpan.FromSeconds(-1), "KvStoreOptions.SweepInterval is -00:00:01;"),
+            (static o => o.ReplicaConnectionString = " ", "KvStoreOptions.ReplicaConnectionString is empty; say where the replica is, or leave it out."),
             (static o => o.Durability = (KvDurability)9, "KvStoreOptions.Durability is 9; use Full or Relaxed.")])
         {
             using var host = Build(services => services.AddKvStore(static db => db.UseSqlite("Data Source=never-opened.db"), change));
 
             var error = await Assert.ThrowsAsync<OptionsValidationException>(() => host.StartAsync());
+
+            Assert.StartsWith(message, Assert.Single(error.Failures), StringComparison.Ordinal);
+        }
+    }
+
+    [Fact]
+    public void A_replica_is_refused_where_there_is_none_and_one_that_cannot_be_read_is_named()
+    {
+        foreach (var (database, address, message) in ((Action<DbContextOptionsBuilder>, string, string)[])[
+            (static db => db.UseSqlite("Data Source=never-opened.db"), "Data Source=replica.db", "KvStoreOptions.ReplicaConnectionString is set, but the store's database (sqlite) has no replicas. Leave it out:"),
+            (static db => db.UseNpgsql("Host=never-opened"), "Hots=replica", "KvStoreOptions.ReplicaConnectionString is no connection string of Npgsql: ")])
+        {
+            using var host = Build(services => services.AddKvStore(database, options => options.ReplicaConnectionString = address));
+
+            var error = Assert.Throws<OptionsValidationException>(() => host.Services.GetRequiredService<IKvStore>());
 
             Assert.StartsWith(message, Assert.Single(error.Failures), StringComparison.Ordinal);
         }
