@@ -2,8 +2,12 @@ using System.Diagnostics.Metrics;
 
 namespace Kv.Diagnostics;
 
-/// <summary>The instruments of all stores of a container. What is looked at when it is asked for is told store by store.</summary>
-internal sealed class KvMeter : IDisposable
+/// <summary>The instruments of all stores of a process. What is looked at when it is asked for is told store by store.</summary>
+/// <remarks>
+/// One meter, which never ends, as the driver and EF Core have it: OpenTelemetry takes meters of one name for one, and with the first that
+/// ends it ceases to collect from the others.
+/// </remarks>
+internal static class KvMeter
 {
     private static readonly InstrumentAdvice<double> Seconds = new()
     {
@@ -11,106 +15,89 @@ internal sealed class KvMeter : IDisposable
     };
 
     private static readonly InstrumentAdvice<int> Sizes = new() { HistogramBucketBoundaries = [1, 2, 5, 10, 20, 50, 100, 200, 500] };
-    private readonly Meter _meter;
-    private readonly bool _isOwn;
-    private readonly Lock _gate = new();
-    private IReadOnlyList<StoreMetrics> _stores = [];
+    private static readonly Meter Meter = new(
+        new MeterOptions(KvDiagnostics.MeterName) { Version = typeof(KvMeter).Assembly.GetName().Version?.ToString(3) });
 
-    /// <param name="factory">Makes the meter; null where the container has none.</param>
-    public KvMeter(IMeterFactory? factory)
+    private static readonly Lock Gate = new();
+    private static IReadOnlyList<StoreMetrics> _stores = [];
+
+    private static readonly ObservableGauge<long> Depth = Meter.CreateObservableGauge(
+        KvMetrics.QueueMessages, static () => Observe(static s => s.Depth), "{message}", "Messages in the queue.");
+
+    private static readonly ObservableGauge<double> Age = Meter.CreateObservableGauge(
+        KvMetrics.QueueOldestAge, static () => Observe(static s => s.Age), "s", "How long the oldest message that waits has been due.");
+
+    static KvMeter()
     {
-        // A factory ends the meter with its container.
-        var options = new MeterOptions(KvDiagnostics.MeterName) { Version = typeof(KvMeter).Assembly.GetName().Version?.ToString(3) };
-        (_meter, _isOwn) = factory is null ? (new Meter(options), true) : (factory.Create(options), false);
-        Sent = _meter.CreateCounter<long>(KvMetrics.MessagesSent, "{message}", "Messages that were enqueued.");
-        Consumed = _meter.CreateCounter<long>(KvMetrics.MessagesConsumed, "{message}", "Messages that were claimed.");
-        Processed = _meter.CreateHistogram(KvMetrics.ProcessDuration, "s", "How long a handler took for an attempt.", advice: Seconds);
-        Completed = _meter.CreateCounter<long>(KvMetrics.MessagesCompleted, "{message}", "Messages that were seen through to the end.");
-        Failed = _meter.CreateCounter<long>(KvMetrics.AttemptsFailed, "{attempt}", "Attempts that failed.");
-        Retried = _meter.CreateCounter<long>(KvMetrics.MessagesRetried, "{message}", "Messages that were put back for another attempt.");
-        DeadLettered = _meter.CreateCounter<long>(KvMetrics.MessagesDeadLettered, "{message}", "Messages that became dead letters.");
-        LeasesLost = _meter.CreateCounter<long>(KvMetrics.LeasesLost, "{lease}", "Leases that were lost while a message was handled.");
-        Operations = _meter.CreateHistogram(KvMetrics.OperationDuration, "s", "How long a call of the store took.", advice: Seconds);
-        Transactions = _meter.CreateHistogram(
-            KvMetrics.TransactionDuration, "s", "How long a transaction of the store took.", advice: Seconds);
-        Shared = _meter.CreateHistogram(
-            KvMetrics.TransactionSize, "{operation}", "How many writes, ends and claims shared a transaction.", advice: Sizes);
-        Conflicts = _meter.CreateCounter<long>(KvMetrics.Conflicts, "{write}", "Writes that were refused by their checks.");
-        Retries = _meter.CreateCounter<long>(KvMetrics.Retries, "{retry}", "Reads and transactions that were tried again.");
-        Swept = _meter.CreateCounter<long>(KvMetrics.EntriesSwept, "{entry}", "Expired entries that were deleted.");
-        Depth = _meter.CreateObservableGauge(
-            KvMetrics.QueueMessages, () => Observe(static s => s.Depth), "{message}", "Messages in the queue.");
-        Age = _meter.CreateObservableGauge(
-            KvMetrics.QueueOldestAge, () => Observe(static s => s.Age), "s", "How long the oldest message that waits has been due.");
-        _meter.CreateObservableUpDownCounter(KvMetrics.Watches, () => Observe(static s => s.Watches), "{watch}", "Watches that are open.");
-        _meter.CreateObservableUpDownCounter(
-            KvMetrics.Connections, () => Observe(static s => s.Connections), "{connection}", "Connections that are open for reads.");
+        Meter.CreateObservableUpDownCounter(
+            KvMetrics.Watches, static () => Observe(static s => s.Watches), "{watch}", "Watches that are open.");
+        Meter.CreateObservableUpDownCounter(
+            KvMetrics.Connections, static () => Observe(static s => s.Connections), "{connection}", "Connections that are open for reads.");
     }
 
-    public Counter<long> Sent { get; }
+    public static Counter<long> Sent { get; } = Count(KvMetrics.MessagesSent, "{message}", "Messages that were enqueued.");
 
-    public Counter<long> Consumed { get; }
+    public static Counter<long> Consumed { get; } = Count(KvMetrics.MessagesConsumed, "{message}", "Messages that were claimed.");
 
-    public Histogram<double> Processed { get; }
+    public static Histogram<double> Processed { get; } = Time(KvMetrics.ProcessDuration, "How long a handler took for an attempt.");
 
-    public Counter<long> Completed { get; }
+    public static Counter<long> Completed { get; } =
+        Count(KvMetrics.MessagesCompleted, "{message}", "Messages that were seen through to the end.");
 
-    public Counter<long> Failed { get; }
+    public static Counter<long> Failed { get; } = Count(KvMetrics.AttemptsFailed, "{attempt}", "Attempts that failed.");
 
-    public Counter<long> Retried { get; }
+    public static Counter<long> Retried { get; } =
+        Count(KvMetrics.MessagesRetried, "{message}", "Messages that were put back for another attempt.");
 
-    public Counter<long> DeadLettered { get; }
+    public static Counter<long> DeadLettered { get; } =
+        Count(KvMetrics.MessagesDeadLettered, "{message}", "Messages that became dead letters.");
 
-    public Counter<long> LeasesLost { get; }
+    public static Counter<long> LeasesLost { get; } =
+        Count(KvMetrics.LeasesLost, "{lease}", "Leases that were lost while a message was handled.");
 
-    public Histogram<double> Operations { get; }
+    public static Histogram<double> Operations { get; } = Time(KvMetrics.OperationDuration, "How long a call of the store took.");
 
-    public Histogram<double> Transactions { get; }
+    public static Histogram<double> Transactions { get; } =
+        Time(KvMetrics.TransactionDuration, "How long a transaction of the store took.");
 
-    public Histogram<int> Shared { get; }
+    public static Histogram<int> Shared { get; } = Meter.CreateHistogram(
+        KvMetrics.TransactionSize, "{operation}", "How many writes, ends and claims shared a transaction.", advice: Sizes);
 
-    public Counter<long> Conflicts { get; }
+    public static Counter<long> Conflicts { get; } =
+        Count(KvMetrics.Conflicts, "{write}", "Writes that were refused by their checks.");
 
-    public Counter<long> Retries { get; }
+    public static Counter<long> Retries { get; } = Count(KvMetrics.Retries, "{retry}", "Reads and transactions that were tried again.");
 
-    public Counter<long> Swept { get; }
+    public static Counter<long> Swept { get; } = Count(KvMetrics.EntriesSwept, "{entry}", "Expired entries that were deleted.");
 
     /// <summary>Whether anything listens to what has to be looked for in the queue.</summary>
-    public bool LooksAtQueue => Depth.Enabled || Age.Enabled;
-
-    private ObservableGauge<long> Depth { get; }
-
-    private ObservableGauge<double> Age { get; }
+    public static bool LooksAtQueue => Depth.Enabled || Age.Enabled;
 
     /// <summary>Has a store looked at, until the result is disposed of.</summary>
-    public IDisposable Add(StoreMetrics store)
+    public static IDisposable Add(StoreMetrics store)
     {
-        lock (_gate)
+        lock (Gate)
         {
             _stores = [.. _stores, store];
         }
 
-        return new Removal(this, store);
+        return new Removal(store);
     }
 
-    public void Dispose()
-    {
-        if (_isOwn)
-        {
-            _meter.Dispose();
-        }
-    }
+    private static Counter<long> Count(string name, string unit, string description) => Meter.CreateCounter<long>(name, unit, description);
 
-    private List<Measurement<T>> Observe<T>(Func<StoreMetrics, IEnumerable<Measurement<T>>> of)
+    private static Histogram<double> Time(string name, string description) => Meter.CreateHistogram(name, "s", description, advice: Seconds);
+
+    private static List<Measurement<T>> Observe<T>(Func<StoreMetrics, IEnumerable<Measurement<T>>> of)
         where T : struct => [.. _stores.SelectMany(of)];
 
-    private sealed class Removal(KvMeter meter, StoreMetrics store) : IDisposable
+    private sealed class Removal(StoreMetrics store) : IDisposable
     {
         public void Dispose()
         {
-            lock (meter._gate)
+            lock (Gate)
             {
-                meter._stores = [.. meter._stores.Where(s => s != store)];
+                _stores = [.. _stores.Where(s => s != store)];
             }
         }
     }

@@ -7,9 +7,8 @@ namespace Kv.Diagnostics;
 /// <remarks>
 /// Names and attributes are those of OpenTelemetry's semantic conventions for database clients and messaging, where they have any.
 /// </remarks>
-/// <param name="meter">The instruments.</param>
 /// <param name="store">The store.</param>
-internal sealed class StoreMetrics(KvMeter meter, TracedStore store)
+internal sealed class StoreMetrics(TracedStore store)
 {
     private int _watches;
     private volatile IReadOnlyList<QueueDepth> _queue = [];
@@ -21,13 +20,13 @@ internal sealed class StoreMetrics(KvMeter meter, TracedStore store)
     public Func<(int Idle, int Used)>? Pool { get; set; }
 
     /// <summary>Whether the time of calls is listened to.</summary>
-    public bool TimesCalls => meter.Operations.Enabled;
+    public bool TimesCalls => KvMeter.Operations.Enabled;
 
     /// <summary>Whether the time of transactions is listened to.</summary>
-    public bool TimesTransactions => meter.Transactions.Enabled;
+    public bool TimesTransactions => KvMeter.Transactions.Enabled;
 
     /// <summary>Whether anything listens to what has to be looked for in the queue.</summary>
-    public bool LooksAtQueue => meter.LooksAtQueue;
+    public bool LooksAtQueue => KvMeter.LooksAtQueue;
 
     public IEnumerable<Measurement<int>> Watches => [new(_watches, Tags())];
 
@@ -68,17 +67,17 @@ internal sealed class StoreMetrics(KvMeter meter, TracedStore store)
     /// <summary>A call of the store has ended.</summary>
     public void Called(string operation, long since, Exception? error)
     {
-        if (meter.Operations.Enabled)
+        if (KvMeter.Operations.Enabled)
         {
-            meter.Operations.Record(Stopwatch.GetElapsedTime(since).TotalSeconds, Called(operation, error));
+            KvMeter.Operations.Record(Stopwatch.GetElapsedTime(since).TotalSeconds, Called(operation, error));
         }
     }
 
     /// <summary>A transaction has ended that some pieces of work shared.</summary>
     public void Ran(int shared, long since)
     {
-        meter.Transactions.Record(Stopwatch.GetElapsedTime(since).TotalSeconds, Called("transaction", null));
-        meter.Shared.Record(shared, Called("transaction", null));
+        KvMeter.Transactions.Record(Stopwatch.GetElapsedTime(since).TotalSeconds, Called("transaction", null));
+        KvMeter.Shared.Record(shared, Called("transaction", null));
     }
 
     /// <summary>Writes were refused by their checks.</summary>
@@ -86,43 +85,43 @@ internal sealed class StoreMetrics(KvMeter meter, TracedStore store)
     {
         if (count > 0)
         {
-            meter.Conflicts.Add(count, Tags(("db.system.name", store.System)));
+            KvMeter.Conflicts.Add(count, Tags(("db.system.name", store.System)));
         }
     }
 
     /// <summary>What failed is tried again.</summary>
-    public void Retried(string operation) => meter.Retries.Add(1, Called(operation, null));
+    public void Retried(string operation) => KvMeter.Retries.Add(1, Called(operation, null));
 
     /// <summary>Expired entries were deleted.</summary>
-    public void Swept(int count) => meter.Swept.Add(count, Tags(("db.system.name", store.System)));
+    public void Swept(int count) => KvMeter.Swept.Add(count, Tags(("db.system.name", store.System)));
 
     /// <summary>A message was committed.</summary>
-    public void Sent(string topic) => Count(meter.Sent, topic, "send");
+    public void Sent(string topic) => Count(KvMeter.Sent, topic, "send");
 
     /// <summary>A message was claimed.</summary>
-    public void Consumed(string topic) => Count(meter.Consumed, topic, "receive");
+    public void Consumed(string topic) => Count(KvMeter.Consumed, topic, "receive");
 
     /// <summary>A handler has ended.</summary>
     public void Processed(string topic, TimeSpan took, Exception? error)
     {
         var tags = Handled(topic, error);
-        meter.Processed.Record(took.TotalSeconds, tags);
+        KvMeter.Processed.Record(took.TotalSeconds, tags);
         if (error is not null)
         {
-            meter.Failed.Add(1, tags);
+            KvMeter.Failed.Add(1, tags);
         }
     }
 
     /// <summary>Whether the end of a handler is listened to.</summary>
-    public bool TimesHandlers => meter.Processed.Enabled || meter.Failed.Enabled;
+    public bool TimesHandlers => KvMeter.Processed.Enabled || KvMeter.Failed.Enabled;
 
-    public void Completed(string topic) => Count(meter.Completed, topic, "process");
+    public void Completed(string topic) => Count(KvMeter.Completed, topic, "process");
 
-    public void Retrying(string topic) => Count(meter.Retried, topic, "process");
+    public void Retrying(string topic) => Count(KvMeter.Retried, topic, "process");
 
-    public void DeadLettered(string topic) => Count(meter.DeadLettered, topic, "process");
+    public void DeadLettered(string topic) => Count(KvMeter.DeadLettered, topic, "process");
 
-    public void LeaseLost(string topic) => Count(meter.LeasesLost, topic, "process");
+    public void LeaseLost(string topic) => Count(KvMeter.LeasesLost, topic, "process");
 
     private void Count(Counter<long> counter, string topic, string operation)
     {

@@ -36,7 +36,6 @@ internal sealed class KvEngine : IAsyncDisposable
     /// <param name="time">The machine's clock.</param>
     /// <param name="logger">Where to say what no caller hears of.</param>
     /// <param name="connectionString">The connection string of its database; null if a data source or a connection is configured.</param>
-    /// <param name="meter">The instruments of all stores.</param>
     /// <param name="failPoints">Where tests stop it.</param>
     /// <param name="replica">Makes contexts on the replica of its database; null if it has none.</param>
     public KvEngine(
@@ -47,7 +46,6 @@ internal sealed class KvEngine : IAsyncDisposable
         TimeProvider time,
         ILogger logger,
         string? connectionString,
-        KvMeter meter,
         FailPoints? failPoints = null,
         Func<KvDbContext>? replica = null)
     {
@@ -58,8 +56,8 @@ internal sealed class KvEngine : IAsyncDisposable
         Clock = new StoreClock(time, provider.ServerTime, options.Clock);
         Driver = provider.CreateDriver(options.Tables, Clock.ServerDecides);
         Traced = new TracedStore(Driver.Name, name);
-        Metrics = new StoreMetrics(meter, Traced);
-        _measured = meter.Add(Metrics);
+        Metrics = new StoreMetrics(Traced);
+        _measured = KvMeter.Add(Metrics);
         Unnamed = new UnnamedMessages(logger);
         Health = new StoreHealth(time);
         _signals = new CommitSignals(time);

@@ -1,4 +1,3 @@
-using System.Diagnostics.Metrics;
 using Kv;
 using Kv.Connections;
 using Kv.Control;
@@ -173,7 +172,6 @@ public static class KvServiceCollectionExtensions
     {
         services.TryAddSingleton<IKvValueSerializer>(static _ => new KvJsonSerializer());
         services.TryAddSingleton(TimeProvider.System);
-        services.TryAddSingleton(static provider => new KvMeter(provider.GetService<IMeterFactory>()));
     }
 
     private static IServiceCollection AddContextTables<TContext>(this IServiceCollection services, string name)
@@ -227,7 +225,7 @@ public static class KvServiceCollectionExtensions
 
         var connectionString = database.Extensions.OfType<RelationalOptionsExtension>().FirstOrDefault()?.ConnectionString;
         var engine = new KvEngine(
-            name, contexts, kind, options, provider.GetRequiredService<TimeProvider>(), logger, connectionString, provider.GetRequiredService<KvMeter>(),
+            name, contexts, kind, options, provider.GetRequiredService<TimeProvider>(), logger, connectionString,
             provider.GetService<FailPoints>(),
             replica is null ? null : () => new KvDbContext(replica));
         var serializer = name.Length > 0 ? provider.GetKeyedService<IKvValueSerializer>(name) : null;

@@ -93,9 +93,11 @@ public abstract class MetricsSpec(KvDatabase database) : IAsyncDisposable
         Assert.Equal(3, Count(KvMetrics.OperationDuration, ("db.operation.name", "commit")));
         Assert.Equal(1, Count(KvMetrics.OperationDuration, ("error.type", "Kv.KvException")));
         Assert.Equal(1, Sum(KvMetrics.Conflicts));
-        Assert.Equal(1, Sum(KvMetrics.EntriesSwept));
-        Assert.Equal(2, Count(KvMetrics.TransactionDuration));
-        Assert.Equal(2, Count(KvMetrics.TransactionSize));
+
+        // The store's own sweeper may find the entry at the same moment.
+        Assert.InRange(Sum(KvMetrics.EntriesSwept), 1, 2);
+        Assert.InRange(Count(KvMetrics.TransactionDuration), 2, 3);
+        Assert.Equal(Count(KvMetrics.TransactionDuration), Count(KvMetrics.TransactionSize));
     }
 
     [Fact]
