@@ -35,10 +35,16 @@ internal sealed partial class KvStore
         return Entries(copy, rows);
     }
 
-    public async ValueTask<bool> ExistsAsync(KvKey key, KvReadOptions options, CancellationToken cancellationToken = default) =>
-        await (Freshness.IsEventual(options)
-            ? EventuallyAsync("exists", ReadKey(key), static (reader, of, token) => reader.ExistsAsync(of, token), cancellationToken)
-            : ExistsAsync(key, cancellationToken)).ConfigureAwait(false);
+    public async ValueTask<bool> ExistsAsync(KvKey key, KvReadOptions options, CancellationToken cancellationToken = default)
+    {
+        if (!Freshness.IsEventual(options))
+        {
+            return await ExistsAsync(key, cancellationToken).ConfigureAwait(false);
+        }
+
+        return await EventuallyAsync(
+            "exists", ReadKey(key), static (reader, of, token) => reader.ExistsAsync(of, token), cancellationToken).ConfigureAwait(false);
+    }
 
     public async ValueTask<long> CountAsync(KvRange range, KvReadOptions options, CancellationToken cancellationToken = default)
     {

@@ -99,7 +99,7 @@ public sealed class PostgresReplicaTests(PostgresPair pair) : IClassFixture<Post
         Assert.Equal(1, await test.Store.GetAsync<int>(["k"], KvReadOptions.Eventual));
 
         // As if the server had said so. The replica's own clock says something else.
-        test.Engine.Clock.Learn(DateTimeOffset.UtcNow.AddMinutes(6).ToUnixTimeMilliseconds());
+        test.Engine.Clock.Learn(TimeProvider.System.GetUtcNow().AddMinutes(6).ToUnixTimeMilliseconds());
 
         Assert.Null(await test.Store.GetAsync(["k"], KvReadOptions.Eventual));
         Assert.Equal(1, await test.Store.GetAsync<int>(["k"]));

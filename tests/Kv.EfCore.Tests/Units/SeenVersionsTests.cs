@@ -96,10 +96,10 @@ public sealed class SeenVersionsTests
     public async Task What_waits_ends_with_its_token_and_with_the_store()
     {
         using var cancelled = new CancellationTokenSource();
-        var waiting = _signals.TryWaitAsync(_signals.NextChange, cancelled.Token);
+        var waiting = _signals.TryWaitAsync(_signals.NextChange, cancelled.Token).AsTask();
         await cancelled.CancelAsync();
         Assert.False(await waiting);
-        waiting = _signals.TryWaitAsync(_signals.NextChange, CancellationToken.None);
+        waiting = _signals.TryWaitAsync(_signals.NextChange, CancellationToken.None).AsTask();
         _signals.End();
         Assert.False(await waiting);
         Assert.False(await _signals.TryWaitAsync(_signals.NextChange, CancellationToken.None));
