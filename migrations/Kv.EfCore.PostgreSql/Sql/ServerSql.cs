@@ -47,12 +47,11 @@ internal static class ServerSql
     /// <remarks>
     /// For a listing it would compare a plan for the values at hand with one for any values, for which it takes the limit for a tenth of a
     /// part of the table: in a large one, or one whose rows lie in disorder, that looks so dear that it makes a plan for every call, which
-    /// takes longer than reading a hundred rows. All that readers commit is notices of commits that are on the disk already: they need not
-    /// be there themselves, and a hundred times a second they would wait for it.
+    /// takes longer than reading a hundred rows.
     /// </remarks>
     public const string ReaderSettings =
         "select set_config('plan_cache_mode', 'force_generic_plan', false), set_config('enable_seqscan', 'off', false), "
-        + $"set_config('jit', 'off', false), set_config('synchronous_commit', 'off', false), {SetName}";
+        + $"set_config('jit', 'off', false), {SetName}";
 
     /// <summary>
     /// Bounds the transaction's waits for locks, unless they are shorter already, and tells by which number the server knows it.
