@@ -25,7 +25,7 @@ public sealed record Case([property: JsonPropertyName("op")] string Operation, [
     public bool TakesTurns => IsKeyValue && (In.Callers == 1 || (OnlyReads && In.Database == "sqlite"));
 
     [JsonIgnore]
-    public bool IsQueue => !IsKeyValue && Operation is not ("startup" or "insert");
+    public bool IsQueue => !IsKeyValue && Operation is not ("startup" or "insert" or "outbox");
 
     public static IReadOnlyList<string> KeyValueOperations { get; } =
         ["get", "getmany10", "list100", "list1000", "set", "check+set", "sum", "set10", "mixed"];

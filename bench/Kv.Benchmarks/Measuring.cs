@@ -46,11 +46,22 @@ public sealed class Measuring(Settings settings)
 
         return @case.Operation switch
         {
+            "outbox" => await OutboxAsync(Outbox(), @case, settings),
             "across" => await Processes().AcrossAsync(),
             "recovery" => await Processes().RecoveryAsync(),
             "idle" => await Processes().IdleAsync(),
             _ => await KeyValueAsync(@case),
         };
+    }
+
+    /// <summary>Asks a system how often it commits an entity and a message.</summary>
+    public static async Task<Result> OutboxAsync(OutboxSystem system, Case @case, Settings settings)
+    {
+        await using (system)
+        {
+            await system.OpenAsync();
+            return await Load.RunAsync(_ => system.SaveAsync(), @case.In.Callers, settings);
+        }
     }
 
     private async Task<Result> KeyValueAsync(Case @case)
@@ -77,6 +88,8 @@ public sealed class Measuring(Settings settings)
     };
 
     private QueueSystem Queue() => _system == "raw" ? new RawQueue(Queues()) : new EfKvQueue(Queues());
+
+    private OutboxSystem Outbox() => _system == "ef" ? new PlainEfOutbox(Queues()) : new EfKvOutbox(Queues(), handles: _system != Plan.Producer);
 
     private ProcessLoad Processes() => new(Queues(), settings, _system);
 

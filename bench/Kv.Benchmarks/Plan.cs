@@ -8,6 +8,9 @@ public static class Plan
     /// <summary>The store of another build of this program, whose path is in EFKV_BENCH_BEFORE: what a change did, measured beside what it changed.</summary>
     public const string Before = "before";
 
+    /// <summary>The store where no worker runs.</summary>
+    public const string Producer = "efkv-producer";
+
     private static readonly string[] Large = ["get", "set", "set10"];
     private static readonly string[] Growing = ["get", "getmany10", "list100", "set", "check+set", "sum"];
 
@@ -15,6 +18,7 @@ public static class Plan
     public static IReadOnlyDictionary<string, string[]> Systems { get; } = new Dictionary<string, string[]>(StringComparer.Ordinal)
     {
         ["efkv"] = ["sqlite", "postgres"],
+        [Producer] = ["sqlite", "postgres"],
         [Before] = ["sqlite", "postgres"],
         ["raw"] = ["sqlite", "postgres"],
         ["raw-per-core"] = ["sqlite"],
@@ -24,10 +28,15 @@ public static class Plan
         ["graphile-worker"] = ["postgres"],
         ["pg-boss"] = ["postgres"],
         ["pgbench"] = ["postgres"],
+        ["wolverine"] = ["sqlite", "postgres"],
+        ["cap"] = ["postgres"],
     };
 
     /// <summary>Whether a system is measured by this program, and not by one of its own.</summary>
-    public static bool IsOurs(string system) => system is "efkv" or Before or "raw" or "raw-per-core" or "ef";
+    public static bool IsOurs(string system) => system is "efkv" or Producer or Before or "raw" or "raw-per-core" or "ef";
+
+    /// <summary>Whether a system is measured by the program in bench/Kv.OutboxPeers.</summary>
+    public static bool IsOutboxPeer(string system) => system is "wolverine" or "cap";
 
     /// <summary>Whether it can be told to go on and to wait. pgbench counts in whole seconds.</summary>
     public static bool TakesTurns(string system) => system != "pgbench";
@@ -35,10 +44,11 @@ public static class Plan
     public static bool Answers(string system, Case @case) => Systems[system].Contains(@case.In.Database) && system switch
     {
         "efkv" => @case.Operation != "insert",
+        Producer or "wolverine" or "cap" => @case.Operation == "outbox",
         Before => @case.Operation is not ("insert" or "startup"),
         "raw" => @case.IsKeyValue || @case.Operation is "startup" or "enqueue" or "steady" || IsPlainDrain(@case),
         "raw-per-core" => @case is { Operation: "get", In: { Callers: > 1, Value: KeyValueSystem.SmallValue } },
-        "ef" => @case.IsKeyValue || @case.Operation == "startup",
+        "ef" => @case.IsKeyValue || @case.Operation is "startup" or "outbox",
         "pgbench" => @case is { Operation: "get" or "set" or "sum" or "insert" or "enqueue", In.Value: 0 or KeyValueSystem.SmallValue },
         "deno" or "denokv-node" => @case.IsKeyValue || @case.Operation == "startup" || QueueLoad.Knows(@case.Operation) && @case.In.Waiting == 0,
         _ => QueueLoad.Knows(@case.Operation) && @case.In.Waiting == 0,
@@ -99,6 +109,11 @@ public static class Plan
         if (database == "postgres")
         {
             yield return new Case("across", new Circumstances(database, 1));
+        }
+
+        foreach (var callers in settings.Small ? [many] : (int[])[16, many])
+        {
+            yield return new Case("outbox", new Circumstances(database, callers));
         }
 
         yield return new Case("recovery", new Circumstances(database));

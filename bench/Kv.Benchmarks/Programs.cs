@@ -13,6 +13,10 @@ public static class Programs
 
     private static string Deno => Path.Combine(Peers, "node_modules", ".bin", "deno");
 
+    private static Task<string?>? _built;
+
+    private static string OutboxPeers => Path.Combine(Beside("Kv.OutboxPeers"), "bin", "Release", "net10.0", "Kv.OutboxPeers.dll");
+
     /// <summary>The program of <see cref="Plan.Before"/>.</summary>
     private static string? OtherBuild => Environment.GetEnvironmentVariable("EFKV_BENCH_BEFORE");
 
@@ -23,6 +27,7 @@ public static class Programs
         "deno" => new ProcessStartInfo(Deno, ["run", "-A", "--unstable-kv", Path.Combine(Peers, "deno-kv.mjs"), .. arguments]),
         "denokv-node" => new ProcessStartInfo("node", [Path.Combine(Peers, "deno-kv.mjs"), .. arguments]),
         "graphile-worker" or "pg-boss" => new ProcessStartInfo("node", [Path.Combine(Peers, $"{system}.mjs"), .. arguments, "--connection", ServerAddress()]),
+        _ when Plan.IsOutboxPeer(system) => new ProcessStartInfo("dotnet", [OutboxPeers, "measure", .. arguments]),
         Plan.Before => new ProcessStartInfo("dotnet", [OtherBuild!, "measure", .. arguments]),
         _ => Dotnet(["measure", .. arguments]),
     };
@@ -76,6 +81,7 @@ public static class Programs
             {
                 Plan.Before => File.Exists(OtherBuild) ? null : "EFKV_BENCH_BEFORE is not the path of another build's Kv.Benchmarks.dll",
                 _ when Plan.IsOurs(system) => null,
+                _ when Plan.IsOutboxPeer(system) => await (_built ??= BuildAsync()),
                 "pgbench" => Pgbench.Find() is null ? "there is no pgbench on the PATH nor beside the PostgreSQL programs" : null,
                 _ => await InstallAsync(),
             };
@@ -101,6 +107,27 @@ public static class Programs
         var (installed, output) = await RunAsync(
             new ProcessStartInfo("npm", ["install", "--no-package-lock", "--no-audit", "--no-fund", "--loglevel", "error"]) { WorkingDirectory = Peers });
         return installed ? null : $"npm install failed in bench/peers: {output}";
+    }
+
+    // Without this program, which runs.
+    private static async Task<string?> BuildAsync()
+    {
+        if (File.Exists(OutboxPeers))
+        {
+            return null;
+        }
+
+        Console.Error.WriteLine("Building bench/Kv.OutboxPeers.");
+        var project = Beside("Kv.OutboxPeers");
+        string[] quiet = ["--nologo", "-v", "quiet", "-nodeReuse:false"];
+        var (built, output) = await RunAsync(new ProcessStartInfo("dotnet", ["restore", project, .. quiet]));
+        if (built)
+        {
+            (built, output) = await RunAsync(new ProcessStartInfo(
+                "dotnet", ["build", project, "-c", "Release", "--no-restore", "--no-dependencies", "-p:RunAnalyzers=false", "-p:UseSharedCompilation=false", .. quiet]));
+        }
+
+        return built ? null : $"bench/Kv.OutboxPeers cannot be built: {output}";
     }
 
     private static async Task<(bool Succeeded, string Output)> RunAsync(ProcessStartInfo program)

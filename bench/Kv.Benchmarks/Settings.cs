@@ -109,7 +109,7 @@ public sealed class Settings(string[] args)
 
     private static string Text(TimeSpan time) => time.TotalSeconds.ToString(CultureInfo.InvariantCulture);
 
-    private TimeSpan WarmUpOf(Case @case) => QueueLoad.Knows(@case.Operation) || ProcessLoad.Warms(@case.Operation) ? 4 * WarmUp : WarmUp;
+    private TimeSpan WarmUpOf(Case @case) => @case.Operation == "outbox" || QueueLoad.Knows(@case.Operation) || ProcessLoad.Warms(@case.Operation) ? 4 * WarmUp : WarmUp;
 
     private string? Value(string name, string? otherwise) => Array.IndexOf(args, name) is >= 0 and var at && at + 1 < args.Length ? args[at + 1] : otherwise;
 

@@ -44,7 +44,7 @@ internal static class ChildVerb
     }
 
     // However the driver ends, its end of the pipe closes then: no worker outlives a run.
-    private static void EndWithDriver()
+    internal static void EndWithDriver()
     {
         while (Console.In.Read() >= 0)
         {

@@ -97,6 +97,27 @@ internal static class Settings
         var other => throw Wrong("EFKV_SINK", other, "file:PATH"),
     };
 
+    /// <summary>The step of a unit of work at which the process kills itself, and the number of that unit; null for never.</summary>
+    public static (string Step, int Unit)? Step() => Text("EFKV_KILL_AT") switch
+    {
+        null => null,
+        var text when text.Split(',') is [var step, var unit] && Suicide.Steps.Contains(step)
+            && int.TryParse(unit, NumberStyles.None, CultureInfo.InvariantCulture, out var number) => (step, number),
+        var text => throw Wrong("EFKV_KILL_AT", text, $"one of {string.Join(", ", Suicide.Steps)}, and the number of a unit, such as saved,3"),
+    };
+
+    /// <summary>How many units of work run at the same time.</summary>
+    public static int Callers => Text("EFKV_CALLERS") switch
+    {
+        null => 1,
+        var text => int.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out var number) && number > 0
+            ? number
+            : throw Wrong("EFKV_CALLERS", text, "a whole number from 1 on"),
+    };
+
+    /// <summary>Whether the process that enqueues messages handles them as well.</summary>
+    public static bool Handles => Text("EFKV_HANDLES") is "1";
+
     public static string Required(string name, string example) =>
         Text(name) ?? throw new UsageException($"{name} is not set. Give it {example}.");
 

@@ -6,7 +6,10 @@ namespace Kv.PostgreSql;
 /// <summary>Processes tell one another with NOTIFY, where that is on.</summary>
 internal sealed class Notifications(bool on, PostgreSqlSql sql) : ChangeSource
 {
-    public override string? Notify => on ? sql.Notify : null;
+    // What it tells of is on the disk, so it need not wait to be there itself, up to a hundred times a second.
+    public override string? Notify { get; } = on ? sql.Notify(", set_config('synchronous_commit', 'off', true)") : null;
+
+    public override string? NotifyWithin { get; } = on ? sql.Notify("") : null;
 
     public override bool CanListen => on;
 

@@ -59,8 +59,9 @@ internal sealed class PostgreSqlSql(TableNames tables, bool serverClock) : KvSql
     /// </summary>
     public string Channel => field ??= $"select {ChannelName}";
 
-    /// <summary>The version comes along, so that this is a look, too.</summary>
-    public string Notify => field ??= $"select version, pg_notify({ChannelName}, @payload) from {VersionTable} where k = 0";
+    /// <summary>Sends a notice. The version comes along, so that this is a look, too.</summary>
+    /// <param name="more">What is selected besides.</param>
+    public string Notify(string more) => $"select version, pg_notify({ChannelName}, @payload){more} from {VersionTable} where k = 0";
 
     private string ChannelName => $"'efkv_' || {VersionTable.Literal}::regclass::oid::text";
 

@@ -57,7 +57,7 @@ internal sealed class ChangeNotifier(SessionPool pool, ChangeSource source, ILog
     /// </summary>
     public async ValueTask TellWithinAsync(Session session, ChangeKinds what, long version, CancellationToken cancellationToken)
     {
-        if (source.Notify is { } notify)
+        if (source.NotifyWithin is { } notify)
         {
             await session.Statement(notify).Set("@payload", new Notice(0, what, version).ToString())
                 .ExecuteAsync(cancellationToken).ConfigureAwait(false);

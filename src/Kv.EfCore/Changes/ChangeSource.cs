@@ -8,6 +8,9 @@ internal abstract class ChangeSource
     /// <summary>The statement that sends a notice and reads the store's version; null where each process looks for itself.</summary>
     public abstract string? Notify { get; }
 
+    /// <summary>The same for a transaction of the user's, of which it changes nothing; null where there is no such statement.</summary>
+    public virtual string? NotifyWithin => null;
+
     /// <summary>Whether there is something to listen to.</summary>
     public abstract bool CanListen { get; }
 

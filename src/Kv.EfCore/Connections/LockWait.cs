@@ -55,8 +55,12 @@ internal sealed class LockWait : IAsyncDisposable
     /// <summary>Ends the look. It waits for no answer: a server that gives it none gives none to others either.</summary>
     public async ValueTask DisposeAsync()
     {
-        await _end.CancelAsync().ConfigureAwait(false);
-        _looking.Abandon();
+        // It yields to a thread of the pool, for which the many that write at once would have to wait.
+        if (Looks)
+        {
+            await _end.CancelAsync().ConfigureAwait(false);
+            _looking.Abandon();
+        }
     }
 
     private static TimeSpan Within(TimeSpan time)

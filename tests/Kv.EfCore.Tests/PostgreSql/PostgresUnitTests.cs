@@ -27,6 +27,18 @@ public sealed class PostgresUnitTests(PostgresDatabase database) : IClassFixture
         Assert.Contains("notified", error.Message, StringComparison.Ordinal);
     }
 
+    [Fact]
+    public async Task A_notification_in_a_transaction_of_the_users_leaves_it_as_durable_as_it_was()
+    {
+        await using var shop = await Shop.OpenAsync(database, store: static o => o.Notifications = true);
+        await using var db = shop.Open();
+        await using var transaction = await db.Database.BeginTransactionAsync();
+        db.Kv().Enqueue("m");
+        await db.Kv().FlushAsync();
+
+        Assert.Equal("on", await db.Database.SqlQueryRaw<string>("select current_setting('synchronous_commit') as \"Value\"").SingleAsync());
+    }
+
     [Theory]
     [InlineData(1, true)]
     [InlineData(3, true)]
