@@ -250,7 +250,7 @@ internal sealed class CommitRunner(
     {
         var era = signals.Seen.Current;
         using var gate = await SharedLocks.PassAsync(locks).ConfigureAwait(false);
-        var since = metrics.TimesTransactions ? Stopwatch.GetTimestamp() : 0;
+        var since = KvMeter.TimesTransactions ? Stopwatch.GetTimestamp() : 0;
         var reads = await writer.BeginAsync(group, _marks.Current, CancellationToken.None).ConfigureAwait(false);
         var attempt = _attempt = new CommitAttempt(group, reads, sessions.IsAdopted);
         attempt.Evaluate();

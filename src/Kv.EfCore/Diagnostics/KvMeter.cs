@@ -70,6 +70,15 @@ internal static class KvMeter
 
     public static Counter<long> Swept { get; } = Count(KvMetrics.EntriesSwept, "{entry}", "Expired entries that were deleted.");
 
+    /// <summary>Whether the time of calls is listened to.</summary>
+    public static bool TimesCalls => Operations.Enabled;
+
+    /// <summary>Whether the time of transactions, or how much shares one, is listened to.</summary>
+    public static bool TimesTransactions => Transactions.Enabled || Shared.Enabled;
+
+    /// <summary>Whether the end of a handler is listened to.</summary>
+    public static bool TimesHandlers => Processed.Enabled || Failed.Enabled;
+
     /// <summary>Whether anything listens to what has to be looked for in the queue.</summary>
     public static bool LooksAtQueue => Depth.Enabled || Age.Enabled;
 
@@ -86,7 +95,8 @@ internal static class KvMeter
 
     private static Counter<long> Count(string name, string unit, string description) => Meter.CreateCounter<long>(name, unit, description);
 
-    private static Histogram<double> Time(string name, string description) => Meter.CreateHistogram(name, "s", description, advice: Seconds);
+    private static Histogram<double> Time(string name, string description) =>
+        Meter.CreateHistogram(name, "s", description, advice: Seconds);
 
     private static List<Measurement<T>> Observe<T>(Func<StoreMetrics, IEnumerable<Measurement<T>>> of)
         where T : struct => [.. _stores.SelectMany(of)];

@@ -19,15 +19,6 @@ internal sealed class StoreMetrics(TracedStore store)
     /// <summary>How many connections are open for reads, and in use.</summary>
     public Func<(int Idle, int Used)>? Pool { get; set; }
 
-    /// <summary>Whether the time of calls is listened to.</summary>
-    public bool TimesCalls => KvMeter.Operations.Enabled;
-
-    /// <summary>Whether the time of transactions is listened to.</summary>
-    public bool TimesTransactions => KvMeter.Transactions.Enabled;
-
-    /// <summary>Whether anything listens to what has to be looked for in the queue.</summary>
-    public bool LooksAtQueue => KvMeter.LooksAtQueue;
-
     public IEnumerable<Measurement<int>> Watches => [new(_watches, Tags())];
 
     public IEnumerable<Measurement<int>> Connections
@@ -111,9 +102,6 @@ internal sealed class StoreMetrics(TracedStore store)
             KvMeter.Failed.Add(1, tags);
         }
     }
-
-    /// <summary>Whether the end of a handler is listened to.</summary>
-    public bool TimesHandlers => KvMeter.Processed.Enabled || KvMeter.Failed.Enabled;
 
     public void Completed(string topic) => Count(KvMeter.Completed, topic, "process");
 

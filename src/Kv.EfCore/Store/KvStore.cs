@@ -265,7 +265,7 @@ internal sealed partial class KvStore(KvEngine engine, IKvValueSerializer serial
     /// <summary>Makes sure of the schema, then does what is asked, in a span of its own while a listener traces.</summary>
     public ValueTask<TResult> CallAsync<TArgument, TResult>(
         string operation, TArgument argument, Func<KvEngine, TArgument, CancellationToken, ValueTask<TResult>> call, CancellationToken cancellationToken, int size = 1) =>
-        Engine.IsOpen && !KvTracing.IsOn && !Engine.Metrics.TimesCalls && !cancellationToken.IsCancellationRequested ? call(Engine, argument, cancellationToken) : OpenAndCallAsync(operation, size, argument, call, cancellationToken);
+        Engine.IsOpen && !KvTracing.IsOn && !KvMeter.TimesCalls && !cancellationToken.IsCancellationRequested ? call(Engine, argument, cancellationToken) : OpenAndCallAsync(operation, size, argument, call, cancellationToken);
 
     private async ValueTask<TResult> OpenAndCallAsync<TArgument, TResult>(
         string operation, int size, TArgument argument, Func<KvEngine, TArgument, CancellationToken, ValueTask<TResult>> call, CancellationToken cancellationToken)

@@ -97,7 +97,7 @@ internal sealed class MessageRunner(
             ? _queue.Time.CreateTimer(static h => ((HeldMessage)h!).Interrupt(InterruptReason.Late), held, most, Timeout.InfiniteTimeSpan)
             : null;
         var scope = scopes.CreateAsyncScope();
-        var since = Metrics.TimesHandlers ? Stopwatch.GetTimestamp() : 0;
+        var since = KvMeter.TimesHandlers ? Stopwatch.GetTimestamp() : 0;
         Exception? failure = null;
         try
         {

@@ -37,7 +37,7 @@ internal sealed class QueueSampler(KvStore store)
         IReadOnlyList<QueueDepth> found = [];
         try
         {
-            if (Metrics.LooksAtQueue)
+            if (KvMeter.LooksAtQueue)
             {
                 var topics = await _queue.GetStatsAsync(cancellationToken).ConfigureAwait(false);
                 found = [.. topics.Select(static t => new QueueDepth(t.Topic, t.Due, t.Delayed, t.Blocked, t.Running, t.OldestDue))];

@@ -23,7 +23,8 @@ public abstract class ScopeSpec(KvDatabase database)
         Assert.True(await scope.ExistsAsync(["a"]));
         Assert.Equal([["a"], null], (await scope.GetManyAsync([["a"], ["b"]])).Select(static e => e?.Key));
         Assert.Equal("one", (await scope.GetAsync(["a"], KvReadOptions.Eventual))!.As<string>());
-        Assert.Equal((true, 1L), (await scope.ExistsAsync(["a"], KvReadOptions.Eventual), await scope.CountAsync(KvRange.All, KvReadOptions.Eventual)));
+        Assert.True(await scope.ExistsAsync(["a"], KvReadOptions.Eventual));
+        Assert.Equal(1, await scope.CountAsync(KvRange.All, KvReadOptions.Eventual));
         Assert.Null(await test.Store.Scope(["t", 2L]).GetAsync(["a"]));
         Assert.Equal("one", await test.Store.Scope(["t"]).Scope([1L]).GetAsync<string>(["a"]));
     }
