@@ -1,4 +1,5 @@
-// Measures how often a peer commits an entity and a message together. Bench/Kv.Benchmarks starts it, and reads a line of JSON for each case.
+// Measures how often a peer commits an entity and a message together. bench/Kv.Benchmarks starts it, and reads a line of JSON for each
+// case.
 using Kv.Benchmarks;
 using Kv.Benchmarks.Systems;
 using Kv.OutboxPeers;
@@ -15,5 +16,6 @@ foreach (var @case in settings.Cases)
         _ => throw new ArgumentException($"There is no system '{system}'. Use wolverine or cap.", nameof(args)),
     };
     var result = await Measuring.OutboxAsync(outbox, @case, settings);
-    Console.WriteLine(new Measurement(system, @case.Operation, @case.In, result.PerSecond, result.Median, result.Slowest, result.Allocated).ToLine());
+    Console.WriteLine(new Measurement(
+        system, @case.Operation, @case.In, result.PerSecond, result.Median, result.Slowest, result.Allocated).ToLine());
 }

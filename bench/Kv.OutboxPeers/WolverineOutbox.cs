@@ -11,8 +11,8 @@ using Wolverine.Sqlite;
 namespace Kv.OutboxPeers;
 
 /// <summary>
-/// Wolverine with its outbox for EF Core: its envelopes are mapped into the context, so that they go out with the entities in one batch. The
-/// message is for a durable queue of the same process, whose handler does nothing.
+/// Wolverine with its outbox for EF Core: its envelopes are mapped into the context, so that they go out with the entities in one batch.
+/// The message is for a durable queue of the same process, whose handler does nothing.
 /// </summary>
 /// <param name="target">Where.</param>
 public sealed class WolverineOutbox(Target target) : OutboxSystem(target)

@@ -4,7 +4,9 @@ using Microsoft.EntityFrameworkCore.Diagnostics;
 
 namespace Kv.Chaos;
 
-/// <summary>Kills its process with SIGKILL at a step of a unit of work, which it sees by interceptors before and after the store's.</summary>
+/// <summary>
+/// Kills its process with SIGKILL at a step of a unit of work, which it sees by interceptors before and after the store's.
+/// </summary>
 /// <param name="at">The step, and the unit, from 1; null for never.</param>
 internal sealed class Suicide((string Step, int Unit)? at)
 {
@@ -35,7 +37,8 @@ internal sealed class Suicide((string Step, int Unit)? at)
         }
     }
 
-    private sealed class Events(Suicide suicide, string committing, string committed, string? begun) : DbTransactionInterceptor, ISaveChangesInterceptor
+    private sealed class Events(Suicide suicide, string committing, string committed, string? begun)
+        : DbTransactionInterceptor, ISaveChangesInterceptor
     {
         public ValueTask<InterceptionResult<int>> SavingChangesAsync(
             DbContextEventData eventData, InterceptionResult<int> result, CancellationToken cancellationToken = default)
@@ -44,7 +47,8 @@ internal sealed class Suicide((string Step, int Unit)? at)
             return new(result);
         }
 
-        public ValueTask<int> SavedChangesAsync(SaveChangesCompletedEventData eventData, int result, CancellationToken cancellationToken = default)
+        public ValueTask<int> SavedChangesAsync(
+            SaveChangesCompletedEventData eventData, int result, CancellationToken cancellationToken = default)
         {
             suicide.Pass(begun is null ? "saved" : null);
             return new(result);
@@ -58,7 +62,10 @@ internal sealed class Suicide((string Step, int Unit)? at)
         }
 
         public override ValueTask<InterceptionResult> TransactionCommittingAsync(
-            DbTransaction transaction, TransactionEventData eventData, InterceptionResult result, CancellationToken cancellationToken = default)
+            DbTransaction transaction,
+            TransactionEventData eventData,
+            InterceptionResult result,
+            CancellationToken cancellationToken = default)
         {
             suicide.Pass(committing);
             return new(result);

@@ -8,8 +8,9 @@ using Microsoft.Extensions.Logging;
 namespace Kv.Chaos;
 
 /// <summary>
-/// Units of work without an end: each commits an entity, a message of the same name and a counter together, by a save or by a transaction of
-/// its own in turn. A worker of the process may handle the messages meanwhile. At a step of a unit that it is told, the process kills itself.
+/// Units of work without an end: each commits an entity, a message of the same name and a counter together, by a save or by a transaction
+/// of its own in turn. A worker of the process may handle the messages meanwhile. At a step of a unit that it is told, the process kills
+/// itself.
 /// </summary>
 internal sealed class UnitsVerb(IServiceProvider services, Suicide suicide, Sink acknowledged)
 {

@@ -58,7 +58,8 @@ public abstract class OutboxSystem(Target target) : IAsyncDisposable
         try
         {
             await using var scope = Services.CreateAsyncScope();
-            await SaveAsync(scope.ServiceProvider, scope.ServiceProvider.GetRequiredService<OutboxContext>(), Interlocked.Increment(ref _last));
+            var context = scope.ServiceProvider.GetRequiredService<OutboxContext>();
+            await SaveAsync(scope.ServiceProvider, context, Interlocked.Increment(ref _last));
         }
         finally
         {

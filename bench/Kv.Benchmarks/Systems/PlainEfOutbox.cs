@@ -5,7 +5,9 @@ using Microsoft.Extensions.Hosting;
 
 namespace Kv.Benchmarks.Systems;
 
-/// <summary>What one would write by hand: a transaction, SaveChanges, and a row for a table of messages that has the store's columns and keys.</summary>
+/// <summary>
+/// What one would write by hand: a transaction, SaveChanges, and a row for a table of messages that has the store's columns and keys.
+/// </summary>
 /// <param name="target">Where.</param>
 public sealed class PlainEfOutbox(Target target) : OutboxSystem(target)
 {

@@ -180,10 +180,7 @@ internal sealed class CommitRunner(
             }
         }
 
-        var trouble = _trouble ??= new CommitTrouble();
-        trouble.Last = error;
-        trouble.IsLocked = driver.IsLockWait(error);
-        trouble.Holder = wait?.Holder ?? trouble.Holder;
+        var trouble = (_trouble ??= new CommitTrouble()).Note(error, driver.IsLockWait(error), wait?.Holder);
         if (await LeaveAsync(group, trouble).ConfigureAwait(false))
         {
             return true;
@@ -269,10 +266,7 @@ internal sealed class CommitRunner(
             }
 
             Announce(group, attempt, era);
-            if (since != 0)
-            {
-                metrics.Ran(group.Count, since);
-            }
+            metrics.Ran(group.Count, since);
         }
 
         attempt.Tell(certain: _trouble is not { IsUncertain: true });

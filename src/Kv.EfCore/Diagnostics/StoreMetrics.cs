@@ -65,8 +65,15 @@ internal sealed class StoreMetrics(TracedStore store)
     }
 
     /// <summary>A transaction has ended that some pieces of work shared.</summary>
+    /// <param name="shared">How many.</param>
+    /// <param name="since">When it began; 0 if nothing listens.</param>
     public void Ran(int shared, long since)
     {
+        if (since == 0)
+        {
+            return;
+        }
+
         KvMeter.Transactions.Record(Stopwatch.GetElapsedTime(since).TotalSeconds, Called("transaction", null));
         KvMeter.Shared.Record(shared, Called("transaction", null));
     }

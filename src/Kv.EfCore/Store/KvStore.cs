@@ -152,53 +152,6 @@ internal sealed partial class KvStore(KvEngine engine, IKvValueSerializer serial
         return TouchAsync(builder.Build(), cancellationToken);
     }
 
-    public async ValueTask<T> TransactAsync<T>(Func<KvTransaction, CancellationToken, Task<T>> body, CancellationToken cancellationToken = default)
-    {
-        ArgumentNullException.ThrowIfNull(body);
-        AmbientTransaction.RefuseWrite();
-        cancellationToken.ThrowIfCancellationRequested();
-        var backoff = Backoff.ForLocks(Engine.Options.CommandTimeout);
-        while (true)
-        {
-            var transaction = new KvTransaction(this);
-            T result;
-            try
-            {
-                result = await (body(transaction, cancellationToken) ?? throw NoTask()).ConfigureAwait(false);
-            }
-            catch
-            {
-                transaction.Writes.Return();
-                throw;
-            }
-
-            var commit = await CommitAsync(transaction.Writes.TakeBack(), cancellationToken).ConfigureAwait(false);
-            if (commit.Succeeded)
-            {
-                return result;
-            }
-
-            if (!await backoff.WaitAsync(cancellationToken).ConfigureAwait(false))
-            {
-                throw new KvException(
-                    KvErrorKind.Conflict,
-                    $"Other writers came between for {Engine.Options.CommandTimeout.TotalSeconds:0.#} seconds; the last time at {commit.FailedChecks[0].Key}. Nothing was written. Make the block shorter, or use Sum, Min and Max, which need no check.");
-            }
-        }
-    }
-
-    public async ValueTask TransactAsync(Func<KvTransaction, CancellationToken, Task> body, CancellationToken cancellationToken = default)
-    {
-        ArgumentNullException.ThrowIfNull(body);
-        await TransactAsync(
-            async (transaction, token) =>
-            {
-                await (body(transaction, token) ?? throw NoTask()).ConfigureAwait(false);
-                return true;
-            },
-            cancellationToken).ConfigureAwait(false);
-    }
-
     public IAsyncEnumerable<IReadOnlyList<KvEntry?>> WatchAsync(IReadOnlyList<KvKey> keys, CancellationToken cancellationToken = default)
     {
         keys = Copy(keys);
@@ -241,9 +194,6 @@ internal sealed partial class KvStore(KvEngine engine, IKvValueSerializer serial
 
     /// <summary>For containers that are disposed synchronously.</summary>
     public void Dispose() => DisposeAsync().AsTask().GetAwaiter().GetResult();
-
-    private static InvalidOperationException NoTask() =>
-        new("The block of TransactAsync returned null instead of a Task, and nothing was written. Make it async, or return Task.CompletedTask.");
 
     private async ValueTask<KvEnqueueResult> EnqueueAsync(AtomicWrite write, CancellationToken cancellationToken)
     {

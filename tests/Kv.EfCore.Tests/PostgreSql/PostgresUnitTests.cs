@@ -36,7 +36,8 @@ public sealed class PostgresUnitTests(PostgresDatabase database) : IClassFixture
         db.Kv().Enqueue("m");
         await db.Kv().FlushAsync();
 
-        Assert.Equal("on", await db.Database.SqlQueryRaw<string>("select current_setting('synchronous_commit') as \"Value\"").SingleAsync());
+        const string Setting = "select current_setting('synchronous_commit') as \"Value\"";
+        Assert.Equal("on", await db.Database.SqlQueryRaw<string>(Setting).SingleAsync());
     }
 
     [Theory]

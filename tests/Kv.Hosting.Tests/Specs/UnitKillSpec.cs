@@ -33,7 +33,8 @@ public abstract class UnitKillSpec(KvDatabase database) : IDisposable
     [InlineData("saved", 4, false)]
     [InlineData("joined", 4, false)]
     [InlineData("committed", 4, true)]
-    public async Task A_process_that_is_killed_at_a_step_leaves_an_entity_and_its_message_both_or_neither(string step, int unit, bool isCommitted)
+    public async Task A_process_that_is_killed_at_a_step_leaves_an_entity_and_its_message_both_or_neither(
+        string step, int unit, bool isCommitted)
     {
         await using var test = await OpenAsync();
         using var process = Start(test, ("EFKV_KILL_AT", $"{step},{unit}"));
@@ -82,7 +83,9 @@ public abstract class UnitKillSpec(KvDatabase database) : IDisposable
     private ChaosProcess Start(KvTestStore test, params ReadOnlySpan<(string Name, string Value)> variables) =>
         ChaosProcess.Start(database, test.ConnectionString, Units, [("EFKV_ACK", Answered), .. variables]);
 
-    /// <summary>What there is, as one snapshot: what a process sent before it was killed may be done after its end, but not in parts.</summary>
+    /// <summary>
+    /// What there is, as one snapshot: what a process sent before it was killed may be done after its end, but not in parts.
+    /// </summary>
     private static async Task<Findings> LookAsync(KvTestStore test)
     {
         await using var context = test.CreateContext();
@@ -98,7 +101,8 @@ public abstract class UnitKillSpec(KvDatabase database) : IDisposable
             entities,
             [.. waiting.Concat(running).Select(static data => NameOf(data))],
             [.. entries.Where(static e => e.Key[0] == "handled").Select(static e => e.Key[1].AsString())],
-            entries.Where(static e => e.Key[0] == "units").Select(static e => BinaryPrimitives.ReadUInt64LittleEndian(e.Value)).SingleOrDefault());
+            entries.Where(static e => e.Key[0] == "units")
+                .Select(static e => BinaryPrimitives.ReadUInt64LittleEndian(e.Value)).SingleOrDefault());
     }
 
     private static string NameOf(ReadOnlySpan<byte> payload) => JsonSerializer.Deserialize<string>(payload)!;
