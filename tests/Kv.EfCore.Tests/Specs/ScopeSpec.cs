@@ -66,7 +66,7 @@ public abstract class ScopeSpec(KvDatabase database)
         await scope.DeleteRangeAsync(KvRange.Between(KvKey.Empty, ["a", 1L]));
         Assert.Equal([["a", 1L], ["b"]], await scope.ListKeysAsync(KvRange.All).ToListAsync());
         await scope.DeleteRangeAsync(KvRange.All);
-        Assert.Equal(Around, await test.Store.ListKeysAsync(KvRange.All).ToListAsync());
+        Assert.Equal(Around.Order(), await test.Store.ListKeysAsync(KvRange.All).ToListAsync());
     }
 
     [Fact]
@@ -198,7 +198,7 @@ public abstract class ScopeSpec(KvDatabase database)
         Assert.Throws<ArgumentNullException>(() => test.Store.Scope(null!));
         var half = test.Store.Scope([new string('x', 400)]);
         var error = Assert.Throws<ArgumentException>(() => half.Scope([new string('y', 400)]));
-        Assert.Contains("takes 806 bytes", error.Message, StringComparison.Ordinal);
+        Assert.Contains("takes 808 bytes", error.Message, StringComparison.Ordinal);
 
         string Refused(KvKey prefix) => Assert.Throws<ArgumentException>(() => test.Store.Scope(prefix)).Message;
     }
