@@ -56,4 +56,12 @@ public sealed class KvWorkerOptions
     /// </summary>
     /// <value>Default: 1 minute. From 1 second to 1 day. It is looked for once a minute, and at each health check.</value>
     public TimeSpan UnhandledAfter { get; set; } = TimeSpan.FromMinutes(1);
+
+    /// <summary>
+    /// How long a message may have been due on a topic that this process handles, while the process has claimed none of the topic and no
+    /// other one has any in work, before the health check is degraded: handlers hang, or others take all the capacity. Paused topics are
+    /// left out.
+    /// </summary>
+    /// <value>Default: 5 minutes. From 1 second to 1 day. It is looked for at each health check.</value>
+    public TimeSpan LateAfter { get; set; } = TimeSpan.FromMinutes(5);
 }

@@ -1,3 +1,4 @@
+using System.Diagnostics.CodeAnalysis;
 using Kv.Model;
 using Kv.Sql;
 using Microsoft.EntityFrameworkCore;
@@ -11,7 +12,8 @@ namespace Kv.Setup;
 /// <remarks>What an option says besides is compared, so that a model and its store cannot have different tables.</remarks>
 /// <param name="provider">The application's services.</param>
 /// <param name="store">The name of the store.</param>
-internal sealed class ContextTables<TContext>(IServiceProvider provider, string store) : IPostConfigureOptions<KvStoreOptions>
+internal sealed class ContextTables<[DynamicallyAccessedMembers(DynamicallyAccessedMemberTypes.PublicConstructors)] TContext>(
+    IServiceProvider provider, string store) : IPostConfigureOptions<KvStoreOptions>
     where TContext : DbContext
 {
     /// <summary>What the name of the first table ends with.</summary>
@@ -40,7 +42,12 @@ internal sealed class ContextTables<TContext>(IServiceProvider provider, string 
     private (string? Schema, string? Prefix)? FindMapping()
     {
         using var scope = provider.CreateScope();
-        using var made = scope.ServiceProvider.GetService<IDbContextFactory<TContext>>()?.CreateDbContext();
+
+        // Of a context that comes from a factory, one that is no lease of a pool: those are the application's.
+        using var made = scope.ServiceProvider.GetService<IDbContextFactory<TContext>>() is not null
+            && scope.ServiceProvider.GetService<DbContextOptions<TContext>>() is not null
+                ? ActivatorUtilities.CreateInstance<TContext>(scope.ServiceProvider)
+                : null;
         var context = made ?? scope.ServiceProvider.GetService<TContext>();
         if (context?.Model.FindEntityType(typeof(StoredEntry)) is not { } entry || entry.GetTableName() is not { } table)
         {

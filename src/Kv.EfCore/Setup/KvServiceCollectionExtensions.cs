@@ -1,3 +1,4 @@
+using System.Diagnostics.CodeAnalysis;
 using Kv;
 using Kv.Connections;
 using Kv.Control;
@@ -98,7 +99,8 @@ public static class KvServiceCollectionExtensions
     /// <param name="services">The services.</param>
     /// <param name="options">Changes the store's options.</param>
     /// <returns>The same services.</returns>
-    public static IServiceCollection AddKvStore<TContext>(this IServiceCollection services, Action<KvStoreOptions>? options = null)
+    public static IServiceCollection AddKvStore<[DynamicallyAccessedMembers(DynamicallyAccessedMemberTypes.PublicConstructors)] TContext>(
+        this IServiceCollection services, Action<KvStoreOptions>? options = null)
         where TContext : DbContext =>
         services.AddKvStore(ContextDatabase.Configure<TContext>, options).AddContextTables<TContext>(Options.Options.DefaultName);
 
@@ -108,7 +110,8 @@ public static class KvServiceCollectionExtensions
     /// <param name="name">The service key, which is also the name of its <see cref="KvStoreOptions"/> and what <c>UseKv(name)</c> takes.</param>
     /// <param name="options">Changes the store's options.</param>
     /// <returns>The same services.</returns>
-    public static IServiceCollection AddKvStore<TContext>(this IServiceCollection services, string name, Action<KvStoreOptions>? options = null)
+    public static IServiceCollection AddKvStore<[DynamicallyAccessedMembers(DynamicallyAccessedMemberTypes.PublicConstructors)] TContext>(
+        this IServiceCollection services, string name, Action<KvStoreOptions>? options = null)
         where TContext : DbContext =>
         services.AddKvStore(name, ContextDatabase.Configure<TContext>, options).AddContextTables<TContext>(name);
 
@@ -174,7 +177,8 @@ public static class KvServiceCollectionExtensions
         services.TryAddSingleton(TimeProvider.System);
     }
 
-    private static IServiceCollection AddContextTables<TContext>(this IServiceCollection services, string name)
+    private static IServiceCollection AddContextTables<[DynamicallyAccessedMembers(DynamicallyAccessedMemberTypes.PublicConstructors)] TContext>(
+        this IServiceCollection services, string name)
         where TContext : DbContext => services.AddSingleton<IPostConfigureOptions<KvStoreOptions>>(
             provider => new ContextTables<TContext>(provider, name));
 

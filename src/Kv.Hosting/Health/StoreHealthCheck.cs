@@ -164,6 +164,17 @@ internal sealed class StoreHealthCheck(KvStore store, QueueWatch queue, WorkerHe
                     + "cancel the messages.");
             }
 
+            if (await queue.FindLateAsync(cancellationToken).ConfigureAwait(false) is { Count: > 0 } late)
+            {
+                string[] names = [.. late.Select(static l => l.Topic)];
+                data["lateTopics"] = names;
+                var longest = late.Max(static l => l.Waiting);
+                troubles.Add(
+                    $"Messages have been due for up to {longest.TotalSeconds:0} seconds on topics that are handled here, of which nothing "
+                    + $"was claimed meanwhile: {Names(names)}. Look whether handlers hang, or whether those of other topics take all "
+                    + "the capacity.");
+            }
+
             var (count, topics) = await queue.FindDeadLettersAsync(cancellationToken).ConfigureAwait(false);
             data["deadLetters"] = count;
             if (count > 0)

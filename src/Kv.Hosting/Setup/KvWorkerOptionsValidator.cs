@@ -34,6 +34,7 @@ internal sealed class KvWorkerOptionsValidator(IEnumerable<WorkerRegistration> w
 
         Between(options.RecoverInterval, TimeSpan.FromMilliseconds(10), TimeSpan.FromMinutes(1), nameof(options.RecoverInterval));
         Between(options.UnhandledAfter, TimeSpan.FromSeconds(1), TimeSpan.FromDays(1), nameof(options.UnhandledAfter));
+        Between(options.LateAfter, TimeSpan.FromSeconds(1), TimeSpan.FromDays(1), nameof(options.LateAfter));
         Between(options.ShutdownTimeout, TimeSpan.Zero, TimeSpan.FromDays(1), nameof(options.ShutdownTimeout));
         return failures.Count == 0 ? ValidateOptionsResult.Success : ValidateOptionsResult.Fail(failures);
 

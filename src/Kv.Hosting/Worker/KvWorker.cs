@@ -55,7 +55,7 @@ internal sealed class KvWorker : BackgroundService, IMessageConsumer, IAsyncDisp
         (_watch, _hostTimeout, _idleTopics) = (watch, host.ShutdownTimeout, [.. handlers.Idle]);
         (_store, _queue, _handlers, _scopes, _options, _health) = (store, store.Engine.Queue, handlers, scopes, options, health);
         _logger = new UnfailingLogger(loggers.CreateLogger("Kv.Worker"));
-        _owner = _name.Text;
+        _owner = _watch.Owner = _name.Text;
         var topics = handlers.Topics(_options).ToArray();
         _topics = topics.ToDictionary(static t => t.Topic, StringComparer.Ordinal);
         _capacity = new WorkerCapacity(topics, _options.Concurrency);
@@ -249,6 +249,7 @@ internal sealed class KvWorker : BackgroundService, IMessageConsumer, IAsyncDisp
         var held = new HeldMessage(message, _topics[message.Topic], _store, claimedAt);
         _running.Add(held);
         _store.Engine.Metrics.Consumed(message.Topic);
+        _watch.Claimed(message.Topic);
         Heartbeat.Claimed(held.Lease.SinceClaimed);
 
         // On the thread pool, since handlers may block, and claims must not; and with nothing of the caller that enqueued, whichever way

@@ -1,3 +1,4 @@
+using System.Collections.Concurrent;
 using Kv.Control;
 using Kv.Diagnostics;
 using Kv.Handling;
@@ -10,7 +11,9 @@ using Microsoft.Extensions.Logging;
 
 namespace Kv.Worker;
 
-/// <summary>Looks for messages that get nowhere: those of topics that have no handler, and dead letters.</summary>
+/// <summary>
+/// Looks for messages that get nowhere: those of topics that have no handler, or of which nothing is claimed, and dead letters.
+/// </summary>
 /// <remarks>
 /// What other processes handle is not known here. A topic counts as without a handler if it has none in this process, has had a message due
 /// for some time, is not paused, and no message of it runs in any process.
@@ -25,23 +28,62 @@ internal sealed class QueueWatch(KvStore store, KvWorkerOptions options, Handler
 
     private static readonly TimeSpan Interval = TimeSpan.FromMinutes(1);
     private readonly DeadLetters _letters = new(store);
+    private readonly ConcurrentDictionary<string, long> _claimed = new(StringComparer.Ordinal);
     private long? _lookedAt;
     private HashSet<string> _told = new(StringComparer.Ordinal);
 
     private MessageQueue Queue => store.Engine.Queue;
 
+    /// <summary>The name of the worker of this process; null if it has none.</summary>
+    public string? Owner { get; set; }
+
+    /// <summary>The worker of this process has claimed a message of a topic.</summary>
+    public void Claimed(string topic) => _claimed[topic] = Queue.Time.GetTimestamp();
+
     /// <summary>The topics without a handler that have messages which are due, and for how long the first has been.</summary>
     public async Task<IReadOnlyList<(string Topic, TimeSpan Waiting)>> FindUnhandledAsync(CancellationToken cancellationToken)
     {
         var handled = handlers?.Handled.ToHashSet(StringComparer.Ordinal) ?? [];
+        return await FindAsync(
+            topic => handled.Contains(topic) ? null : options.UnhandledAfter,
+            except: null,
+            cancellationToken).ConfigureAwait(false);
+    }
+
+    /// <summary>
+    /// The topics with a handler that have messages which are due for long, and for how long the first has been, while none of theirs was
+    /// claimed here, and none is with another worker.
+    /// </summary>
+    public async Task<IReadOnlyList<(string Topic, TimeSpan Waiting)>> FindLateAsync(CancellationToken cancellationToken)
+    {
+        var handled = handlers?.Handled.ToHashSet(StringComparer.Ordinal) ?? [];
+        return await FindAsync(
+            topic => handled.Contains(topic) && !WasClaimed(topic) ? options.LateAfter : null,
+            except: Owner,
+            cancellationToken).ConfigureAwait(false);
+    }
+
+    private bool WasClaimed(string topic) =>
+        _claimed.TryGetValue(topic, out var at) && Queue.Time.GetElapsedTime(at) < options.LateAfter;
+
+    /// <param name="limitOf">How long a message of a topic may have been due; null for ever.</param>
+    /// <param name="except">The worker whose messages do not count as work on their topics; null for none.</param>
+    /// <param name="cancellationToken">Gives up.</param>
+    private async Task<List<(string Topic, TimeSpan Waiting)>> FindAsync(
+        Func<string, TimeSpan?> limitOf, string? except, CancellationToken cancellationToken)
+    {
         List<(string Topic, TimeSpan Waiting)> found = [];
-        var topics = await Queue.TopicsAsync(Most, cancellationToken).ConfigureAwait(false);
-        foreach (var topic in topics.Where(topic => !handled.Contains(topic)))
+        foreach (var topic in await Queue.TopicsAsync(Most, cancellationToken).ConfigureAwait(false))
         {
+            if (limitOf(topic) is not { } limit)
+            {
+                continue;
+            }
+
             TopicClaim[] claim = [new TopicClaim(topic, 1, options.Lease)];
             var (due, deferred, _, _) = await Queue.NextDueAsync(claim, cancellationToken).ConfigureAwait(false);
             var since = due is null || deferred < due ? deferred : due;
-            if (since <= -options.UnhandledAfter.TotalMilliseconds)
+            if (since <= -limit.TotalMilliseconds)
             {
                 found.Add((topic, TimeSpan.FromMilliseconds(-Math.Max(since.Value, -LongestWait))));
             }
@@ -49,7 +91,7 @@ internal sealed class QueueWatch(KvStore store, KvWorkerOptions options, Handler
 
         if (found.Count > 0)
         {
-            var running = await RunningAsync(cancellationToken).ConfigureAwait(false);
+            var running = await RunningAsync(except, cancellationToken).ConfigureAwait(false);
             found.RemoveAll(f => running.Contains(f.Topic));
         }
 
@@ -86,12 +128,13 @@ internal sealed class QueueWatch(KvStore store, KvWorkerOptions options, Handler
         }
     }
 
-    private async Task<HashSet<string>> RunningAsync(CancellationToken cancellationToken)
+    private async Task<HashSet<string>> RunningAsync(string? except, CancellationToken cancellationToken)
     {
         var context = store.Engine.CreateContext();
         await using (context.ConfigureAwait(false))
         {
-            return await context.Set<RunningMessage>().Select(static m => m.Topic).Distinct()
+            return await context.Set<RunningMessage>().Where(m => except == null || m.Owner != except)
+                .Select(static m => m.Topic).Distinct()
                 .ToHashSetAsync(StringComparer.Ordinal, cancellationToken).ConfigureAwait(false);
         }
     }

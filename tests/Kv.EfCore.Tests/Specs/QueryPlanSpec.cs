@@ -135,8 +135,8 @@ public abstract partial class QueryPlanSpec(KvDatabase database)
     {
         "@k" or "@pause" or "@start" or ['@', 'k', _] => new byte[] { 2, 48, 48, 48, 49, 0 },
         "@end" => new byte[] { 2, 48, 48, 48, 50, 0 },
-        "@v" or "@data" => new byte[] { 1 },
-        "@keys" or "@pauses" or "@starts" or "@values" or "@datas" => new[] { new byte[] { 2, 48, 48, 48, 49, 0 } },
+        "@v" or "@data" or "@scope" => new byte[] { 1 },
+        "@keys" or "@pauses" or "@starts" or "@values" or "@datas" or "@scopes" => new[] { new byte[] { 2, 48, 48, 48, 49, 0 } },
         "@ends" => new[] { new byte[] { 2, 48, 48, 48, 50, 0 } },
         "@encodings" or "@attempts" or "@priorities" or "@grouplimits" or "@retries" or "@rooms" or "@floorpriorities" => new[] { 1 },
         "@leases" or "@turns" or "@uniqueuntils" or "@aheads" or "@backs" or "@expiries" or "@delays" or "@claims" or "@floortimes" => new[] { 1L },

@@ -82,6 +82,39 @@ public abstract class UnhandledSpec(KvDatabase database)
     }
 
     [Fact]
+    public async Task A_topic_of_which_nothing_is_claimed_makes_the_health_check_degraded_until_something_is()
+    {
+        var gate = new Gate();
+        await using var test = await database.CreateWorkerAsync(
+            worker =>
+            {
+                worker.Handle<Job>((_, context, token) => gate.PassAsync(context, token)).Services.AddHealthChecks().AddKvStore();
+                worker.Handle<Other>(static (_, _, _) => Task.CompletedTask);
+            },
+            _time,
+            static options => options.Concurrency = 1);
+        await test.Store.EnqueueAsync(new Job(1));
+        await test.ClaimAsync();
+        await gate.Begun;
+        await test.Store.EnqueueAsync(new Job(2));
+        await test.Store.EnqueueAsync(new Other(3));
+        _time.Advance(4 * Minute);
+        Assert.Equal(HealthStatus.Healthy, (await CheckAsync(test)).Status);
+
+        // The handler of one topic takes all the capacity: neither it nor another one goes on.
+        _time.Advance(2 * Minute);
+        var report = await CheckAsync(test);
+        Assert.Equal(HealthStatus.Degraded, report.Status);
+        Assert.Equal(["job", "other"], (string[])report.Entries["kv"].Data["lateTopics"]);
+        Assert.Contains("due for up to 360 seconds", report.Entries["kv"].Description, StringComparison.Ordinal);
+
+        gate.Open();
+        await test.IdleAsync();
+        await test.SettleAsync();
+        Assert.Equal(HealthStatus.Healthy, (await CheckAsync(test)).Status);
+    }
+
+    [Fact]
     public async Task A_process_without_a_worker_tells_of_them_too()
     {
         await using var test = await database.CreateStoreAsync(_time, services: static services => services.AddHealthChecks().AddKvStore());
