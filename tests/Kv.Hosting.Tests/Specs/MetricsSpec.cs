@@ -256,15 +256,6 @@ public abstract class MetricsSpec(KvDatabase database) : IAsyncDisposable
     }
 }
 
-/// <summary>
-/// While meters are listened to, every worker of the process looks at its queue, which specifications of idle ones would see.
-/// </summary>
-[CollectionDefinition(Name, DisableParallelization = true)]
-public sealed class Listening
-{
-    public const string Name = "listening to meters";
-}
-
 [Collection(Listening.Name)]
 public sealed class SqliteMetricsTests(SqliteDatabase database) : MetricsSpec(database), IClassFixture<SqliteDatabase>;
 
