@@ -139,16 +139,18 @@ internal sealed class PostgreSqlSql(TableNames tables, bool serverClock) : KvSql
 
     private string PlainOne(string returning) => $"""
         insert into {QueueTable} ({PlainColumns})
-        select {PlainNow} + $8::bigint, $2::text, $3::bytea, $4::text, $5::text, $6::text, $7::text, $9::integer, {PlainNow}, $10::text,
+        select n.moment + $8::bigint, $2::text, $3::bytea, $4::text, $5::text, $6::text, $7::text, $9::integer, n.moment, $10::text,
             $11::integer, $12::text, $13::integer
+        from {Moment}
         where {Place.IsSame("$1::text")} {returning}
         """;
 
     private string Plain(string returning) => $"""
         insert into {QueueTable} ({PlainColumns})
-        select {PlainNow} + r.delay, r.id, r.data, r.backoff, r.undelivered, r.topic, r.type, r.encoding, {PlainNow}, r.trace, r.priority,
+        select n.moment + r.delay, r.id, r.data, r.backoff, r.undelivered, r.topic, r.type, r.encoding, n.moment, r.trace, r.priority,
             r.rate, r.retries
-        from unnest($2::text[], $3::bytea[], $4::text[], $5::text[], $6::text[], $7::text[], $8::bigint[], $9::integer[], $10::text[],
+        from {Moment},
+            unnest($2::text[], $3::bytea[], $4::text[], $5::text[], $6::text[], $7::text[], $8::bigint[], $9::integer[], $10::text[],
                 $11::integer[], $12::text[], $13::integer[])
             as r (id, data, backoff, undelivered, topic, type, delay, encoding, trace, priority, rate, retries)
         where {Place.IsSame("$1::text")} {returning}
@@ -162,7 +164,8 @@ internal sealed class PostgreSqlSql(TableNames tables, bool serverClock) : KvSql
         {OnMark}
         """;
 
-    private string PlainNow => serverClock ? Now : "$14::bigint";
+    /// <summary>The time, asked once: a message is not due before it was enqueued.</summary>
+    private string Moment => $"(select {(serverClock ? Now : "$14::bigint")} as moment offset 0) n";
 
     private const string PlainColumns =
         "ts, id, data, backoff_schedule, keys_if_undelivered, topic, type, encoding, enqueued_at, trace, priority, rate_key, topic_retries";

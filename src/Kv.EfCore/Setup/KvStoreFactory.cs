@@ -170,7 +170,7 @@ internal sealed partial class KvStoreFactory(Func<string, KvStore> create, KvSto
             slot.Leases--;
             slot.IdleSince = time.GetTimestamp();
 
-            // A store that could not be opened takes nobody's place.
+            // A store that could not be opened takes no other store's place.
             if (slot.HasFailed && _slots.GetValueOrDefault(slot.Name) == slot)
             {
                 _slots.Remove(slot.Name);
