@@ -96,15 +96,16 @@ internal sealed class PostgreSqlSql(TableNames tables, bool serverClock) : KvSql
 
     private string Put(string expires) => $"""
         insert into {KvTable} (k, v, v_encoding, version, expiration_ms)
-        select r.k, r.v, r.encoding, (select version from {VersionTable} where k = 0) - r.back, {expires}
-        from unnest(@keys, @values, @encodings, @backs, @expiries) as r (k, v, encoding, back, expires)
+        select r.k, r.v, r.encoding, (select version from {VersionTable} where k = 0) - r.version_offset, {expires}
+        from unnest(@keys, @values, @encodings, @versionoffsets, @expiries) as r (k, v, encoding, version_offset, expires)
         on conflict (k) do update set v = excluded.v, v_encoding = excluded.v_encoding, version = excluded.version, seq = 0,
             expiration_ms = excluded.expiration_ms
         """;
 
     public string TouchAll => field ??= $"""
-        update {KvTable} set expiration_ms = r.expires, version = (select version from {VersionTable} where k = 0) - r.back
-        from unnest(@keys, @backs, @expiries) as r (k, back, expires) {ServerSql.PlannedAnew} where {KvTable.Name}.k = r.k
+        update {KvTable} set expiration_ms = r.expires, version = (select version from {VersionTable} where k = 0) - r.version_offset
+        from unnest(@keys, @versionoffsets, @expiries) as r (k, version_offset, expires) {ServerSql.PlannedAnew}
+        where {KvTable.Name}.k = r.k
         """;
 
     public string DeleteAll => field ??= $"delete from {KvTable} where k = any(@keys)";
@@ -197,7 +198,7 @@ internal sealed class PostgreSqlSql(TableNames tables, bool serverClock) : KvSql
     private string NewValues => $"""
         {Now} + r.delay, r.id, r.data, r.backoff, r.undelivered, r.topic, r.type, r.encoding, {Now}, r.trace,
             r.priority, r.group_key, r.group_limit, r.rate, r.unique_key, r.unique_until, r.topic_retries, r.scope,
-            (select version from {VersionTable} where k = 0) - r.back,
+            (select version from {VersionTable} where k = 0) - r.version_offset,
             case when r.group_key is null then 0 when r.group_limit > 0 and r.delay > 0 then 2
                 when {TakenOf("r.topic", "r.group_key")} + r.ahead < case
                     when r.group_limit > 1 then r.group_limit else 1 end then 0 else 1 end
@@ -206,9 +207,9 @@ internal sealed class PostgreSqlSql(TableNames tables, bool serverClock) : KvSql
     private static string NewRows(string moreArrays, string moreNames) => $"""
         unnest(@ids, @datas, @backoffs, @undelivereds, @topics, @types, @encodings, @delays, @traces, @priorities, @groups, @grouplimits,
             @rates,
-                @uniques, @uniqueuntils, @retries, @scopes, @backs, @aheads{moreArrays}) with ordinality
+                @uniques, @uniqueuntils, @retries, @scopes, @versionoffsets, @aheads{moreArrays}) with ordinality
             as r (id, data, backoff, undelivered, topic, type, encoding, delay, trace, priority, group_key, group_limit, rate,
-                unique_key, unique_until, topic_retries, scope, back, ahead{moreNames}, place)
+                unique_key, unique_until, topic_retries, scope, version_offset, ahead{moreNames}, place)
         """;
 
     public string FenceAll => field ??= OfFences("");
