@@ -100,7 +100,7 @@ internal sealed class PostgreSqlCommitWriter(Session session, PostgreSqlDriver d
     {
         if (IsPlain(group))
         {
-            await new PlainMessages(Session, driver.Sql, ServerClock).PutAsync(effects.Messages, _mark, reads.Now, default).ConfigureAwait(false);
+            await new PlainMessages(Session, driver.Sql.Plain, ServerClock).PutAsync(effects.Messages, _mark, reads.Now, default).ConfigureAwait(false);
             return;
         }
 
