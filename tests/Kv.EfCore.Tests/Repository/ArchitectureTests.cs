@@ -46,6 +46,7 @@ public sealed class ArchitectureTests
                 "migrations/Kv.EfCore.PostgreSql/Connections/PostgreSqlDriver.cs",
                 "migrations/Kv.EfCore.PostgreSql/Sql/ClaimSql.cs",
                 "migrations/Kv.EfCore.PostgreSql/Sql/PlaceSql.cs",
+                "migrations/Kv.EfCore.PostgreSql/Sql/PlainSql.cs",
                 "migrations/Kv.EfCore.PostgreSql/Sql/PostgreSqlSql.cs",
                 "migrations/Kv.EfCore.PostgreSql/Sql/ServerSql.cs",
                 "migrations/Kv.EfCore.Sqlite/Connections/ConnectionSettings.cs",
