@@ -10,6 +10,9 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 root=$PWD
 # Packages of an earlier run have the same version and other contents: the cache of this run is its own.
 export NUGET_PACKAGES=$folder/cache
+# Whatever this check started ends with it.
+server=''
+trap '[ -z "$server" ] || kill -KILL $server $(pgrep -P "$server") 2>/dev/null || true' EXIT
 
 # The n-th block of a language in a page.
 block() {
@@ -34,9 +37,31 @@ new() {
     enter "$1"
     shift
     dotnet new worker --force >/dev/null </dev/null
-    for package in "$@"; do dotnet add package "$package" >/dev/null </dev/null; done
+    for package in "$@"; do
+        # What is asked for at a version is asked for as it is.
+        case $package in
+            *@*) dotnet add package "$package" >/dev/null </dev/null ;;
+            *) dotnet add package "$package" --prerelease >/dev/null </dev/null ;;
+        esac
+    done
     cat >Program.cs
     [ -s Program.cs ]
+}
+
+# readme NAME TEMPLATE: the project that README's commands make, of another template if README names it.
+readme() {
+    local commands
+    enter "$1"
+    commands=$(block sh 1)
+    has <(printf '%s' "$commands") 'dotnet new worker'
+    [ "$2" = worker ] || has "$root/README.md" "\`dotnet new $2\`"
+    bash -euc "${commands/dotnet new worker/dotnet new $2}" >commands.txt 2>&1 </dev/null || { cat commands.txt && return 1; }
+}
+
+# at_server DATABASE: Program.cs asks this run's server, and not the one that the page names.
+at_server() {
+    has Program.cs 'Host=localhost;Database=app'
+    sed -i "s/Host=localhost;Database=app/$postgres;Database=$1/" Program.cs
 }
 
 fail() {
@@ -49,35 +74,93 @@ has() {
     grep -qF -- "$2" "$1" || { cat "$1" && fail "It does not say: $2"; }
 }
 
-# README's programs, exactly as they stand.
-check_readme() {
-    new first Kv.EfCore.Sqlite Kv.Hosting < <(block csharp 1)
+# README's first program, exactly as it stands.
+check_worker() {
+    readme worker worker
+    block csharp 1 >Program.cs
     # From the second start on it must tell the new total, and not what was there before.
     dotnet run | tee first.txt
-    dotnet run | tee second.txt
+    dotnet run --no-build | tee second.txt
     has first.txt 'ada: 1999 cents'
     has second.txt 'ada: 3998 cents'
+}
 
-    new second Kv.EfCore.PostgreSql < <(block csharp 2)
-    has Program.cs 'Host=localhost;Database=app'
-    sed -i "s/Host=localhost;Database=app/$postgres;Database=readme/" Program.cs
-    dotnet run
-    dotnet run
+# The same in a project that names neither a host nor its usings.
+check_console() {
+    readme console console
+    block csharp 1 >Program.cs
+    dotnet run | tee console.txt
+    has console.txt 'ada: 1999 cents'
+}
+
+# request ANSWER ARGUMENT...: asks the application until it answers so, for at most ten seconds.
+request() {
+    local wanted=$1 answer='' tries
+    shift
+    for tries in $(seq 50); do
+        answer=$(curl -sS -m 10 -w ' %{http_code}' "$@" || true)
+        [ "$answer" != "$wanted" ] || return 0
+        sleep 0.2
+    done
+    fail "After $tries tries the answer is '$answer' and not '$wanted': $*"
+}
+
+# serve COMMAND...: starts an application on a free port, and sets address and server.
+serve() {
+    "$@" --urls http://127.0.0.1:0 >server.txt 2>&1 </dev/null &
+    server=$!
+    address=''
+    for _ in $(seq 600); do
+        address=$(sed -n 's/.*Now listening on: //p' server.txt)
+        [ -z "$address" ] || return 0
+        kill -0 $server 2>/dev/null || break
+        sleep 0.1
+    done
+    cat server.txt
+    fail 'The application does not listen.'
+}
+
+# Ends it as a host is ended, with all it started, and it must end well.
+end_server() {
+    local code=0
+    kill -TERM $server
+    wait $server || code=$?
+    server=''
+    [ "$code" = 0 ] || { cat server.txt && fail "It ended with $code."; }
+}
+
+# README's web application: an end point enqueues, the worker handles, the health check tells.
+check_web() {
+    local order='{"id":42,"customer":"ada","cents":1999}' sent
+    readme web web
+    dotnet remove package Kv.EfCore.Sqlite >/dev/null
+    dotnet add package Kv.EfCore.PostgreSql --prerelease >/dev/null
+    block csharp 2 >Program.cs
+    at_server web
+    serve dotnet run
+    sent=$(curl -sS -m 30 -o answer.txt -w '%{http_code}' --json "$order" "$address/orders")
+    [ "$sent" = 202 ] || { cat answer.txt server.txt && fail "The order was answered with $sent."; }
+    request ' 409' --json "$order" "$address/orders"
+    request '1999 200' "$address/totals/ada"
+    request ' 404' "$address/totals/bob"
+    request 'Healthy 200' "$address/health"
+    end_server
 }
 
 # The tour of docs/store.md.
 check_tour() {
     new tour Kv.EfCore.PostgreSql < <(block csharp 1 docs/store.md)
-    has Program.cs 'Host=localhost;Database=app'
-    sed -i "s/Host=localhost;Database=app/$postgres;Database=tour/" Program.cs
+    at_server tour
     dotnet run
-    dotnet run
+    dotnet run --no-build
 }
 
-# README's first program as one file, which begins with the lines that docs/store.md gives.
+# README's first program as one file, which begins with the lines that README gives.
 check_file() {
     enter file
-    grep '^#:' "$root/docs/store.md" >app.cs
+    block text 1 >app.cs
+    has app.cs '#:package Kv.EfCore.Sqlite'
+    has "$root/README.md" '`dotnet run app.cs`'
     block csharp 1 >>app.cs
     # What is built of a file lies here, and not with what the user's files were built to.
     mkdir -p data
