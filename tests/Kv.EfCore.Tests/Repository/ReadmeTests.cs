@@ -59,14 +59,28 @@ public sealed partial class ReadmeTests
         Assert.Contains("CS0103", problem, StringComparison.Ordinal);
     }
 
+    /// <summary>The fixture on the page is the one that its tests have.</summary>
+    [Fact]
+    public async Task The_page_about_containers_shows_the_fixture_that_is_tested()
+    {
+        var page = await File.ReadAllTextAsync(Repo.PathOf("docs/testcontainers.md"));
+        var fixture = await File.ReadAllTextAsync(Repo.PathOf("tests/Kv.Testcontainers.Tests/PostgresFixture.cs"));
+
+        Assert.Equal(fixture, Assert.Single(Code().Matches(page)).Groups["code"].Value, ignoreLineEndingDifferences: true);
+    }
+
     private static List<string> Problems(string program)
     {
         var options = CSharpParseOptions.Default.WithLanguageVersion(LanguageVersion.Preview);
+        var tree = CSharpSyntaxTree.ParseText(program, options);
+        var kind = tree.GetCompilationUnitRoot().Members.Any(SyntaxKind.GlobalStatement)
+            ? OutputKind.ConsoleApplication
+            : OutputKind.DynamicallyLinkedLibrary;
         var compilation = CSharpCompilation.Create(
             "Readme",
-            [CSharpSyntaxTree.ParseText(ImplicitUsings, options), CSharpSyntaxTree.ParseText(program, options)],
+            [CSharpSyntaxTree.ParseText(ImplicitUsings, options), tree],
             Assemblies().Select(static path => MetadataReference.CreateFromFile(path)),
-            new CSharpCompilationOptions(OutputKind.ConsoleApplication, nullableContextOptions: NullableContextOptions.Enable));
+            new CSharpCompilationOptions(kind, nullableContextOptions: NullableContextOptions.Enable));
         return
         [
             .. compilation.GetDiagnostics()
@@ -79,7 +93,7 @@ public sealed partial class ReadmeTests
     {
         var loaded = ((string)AppContext.GetData("TRUSTED_PLATFORM_ASSEMBLIES")!).Split(Path.PathSeparator);
         var runtime = Path.GetDirectoryName(typeof(object).Assembly.Location)!;
-        var web = Path.Combine(Path.GetDirectoryName(Path.GetDirectoryName(runtime)!)!, "Microsoft.AspNetCore.App", Path.GetFileName(runtime));
+        var web = Path.GetFullPath(Path.Combine(runtime, "..", "..", "Microsoft.AspNetCore.App", Path.GetFileName(runtime)));
         return loaded.Concat(Directory.GetFiles(web, "*.dll")).DistinctBy(Path.GetFileName, StringComparer.Ordinal);
     }
 
