@@ -31,19 +31,16 @@ enter() {
     [ -s nuget.config ]
 }
 
-# new NAME PACKAGE...: a worker project with the input as its program.
+# new NAME PACKAGE[@VERSION]...: a worker project with the input as its program, made with fewer restores than README's commands.
 new() {
-    local package
+    local package references=''
     enter "$1"
     shift
-    dotnet new worker --force >/dev/null </dev/null
+    dotnet new worker --force --no-restore >/dev/null </dev/null
     for package in "$@"; do
-        # What is asked for at a version is asked for as it is.
-        case $package in
-            *@*) dotnet add package "$package" >/dev/null </dev/null ;;
-            *) dotnet add package "$package" --prerelease >/dev/null </dev/null ;;
-        esac
+        references+="<PackageReference Include=\"${package%@*}\" Version=\"$(sed -n 's/.*@//p' <<<"$package")\" />"
     done
+    sed -i "s|</Project>|<ItemGroup>${references//Version=\"\"/Version=\"*-*\"}</ItemGroup></Project>|" ./*.csproj
     cat >Program.cs
     [ -s Program.cs ]
 }
@@ -109,24 +106,27 @@ request() {
 serve() {
     "$@" --urls http://127.0.0.1:0 >server.txt 2>&1 </dev/null &
     server=$!
-    address=''
+    says server.txt 'Now listening on: '
+    address=$(sed -n 's/.*Now listening on: //p' server.txt)
+}
+
+# says FILE TEXT: waits until the server has said it there.
+says() {
     for _ in $(seq 600); do
-        address=$(sed -n 's/.*Now listening on: //p' server.txt)
-        [ -z "$address" ] || return 0
+        ! grep -qF -- "$2" "$1" || return 0
         kill -0 $server 2>/dev/null || break
         sleep 0.1
     done
-    cat server.txt
-    fail 'The application does not listen.'
+    has "$1" "$2"
 }
 
-# Ends it as a host is ended, with all it started, and it must end well.
+# end_server [FILE]: ends it as a host is ended, with all it started, and it must end well. The file has what it said.
 end_server() {
     local code=0
     kill -TERM $server
     wait $server || code=$?
     server=''
-    [ "$code" = 0 ] || { cat server.txt && fail "It ended with $code."; }
+    [ "$code" = 0 ] || { cat "${1:-server.txt}" && fail "It ended with $code."; }
 }
 
 # README's web application: an end point enqueues, the worker handles, the health check tells.
@@ -166,6 +166,36 @@ check_file() {
     mkdir -p data
     XDG_DATA_HOME=$PWD/data dotnet run app.cs | tee file.txt
     has file.txt 'ada: 1999 cents'
+}
+
+# README's commands for templates, and the other template with what README says of it.
+check_templates() {
+    local commands run order='{"id":42,"customer":"ada","total":19.99}'
+    enter templates
+    commands=$(block sh 2)
+    run=$(tail -n 1 <<<"$commands")
+    has <(printf '%s' "$commands") 'dotnet new efkv-web --output shop'
+    has <(printf '%s' "$commands") 'or efkv-worker; --provider postgres, --otel'
+    [ "$run" = 'dotnet run --project shop' ] || fail "README ends with: $run"
+    # The templates of this machine stay as they are.
+    commands=$(sed -n '/^dotnet new /s|\( *#.*\)\{0,1\}$| --debug:custom-hive "$HIVE"|p' <<<"$commands")
+    commands+=$'\ndotnet new efkv-worker --output night-shift --provider postgres --otel --debug:custom-hive "$HIVE"'
+    HIVE=$PWD/hive bash -euc "$commands" </dev/null
+
+    serve $run
+    request ' 202' --json "$order" "$address/orders"
+    request '{"id":42,"customer":"ada","total":19.99,"confirmed":true} 200' "$address/orders/42"
+    request 'Healthy 200' "$address/health"
+    end_server
+    ls shop/shop.db
+
+    sed -i "s/Host=localhost;Database=night-shift/$postgres;Database=night-shift/" night-shift/appsettings.json
+    has night-shift/appsettings.json "$postgres"
+    dotnet run --project night-shift >worker.txt 2>&1 </dev/null &
+    server=$!
+    says worker.txt 'Reports so far: 1'
+    says worker.txt 'Health: Healthy'
+    end_server worker.txt
 }
 
 check_trimmed() {

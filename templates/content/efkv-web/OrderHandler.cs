@@ -11,13 +11,14 @@ internal sealed class OrderHandler(IKvStore kv) : IKvMessageHandler<OrderPlaced>
 {
     public async Task HandleAsync(OrderPlaced message, KvMessageContext context, CancellationToken cancellationToken)
     {
-        if (await kv.GetAsync(Orders.KeyOf(message.Id), cancellationToken) is not { } entry)
+        var entry = await kv.GetAsync(Orders.KeyOf(message.Id), cancellationToken);
+        if (entry?.As<Order>() is not { } order)
         {
             return;
         }
 
         // The check, the write and the end of the message are one commit: it happens exactly once, and on no other order than was read.
-        var confirmed = entry.As<Order>() with { Confirmed = true };
+        var confirmed = order with { Confirmed = true };
         await context.CompleteAsync(write => write.Check(entry.Key, entry.Versionstamp).Set(entry.Key, confirmed), cancellationToken);
     }
 }
