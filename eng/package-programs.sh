@@ -12,7 +12,7 @@ root=$PWD
 export NUGET_PACKAGES=$folder/cache
 # Whatever this check started ends with it.
 server=''
-trap '[ -z "$server" ] || kill -KILL $server $(pgrep -P "$server") 2>/dev/null || true' EXIT
+trap '[ -z "$server" ] || kill -KILL -- -$server 2>/dev/null || true' EXIT
 
 # The n-th block of a language in a page.
 block() {
@@ -102,10 +102,17 @@ request() {
     fail "After $tries tries the answer is '$answer' and not '$wanted': $*"
 }
 
-# serve COMMAND...: starts an application on a free port, and sets address and server.
-serve() {
-    "$@" --urls http://127.0.0.1:0 >server.txt 2>&1 </dev/null &
+# start FILE COMMAND...: starts an application as a group of processes, whose number is in server. The file gets what it says.
+start() {
+    set -m
+    "${@:2}" >"$1" 2>&1 </dev/null &
     server=$!
+    set +m
+}
+
+# serve COMMAND...: starts an application on a free port, and sets address.
+serve() {
+    start server.txt "$@" --urls http://127.0.0.1:0
     says server.txt 'Now listening on: '
     address=$(sed -n 's/.*Now listening on: //p' server.txt)
 }
@@ -191,8 +198,7 @@ check_templates() {
 
     sed -i "s/Host=localhost;Database=night-shift/$postgres;Database=night-shift/" night-shift/appsettings.json
     has night-shift/appsettings.json "$postgres"
-    dotnet run --project night-shift >worker.txt 2>&1 </dev/null &
-    server=$!
+    start worker.txt dotnet run --project night-shift
     says worker.txt 'Reports so far: 1'
     says worker.txt 'Health: Healthy'
     end_server worker.txt

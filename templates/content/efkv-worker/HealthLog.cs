@@ -2,7 +2,7 @@ using Microsoft.Extensions.Diagnostics.HealthChecks;
 
 namespace EfKvApp;
 
-/// <summary>Logs the health when it changes. A worker answers no requests, so whatever watches it reads its log, or is told from here.</summary>
+/// <summary>Logs the health when it changes: a worker answers no requests that could ask for it.</summary>
 internal sealed class HealthLog(ILogger<HealthLog> logger) : IHealthCheckPublisher
 {
     private HealthStatus? _last;
@@ -13,7 +13,8 @@ internal sealed class HealthLog(ILogger<HealthLog> logger) : IHealthCheckPublish
         {
             _last = report.Status;
             var level = report.Status == HealthStatus.Healthy ? LogLevel.Information : LogLevel.Warning;
-            logger.Log(level, "Health: {Status} {Reasons}", report.Status, string.Join("; ", report.Entries.Values.Select(entry => entry.Description)));
+            var reasons = string.Join("; ", report.Entries.Values.Select(entry => entry.Description));
+            logger.Log(level, "Health: {Status} {Reasons}", report.Status, reasons);
         }
 
         return Task.CompletedTask;
