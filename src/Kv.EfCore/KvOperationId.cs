@@ -12,7 +12,10 @@ namespace Kv;
 [JsonForm(typeof(OperationIdConverter))]
 public readonly record struct KvOperationId : IParsable<KvOperationId>
 {
-    internal KvOperationId(long writer, long sequence, int back) => (Writer, Sequence, VersionOffset) = (writer, sequence, back);
+    internal KvOperationId(long writer, long sequence, int versionOffset)
+    {
+        (Writer, Sequence, VersionOffset) = (writer, sequence, versionOffset);
+    }
 
     internal long Writer { get; }
 
@@ -41,12 +44,12 @@ public readonly record struct KvOperationId : IParsable<KvOperationId>
         if (first == last
             || !long.TryParse(rest[..first], NumberStyles.AllowHexSpecifier, CultureInfo.InvariantCulture, out var writer)
             || !long.TryParse(rest[(first + 1)..last], NumberStyles.AllowHexSpecifier, CultureInfo.InvariantCulture, out var sequence)
-            || !int.TryParse(rest[(last + 1)..], NumberStyles.AllowHexSpecifier, CultureInfo.InvariantCulture, out var back))
+            || !int.TryParse(rest[(last + 1)..], NumberStyles.AllowHexSpecifier, CultureInfo.InvariantCulture, out var versionOffset))
         {
             return false;
         }
 
-        id = new(writer, sequence, back);
+        id = new(writer, sequence, versionOffset);
         return true;
     }
 

@@ -64,4 +64,25 @@ public sealed class KvWorkerOptions
     /// </summary>
     /// <value>Default: 5 minutes. From 1 second to 1 day. It is looked for at each health check.</value>
     public TimeSpan LateAfter { get; set; } = TimeSpan.FromMinutes(5);
+
+    /// <summary>
+    /// How old the first due message of a topic may be before the health check is degraded, whatever is done about it: the work comes
+    /// faster than it is done. Paused topics are left out.
+    /// </summary>
+    /// <value>Default: null, for any age. Otherwise from 1 second to 365 days.</value>
+    public TimeSpan? MaxAge { get; set; }
+
+    /// <summary>
+    /// How long the health check is degraded after a message has become a dead letter. Its data says how many there are for as long as
+    /// there are some.
+    /// </summary>
+    /// <value>Default: 1 day. From zero, for never, to <see cref="TimeSpan.MaxValue"/>, for until they are replayed or deleted.</value>
+    public TimeSpan DeadLettersFor { get; set; } = TimeSpan.FromDays(1);
+
+    /// <summary>
+    /// Whose schedules this process has in its code: one that was in the code of an application and is in that of none of its processes any
+    /// more is removed after 10 minutes, by the other processes of the application.
+    /// </summary>
+    /// <value>Default: null, for the host's <c>IHostEnvironment.ApplicationName</c>. Otherwise 1 to 200 characters.</value>
+    public string? ApplicationName { get; set; }
 }

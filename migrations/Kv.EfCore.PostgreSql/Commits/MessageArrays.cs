@@ -29,7 +29,7 @@ internal static class MessageArrays
             ("@uniqueuntils", All(m => m.UniqueFor > 0 ? now + m.UniqueFor : 0)),
             ("@retries", All(static m => m.TopicRetries ? 1 : 0)),
             ("@scopes", All(static m => m.Scope)),
-            ("@backs", messages.Select(static m => m.VersionOffset).ToArray()),
+            ("@versionoffsets", messages.Select(static m => m.VersionOffset).ToArray()),
             ("@aheads", Ahead(messages)));
 
         T[] All<T>(Func<NewMessage, T> column) => messages.Select(m => column(m.Message)).ToArray();

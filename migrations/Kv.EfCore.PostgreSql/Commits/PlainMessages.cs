@@ -11,9 +11,9 @@ namespace Kv.PostgreSql;
 /// tables are others than the store's. So it needs no savepoint, which would cost more than the messages.
 /// </summary>
 /// <param name="session">The user's transaction.</param>
-/// <param name="sql">The store's statements.</param>
+/// <param name="sql">The statements.</param>
 /// <param name="serverClock">Whether the server's clock judges times.</param>
-internal sealed class PlainMessages(Session session, PostgreSqlSql sql, bool serverClock)
+internal sealed class PlainMessages(Session session, PlainSql sql, bool serverClock)
 {
     /// <summary>Puts them in.</summary>
     /// <param name="messages">The messages.</param>
@@ -33,12 +33,12 @@ internal sealed class PlainMessages(Session session, PostgreSqlSql sql, bool ser
         var identity = Add(command, "");
         if (messages is [var (one, _)])
         {
-            command.CommandText = isMarked ? sql.EnqueueOnePlainMarked : sql.EnqueueOnePlain;
+            command.CommandText = isMarked ? sql.PutOneMarked : sql.PutOne;
             AddOne(command, one);
         }
         else
         {
-            command.CommandText = isMarked ? sql.EnqueuePlainMarked : sql.EnqueuePlain;
+            command.CommandText = isMarked ? sql.PutMarked : sql.Put;
             AddAll(command, messages.ConvertAll(static m => m.Message));
         }
 

@@ -100,7 +100,7 @@ internal sealed class PostgreSqlCommitWriter(Session session, PostgreSqlDriver d
     {
         if (IsPlain(group))
         {
-            await new PlainMessages(Session, driver.Sql, ServerClock).PutAsync(effects.Messages, _mark, reads.Now, default).ConfigureAwait(false);
+            await new PlainMessages(Session, driver.Sql.Plain, ServerClock).PutAsync(effects.Messages, _mark, reads.Now, default).ConfigureAwait(false);
             return;
         }
 
@@ -244,7 +244,7 @@ internal sealed class PostgreSqlCommitWriter(Session session, PostgreSqlDriver d
             _trip.Add("touches", driver.Sql.TouchAll, p => RoundTrip.Set(
                 p,
                 ("@keys", effects.Touches.Select(static t => t.Key).ToArray()),
-                ("@backs", effects.Touches.Select(static t => t.VersionOffset).ToArray()),
+                ("@versionoffsets", effects.Touches.Select(static t => t.VersionOffset).ToArray()),
                 ("@expiries", effects.Touches.Select(static t => t.ExpiresAt).ToArray()),
                 ("@one", 1)));
         }
@@ -257,7 +257,7 @@ internal sealed class PostgreSqlCommitWriter(Session session, PostgreSqlDriver d
                 ("@keys", effects.Puts.Select(static e => e.Key).ToArray()),
                 ("@values", effects.Puts.Select(static e => e.Value).ToArray()),
                 ("@encodings", effects.Puts.Select(static e => e.Encoding).ToArray()),
-                ("@backs", effects.Puts.Select(static e => e.VersionOffset).ToArray()),
+                ("@versionoffsets", effects.Puts.Select(static e => e.VersionOffset).ToArray()),
                 ("@expiries", effects.Puts.Select(static e => e.ExpiresAt).ToArray())));
         }
 

@@ -149,7 +149,7 @@ namespace Kv.PostgreSql.Migrations
                         .HasColumnType("text")
                         .HasColumnName("rate_key");
 
-                    b.Property<long>("RateTurn")
+                    b.Property<long>("RateToken")
                         .ValueGeneratedOnAdd()
                         .HasColumnType("bigint")
                         .HasDefaultValue(0L)
@@ -338,7 +338,7 @@ namespace Kv.PostgreSql.Migrations
                         .HasColumnType("text")
                         .HasColumnName("rate_key");
 
-                    b.Property<long>("RateTurn")
+                    b.Property<long>("RateToken")
                         .ValueGeneratedOnAdd()
                         .HasColumnType("bigint")
                         .HasDefaultValue(0L)

@@ -1,4 +1,3 @@
-using Kv.Commits;
 using Kv.Sql;
 
 namespace Kv.PostgreSql;
@@ -14,6 +13,9 @@ internal sealed class PostgreSqlSql(TableNames tables, bool serverClock) : KvSql
 {
     /// <summary>Which tables a session finds.</summary>
     public PlaceSql Place { get; } = new(tables);
+
+    /// <summary>Messages that nothing orders.</summary>
+    public PlainSql Plain { get; } = new(tables, new PlaceSql(tables), serverClock);
 
     /// <summary>Claims, and the way back of what lapsed.</summary>
     public ClaimSql Claims { get; } = new(tables, serverClock ? ServerSql.Now : "@now");
@@ -96,15 +98,16 @@ internal sealed class PostgreSqlSql(TableNames tables, bool serverClock) : KvSql
 
     private string Put(string expires) => $"""
         insert into {KvTable} (k, v, v_encoding, version, expiration_ms)
-        select r.k, r.v, r.encoding, (select version from {VersionTable} where k = 0) - r.back, {expires}
-        from unnest(@keys, @values, @encodings, @backs, @expiries) as r (k, v, encoding, back, expires)
+        select r.k, r.v, r.encoding, (select version from {VersionTable} where k = 0) - r.version_offset, {expires}
+        from unnest(@keys, @values, @encodings, @versionoffsets, @expiries) as r (k, v, encoding, version_offset, expires)
         on conflict (k) do update set v = excluded.v, v_encoding = excluded.v_encoding, version = excluded.version, seq = 0,
             expiration_ms = excluded.expiration_ms
         """;
 
     public string TouchAll => field ??= $"""
-        update {KvTable} set expiration_ms = r.expires, version = (select version from {VersionTable} where k = 0) - r.back
-        from unnest(@keys, @backs, @expiries) as r (k, back, expires) {ServerSql.PlannedAnew} where {KvTable.Name}.k = r.k
+        update {KvTable} set expiration_ms = r.expires, version = (select version from {VersionTable} where k = 0) - r.version_offset
+        from unnest(@keys, @versionoffsets, @expiries) as r (k, version_offset, expires) {ServerSql.PlannedAnew}
+        where {KvTable.Name}.k = r.k
         """;
 
     public string DeleteAll => field ??= $"delete from {KvTable} where k = any(@keys)";
@@ -121,54 +124,6 @@ internal sealed class PostgreSqlSql(TableNames tables, bool serverClock) : KvSql
         select {NewValues}
         from {NewRows("", "")}
         """;
-
-    /// <summary>
-    /// Messages that nothing orders, in a transaction of the user's: none where the tables are others than the store's. Parameters by
-    /// their position, which the driver need not look for.
-    /// </summary>
-    public string EnqueuePlain => field ??= Plain("");
-
-    /// <summary>The same for one message, whose columns need not be arrays.</summary>
-    public string EnqueueOnePlain => field ??= PlainOne("");
-
-    /// <summary>The same with a mark of the commit.</summary>
-    public string EnqueuePlainMarked => field ??= Marked(Plain("returning 1"));
-
-    /// <inheritdoc cref="EnqueuePlainMarked" />
-    public string EnqueueOnePlainMarked => field ??= Marked(PlainOne("returning 1"));
-
-    private string PlainOne(string returning) => $"""
-        insert into {QueueTable} ({PlainColumns})
-        select n.moment + $8::bigint, $2::text, $3::bytea, $4::text, $5::text, $6::text, $7::text, $9::integer, n.moment, $10::text,
-            $11::integer, $12::text, $13::integer
-        from {Moment}
-        where {Place.IsSame("$1::text")} {returning}
-        """;
-
-    private string Plain(string returning) => $"""
-        insert into {QueueTable} ({PlainColumns})
-        select n.moment + r.delay, r.id, r.data, r.backoff, r.undelivered, r.topic, r.type, r.encoding, n.moment, r.trace, r.priority,
-            r.rate, r.retries
-        from {Moment},
-            unnest($2::text[], $3::bytea[], $4::text[], $5::text[], $6::text[], $7::text[], $8::bigint[], $9::integer[], $10::text[],
-                $11::integer[], $12::text[], $13::integer[])
-            as r (id, data, backoff, undelivered, topic, type, delay, encoding, trace, priority, rate, retries)
-        where {Place.IsSame("$1::text")} {returning}
-        """;
-
-    private string Marked(string put) => $"""
-        with put as ({put})
-        insert into {VersionTable} (k, version, seq)
-        select {(serverClock ? "$14" : "$15")}::bigint, {CommitMark.NoVersion}, {(serverClock ? "$15" : "$16")}::bigint
-        from (select 1 from put limit 1) p
-        {OnMark}
-        """;
-
-    /// <summary>The time, asked once: a message is not due before it was enqueued.</summary>
-    private string Moment => $"(select {(serverClock ? Now : "$14::bigint")} as moment offset 0) n";
-
-    private const string PlainColumns =
-        "ts, id, data, backoff_schedule, keys_if_undelivered, topic, type, encoding, enqueued_at, trace, priority, rate_key, topic_retries";
 
     /// <summary>
     /// The same, but messages that have a holder never wait if their topic is clear. Gives the positions of these in the arrays.
@@ -195,9 +150,9 @@ internal sealed class PostgreSqlSql(TableNames tables, bool serverClock) : KvSql
         """;
 
     private string NewValues => $"""
-        {Now} + r.delay, r.id, r.data, r.backoff, r.undelivered, r.topic, r.type, r.encoding, {Now}, r.trace,
+        {ServerSql.DueAt(Now, "r.delay")}, r.id, r.data, r.backoff, r.undelivered, r.topic, r.type, r.encoding, {Now}, r.trace,
             r.priority, r.group_key, r.group_limit, r.rate, r.unique_key, r.unique_until, r.topic_retries, r.scope,
-            (select version from {VersionTable} where k = 0) - r.back,
+            (select version from {VersionTable} where k = 0) - r.version_offset,
             case when r.group_key is null then 0 when r.group_limit > 0 and r.delay > 0 then 2
                 when {TakenOf("r.topic", "r.group_key")} + r.ahead < case
                     when r.group_limit > 1 then r.group_limit else 1 end then 0 else 1 end
@@ -206,9 +161,9 @@ internal sealed class PostgreSqlSql(TableNames tables, bool serverClock) : KvSql
     private static string NewRows(string moreArrays, string moreNames) => $"""
         unnest(@ids, @datas, @backoffs, @undelivereds, @topics, @types, @encodings, @delays, @traces, @priorities, @groups, @grouplimits,
             @rates,
-                @uniques, @uniqueuntils, @retries, @scopes, @backs, @aheads{moreArrays}) with ordinality
+                @uniques, @uniqueuntils, @retries, @scopes, @versionoffsets, @aheads{moreArrays}) with ordinality
             as r (id, data, backoff, undelivered, topic, type, encoding, delay, trace, priority, group_key, group_limit, rate,
-                unique_key, unique_until, topic_retries, scope, back, ahead{moreNames}, place)
+                unique_key, unique_until, topic_retries, scope, version_offset, ahead{moreNames}, place)
         """;
 
     public string FenceAll => field ??= OfFences("");

@@ -1,4 +1,5 @@
 using System.Globalization;
+using Kv.Messages;
 
 namespace Kv.PostgreSql;
 
@@ -24,6 +25,10 @@ internal static class ServerSql
     /// yet (measured: 319 messages a second with a million waiting, where 10,000 waiting gave 7,100).
     /// </remarks>
     public const string Now = $"(select {Milliseconds})";
+
+    /// <summary>When a new message is due, of its <see cref="NewMessage.Delay"/>.</summary>
+    public static string DueAt(string now, string delay) =>
+        $"case when {delay} > {NewMessage.LongestDelay} then greatest({now}, {delay}) else {now} + {delay} end";
 
     /// <summary>What time it is on the server.</summary>
     public const string Time = $"select {Milliseconds}";

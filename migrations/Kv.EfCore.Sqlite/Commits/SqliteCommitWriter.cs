@@ -222,7 +222,7 @@ internal sealed class SqliteCommitWriter(Session session, SqliteDriver driver, S
             }
         }
 
-        foreach (var (message, back) in messages)
+        foreach (var (message, versionOffset) in messages)
         {
             if (plan.TakerOf(message) is { } taker && clear.Contains(taker.Topic) && await TryHoldAsync(message, taker).ConfigureAwait(false))
             {
@@ -231,7 +231,7 @@ internal sealed class SqliteCommitWriter(Session session, SqliteDriver driver, S
             else
             {
                 await Filled(driver.Sql.Enqueue, message).Set("@delay", message.Delay).Set("@group", message.GroupKey).Set("@grouplimit", message.GroupLimit)
-                    .Set("@version", reads.LastVersion - back).ExecuteAsync(default).ConfigureAwait(false);
+                    .Set("@version", reads.LastVersion - versionOffset).ExecuteAsync(default).ConfigureAwait(false);
             }
         }
 

@@ -192,15 +192,15 @@ namespace Kv.Sqlite.CompiledModel
                 nullable: true);
             rateKey.AddAnnotation("Relational:ColumnName", "rate_key");
 
-            var rateTurn = runtimeEntityType.AddProperty(
-                "RateTurn",
+            var rateToken = runtimeEntityType.AddProperty(
+                "RateToken",
                 typeof(long),
-                propertyInfo: typeof(MessageRow).GetProperty("RateTurn", BindingFlags.Public | BindingFlags.Instance | BindingFlags.DeclaredOnly),
-                fieldInfo: typeof(MessageRow).GetField("<RateTurn>k__BackingField", BindingFlags.NonPublic | BindingFlags.Instance | BindingFlags.DeclaredOnly),
+                propertyInfo: typeof(MessageRow).GetProperty("RateToken", BindingFlags.Public | BindingFlags.Instance | BindingFlags.DeclaredOnly),
+                fieldInfo: typeof(MessageRow).GetField("<RateToken>k__BackingField", BindingFlags.NonPublic | BindingFlags.Instance | BindingFlags.DeclaredOnly),
                 valueGenerated: ValueGenerated.OnAdd,
                 sentinel: 0L);
-            rateTurn.AddAnnotation("Relational:ColumnName", "rate_turn");
-            rateTurn.AddAnnotation("Relational:DefaultValue", 0L);
+            rateToken.AddAnnotation("Relational:ColumnName", "rate_turn");
+            rateToken.AddAnnotation("Relational:DefaultValue", 0L);
 
             var scope = runtimeEntityType.AddProperty(
                 "Scope",

@@ -144,7 +144,7 @@ namespace Kv.Sqlite.Migrations
                         .HasColumnType("TEXT")
                         .HasColumnName("rate_key");
 
-                    b.Property<long>("RateTurn")
+                    b.Property<long>("RateToken")
                         .ValueGeneratedOnAdd()
                         .HasColumnType("INTEGER")
                         .HasDefaultValue(0L)
@@ -333,7 +333,7 @@ namespace Kv.Sqlite.Migrations
                         .HasColumnType("TEXT")
                         .HasColumnName("rate_key");
 
-                    b.Property<long>("RateTurn")
+                    b.Property<long>("RateToken")
                         .ValueGeneratedOnAdd()
                         .HasColumnType("INTEGER")
                         .HasDefaultValue(0L)

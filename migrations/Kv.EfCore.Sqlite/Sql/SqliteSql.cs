@@ -1,3 +1,4 @@
+using Kv.Messages;
 using Kv.Sql;
 
 namespace Kv.Sqlite;
@@ -73,9 +74,9 @@ internal sealed class SqliteSql(TableNames tables) : KvSql(tables)
 
     public string Enqueue => field ??= $"""
         insert into {QueueTable} (ts, {NewColumns})
-        values (@now + @delay, @id, @data, @backoff, @undelivered, @topic, @type, @encoding, @now, @trace, @priority, @group,
-            @grouplimit, @rate,
-            @unique, @uniqueuntil, @topicretries, @scope, @version,
+        values (case when @delay > {NewMessage.LongestDelay} then max(@now, @delay) else @now + @delay end,
+            @id, @data, @backoff, @undelivered, @topic, @type, @encoding, @now, @trace, @priority, @group, @grouplimit, @rate, @unique,
+            @uniqueuntil, @topicretries, @scope, @version,
             case when @group is null then 0 when @grouplimit > 0 and @delay > 0 then 2
                 when (select count(*) from {QueueTable} where topic = @topic and group_key = @group and state = 0)
                     + (select count(*) from {RunningTable} where topic = @topic

@@ -35,6 +35,9 @@ internal sealed class CommitSignals(TimeProvider time)
     /// <summary>A message that runs is to be cancelled, or may be.</summary>
     public event Action? CancelRequested;
 
+    /// <summary>Schedules were changed, or may have been.</summary>
+    public event Action? SchedulesChanged;
+
     /// <summary>Something was committed here that other processes wait for, too: what it is, and the version that it took, or 0.</summary>
     public event Action<ChangeKinds, long>? ForOthers;
 
@@ -79,7 +82,9 @@ internal sealed class CommitSignals(TimeProvider time)
         Tell(what, commit.Version);
     }
 
-    /// <summary>Has all watchers and workers look, in this process and the others, for what a commit brought that is no group's.</summary>
+    /// <summary>
+    /// Has all watchers, workers and schedulers look, in this process and the others, for what a commit brought that is no group's.
+    /// </summary>
     public void Wake(ChangeKinds what) => Tell(what, version: 0);
 
     /// <summary>Has what waits in this process look.</summary>
@@ -98,6 +103,11 @@ internal sealed class CommitSignals(TimeProvider time)
         if (what.HasFlag(ChangeKinds.Cancel))
         {
             CancelRequested?.Invoke();
+        }
+
+        if (what.HasFlag(ChangeKinds.Schedules))
+        {
+            SchedulesChanged?.Invoke();
         }
     }
 

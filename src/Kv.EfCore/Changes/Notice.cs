@@ -17,8 +17,11 @@ internal enum ChangeKinds
     /// <summary>Running messages are to be cancelled: workers that hold some look.</summary>
     Cancel = 4,
 
+    /// <summary>Schedules were changed: schedulers look.</summary>
+    Schedules = 8,
+
     /// <summary>Something may have been missed: all look.</summary>
-    All = Version | Messages | Cancel,
+    All = Version | Messages | Cancel | Schedules,
 }
 
 /// <summary>What one process tells the others.</summary>
@@ -34,7 +37,7 @@ internal readonly record struct Notice(long Sender, ChangeKinds What, long Versi
     public override string ToString() => string.Create(
         CultureInfo.InvariantCulture,
         $"{Sender:x} {Version} {Letter(ChangeKinds.Version, 'v')}{Letter(ChangeKinds.Messages, 'm')}{Letter(ChangeKinds.Cancel, 'c')}"
-        + $"{(IsProbe ? "p" : "")}");
+        + $"{Letter(ChangeKinds.Schedules, 's')}{(IsProbe ? "p" : "")}");
 
     /// <summary>Reads what another process wrote, whose program may be newer: letters without a meaning here are passed over.</summary>
     public static Notice Parse(string text)
@@ -46,7 +49,9 @@ internal readonly record struct Notice(long Sender, ChangeKinds What, long Versi
             return LookAtAll;
         }
 
-        return new Notice(from, Find(ChangeKinds.Version, 'v') | Find(ChangeKinds.Messages, 'm') | Find(ChangeKinds.Cancel, 'c'), taken, letters.Contains('p'));
+        var what = Find(ChangeKinds.Version, 'v') | Find(ChangeKinds.Messages, 'm') | Find(ChangeKinds.Cancel, 'c')
+            | Find(ChangeKinds.Schedules, 's');
+        return new Notice(from, what, taken, letters.Contains('p'));
 
         ChangeKinds Find(ChangeKinds change, char letter) => letters.Contains(letter) ? change : ChangeKinds.None;
     }

@@ -30,13 +30,13 @@ internal sealed class CommitEvaluator
     /// <summary>Evaluates one write.</summary>
     /// <param name="write">The write; writes are evaluated in the order of their versions.</param>
     /// <param name="version">Its version, or 0 if the group reads nothing and so does not need it.</param>
-    /// <param name="back">How many versions of the group come after it.</param>
+    /// <param name="versionOffset">How many versions of the group come after it.</param>
     /// <returns>The outcome, whose version is the caller's to say; if checks refuse it, those.</returns>
     /// <exception cref="KvException">
     /// A mutation cannot be done, it would be unreadable for the program that made the file, or the message that it ends is not there
     /// any more.
     /// </exception>
-    public AtomicOutcome Evaluate(AtomicWrite write, long version, long back)
+    public AtomicOutcome Evaluate(AtomicWrite write, long version, long versionOffset)
     {
         if (_adopted)
         {
@@ -72,16 +72,16 @@ internal sealed class CommitEvaluator
 
             foreach (var mutation in write.Mutations)
             {
-                outcome = outcome with { Result = Apply(mutation, version, back) };
+                outcome = outcome with { Result = Apply(mutation, version, versionOffset) };
             }
 
             if (write.Ends is { Unique: { } unique } ends)
             {
-                _messages.Release(unique, write.Acknowledges?.Id ?? write.Removes ?? (string)write.Clears!.Value.Id, ends.UniqueUntil, _reads.Now, version, back);
+                _messages.Release(unique, write.Acknowledges?.Id ?? write.Removes ?? (string)write.Clears!.Value.Id, ends.UniqueUntil, _reads.Now, version, versionOffset);
             }
 
-            outcome = outcome with { Wait = RateTokens.Take(_keys, write.Rates, _reads.Now, version, back) };
-            outcome = outcome with { Kept = _messages.Enqueue(write.Messages, version, back) };
+            outcome = outcome with { Wait = RateTokens.Take(_keys, write.Rates, _reads.Now, version, versionOffset) };
+            outcome = outcome with { Kept = _messages.Enqueue(write.Messages, version, versionOffset) };
         }
         catch
         {
@@ -183,16 +183,16 @@ internal sealed class CommitEvaluator
     }
 
     /// <returns>What a counter has then; of a touch 1 if there was an entry, and 0 if not.</returns>
-    private ulong Apply(in Mutation mutation, long version, long back)
+    private ulong Apply(in Mutation mutation, long version, long versionOffset)
     {
         var expiresAt = mutation.ExpireIn < 0 ? -1 : _reads.Now + mutation.ExpireIn;
         switch (mutation.Kind)
         {
             case MutationKind.Set:
-                _keys.Put(mutation.Key, mutation.Value, mutation.Encoding, expiresAt, version, back);
+                _keys.Put(mutation.Key, mutation.Value, mutation.Encoding, expiresAt, version, versionOffset);
                 break;
             case MutationKind.SetVersionstamped:
-                _keys.Put(WithVersionstamp(mutation.Key, version), mutation.Value, mutation.Encoding, expiresAt, version, back);
+                _keys.Put(WithVersionstamp(mutation.Key, version), mutation.Value, mutation.Encoding, expiresAt, version, versionOffset);
                 break;
             case MutationKind.Delete:
                 _keys.Delete(mutation.Key);
@@ -204,12 +204,12 @@ internal sealed class CommitEvaluator
                 _keys.DeleteExpired(mutation.Key);
                 break;
             case MutationKind.Touch:
-                return _keys.Touch(mutation.Key, expiresAt, version, back) ? 1ul : 0;
+                return _keys.Touch(mutation.Key, expiresAt, version, versionOffset) ? 1ul : 0;
             default:
                 // A counter keeps the expiry that it has: adding to it must not make it live for ever.
                 var cell = _keys.Find(mutation.Key);
                 var value = CounterRules.Apply(mutation, cell);
-                _keys.Put(mutation.Key, value, (int)KvEncoding.UInt64, cell.Live ? cell.ExpiresAt : expiresAt, version, back);
+                _keys.Put(mutation.Key, value, (int)KvEncoding.UInt64, cell.Live ? cell.ExpiresAt : expiresAt, version, versionOffset);
                 return BinaryPrimitives.ReadUInt64LittleEndian(value);
         }
 

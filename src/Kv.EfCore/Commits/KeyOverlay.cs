@@ -48,11 +48,11 @@ internal sealed class KeyOverlay(CommitReads reads, CommitEffects effects)
     }
 
     /// <summary>Gives a key a value.</summary>
-    public void Put(byte[] key, byte[] value, int encoding, long expiresAt, long version, long back) => _pending[key] = new KeyCell
+    public void Put(byte[] key, byte[] value, int encoding, long expiresAt, long version, long versionOffset) => _pending[key] = new KeyCell
     {
         Live = expiresAt < 0 || expiresAt > reads.Now,
         Version = version,
-        VersionOffset = back,
+        VersionOffset = versionOffset,
         Value = value,
         Encoding = encoding,
         ExpiresAt = expiresAt,
@@ -61,7 +61,7 @@ internal sealed class KeyOverlay(CommitReads reads, CommitEffects effects)
 
     /// <summary>Changes when a key expires, if there is an entry.</summary>
     /// <returns>Whether there is an entry.</returns>
-    public bool Touch(byte[] key, long expiresAt, long version, long back)
+    public bool Touch(byte[] key, long expiresAt, long version, long versionOffset)
     {
         if (Find(key) is { Live: true } touched)
         {
@@ -70,7 +70,7 @@ internal sealed class KeyOverlay(CommitReads reads, CommitEffects effects)
                 Effect = touched.Effect == KeyEffect.Put ? KeyEffect.Put : KeyEffect.Touch,
                 Live = expiresAt < 0 || expiresAt > reads.Now,
                 Version = version,
-                VersionOffset = back,
+                VersionOffset = versionOffset,
                 ExpiresAt = expiresAt,
             };
             return true;

@@ -10,7 +10,7 @@ internal static class RateTokens
     /// nothing.
     /// </summary>
     /// <returns>How long to wait, in milliseconds.</returns>
-    public static long Take(KeyOverlay keys, IReadOnlyList<RateRequest> rates, long now, long version, long back)
+    public static long Take(KeyOverlay keys, IReadOnlyList<RateRequest> rates, long now, long version, long versionOffset)
     {
         if (rates.Count == 0)
         {
@@ -29,7 +29,7 @@ internal static class RateTokens
             if (longest == 0 || wait > 0)
             {
                 // A bucket that is full says nothing that its absence would not.
-                keys.Put(key, after.Write(), (int)KvEncoding.Bytes, (after.EndsAt / 1000) + 1000, version, back);
+                keys.Put(key, after.Write(), (int)KvEncoding.Bytes, (after.EndsAt / 1000) + 1000, version, versionOffset);
             }
         }
 

@@ -17,7 +17,7 @@ internal sealed class UniqueKeys(KeyOverlay keys, CommitEffects effects)
 
     /// <summary>Puts messages in. Of those with a unique key only what the key allows: the key notes the message that has it.</summary>
     /// <returns>The ids of the messages that are in the queue then, if they are not those that came.</returns>
-    public List<string>? Enqueue(List<NewMessage> messages, long version, long back)
+    public List<string>? Enqueue(List<NewMessage> messages, long version, long versionOffset)
     {
         List<string>? ids = null;
         for (var i = 0; i < messages.Count; i++)
@@ -49,10 +49,10 @@ internal sealed class UniqueKeys(KeyOverlay keys, CommitEffects effects)
                     }
                 }
 
-                keys.Put(key, Encoding.ASCII.GetBytes(message.Id), (int)KvEncoding.Bytes, expiresAt: -1, version, back);
+                keys.Put(key, Encoding.ASCII.GetBytes(message.Id), (int)KvEncoding.Bytes, expiresAt: -1, version, versionOffset);
             }
 
-            _pendingMessages.Add((message, back));
+            _pendingMessages.Add((message, versionOffset));
         }
 
         return ids;
@@ -61,7 +61,7 @@ internal sealed class UniqueKeys(KeyOverlay keys, CommitEffects effects)
     /// <summary>
     /// A message that had a unique key ends: the key is free, unless it is another's by now, or is to stay taken for a time.
     /// </summary>
-    public void Release(byte[] key, string id, long until, long now, long version, long back)
+    public void Release(byte[] key, string id, long until, long now, long version, long versionOffset)
     {
         if (keys.Find(key) is not { Live: true, Value: { } holder } || !holder.AsSpan().SequenceEqual(Encoding.ASCII.GetBytes(id)))
         {
@@ -70,7 +70,7 @@ internal sealed class UniqueKeys(KeyOverlay keys, CommitEffects effects)
 
         if (until > now)
         {
-            keys.Put(key, holder, (int)KvEncoding.Bytes, until, version, back);
+            keys.Put(key, holder, (int)KvEncoding.Bytes, until, version, versionOffset);
         }
         else
         {

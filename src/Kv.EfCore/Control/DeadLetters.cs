@@ -111,6 +111,15 @@ internal sealed class DeadLetters(KvStore store)
         return (count, [.. topics]);
     }
 
+    /// <summary>When the last letter was written; null if there is none, or it cannot be read.</summary>
+    public async Task<DateTimeOffset?> LastDiedAtAsync(CancellationToken cancellationToken)
+    {
+        var range = KvRange.Prefix(Engine.Options.DeadLetters);
+        var latest = await Engine.Reader.LatestKeyAsync(range.Start, range.End, cancellationToken).ConfigureAwait(false);
+        var entry = latest is null ? null : await store.GetAsync(KvKey.FromEncoded(latest), cancellationToken).ConfigureAwait(false);
+        return entry is null ? null : DeadLetterFormat.Read(entry)?.DiedAt;
+    }
+
     /// <summary>Puts the message of a letter back into the queue, and deletes the letter.</summary>
     /// <returns>False if the letter is not there any more as it was read.</returns>
     public async ValueTask<bool> ReplayAsync(KvDeadLetter letter, CancellationToken cancellationToken)

@@ -28,7 +28,7 @@ internal sealed class PendingReads(KvStore store, PendingWrites pending)
         }
 
         var evaluator = new CommitEvaluator(reads);
-        evaluator.Evaluate(write, reads.LastVersion, back: 0);
+        evaluator.Evaluate(write, reads.LastVersion, versionOffset: 0);
         var effects = evaluator.Finish();
         if (effects.Puts is [var put])
         {

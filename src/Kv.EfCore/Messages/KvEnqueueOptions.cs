@@ -4,8 +4,12 @@ namespace Kv;
 public sealed record KvEnqueueOptions
 {
     /// <summary>How long after the commit the message is due.</summary>
-    /// <value>Default: zero. At most <see cref="KvLimits.MaxDelay"/>.</value>
+    /// <value>Default: zero. At most <see cref="KvLimits.MaxDelay"/>; for later, use <see cref="DueAt"/>.</value>
     public TimeSpan Delay { get; init; }
+
+    /// <summary>When the message is due, however far ahead, by the clock that decides for the store; at once if that is past.</summary>
+    /// <value>Default: null, for the <see cref="Delay"/>, of which there is none beside it. In whole milliseconds, rounded up.</value>
+    public DateTimeOffset? DueAt { get; init; }
 
     /// <summary>The waits before further attempts; there are as many as waits. An empty list means one attempt.</summary>
     /// <value>

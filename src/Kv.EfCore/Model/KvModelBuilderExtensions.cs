@@ -107,7 +107,7 @@ public static class KvModelBuilderExtensions
         message.Property(m => m.GroupKey).HasColumnName("group_key");
         message.Property(m => m.GroupLimit).HasColumnName("group_limit").HasDefaultValue(0);
         message.Property(m => m.RateKey).HasColumnName("rate_key");
-        message.Property(m => m.RateTurn).HasColumnName("rate_turn").HasDefaultValue(0L);
+        message.Property(m => m.RateToken).HasColumnName("rate_turn").HasDefaultValue(0L);
         message.Property(m => m.UniqueKey).HasColumnName("unique_key");
         message.Property(m => m.UniqueUntil).HasColumnName("unique_until").HasDefaultValue(0L);
         // Numbers, not booleans: the two databases write those differently, and statements are the same for both.

@@ -59,7 +59,7 @@ public abstract class MessageRow
     public byte[]? Scope { get; private set; }
 
     /// <summary>The time that the topic's rate gave to the message when there was no token for it, in Unix milliseconds; 0 for none.</summary>
-    public long RateTurn { get; private set; }
+    public long RateToken { get; private set; }
 
     /// <summary>What no other message of the topic has.</summary>
     public string? UniqueKey { get; private set; }

@@ -34,6 +34,17 @@ internal abstract class StoreReader(ReadRunner runner, Driver driver, StoreClock
                 CultureInfo.InvariantCulture),
             cancellationToken);
 
+    /// <summary>The key of a range that was written last; null if there is none.</summary>
+    public ValueTask<byte[]?> LatestKeyAsync(byte[] start, byte[] end, CancellationToken cancellationToken) =>
+        runner.RunAsync(
+            (Reader: this, Start: start, End: end),
+            static async (session, arg, token) =>
+            {
+                var statement = session.Statement(session.Sql.LatestKey).Set("@start", arg.Start).Set("@end", arg.End).Set("@now", arg.Reader.Now);
+                return await statement.ScalarAsync(token).ConfigureAwait(false) as byte[];
+            },
+            cancellationToken);
+
     /// <summary>Reads one batch of a range.</summary>
     /// <returns>What became of its rows, and the last key if there may be more.</returns>
     public ValueTask<(List<T> Rows, byte[]? Last)> ListAsync<T>(ListRange range, Func<Row, T> read, CancellationToken cancellationToken) =>

@@ -28,6 +28,10 @@ internal abstract class KvSql(TableNames tables, string now = "@now") : SqlParts
 
     public string Count => field ??= $"select count(*) from {KvTable} where k >= @start and k < @end and {LiveAt(NowToRead)}";
 
+    /// <summary>The key of a range that was written last. It reads all of the range, without the values.</summary>
+    public string LatestKey => field ??=
+        $"select k from {KvTable} where k >= @start and k < @end and {LiveAt(NowToRead)} order by version desc limit 1";
+
     public string ListForward => field ??= List("k, v, v_encoding, version", "k");
 
     public string ListReverse => field ??= List("k, v, v_encoding, version", "k desc");

@@ -137,7 +137,7 @@ internal sealed class AtomicWriteBuilder(KvEngine engine, IKvValueSerializer ser
             (int)payload.Encoding,
             options.Topic is { Length: > 0 } chosen ? KvMessageAttribute.Valid(chosen, nameof(options)) : options.Topic ?? name.Topic,
             name.Name,
-            (long)options.Delay.TotalMilliseconds,
+            Delay(options),
             Backoff(options.BackoffSchedule),
             Undelivered(options.KeysIfUndelivered),
             Activity.Current is { IdFormat: ActivityIdFormat.W3C, Id: var id } ? id : null)
@@ -155,6 +155,16 @@ internal sealed class AtomicWriteBuilder(KvEngine engine, IKvValueSerializer ser
 
         string? QueueKey(string? key, string what) => key is null ? null : scope.In(KvMessageAttribute.Valid(key, nameof(options), what));
     }
+
+    /// <summary>Adds a message that was made and checked before.</summary>
+    public void Enqueue(NewMessage message)
+    {
+        _totalSize += message.Data.Length + (4 * KvLimits.MaxBackoffIntervals);
+        _write.Messages.Add(message);
+    }
+
+    /// <summary>The messages so far.</summary>
+    public IReadOnlyList<NewMessage> Messages => _write.Messages;
 
     private KvValue Stored<T>(KvKey key, T value, KvEncoding? encoding)
     {
@@ -199,7 +209,9 @@ internal sealed class AtomicWriteBuilder(KvEngine engine, IKvValueSerializer ser
         var error = options switch
         {
             _ when options.Delay < TimeSpan.Zero || options.Delay > KvLimits.MaxDelay =>
-                $"The delay is {options.Delay}; it must be zero to 30 days. For later, enqueue a message that enqueues this one.",
+                $"The delay is {options.Delay}; it must be zero to 30 days. For later, leave it out and set DueAt.",
+            { DueAt: { } due } when options.Delay != TimeSpan.Zero =>
+                $"The message is to be due at {due:O} and after a delay of {options.Delay}; leave one of them out.",
             { Priority: < -KvLimits.MaxPriority or > KvLimits.MaxPriority } =>
                 $"The priority is {options.Priority}; it must be -{KvLimits.MaxPriority} to {KvLimits.MaxPriority}, and lower ones come first.",
             { GroupKey: not null, ConcurrencyKey: not null } =>
@@ -287,6 +299,11 @@ internal sealed class AtomicWriteBuilder(KvEngine engine, IKvValueSerializer ser
             $"expireIn is too large: {time} for {key}. Leave it out for an entry that lives for ever.", nameof(expireIn)),
         { } time => (long)time.TotalMilliseconds,
     };
+
+    // A time that is no further from 1970 than a delay may be long is past: due at once.
+    private static long Delay(KvEnqueueOptions options) => options.DueAt is not { } due ? (long)options.Delay.TotalMilliseconds
+        : (due.UtcTicks - DateTimeOffset.UnixEpoch.Ticks + TimeSpan.TicksPerMillisecond - 1) / TimeSpan.TicksPerMillisecond is var time
+            && time > NewMessage.LongestDelay ? time : 0;
 
     private static string Backoff(IReadOnlyList<TimeSpan>? schedule)
     {

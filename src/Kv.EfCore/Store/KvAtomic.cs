@@ -1,4 +1,5 @@
 using Kv.Commits;
+using Kv.Messages;
 using Kv.Store;
 
 namespace Kv;
@@ -152,4 +153,7 @@ public sealed partial class KvAtomic
         Building.Enqueue(message, options);
         return this;
     }
+
+    /// <summary>Puts a message into the queue that was made and checked before.</summary>
+    internal void Enqueue(NewMessage message) => Building.Enqueue(message);
 }

@@ -161,6 +161,22 @@ internal static partial class WorkerLog
     public static partial void ScheduleUnreadable(ILogger logger, string name, string key);
 
     [LoggerMessage(
+        358,
+        LogLevel.Warning,
+        "The schedule '{Name}' was made with IKvSchedules, and the application '{Application}' has one of that name in its code: it is that"
+        + " one from now on.")]
+    public static partial void ScheduleTakenOver(ILogger logger, string name, string application);
+
+    [LoggerMessage(
+        359,
+        LogLevel.Warning,
+        "The schedule '{Name}' is removed: no process of the application '{Application}' has had it in its code for {Time}.")]
+    public static partial void ScheduleRemoved(ILogger logger, string name, string application, TimeSpan time);
+
+    [LoggerMessage(360, LogLevel.Information, "The schedule '{Name}' was triggered at {At}; its message is enqueued.")]
+    public static partial void Triggered(ILogger logger, string name, DateTimeOffset at);
+
+    [LoggerMessage(
         354,
         LogLevel.Warning,
         "The topic '{Topic}' has had a message due for {Waiting}, this worker has no handler for it, and no other works on it. Register"

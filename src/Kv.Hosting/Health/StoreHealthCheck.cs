@@ -175,9 +175,19 @@ internal sealed class StoreHealthCheck(KvStore store, QueueWatch queue, WorkerHe
                     + "the capacity.");
             }
 
-            var (count, topics) = await queue.FindDeadLettersAsync(cancellationToken).ConfigureAwait(false);
+            if (await queue.FindOldAsync(cancellationToken).ConfigureAwait(false) is { Count: > 0 } old)
+            {
+                string[] names = [.. old.Select(static o => o.Topic)];
+                data["oldTopics"] = names;
+                var longest = old.Max(static o => o.Waiting);
+                troubles.Add(
+                    $"Messages have been due for up to {longest.TotalSeconds:0} seconds, longer than KvWorkerOptions.MaxAge, on these "
+                    + $"topics: {Names(names)}. Run more workers, or raise the concurrency.");
+            }
+
+            var (count, topics, areNew) = await queue.FindDeadLettersAsync(cancellationToken).ConfigureAwait(false);
             data["deadLetters"] = count;
-            if (count > 0)
+            if (areNew)
             {
                 var (least, of) = (count < QueueWatch.Most ? "" : "at least ", topics.Count > 0 ? $", of {Names(topics)}" : "");
                 troubles.Add(

@@ -2,7 +2,8 @@ namespace Kv.Schedules;
 
 /// <summary>
 /// The five fields of crontab(5) as of Vixie cron: minute, hour, day of month, month, day of week, with lists, ranges, steps, names, and
-/// <c>@hourly</c> and its like. Where both days are restricted, a day that fits one of them is enough.
+/// <c>@hourly</c> and its like. Where both days are restricted, a day that fits one of them is enough. Before them, a field of seconds may
+/// stand, and the days know what Quartz's do: <c>L</c>, <c>W</c>, <c>#</c> (<see cref="CronDays"/>).
 /// </summary>
 internal sealed class CronExpression
 {
@@ -20,11 +21,11 @@ internal sealed class CronExpression
         ["@hourly"] = "0 * * * *",
     };
 
+    private readonly CronField _second;
     private readonly CronField _minute;
     private readonly CronField _hour;
-    private readonly CronField _day;
     private readonly CronField _month;
-    private readonly CronField _weekday;
+    private readonly CronDays _days;
 
     /// <exception cref="ArgumentException">The text cannot be read, or names no time that ever comes.</exception>
     public CronExpression(string text)
@@ -32,23 +33,22 @@ internal sealed class CronExpression
         ArgumentException.ThrowIfNullOrWhiteSpace(text);
         Text = text.Trim();
         var fields = Nicknames.GetValueOrDefault(Text, Text).Split((char[]?)null, StringSplitOptions.RemoveEmptyEntries);
-        if (fields.Length != 5)
+        if (fields.Length is not (5 or 6))
         {
             throw new ArgumentException(
                 $"The cron expression '{Text}' has {fields.Length} fields; it must have 5 (minute, hour, day of month, "
-                + $"month, day of week), such as '0 3 * * MON-FRI', or be one of {string.Join(", ", Nicknames.Keys)}.",
+                + "month, day of week), such as '0 3 * * MON-FRI', or 6, with the second before them, such as '*/10 * * * * *', "
+                + $"or be one of {string.Join(", ", Nicknames.Keys)}.",
                 nameof(text));
         }
 
+        _second = CronField.Parse(fields.Length == 6 ? fields[0] : "0", "second", 0, 59);
+        fields = fields[^5..];
         _minute = CronField.Parse(fields[0], "minute", 0, 59);
         _hour = CronField.Parse(fields[1], "hour", 0, 23);
-        _day = CronField.Parse(fields[2], "day of month", 1, 31);
         _month = CronField.Parse(
             fields[3], "month", 1, 12, "JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC");
-        var weekday = CronField.Parse(fields[4], "day of week", 0, 7, "SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT");
-
-        // Sunday is 0 and 7.
-        _weekday = weekday with { Values = (weekday.Values & 0x7F) | (weekday.Values >> 7) };
+        _days = new CronDays(fields[2], fields[4]);
         if (NextLocal(new DateTime(2000, 1, 1, 0, 0, 0, DateTimeKind.Unspecified).Ticks) is null)
         {
             throw new ArgumentException(
@@ -95,18 +95,18 @@ internal sealed class CronExpression
         return null;
     }
 
-    /// <summary>The next time on the face of a clock that is never set, from one on: the first minute that all fields allow.</summary>
+    /// <summary>The next time on the face of a clock that is never set, from one on: the first second that all fields allow.</summary>
     private long? NextLocal(long from)
     {
         const long Last = 9999L * 12;
         from = Math.Max(from, 0);
-        var minutes = (from / TimeSpan.TicksPerMinute) + (from % TimeSpan.TicksPerMinute > 0 ? 1 : 0);
-        if (minutes > DateTime.MaxValue.Ticks / TimeSpan.TicksPerMinute)
+        var seconds = (from / TimeSpan.TicksPerSecond) + (from % TimeSpan.TicksPerSecond > 0 ? 1 : 0);
+        if (seconds > DateTime.MaxValue.Ticks / TimeSpan.TicksPerSecond)
         {
             return null;
         }
 
-        var first = new DateTime(minutes * TimeSpan.TicksPerMinute, DateTimeKind.Unspecified);
+        var first = new DateTime(seconds * TimeSpan.TicksPerSecond, DateTimeKind.Unspecified);
         var thisMonth = ((first.Year - 1L) * 12) + first.Month - 1;
         for (var month = thisMonth; month < Math.Min(Last, thisMonth + (12 * YearsAhead)); month++)
         {
@@ -114,7 +114,7 @@ internal sealed class CronExpression
             for (var day = month == thisMonth ? first.Day : 1; _month.Has(number) && day <= DateTime.DaysInMonth(year, number); day++)
             {
                 var date = new DateTime(year, number, day, 0, 0, 0, DateTimeKind.Unspecified);
-                if (HasDay(date) && NextOfDay(date == first.Date ? first.TimeOfDay : TimeSpan.Zero) is { } ofDay)
+                if (_days.Has(date) && NextOfDay(date == first.Date ? first.TimeOfDay : TimeSpan.Zero) is { } ofDay)
                 {
                     return (date + ofDay).Ticks;
                 }
@@ -126,20 +126,18 @@ internal sealed class CronExpression
 
     private TimeSpan? NextOfDay(TimeSpan from)
     {
-        for (var hour = _hour.AtLeast(from.Hours); hour is { } of; hour = _hour.AtLeast(of + 1))
+        for (var hour = _hour.AtLeast(from.Hours); hour is { } h; hour = _hour.AtLeast(h + 1))
         {
-            if (_minute.AtLeast(of == from.Hours ? from.Minutes : 0) is { } minute)
+            var minutes = h == from.Hours ? from.Minutes : 0;
+            for (var minute = _minute.AtLeast(minutes); minute is { } m; minute = _minute.AtLeast(m + 1))
             {
-                return new TimeSpan(of, minute, 0);
+                if (_second.AtLeast(h == from.Hours && m == from.Minutes ? from.Seconds : 0) is { } second)
+                {
+                    return new TimeSpan(h, m, second);
+                }
             }
         }
 
         return null;
-    }
-
-    private bool HasDay(DateTime day)
-    {
-        var (byDay, byWeekday) = (_day.Has(day.Day), _weekday.Has((int)day.DayOfWeek));
-        return _day.IsStar || _weekday.IsStar ? byDay && byWeekday : byDay || byWeekday;
     }
 }

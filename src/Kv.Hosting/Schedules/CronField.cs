@@ -36,7 +36,7 @@ internal readonly record struct CronField(ulong Values, bool IsStar, bool IsFull
                 [var whole] => (whole, 1),
                 [var of, var by] when int.TryParse(by, NumberStyles.None, CultureInfo.InvariantCulture, out var n) && n >= 1 && n <= most =>
                     (of, n),
-                _ => throw Wrong(item, $"a step is a number from 1 to {most} after one slash"),
+                _ => throw Unreadable(item, $"a step is a number from 1 to {most} after one slash"),
             };
             var (from, to) = range.Split('-') switch
             {
@@ -44,11 +44,11 @@ internal readonly record struct CronField(ulong Values, bool IsStar, bool IsFull
                 // A single value with a step stands for the range to the end, as in 5/15.
                 [var one] => (Value(one, item, names), item.Contains('/', StringComparison.Ordinal) ? most : Value(one, item, names)),
                 [var first, var last] => (Value(first, item, names), Value(last, item, names)),
-                _ => throw Wrong(item, "a range is two values with one hyphen between them"),
+                _ => throw Unreadable(item, "a range is two values with one hyphen between them"),
             };
             if (from > to)
             {
-                throw Wrong(item, $"a range goes upwards, and {from} is above {to}");
+                throw Unreadable(item, $"a range goes upwards, and {from} is above {to}");
             }
 
             for (var value = from; value <= to; value += step)
@@ -75,11 +75,14 @@ internal readonly record struct CronField(ulong Values, bool IsStar, bool IsFull
 
             return int.TryParse(part, NumberStyles.None, CultureInfo.InvariantCulture, out var value) && value >= least && value <= most
                 ? value
-                : throw Wrong(item, $"values are {least} to {most}{(known.Length > 0 ? $" or {known[0]} to {known[^1]}" : "")}");
+                : throw Unreadable(item, $"values are {least} to {most}{(known.Length > 0 ? $" or {known[0]} to {known[^1]}" : "")}");
         }
 
-        ArgumentException Wrong(string item, string rule) =>
-            new($"The {name} field '{text}' of the cron expression cannot be read at '{item}': {rule}. "
-                + "The fields are minute, hour, day of month, month, day of week.");
+        ArgumentException Unreadable(string item, string rule) => Wrong(text, name, item, rule);
     }
+
+    /// <summary>The error of a field that cannot be read.</summary>
+    public static ArgumentException Wrong(string text, string name, string item, string rule) =>
+        new($"The {name} field '{text}' of the cron expression cannot be read at '{item}': {rule}. "
+            + "The fields are minute, hour, day of month, month, day of week, and before them, where there are six, second.");
 }

@@ -14,10 +14,14 @@ public sealed class KvSchedule
 
     private KvSchedule(CronExpression? cron, TimeZoneInfo zone, TimeSpan interval) => (_cron, _zone, _interval) = (cron, zone, interval);
 
-    /// <summary>The five fields of crontab(5): minute, hour, day of month, month, day of week.</summary>
+    /// <summary>
+    /// The five fields of crontab(5), minute, hour, day of month, month, day of week; or six, with the second before them.
+    /// </summary>
     /// <remarks>
     /// Lists, ranges, steps (<c>*/15</c>), names (<c>JAN</c>, <c>MON-FRI</c>), Sunday as 0 or 7, and <c>@yearly</c>, <c>@monthly</c>,
-    /// <c>@weekly</c>, <c>@daily</c>, <c>@hourly</c>. If both days are restricted, a day that fits one of them is enough.
+    /// <c>@weekly</c>, <c>@daily</c>, <c>@hourly</c>. If both days are restricted, a day that fits one of them is enough. The day of month
+    /// may be <c>L</c> (the last), <c>L-3</c> (so many before it), <c>15W</c> (the nearest of Monday to Friday in the month), <c>LW</c>
+    /// (the last of Monday to Friday); the day of week <c>FRIL</c> (the last Friday), <c>FRI#2</c> (the second); <c>?</c> is <c>*</c>.
     /// <para>
     /// Where the zone's clock goes forward, what is left out comes right after the gap, once; but for expressions whose hours are all 24
     /// (<c>*</c>, <c>0-23</c>), which go on with elapsed time. Where it goes back, a fixed time comes once, the first time round;
@@ -50,6 +54,17 @@ public sealed class KvSchedule
     public override string ToString() =>
         _cron is null ? string.Create(CultureInfo.InvariantCulture, $"every {_interval:c}") : $"{_cron.Text} {_zone.Id}";
 
+    /// <summary>The parts of the definition, as they are stored.</summary>
+    internal ScheduleTiming ToTiming() => _cron is null
+        ? new ScheduleTiming(null, null, (long)_interval.TotalMilliseconds)
+        : new ScheduleTiming(_cron.Text, _zone.Id, 0);
+
+    /// <summary>A schedule of its stored parts.</summary>
+    /// <exception cref="TimeZoneNotFoundException">This machine does not know the time zone.</exception>
+    internal static KvSchedule From(ScheduleTiming timing) => timing.Cron is null
+        ? Every(TimeSpan.FromMilliseconds(timing.Interval))
+        : Cron(timing.Cron, TimeZoneInfo.FindSystemTimeZoneById(timing.Zone ?? TimeZoneInfo.Utc.Id));
+
     /// <summary>The first tick after a time; null if there is none.</summary>
     internal DateTimeOffset? FindNext(DateTimeOffset time) => _cron is null ? NextMultiple(time) : _cron.Next(time, _zone);
 
@@ -59,7 +74,7 @@ public sealed class KvSchedule
     internal DateTimeOffset LastUpTo(DateTimeOffset first, DateTimeOffset time)
     {
         // From near the time on, since after a long pause there are many ticks.
-        foreach (var days in (ReadOnlySpan<double>)[1.0 / 24, 1, 32, 400])
+        foreach (var days in (ReadOnlySpan<double>)[1.0 / 1440, 1.0 / 24, 1, 32, 400])
         {
             var near = time.AddDays(-days);
             if (near > first && NextAfter(near) is var tick && tick <= time)

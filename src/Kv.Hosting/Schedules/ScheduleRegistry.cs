@@ -1,13 +1,13 @@
-using Kv.Messages;
-
 namespace Kv.Schedules;
 
-/// <summary>The schedules of this process.</summary>
+/// <summary>The schedules that this process has in its code.</summary>
 internal sealed class ScheduleRegistry
 {
     private readonly Dictionary<string, ScheduledMessage> _schedules = new(StringComparer.Ordinal);
 
     public IReadOnlyCollection<ScheduledMessage> All => _schedules.Values;
+
+    public ScheduledMessage? Find(string name) => _schedules.GetValueOrDefault(name);
 
     /// <exception cref="InvalidOperationException">The name is taken.</exception>
     public void Add(ScheduledMessage schedule)
@@ -19,15 +19,4 @@ internal sealed class ScheduleRegistry
                 + "it is what its ticks are counted under.");
         }
     }
-}
-
-/// <summary>A recurring message.</summary>
-/// <param name="Name">What its ticks are counted under.</param>
-/// <param name="Schedule">When.</param>
-/// <param name="Missed">What happens to missed ticks.</param>
-/// <param name="Enqueue">Adds the message of a tick to a write.</param>
-internal sealed record ScheduledMessage(string Name, KvSchedule Schedule, KvMissedTicks Missed, Action<KvAtomic, DateTimeOffset> Enqueue)
-{
-    /// <summary>The entry that knows the next tick.</summary>
-    public KvKey Key { get; } = [QueueKeys.Prefix, "schedules", Name];
 }

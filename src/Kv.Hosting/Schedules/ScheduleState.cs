@@ -1,4 +1,5 @@
 using System.Text.Json;
+using Kv.Messages;
 
 namespace Kv.Schedules;
 
@@ -10,6 +11,27 @@ namespace Kv.Schedules;
 internal sealed record ScheduleState(string Definition, long Next, long Last = 0, long[][]? Runs = null)
 {
     private static readonly long End = DateTimeOffset.MaxValue.ToUnixTimeMilliseconds();
+
+    /// <summary>The parts of the definition.</summary>
+    public ScheduleTiming? Timing { get; init; }
+
+    /// <summary>What happens to missed ticks.</summary>
+    public KvMissedTicks Missed { get; init; }
+
+    /// <summary>The message of each tick; null where a registration makes it.</summary>
+    public NewMessage? Message { get; init; }
+
+    /// <summary>Which applications have registered the schedule, and when each last said so, in Unix milliseconds.</summary>
+    public SortedDictionary<string, long>? Registered { get; init; }
+
+    /// <summary>Whether its ticks pass without a message.</summary>
+    public bool Paused { get; init; }
+
+    /// <summary>A number that every change has of its own, but for those that ticks and registrations make.</summary>
+    public long Changed { get; init; }
+
+    /// <summary>When it was triggered, for messages that are still to be enqueued.</summary>
+    public long[]? Triggered { get; init; }
 
     /// <summary>Reads what is noted; null if there is nothing, or something else.</summary>
     public static ScheduleState? Read(KvEntry? entry)
@@ -26,6 +48,15 @@ internal sealed record ScheduleState(string Definition, long Next, long Last = 0
             return null;
         }
     }
+
+    /// <summary>Notes that an application has registered the schedule.</summary>
+    public ScheduleState RegisteredBy(string application, long now) => this with
+    {
+        Registered = new SortedDictionary<string, long>(Registered ?? [], StringComparer.Ordinal) { [application] = now },
+    };
+
+    /// <summary>Marks it as changed, so that every process looks at it anew.</summary>
+    public ScheduleState AsChanged() => this with { Changed = Random.Shared.NextInt64(1, long.MaxValue) };
 
     public KvValue ToValue(KvEncoding encoding) =>
         new(JsonSerializer.SerializeToUtf8Bytes(this, ScheduleJsonContext.Default.ScheduleState), encoding);

@@ -1,4 +1,5 @@
 using System.Collections.Concurrent;
+using Kv.Changes;
 using Kv.Connections;
 using Kv.Diagnostics;
 using Kv.Store;
@@ -7,40 +8,50 @@ using Microsoft.Extensions.Logging;
 
 namespace Kv.Schedules;
 
-/// <summary>The hosted service that enqueues the messages of schedules, each tick once over all processes.</summary>
-/// <remarks>
-/// An entry of the store holds a schedule's next tick. The process that finds it due moves it on and enqueues, in one commit that is
-/// refused if the entry has changed: so of many processes one succeeds, and a crash leaves either both or nothing. Each schedule has a loop
-/// of its own, so that one that fails, or whose delegate does not return, holds up no other.
-/// </remarks>
-internal sealed class Scheduler(KvStore store, ScheduleRegistry schedules, TimeProvider time, WorkerHealth health, ILoggerFactory loggers)
-    : BackgroundService
+/// <summary>The hosted service that runs the schedules of a store: those of this program's code, and those that the store holds.</summary>
+/// <remarks>Each has a loop of its own, so that one that fails, or whose delegate does not return, holds up no other.</remarks>
+internal sealed class Scheduler : BackgroundService
 {
-    // So many of the largest messages fit into one commit by default. After a failure they come one by one, so that no other is refused
-    // with it.
-    private const int TicksAtOnce = 10;
-    private static readonly TimeSpan Grace = TimeSpan.FromMinutes(1);
-
     // A look at the clock, not at the database: it may have been set.
     private static readonly TimeSpan LongestWait = TimeSpan.FromMinutes(1);
 
-    // A delegate that makes a message has nothing to wait for.
-    private static readonly TimeSpan StandsStillAfter = TimeSpan.FromSeconds(30);
-    private readonly ILogger _logger = new UnfailingLogger(loggers.CreateLogger("Kv.Scheduler"));
-    private readonly ConcurrentDictionary<string, DateTimeOffset> _next = new(StringComparer.Ordinal);
+    // A change is told of by the process that makes it; where that was not heard, it is found.
+    private static readonly TimeSpan LookInterval = TimeSpan.FromSeconds(15);
+    private readonly KvStore _store;
+    private readonly TimeProvider _time;
+    private readonly WorkerHealth _health;
+    private readonly ILogger _logger;
+    private readonly ScheduleTicker _ticker;
+    private readonly ScheduleWatch _watch;
+    private readonly ConcurrentDictionary<string, Loop> _loops = new(StringComparer.Ordinal);
+    private readonly Signal _changed = new();
     private readonly Lock _gate = new();
     private (long Since, TimeSpan Pause) _outage;
+    private CancellationToken? _stopping;
 
-    private DateTimeOffset Now => store.Engine.Clock.UtcNow;
+    public Scheduler(
+        KvStore store, ScheduleRegistry schedules, string application, TimeProvider time, WorkerHealth health, ILoggerFactory loggers)
+    {
+        (_store, _time, _health) = (store, time, health);
+        _logger = new UnfailingLogger(loggers.CreateLogger("Kv.Scheduler"));
+        _ticker = new ScheduleTicker(store, schedules, application, time, health, _logger);
+        _watch = new ScheduleWatch(store, schedules, application, time, _logger);
+        foreach (var schedule in schedules.All)
+        {
+            _loops[schedule.Name] = new Loop();
+        }
+    }
 
-    /// <summary>Gives each schedule a round, one after the other.</summary>
+    private DateTimeOffset Now => _store.Engine.Clock.UtcNow;
+
+    /// <summary>Looks for changes, and gives each schedule a round, one after the other.</summary>
     /// <returns>How long until there may be more.</returns>
     public async Task<TimeSpan> RunRoundAsync(CancellationToken cancellationToken)
     {
-        var wait = LongestWait;
-        foreach (var schedule in schedules.All)
+        var wait = await LookAsync(cancellationToken).ConfigureAwait(false);
+        foreach (var name in _loops.Keys)
         {
-            var left = await RunRoundAsync(schedule, cancellationToken).ConfigureAwait(false);
+            var left = await RunRoundAsync(name, cancellationToken).ConfigureAwait(false);
             wait = left < wait ? left : wait;
         }
 
@@ -49,20 +60,20 @@ internal sealed class Scheduler(KvStore store, ScheduleRegistry schedules, TimeP
 
     /// <summary>Enqueues what is due of a schedule. What fails is noted and logged.</summary>
     /// <returns>How long until there may be more, or until it is tried again.</returns>
-    public async Task<TimeSpan> RunRoundAsync(ScheduledMessage schedule, CancellationToken cancellationToken)
+    public async Task<TimeSpan> RunRoundAsync(string name, CancellationToken cancellationToken)
     {
-        var round = new Round();
+        var round = new ScheduleRound();
         try
         {
             // By the clock that decides for all processes: a server is asked now and then, and what passes until then is reckoned here.
-            round.HasAsked = await store.RefreshTimeAsync(cancellationToken).ConfigureAwait(false);
-            var next = await AdvanceAsync(schedule, round, cancellationToken).ConfigureAwait(false);
+            round.HasAsked = await _store.RefreshTimeAsync(cancellationToken).ConfigureAwait(false);
+            var next = await _ticker.AdvanceAsync(name, round, cancellationToken).ConfigureAwait(false);
             if (round.HasAsked)
             {
                 OnAnswer();
-                if (health.ScheduleSucceeded(schedule.Name) is > 0 and var failures)
+                if (_health.ScheduleSucceeded(name) is > 0 and var failures)
                 {
-                    WorkerLog.ScheduleGoesOn(_logger, schedule.Name, failures);
+                    WorkerLog.ScheduleGoesOn(_logger, name, failures);
                 }
             }
 
@@ -77,14 +88,31 @@ internal sealed class Scheduler(KvStore store, ScheduleRegistry schedules, TimeP
             }
 
             OnAnswer();
-            var wait = Backoff.AfterTicks(health.ScheduleFailed(schedule.Name, error, time));
-            WorkerLog.ScheduleFailed(_logger, error, schedule.Name, wait);
+            var wait = Backoff.AfterTicks(_health.ScheduleFailed(name, error, _time));
+            WorkerLog.ScheduleFailed(_logger, error, name, wait);
             return wait;
         }
     }
 
-    protected override Task ExecuteAsync(CancellationToken stoppingToken) =>
-        Task.WhenAll(schedules.All.Select(schedule => Detached.RunAsync(() => RunAsync(schedule, stoppingToken))));
+    protected override async Task ExecuteAsync(CancellationToken stoppingToken)
+    {
+        _stopping = stoppingToken;
+        _store.Engine.Signals.SchedulesChanged += _changed.Set;
+        try
+        {
+            foreach (var (name, loop) in _loops)
+            {
+                Start(name, loop);
+            }
+
+            await Detached.RunAsync(() => FollowAsync(stoppingToken)).ConfigureAwait(false);
+            await Task.WhenAll(_loops.Values.Select(static loop => loop.Running)).ConfigureAwait(false);
+        }
+        finally
+        {
+            _store.Engine.Signals.SchedulesChanged -= _changed.Set;
+        }
+    }
 
     /// <summary>Whether the store refused what this schedule wants to write, and would take that of others.</summary>
     private static bool IsRefusal(Exception error) => error is ArgumentException or KvException
@@ -92,15 +120,15 @@ internal sealed class Scheduler(KvStore store, ScheduleRegistry schedules, TimeP
         Kind: not (KvErrorKind.Unavailable or KvErrorKind.CommitUnknown or KvErrorKind.Conflict or KvErrorKind.Schema),
     };
 
-    // The loop outlives any error, from its start on.
-    private async Task RunAsync(ScheduledMessage schedule, CancellationToken stoppingToken)
+    /// <summary>Finds what was changed, until the end.</summary>
+    private async Task FollowAsync(CancellationToken stoppingToken)
     {
         while (!stoppingToken.IsCancellationRequested)
         {
             try
             {
-                var wait = await RunRoundAsync(schedule, stoppingToken).ConfigureAwait(false);
-                await Task.Delay(wait, time, stoppingToken).ConfigureAwait(false);
+                var wait = await LookAsync(stoppingToken).ConfigureAwait(false);
+                await _changed.WaitAsync(wait, _time, stoppingToken).ConfigureAwait(false);
             }
             catch (Exception) when (stoppingToken.IsCancellationRequested)
             {
@@ -109,9 +137,74 @@ internal sealed class Scheduler(KvStore store, ScheduleRegistry schedules, TimeP
         }
     }
 
+    /// <summary>Looks once for schedules that were added, changed or removed.</summary>
+    /// <returns>How long until the next look.</returns>
+    private async Task<TimeSpan> LookAsync(CancellationToken cancellationToken)
+    {
+        try
+        {
+            if (await _watch.LookAsync(cancellationToken).ConfigureAwait(false) is { } found)
+            {
+                OnAnswer();
+                Adopt(found);
+            }
+
+            return LookInterval;
+        }
+        catch (Exception error) when (!cancellationToken.IsCancellationRequested)
+        {
+            return OnOutage(error);
+        }
+    }
+
+    /// <summary>Has a loop for each schedule that there is, and each look anew that was changed.</summary>
+    private void Adopt(ScheduleChanges found)
+    {
+        foreach (var name in found.Gone.Where(_loops.ContainsKey))
+        {
+            _loops.Remove(name, out var loop);
+            loop?.End.Cancel();
+            _ticker.Forget(name);
+            _health.ScheduleSucceeded(name);
+        }
+
+        foreach (var name in found.Changed)
+        {
+            _ticker.Forget(name);
+            if (_loops.TryGetValue(name, out var loop))
+            {
+                loop.Woken.Set();
+            }
+            else if (_loops.TryAdd(name, loop = new Loop()) && _stopping is not null)
+            {
+                Start(name, loop);
+            }
+        }
+    }
+
+    private void Start(string name, Loop loop) => loop.Running = Detached.RunAsync(() => RunAsync(name, loop, _stopping!.Value));
+
+    // The loop outlives any error, from its start on.
+    private async Task RunAsync(string name, Loop loop, CancellationToken stoppingToken)
+    {
+        using var ending = CancellationTokenSource.CreateLinkedTokenSource(stoppingToken, loop.End.Token);
+        while (!ending.IsCancellationRequested)
+        {
+            try
+            {
+                var wait = await RunRoundAsync(name, ending.Token).ConfigureAwait(false);
+                await loop.Woken.WaitAsync(wait, _time, ending.Token).ConfigureAwait(false);
+            }
+            catch (Exception) when (ending.IsCancellationRequested)
+            {
+                return;
+            }
+        }
+    }
+
     private void OnAnswer()
     {
-        health.Succeeded(nameof(Scheduler));
+        _health.Succeeded(nameof(Scheduler));
         lock (_gate)
         {
             _outage = default;
@@ -125,11 +218,11 @@ internal sealed class Scheduler(KvStore store, ScheduleRegistry schedules, TimeP
     {
         lock (_gate)
         {
-            var left = _outage.Pause - time.GetElapsedTime(_outage.Since);
+            var left = _outage.Pause - _time.GetElapsedTime(_outage.Since);
             if (_outage.Pause == TimeSpan.Zero || left <= TimeSpan.Zero)
             {
-                left = Backoff.AfterTicks(health.Failed(nameof(Scheduler), error, time));
-                _outage = (time.GetTimestamp(), left);
+                left = Backoff.AfterTicks(_health.Failed(nameof(Scheduler), error, _time));
+                _outage = (_time.GetTimestamp(), left);
                 WorkerLog.SchedulesFailed(_logger, error, left);
             }
 
@@ -137,173 +230,13 @@ internal sealed class Scheduler(KvStore store, ScheduleRegistry schedules, TimeP
         }
     }
 
-    private async Task<DateTimeOffset> AdvanceAsync(ScheduledMessage schedule, Round round, CancellationToken cancellationToken)
+    /// <summary>The loop of a schedule.</summary>
+    private sealed class Loop
     {
-        // What is further ahead than it can be is looked at once: it may have to be taken back.
-        var looked = false;
-        DateTimeOffset next;
-        while (!_next.TryGetValue(schedule.Name, out next) || next <= Now || (!looked && next > LatestNext(schedule, Now)))
-        {
-            if (await TryAdvanceAsync(schedule, round, cancellationToken).ConfigureAwait(false) is { } advanced)
-            {
-                _next[schedule.Name] = advanced;
-                looked = true;
-            }
-        }
+        public Signal Woken { get; } = new();
 
-        return next;
-    }
+        public CancellationTokenSource End { get; } = new();
 
-    /// <summary>Moves a schedule on, and enqueues what is due.</summary>
-    /// <returns>The next tick; null if another process came between.</returns>
-    private async Task<DateTimeOffset?> TryAdvanceAsync(ScheduledMessage schedule, Round round, CancellationToken cancellationToken)
-    {
-        round.HasAsked = true;
-        var now = Now;
-        var entry = await store.GetAsync(schedule.Key, cancellationToken).ConfigureAwait(false);
-        round.IsMaking = true;
-        var known = ScheduleState.Read(entry);
-        if (entry is not null && known is null)
-        {
-            WorkerLog.ScheduleUnreadable(_logger, schedule.Name, schedule.Key.ToString());
-        }
-
-        var definition = schedule.Schedule.ToString();
-
-        // A schedule that is new, or says something else than before, begins with its next tick: nothing of another one is made up for.
-        // While programs with another definition run beside this one, each overwrites what the other has noted, and enqueues the ticks that
-        // it has been waiting for itself.
-        //
-        // Nor is what a clock noted that was ahead, if the schedule has ticks before that have not become messages: else it would stand
-        // still, for all processes, until that time. What was enqueued early is passed over when its time comes.
-        var isSame = known?.Definition == definition;
-        var runs = new TickRuns(schedule.Schedule, isSame ? known!.Runs ?? (known.Last > 0 ? [[known.Last, known.Last]] : []) : []);
-        var noted = DateTimeOffset.FromUnixTimeMilliseconds(known?.Next ?? 0);
-        var anew = known is not null && _next.TryGetValue(schedule.Name, out var awaited) && IsOpen(awaited)
-            ? awaited
-            : runs.NextAfter(now);
-        var isAhead = isSame && anew < noted && noted > LatestNext(schedule, now);
-        var first = isSame && !isAhead ? noted : anew;
-        var (due, next) = Due(schedule, runs, first, now, health.IsFailing(schedule.Name) ? 1 : TicksAtOnce);
-        if (isSame && !isAhead && next == first)
-        {
-            return next;
-        }
-
-        var write = store.Atomic().Check(schedule.Key, entry?.Versionstamp);
-        var made = due.Count == 0 ? 0 : await MakeAsync(schedule, write, due, cancellationToken).ConfigureAwait(false);
-        if (made < due.Count)
-        {
-            // The others are enqueued; this one is the first of the next round, and its error is told of there.
-            next = due[made];
-            due.RemoveRange(made, due.Count - made);
-        }
-
-        due.ForEach(runs.Add);
-        var last = due.Count > 0 ? due[^1].ToUnixTimeMilliseconds() : known?.Last ?? 0;
-        var state = new ScheduleState(definition, next.ToUnixTimeMilliseconds(), last, runs.Noted);
-        write.Set(schedule.Key, state.ToValue(store.Engine.IsAdopted ? KvEncoding.Bytes : KvEncoding.Json));
-        round.IsMaking = false;
-        if (!(await write.CommitAsync(cancellationToken).ConfigureAwait(false)).Succeeded)
-        {
-            return null;
-        }
-
-        if (isAhead)
-        {
-            WorkerLog.TakenBack(_logger, schedule.Name, noted, now, next);
-        }
-
-        foreach (var tick in due)
-        {
-            WorkerLog.Ticked(_logger, schedule.Name, tick);
-        }
-
-        return next;
-
-        bool IsOpen(DateTimeOffset tick) =>
-            isSame ? !runs.Has(tick) && tick <= LatestNext(schedule, now) : tick.ToUnixTimeMilliseconds() > known.Last;
-    }
-
-    /// <summary>No clock that is right notes a later tick as the next one, however late another's is.</summary>
-    private static DateTimeOffset LatestNext(ScheduledMessage schedule, DateTimeOffset now) =>
-        schedule.Schedule.FindNext(now + Grace) ?? DateTimeOffset.MaxValue;
-
-    /// <summary>Adds the messages of ticks to a write.</summary>
-    /// <returns>How many could be made, at least one.</returns>
-    private async Task<int> MakeAsync(
-        ScheduledMessage schedule, KvAtomic write, List<DateTimeOffset> due, CancellationToken cancellationToken)
-    {
-        // On a thread that can be left behind: a delegate that does not return holds up neither the end of the application nor anything
-        // else.
-        var making = Task.Run(Make, CancellationToken.None);
-        try
-        {
-            return await making.WaitAsync(StandsStillAfter, time, cancellationToken).ConfigureAwait(false);
-        }
-        catch (TimeoutException) when (!making.IsCompleted)
-        {
-            // Another call of it would not return either.
-            health.ScheduleFailed(
-                schedule.Name, new TimeoutException($"The delegate that makes its message for {due[0]:O} does not return."), time);
-            WorkerLog.ScheduleWaits(_logger, schedule.Name, StandsStillAfter);
-            return await making.WaitAsync(cancellationToken).ConfigureAwait(false);
-        }
-        finally
-        {
-            making.Abandon();
-        }
-
-        int Make()
-        {
-            for (var made = 0; made < due.Count; made++)
-            {
-                try
-                {
-                    schedule.Enqueue(write, due[made]);
-                }
-                catch (Exception) when (made > 0)
-                {
-                    return made;
-                }
-            }
-
-            return due.Count;
-        }
-    }
-
-    /// <summary>The ticks that become messages now, and the tick after them.</summary>
-    private static (List<DateTimeOffset> Due, DateTimeOffset Next) Due(
-        ScheduledMessage schedule, TickRuns runs, DateTimeOffset first, DateTimeOffset now, int most)
-    {
-        if (first > now)
-        {
-            return ([], first);
-        }
-
-        if (schedule.Missed == KvMissedTicks.All)
-        {
-            List<DateTimeOffset> due = [];
-            for (; first <= now && due.Count < most; first = runs.NextAfter(first))
-            {
-                if (!runs.Has(first))
-                {
-                    due.Add(first);
-                }
-            }
-
-            return (due, first);
-        }
-
-        var last = runs.LastUpTo(first, now);
-        return (last is null || (schedule.Missed == KvMissedTicks.Skip && now - last > Grace) ? [] : [last.Value], runs.NextAfter(now));
-    }
-
-    /// <summary>How far a round has come: what fails while the messages are made is the schedule's own fault.</summary>
-    private sealed class Round
-    {
-        public bool HasAsked { get; set; }
-
-        public bool IsMaking { get; set; }
+        public Task Running { get; set; } = Task.CompletedTask;
     }
 }

@@ -150,9 +150,10 @@ public sealed class KvWorkerBuilder
 
     /// <summary>Enqueues a message at each tick of a schedule, once over all processes that have the schedule.</summary>
     /// <remarks>
-    /// The schedule begins with its first tick after its first start anywhere, and again after it was changed. Its next tick is the entry
-    /// <c>["efkv", "schedules", name]</c>; one that is no longer in the code leaves it behind, which does nothing. If its message cannot
-    /// be made or is refused, it is tried again with pauses of 1 to 30 seconds and named in log and health; other schedules go on.
+    /// The schedule begins with its first tick after its first start anywhere, and again after it was changed. It is noted in the entry
+    /// <c>["efkv", "schedules", name]</c>; one that no process of the application (<see cref="KvWorkerOptions.ApplicationName"/>) has had
+    /// in its code for 10 minutes, while another one ran, is removed. <see cref="IKvSchedules"/> pauses and triggers it. If its message
+    /// cannot be made or is refused, it is tried again with pauses of 1 to 30 seconds and named in log and health; other schedules go on.
     /// </remarks>
     /// <typeparam name="TMessage">The type of the messages.</typeparam>
     /// <param name="name">What the ticks are counted under: 1 to 200 characters without control characters.</param>
@@ -175,21 +176,9 @@ public sealed class KvWorkerBuilder
             _ = MessageName.Of<TMessage>();
         }
 
-        if (options.Enqueue?.IfDuplicate == KvDuplicatePolicy.Refuse)
-        {
-            throw new ArgumentException(
-                $"The schedule '{name}' asks for ticks to be refused whose unique key is taken, which would stop it. "
-                + "Use KvDuplicatePolicy.Keep, which leaves such a tick out.",
-                nameof(options));
-        }
-
-        if (!Enum.IsDefined(options.Missed))
-        {
-            throw new ArgumentException($"{options.Missed} is not a value of KvMissedTicks. Use Once, Skip or All.", nameof(options));
-        }
-
+        ScheduledMessage.Validate(name, options);
         _schedules.Add(new ScheduledMessage(
-            KvMessageAttribute.Valid(name, nameof(name)),
+            name,
             schedule,
             options.Missed,
             (write, tick) => write.Enqueue(message(tick), options.Enqueue)));

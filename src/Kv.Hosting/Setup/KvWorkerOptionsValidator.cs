@@ -18,6 +18,11 @@ internal sealed class KvWorkerOptionsValidator(IEnumerable<WorkerRegistration> w
             failures.Add($"KvWorkerOptions.MaxCrashes is {options.MaxCrashes}; it must be at least 1.");
         }
 
+        if (options.ApplicationName is { Length: 0 or > 200 })
+        {
+            failures.Add("KvWorkerOptions.ApplicationName must have 1 to 200 characters. Leave it out for the name that the host has.");
+        }
+
         Between(options.Lease, TimeSpan.FromSeconds(1), TimeSpan.FromHours(1), nameof(options.Lease));
         if (options.HeartbeatInterval is { } interval)
         {
@@ -35,6 +40,12 @@ internal sealed class KvWorkerOptionsValidator(IEnumerable<WorkerRegistration> w
         Between(options.RecoverInterval, TimeSpan.FromMilliseconds(10), TimeSpan.FromMinutes(1), nameof(options.RecoverInterval));
         Between(options.UnhandledAfter, TimeSpan.FromSeconds(1), TimeSpan.FromDays(1), nameof(options.UnhandledAfter));
         Between(options.LateAfter, TimeSpan.FromSeconds(1), TimeSpan.FromDays(1), nameof(options.LateAfter));
+        Between(options.DeadLettersFor, TimeSpan.Zero, TimeSpan.MaxValue, nameof(options.DeadLettersFor));
+        if (options.MaxAge is { } age)
+        {
+            Between(age, TimeSpan.FromSeconds(1), TimeSpan.FromDays(365), nameof(options.MaxAge));
+        }
+
         Between(options.ShutdownTimeout, TimeSpan.Zero, TimeSpan.FromDays(1), nameof(options.ShutdownTimeout));
         return failures.Count == 0 ? ValidateOptionsResult.Success : ValidateOptionsResult.Fail(failures);
 

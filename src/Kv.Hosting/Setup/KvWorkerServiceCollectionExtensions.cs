@@ -48,6 +48,19 @@ public static class KvWorkerServiceCollectionExtensions
         return Add(services, store, options);
     }
 
+    /// <summary>Adds <see cref="IKvSchedules"/> to a program that has no worker. <c>AddKvWorker</c> adds it by itself.</summary>
+    /// <param name="services">The services.</param>
+    /// <param name="store">
+    /// The name that the store was added under, which is the key of the service as well; null for the store without a name.
+    /// </param>
+    /// <returns>The services.</returns>
+    public static IServiceCollection AddKvSchedules(this IServiceCollection services, string? store = null)
+    {
+        ArgumentNullException.ThrowIfNull(services);
+        AddSchedules(services, store ?? "");
+        return services;
+    }
+
     private static KvWorkerBuilder Add(IServiceCollection services, string name, Action<KvWorkerOptions>? options)
     {
         var registrations = services.Select(static s => s.ImplementationInstance).OfType<WorkerRegistration>().ToList();
@@ -64,6 +77,7 @@ public static class KvWorkerServiceCollectionExtensions
         {
             services.AddSingleton(worker = new WorkerRegistration(name, new HandlerRegistry(services), new ScheduleRegistry()));
             services.AddStoreWorkers();
+            AddSchedules(services, name);
             services.AddSingleton<IHostedService>(provider => CreateWorker(provider, worker));
             services.AddSingleton<IHostedService>(provider => CreateScheduler(provider, worker));
             bound.Configure<IServiceProvider>((of, provider) => Configure(of, provider, name));
@@ -112,9 +126,34 @@ public static class KvWorkerServiceCollectionExtensions
     private static Scheduler CreateScheduler(IServiceProvider provider, WorkerRegistration worker) => new(
         StoreOf(provider, worker),
         worker.Schedules,
+        ApplicationOf(provider, worker),
         provider.GetRequiredService<TimeProvider>(),
         provider.GetRequiredService<StoreWorkers>().HealthOf(worker.Store),
         LoggersOf(provider));
+
+    private static string ApplicationOf(IServiceProvider provider, WorkerRegistration worker) =>
+        provider.GetRequiredService<StoreWorkers>().OptionsOf(worker.Store).ApplicationName
+            ?? provider.GetService<IHostEnvironment>()?.ApplicationName ?? AppDomain.CurrentDomain.FriendlyName;
+
+    private static void AddSchedules(IServiceCollection services, string name)
+    {
+        services.AddStoreWorkers();
+        if (name.Length == 0)
+        {
+            services.TryAddSingleton<IKvSchedules>(static provider => CreateSchedules(provider, ""));
+        }
+        else
+        {
+            services.TryAddKeyedSingleton<IKvSchedules>(name, static (provider, key) => CreateSchedules(provider, (string)key!));
+        }
+    }
+
+    private static KvSchedules CreateSchedules(IServiceProvider provider, string name)
+    {
+        var (of, arguments) = name.Length == 0 ? ("", "db") : ($" '{name}'", $"\"{name}\", (_, db)");
+        return new KvSchedules(provider.GetRequiredService<StoreWorkers>().FindStore(name) ?? throw new InvalidOperationException(
+            $"There is no store{of} for IKvSchedules. Add one: services.AddKvStore({arguments} => db.UseSqlite(...))."));
+    }
 
     private static KvStore StoreOf(IServiceProvider provider, WorkerRegistration worker)
     {

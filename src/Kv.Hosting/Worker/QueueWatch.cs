@@ -46,7 +46,7 @@ internal sealed class QueueWatch(KvStore store, KvWorkerOptions options, Handler
         var handled = handlers?.Handled.ToHashSet(StringComparer.Ordinal) ?? [];
         return await FindAsync(
             topic => handled.Contains(topic) ? null : options.UnhandledAfter,
-            except: null,
+            token => RunningAsync(except: null, token),
             cancellationToken).ConfigureAwait(false);
     }
 
@@ -59,18 +59,22 @@ internal sealed class QueueWatch(KvStore store, KvWorkerOptions options, Handler
         var handled = handlers?.Handled.ToHashSet(StringComparer.Ordinal) ?? [];
         return await FindAsync(
             topic => handled.Contains(topic) && !WasClaimed(topic) ? options.LateAfter : null,
-            except: Owner,
+            token => RunningAsync(Owner, token),
             cancellationToken).ConfigureAwait(false);
     }
 
     private bool WasClaimed(string topic) =>
         _claimed.TryGetValue(topic, out var at) && Queue.Time.GetElapsedTime(at) < options.LateAfter;
 
+    /// <summary>The topics whose first due message is older than <see cref="KvWorkerOptions.MaxAge"/>, whatever is done about it.</summary>
+    public async Task<IReadOnlyList<(string Topic, TimeSpan Waiting)>> FindOldAsync(CancellationToken cancellationToken) =>
+        options.MaxAge is { } most ? await FindAsync(_ => most, findWorked: null, cancellationToken).ConfigureAwait(false) : [];
+
     /// <param name="limitOf">How long a message of a topic may have been due; null for ever.</param>
-    /// <param name="except">The worker whose messages do not count as work on their topics; null for none.</param>
+    /// <param name="findWorked">Gives the topics that are worked on, which count as none; null where that does not matter.</param>
     /// <param name="cancellationToken">Gives up.</param>
     private async Task<List<(string Topic, TimeSpan Waiting)>> FindAsync(
-        Func<string, TimeSpan?> limitOf, string? except, CancellationToken cancellationToken)
+        Func<string, TimeSpan?> limitOf, Func<CancellationToken, Task<HashSet<string>>>? findWorked, CancellationToken cancellationToken)
     {
         List<(string Topic, TimeSpan Waiting)> found = [];
         foreach (var topic in await Queue.TopicsAsync(Most, cancellationToken).ConfigureAwait(false))
@@ -89,18 +93,31 @@ internal sealed class QueueWatch(KvStore store, KvWorkerOptions options, Handler
             }
         }
 
-        if (found.Count > 0)
+        if (found.Count > 0 && findWorked is not null)
         {
-            var running = await RunningAsync(except, cancellationToken).ConfigureAwait(false);
-            found.RemoveAll(f => running.Contains(f.Topic));
+            var worked = await findWorked(cancellationToken).ConfigureAwait(false);
+            found.RemoveAll(f => worked.Contains(f.Topic));
         }
 
         return found;
     }
 
-    /// <summary>How many dead letters there are, up to <see cref="Most"/>, and of which topics.</summary>
-    public Task<(int Count, IReadOnlyList<string> Topics)> FindDeadLettersAsync(CancellationToken cancellationToken) =>
-        _letters.CountAsync(Most, cancellationToken);
+    /// <summary>
+    /// How many dead letters there are, up to <see cref="Most"/>, of which topics, and whether the last one is newer than
+    /// <see cref="KvWorkerOptions.DeadLettersFor"/>.
+    /// </summary>
+    public async Task<(int Count, IReadOnlyList<string> Topics, bool AreNew)> FindDeadLettersAsync(CancellationToken cancellationToken)
+    {
+        var (count, topics) = await _letters.CountAsync(Most, cancellationToken).ConfigureAwait(false);
+        if (count == 0)
+        {
+            return (0, topics, false);
+        }
+
+        // What cannot be read is told of for as long as it is there.
+        var last = await _letters.LastDiedAtAsync(cancellationToken).ConfigureAwait(false);
+        return (count, topics, last is null || Queue.UtcNow - last < options.DeadLettersFor);
+    }
 
     /// <summary>Looks once a minute, and warns of each topic without a handler when it is first seen.</summary>
     public async ValueTask WarnAsync(ILogger logger, CancellationToken cancellationToken)

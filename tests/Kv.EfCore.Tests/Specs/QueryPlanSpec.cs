@@ -139,7 +139,7 @@ public abstract partial class QueryPlanSpec(KvDatabase database)
         "@keys" or "@pauses" or "@starts" or "@values" or "@datas" or "@scopes" => new[] { new byte[] { 2, 48, 48, 48, 49, 0 } },
         "@ends" => new[] { new byte[] { 2, 48, 48, 48, 50, 0 } },
         "@encodings" or "@attempts" or "@priorities" or "@grouplimits" or "@retries" or "@rooms" or "@floorpriorities" => new[] { 1 },
-        "@leases" or "@turns" or "@uniqueuntils" or "@aheads" or "@backs" or "@expiries" or "@delays" or "@claims" or "@floortimes" => new[] { 1L },
+        "@leases" or "@turns" or "@uniqueuntils" or "@aheads" or "@versionoffsets" or "@expiries" or "@delays" or "@claims" or "@floortimes" => new[] { 1L },
         "@ids" or "@owners" or "@holders" or "@claimed" or "@backoffs" or "@undelivereds" or "@topics" or "@types" or "@traces" or "@groups" or "@rates" or "@uniques" or "@errors" or "@afters" or "@floorids" => new[] { "1" },
         "@encoding" or "@attempt" or "@crashes" or "@limit" or "@count" => 10,
         "@id" or "@owner" or "@backoff" or "@undelivered" or "@topic" or "@type" or "@trace" or "@group" or "@rate" or "@unique" or "@error" or "@note" or "@after" => "1",

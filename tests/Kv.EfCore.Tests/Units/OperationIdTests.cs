@@ -6,13 +6,13 @@ public sealed class OperationIdTests
     [InlineData(0x1F, 0x2A, 0, "1f-2a-0")]
     [InlineData(long.MinValue, -1, int.MaxValue, "8000000000000000-ffffffffffffffff-7fffffff")]
     [InlineData(long.MaxValue, 1, -1, "7fffffffffffffff-1-ffffffff")]
-    public void An_id_is_parsed_from_its_text(long writer, long sequence, int back, string text)
+    public void An_id_is_parsed_from_its_text(long writer, long sequence, int versionOffset, string text)
     {
-        var id = new KvOperationId(writer, sequence, back);
+        var id = new KvOperationId(writer, sequence, versionOffset);
 
         Assert.Equal(text, id.ToString());
         Assert.Equal(id, KvOperationId.Parse(text));
-        Assert.Equal((writer, sequence, back), (id.Writer, id.Sequence, id.VersionOffset));
+        Assert.Equal((writer, sequence, versionOffset), (id.Writer, id.Sequence, id.VersionOffset));
     }
 
     [Theory]

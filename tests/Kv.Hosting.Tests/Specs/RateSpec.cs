@@ -120,7 +120,7 @@ public abstract class RateSpec(KvDatabase database)
 
         await test.SettleAsync();
         var row = Assert.Single(await test.QueuedAsync());
-        Assert.Equal((_time.Milliseconds() + 60_000, _time.Milliseconds() + 60_000, 0, 0), (row.DueAt, row.RateTurn, row.Attempt, row.Crashes));
+        Assert.Equal((_time.Milliseconds() + 60_000, _time.Milliseconds() + 60_000, 0, 0), (row.DueAt, row.RateToken, row.Attempt, row.Crashes));
         _time.Advance(TimeSpan.FromMinutes(1));
         await test.SettleAsync();
 

@@ -24,7 +24,7 @@ public abstract class ScheduleFaultSpec(KvDatabase database)
             .Schedule("bad", KvSchedule.Every(Second), at => broken ? throw new FormatException("No tenant.") : new BadTick(at))
             .Schedule("good", KvSchedule.Every(Second), static at => new Tick(at)));
         var start = _time.GetUtcNow();
-        var schedules = test.Services.GetRequiredService<StoreWorkers>().Find("")!.Schedules.All.ToDictionary(static s => s, _ => start);
+        var schedules = test.Services.GetRequiredService<StoreWorkers>().Find("")!.Schedules.All.ToDictionary(static s => s.Name, _ => start);
 
         await PassAsync(20);
 

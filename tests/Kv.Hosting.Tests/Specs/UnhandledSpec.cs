@@ -125,6 +125,61 @@ public abstract class UnhandledSpec(KvDatabase database)
     }
 
     [Fact]
+    public async Task A_topic_whose_first_message_is_older_than_the_limit_is_named_though_others_are_handled()
+    {
+        var gate = new Gate();
+        await using var test = await CreateAsync(
+            worker => worker.Handle<Other>((_, context, token) => gate.PassAsync(context, token)),
+            static options => (options.MaxAge, options.Concurrency) = (TimeSpan.FromMinutes(30), 1));
+        await test.Store.EnqueueAsync(new Other(1));
+        await test.Store.EnqueueAsync(new Other(2));
+        await test.ClaimAsync();
+        _time.Advance(TimeSpan.FromMinutes(29));
+        Assert.False((await CheckAsync(test)).Entries["kv"].Data.ContainsKey("oldTopics"));
+
+        _time.Advance(TimeSpan.FromMinutes(2));
+        var report = await CheckAsync(test);
+
+        Assert.Equal(HealthStatus.Degraded, report.Status);
+        Assert.Equal(["other"], (string[])report.Entries["kv"].Data["oldTopics"]);
+        Assert.Contains("1860 seconds, longer than KvWorkerOptions.MaxAge", report.Entries["kv"].Description, StringComparison.Ordinal);
+        gate.Open();
+        await test.IdleAsync();
+    }
+
+    [Fact]
+    public async Task Dead_letters_degrade_the_health_for_a_day_and_stay_in_its_data()
+    {
+        await using var test = await CreateAsync(static worker => worker.Handle<Other>(static (_, _, _) => throw new FormatException("Never.")));
+        await DieAsync(1);
+        _time.Advance(TimeSpan.FromHours(20));
+
+        await DieAsync(2);
+        _time.Advance(TimeSpan.FromHours(23));
+        Assert.Equal((HealthStatus.Degraded, 2), await LookAsync());
+        _time.Advance(TimeSpan.FromHours(1));
+        Assert.Equal((HealthStatus.Healthy, 2), await LookAsync());
+
+        await DieAsync(3);
+        Assert.Equal((HealthStatus.Degraded, 3), await LookAsync());
+        _time.Advance(TimeSpan.FromHours(25));
+        await test.Store.SetAsync(["dead_letters", "z", "by hand"], "no letter");
+        Assert.Equal((HealthStatus.Degraded, 4), await LookAsync());
+
+        async Task DieAsync(int number)
+        {
+            await test.Store.EnqueueAsync(new Other(number), WorkerTesting.Once);
+            await test.SettleAsync();
+        }
+
+        async Task<(HealthStatus, int)> LookAsync()
+        {
+            var report = await CheckAsync(test);
+            return (report.Status, (int)report.Entries["kv"].Data["deadLetters"]);
+        }
+    }
+
+    [Fact]
     public async Task Dead_letters_are_counted_by_the_health_check_until_they_are_replayed_or_deleted()
     {
         await using var test = await CreateAsync(static worker => worker.Handle<Other>(static (_, _, _) => throw new FormatException("Never.")));
@@ -199,7 +254,8 @@ public abstract class UnhandledSpec(KvDatabase database)
         Assert.Contains("'no-such-topic'", Assert.Single(_logs.Entries, static e => e is { Event: 340, Level: LogLevel.Warning }).Text, StringComparison.Ordinal);
     }
 
-    private Task<KvTestStore> CreateAsync(Action<KvWorkerBuilder>? handlers = null) => database.CreateWorkerAsync(
+    private Task<KvTestStore> CreateAsync(
+        Action<KvWorkerBuilder>? handlers = null, Action<KvWorkerOptions>? options = null) => database.CreateWorkerAsync(
         worker =>
         {
             worker.Services.AddHealthChecks().AddKvStore();
@@ -207,6 +263,7 @@ public abstract class UnhandledSpec(KvDatabase database)
             handlers?.Invoke(worker);
         },
         _time,
+        options,
         logs: _logs);
 
     private static Task<HealthReport> CheckAsync(KvTestStore test) => test.Services.GetRequiredService<HealthCheckService>().CheckHealthAsync();

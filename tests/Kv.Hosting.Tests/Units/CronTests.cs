@@ -38,6 +38,42 @@ public sealed class CronTests
         Assert.Equal(expected, Ticks(KvSchedule.Cron(expression), Utc(after), expected.Length).Select(static t => t.ToString("yyyy-MM-dd HH:mm", CultureInfo.InvariantCulture)));
 
     [Theory]
+    // Seconds.
+    [InlineData("*/20 * * * * *", "2026-11-20 23:59:39", "2026-11-20 23:59:40", "2026-11-21 00:00:00", "2026-11-21 00:00:20")]
+    [InlineData("30 5 0 * * *", "2026-11-20 00:05:29.5", "2026-11-20 00:05:30", "2026-11-21 00:05:30")]
+    [InlineData("0,59 59 23 31 12 *", "2026-11-20 00:00:00", "2026-12-31 23:59:00", "2026-12-31 23:59:59", "2027-12-31 23:59:00")]
+    // Last days, in leap years and others.
+    [InlineData("0 0 L * *", "2026-01-15 00:00:00", "2026-01-31 00:00:00", "2026-02-28 00:00:00", "2026-03-31 00:00:00")]
+    [InlineData("0 0 L 2 *", "2027-03-01 00:00:00", "2028-02-29 00:00:00", "2029-02-28 00:00:00")]
+    [InlineData("0 0 l-2 * *", "2026-01-15 00:00:00", "2026-01-29 00:00:00", "2026-02-26 00:00:00")]
+    [InlineData("0 0 15,L * *", "2026-01-15 00:00:00", "2026-01-31 00:00:00", "2026-02-15 00:00:00")]
+    // The nearest of Monday to Friday in the month: 2026-08-15 is a Saturday, 2026-11-15 a Sunday; 2026-08-01 a Saturday, 2026-05-31 a Sunday.
+    [InlineData("0 0 15W * *", "2026-08-01 00:00:00", "2026-08-14 00:00:00", "2026-09-15 00:00:00", "2026-10-15 00:00:00", "2026-11-16 00:00:00")]
+    [InlineData("0 0 1W 8 *", "2026-01-01 00:00:00", "2026-08-03 00:00:00")]
+    [InlineData("0 0 31W 5 *", "2026-01-01 00:00:00", "2026-05-29 00:00:00")]
+    [InlineData("0 0 LW * ?", "2026-05-01 00:00:00", "2026-05-29 00:00:00", "2026-06-30 00:00:00", "2026-07-31 00:00:00", "2026-08-31 00:00:00")]
+    // The last and the second Friday.
+    [InlineData("0 0 * * FRIL", "2026-11-01 00:00:00", "2026-11-27 00:00:00", "2026-12-25 00:00:00", "2027-01-29 00:00:00")]
+    [InlineData("0 0 ? * 5l", "2026-11-27 00:00:00", "2026-12-25 00:00:00")]
+    [InlineData("0 0 * * 7#1", "2026-11-01 00:00:00", "2026-12-06 00:00:00", "2027-01-03 00:00:00")]
+    [InlineData("0 0 ? * MON,FRI#2", "2026-11-01 00:00:00", "2026-11-02 00:00:00", "2026-11-09 00:00:00", "2026-11-13 00:00:00")]
+    [InlineData("0 0 * * SUN#5", "2026-11-01 00:00:00", "2026-11-29 00:00:00", "2027-01-31 00:00:00")]
+    // If both are restricted, a day that fits one of them is enough.
+    [InlineData("0 0 L * FRI#2", "2026-11-01 00:00:00", "2026-11-13 00:00:00", "2026-11-30 00:00:00", "2026-12-11 00:00:00")]
+    public void Seconds_last_days_nearest_weekdays_and_numbered_weekdays_are_known(string expression, string after, params string[] expected) =>
+        Assert.Equal(
+            expected,
+            Ticks(KvSchedule.Cron(expression), Utc(after), expected.Length).Select(static t => t.ToString("yyyy-MM-dd HH:mm:ss", CultureInfo.InvariantCulture)));
+
+    [Fact]
+    public void A_schedule_of_seconds_that_was_long_away_finds_its_last_tick_without_counting_all()
+    {
+        var (first, time) = (Utc("2020-01-01 00:00"), Utc("2026-11-20 10:00:30.5"));
+
+        Assert.Equal(Utc("2026-11-20 10:00:30"), KvSchedule.Cron("* * * * * *").LastUpTo(first, time));
+    }
+
+    [Theory]
     // Berlin skips 02:00 to 03:00 on 2026-03-29: a fixed time in the gap comes right after it.
     [InlineData("30 2 * * *", "Europe/Berlin", "2026-03-28 12:00", "2026-03-29 01:00", "2026-03-30 00:30")]
     [InlineData("0 2,3 * * *", "Europe/Berlin", "2026-03-28 12:00", "2026-03-29 01:00", "2026-03-30 00:00")]
@@ -60,7 +96,19 @@ public sealed class CronTests
 
     [Theory]
     [InlineData("* * * *", "4 fields", "must have 5")]
-    [InlineData("* * * * * *", "6 fields", "must have 5")]
+    [InlineData("* * * * * * *", "7 fields", "must have 5")]
+    [InlineData("60 * * * * *", "second", "0 to 59")]
+    [InlineData("* * * * * 8", "day of week", "0 to 7 or SUN to SAT")]
+    [InlineData("0 0 L-31 * *", "day of month", "from 1 to 30")]
+    [InlineData("0 0 1-5W * *", "day of month", "one day from 1 to 31, or L")]
+    [InlineData("0 0 W * *", "day of month", "one day from 1 to 31, or L")]
+    [InlineData("0 0 L5 * *", "day of month", "1 to 31")]
+    [InlineData("0 0 * * L", "day of week", "before L stands one day")]
+    [InlineData("0 0 * * 8L", "day of week", "before L stands one day")]
+    [InlineData("0 0 * * FRI#6", "day of week", "a number from 1 to 5")]
+    [InlineData("0 0 * * MON-FRI#2", "day of week", "one day of the week")]
+    [InlineData("0 L * * *", "hour", "0 to 23")]
+    [InlineData("0 0 31W 2 *", "never comes", "day of month")]
     [InlineData("60 * * * *", "minute", "0 to 59")]
     [InlineData("* 24 * * *", "hour", "0 to 23")]
     [InlineData("* * 0 * *", "day of month", "1 to 31")]
