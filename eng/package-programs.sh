@@ -10,6 +10,9 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 root=$PWD
 # Packages of an earlier run have the same version and other contents: the cache of this run is its own.
 export NUGET_PACKAGES=$folder/cache
+# Whatever this check started ends with it.
+server=''
+trap '[ -z "$server" ] || kill -KILL -- -$server 2>/dev/null || true' EXIT
 
 # The n-th block of a language in a page.
 block() {
@@ -28,15 +31,34 @@ enter() {
     [ -s nuget.config ]
 }
 
-# new NAME PACKAGE...: a worker project with the input as its program.
+# new NAME PACKAGE[@VERSION]...: a worker project with the input as its program, made with fewer restores than README's commands.
 new() {
-    local package
+    local package references=''
     enter "$1"
     shift
-    dotnet new worker --force >/dev/null </dev/null
-    for package in "$@"; do dotnet add package "$package" >/dev/null </dev/null; done
+    dotnet new worker --force --no-restore >/dev/null </dev/null
+    for package in "$@"; do
+        references+="<PackageReference Include=\"${package%@*}\" Version=\"$(sed -n 's/.*@//p' <<<"$package")\" />"
+    done
+    sed -i "s|</Project>|<ItemGroup>${references//Version=\"\"/Version=\"*-*\"}</ItemGroup></Project>|" ./*.csproj
     cat >Program.cs
     [ -s Program.cs ]
+}
+
+# readme NAME TEMPLATE: the project that README's commands make, of another template if README names it.
+readme() {
+    local commands
+    enter "$1"
+    commands=$(block sh 1)
+    has <(printf '%s' "$commands") 'dotnet new worker'
+    [ "$2" = worker ] || has "$root/README.md" "\`dotnet new $2\`"
+    bash -euc "${commands/dotnet new worker/dotnet new $2}" >commands.txt 2>&1 </dev/null || { cat commands.txt && return 1; }
+}
+
+# at_server DATABASE: Program.cs asks this run's server, and not the one that the page names.
+at_server() {
+    has Program.cs 'Host=localhost;Database=app'
+    sed -i "s/Host=localhost;Database=app/$postgres;Database=$1/" Program.cs
 }
 
 fail() {
@@ -49,40 +71,137 @@ has() {
     grep -qF -- "$2" "$1" || { cat "$1" && fail "It does not say: $2"; }
 }
 
-# README's programs, exactly as they stand.
-check_readme() {
-    new first Kv.EfCore.Sqlite Kv.Hosting < <(block csharp 1)
+# README's first program, exactly as it stands.
+check_worker() {
+    readme worker worker
+    block csharp 1 >Program.cs
     # From the second start on it must tell the new total, and not what was there before.
     dotnet run | tee first.txt
-    dotnet run | tee second.txt
+    dotnet run --no-build | tee second.txt
     has first.txt 'ada: 1999 cents'
     has second.txt 'ada: 3998 cents'
+}
 
-    new second Kv.EfCore.PostgreSql < <(block csharp 2)
-    has Program.cs 'Host=localhost;Database=app'
-    sed -i "s/Host=localhost;Database=app/$postgres;Database=readme/" Program.cs
-    dotnet run
-    dotnet run
+# The same in a project that names neither a host nor its usings.
+check_console() {
+    readme console console
+    block csharp 1 >Program.cs
+    dotnet run | tee console.txt
+    has console.txt 'ada: 1999 cents'
+}
+
+# request ANSWER ARGUMENT...: asks the application until it answers so, for at most ten seconds.
+request() {
+    local wanted=$1 answer='' tries
+    shift
+    for tries in $(seq 50); do
+        answer=$(curl -sS -m 10 -w ' %{http_code}' "$@" || true)
+        [ "$answer" != "$wanted" ] || return 0
+        sleep 0.2
+    done
+    fail "After $tries tries the answer is '$answer' and not '$wanted': $*"
+}
+
+# start FILE COMMAND...: starts an application as a group of processes, whose number is in server. The file gets what it says.
+start() {
+    set -m
+    "${@:2}" >"$1" 2>&1 </dev/null &
+    server=$!
+    set +m
+}
+
+# serve COMMAND...: starts an application on a free port, and sets address.
+serve() {
+    start server.txt "$@" --urls http://127.0.0.1:0
+    says server.txt 'Now listening on: '
+    address=$(sed -n 's/.*Now listening on: //p' server.txt)
+}
+
+# says FILE TEXT: waits until the server has said it there.
+says() {
+    for _ in $(seq 600); do
+        ! grep -qF -- "$2" "$1" || return 0
+        kill -0 $server 2>/dev/null || break
+        sleep 0.1
+    done
+    has "$1" "$2"
+}
+
+# end_server [FILE]: ends it as a host is ended, with all it started, and it must end well. The file has what it said.
+end_server() {
+    local code=0
+    kill -TERM $server
+    wait $server || code=$?
+    server=''
+    [ "$code" = 0 ] || { cat "${1:-server.txt}" && fail "It ended with $code."; }
+}
+
+# README's web application: an end point enqueues, the worker handles, the health check tells.
+check_web() {
+    local order='{"id":42,"customer":"ada","cents":1999}' sent
+    readme web web
+    dotnet remove package Kv.EfCore.Sqlite >/dev/null
+    dotnet add package Kv.EfCore.PostgreSql --prerelease >/dev/null
+    block csharp 2 >Program.cs
+    at_server web
+    serve dotnet run
+    sent=$(curl -sS -m 30 -o answer.txt -w '%{http_code}' --json "$order" "$address/orders")
+    [ "$sent" = 202 ] || { cat answer.txt server.txt && fail "The order was answered with $sent."; }
+    request ' 409' --json "$order" "$address/orders"
+    request '1999 200' "$address/totals/ada"
+    request ' 404' "$address/totals/bob"
+    request 'Healthy 200' "$address/health"
+    end_server
 }
 
 # The tour of docs/store.md.
 check_tour() {
     new tour Kv.EfCore.PostgreSql < <(block csharp 1 docs/store.md)
-    has Program.cs 'Host=localhost;Database=app'
-    sed -i "s/Host=localhost;Database=app/$postgres;Database=tour/" Program.cs
+    at_server tour
     dotnet run
-    dotnet run
+    dotnet run --no-build
 }
 
-# README's first program as one file, which begins with the lines that docs/store.md gives.
+# README's first program as one file, which begins with the lines that README gives.
 check_file() {
     enter file
-    grep '^#:' "$root/docs/store.md" >app.cs
+    block text 1 >app.cs
+    has app.cs '#:package Kv.EfCore.Sqlite'
+    has "$root/README.md" '`dotnet run app.cs`'
     block csharp 1 >>app.cs
     # What is built of a file lies here, and not with what the user's files were built to.
     mkdir -p data
     XDG_DATA_HOME=$PWD/data dotnet run app.cs | tee file.txt
     has file.txt 'ada: 1999 cents'
+}
+
+# README's commands for templates, and the other template with what README says of it.
+check_templates() {
+    local commands run order='{"id":42,"customer":"ada","total":19.99}'
+    enter templates
+    commands=$(block sh 2)
+    run=$(tail -n 1 <<<"$commands")
+    has <(printf '%s' "$commands") 'dotnet new efkv-web --output shop'
+    has <(printf '%s' "$commands") 'or efkv-worker; --provider postgres, --otel'
+    [ "$run" = 'dotnet run --project shop' ] || fail "README ends with: $run"
+    # The templates of this machine stay as they are.
+    commands=$(sed -n '/^dotnet new /s|\( *#.*\)\{0,1\}$| --debug:custom-hive "$HIVE"|p' <<<"$commands")
+    commands+=$'\ndotnet new efkv-worker --output night-shift --provider postgres --otel --debug:custom-hive "$HIVE"'
+    HIVE=$PWD/hive bash -euc "$commands" </dev/null
+
+    serve $run
+    request ' 202' --json "$order" "$address/orders"
+    request '{"id":42,"customer":"ada","total":19.99,"confirmed":true} 200' "$address/orders/42"
+    request 'Healthy 200' "$address/health"
+    end_server
+    ls shop/shop.db
+
+    sed -i "s/Host=localhost;Database=night-shift/$postgres;Database=night-shift/" night-shift/appsettings.json
+    has night-shift/appsettings.json "$postgres"
+    start worker.txt dotnet run --project night-shift
+    says worker.txt 'Reports so far: 1'
+    says worker.txt 'Health: Healthy'
+    end_server worker.txt
 }
 
 check_trimmed() {

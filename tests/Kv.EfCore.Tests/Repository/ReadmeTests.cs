@@ -7,7 +7,7 @@ namespace Kv.Tests.Repository;
 /// <summary>A reader copies code from the pages, so it must compile.</summary>
 public sealed partial class ReadmeTests
 {
-    /// <summary>What a new worker project brings by itself.</summary>
+    /// <summary>What a new worker or web project brings by itself.</summary>
     private const string ImplicitUsings = """
         global using System;
         global using System.Collections.Generic;
@@ -16,6 +16,10 @@ public sealed partial class ReadmeTests
         global using System.Net.Http;
         global using System.Threading;
         global using System.Threading.Tasks;
+        global using Microsoft.AspNetCore.Builder;
+        global using Microsoft.AspNetCore.Hosting;
+        global using Microsoft.AspNetCore.Http;
+        global using Microsoft.AspNetCore.Routing;
         global using Microsoft.Extensions.Configuration;
         global using Microsoft.Extensions.DependencyInjection;
         global using Microsoft.Extensions.Hosting;
@@ -55,21 +59,42 @@ public sealed partial class ReadmeTests
         Assert.Contains("CS0103", problem, StringComparison.Ordinal);
     }
 
+    /// <summary>The fixture on the page is the one that its tests have.</summary>
+    [Fact]
+    public async Task The_page_about_containers_shows_the_fixture_that_is_tested()
+    {
+        var page = await File.ReadAllTextAsync(Repo.PathOf("docs/testcontainers.md"));
+        var fixture = await File.ReadAllTextAsync(Repo.PathOf("tests/Kv.Testcontainers.Tests/PostgresFixture.cs"));
+
+        Assert.Equal(fixture, Assert.Single(Code().Matches(page)).Groups["code"].Value, ignoreLineEndingDifferences: true);
+    }
+
     private static List<string> Problems(string program)
     {
         var options = CSharpParseOptions.Default.WithLanguageVersion(LanguageVersion.Preview);
-        var references = ((string)AppContext.GetData("TRUSTED_PLATFORM_ASSEMBLIES")!).Split(Path.PathSeparator)
-            .Select(static path => MetadataReference.CreateFromFile(path));
+        var tree = CSharpSyntaxTree.ParseText(program, options);
+        var kind = tree.GetCompilationUnitRoot().Members.Any(SyntaxKind.GlobalStatement)
+            ? OutputKind.ConsoleApplication
+            : OutputKind.DynamicallyLinkedLibrary;
         var compilation = CSharpCompilation.Create(
             "Readme",
-            [CSharpSyntaxTree.ParseText(ImplicitUsings, options), CSharpSyntaxTree.ParseText(program, options)],
-            references,
-            new CSharpCompilationOptions(OutputKind.ConsoleApplication, nullableContextOptions: NullableContextOptions.Enable));
+            [CSharpSyntaxTree.ParseText(ImplicitUsings, options), tree],
+            Assemblies().Select(static path => MetadataReference.CreateFromFile(path)),
+            new CSharpCompilationOptions(kind, nullableContextOptions: NullableContextOptions.Enable));
         return
         [
             .. compilation.GetDiagnostics()
                 .Where(static d => d.Severity >= DiagnosticSeverity.Warning && !IsAboutVersions(d)).Select(static d => d.ToString()),
         ];
+    }
+
+    /// <summary>Those of this process, and those of ASP.NET Core, which stand beside the runtime and which no test runs.</summary>
+    private static IEnumerable<string> Assemblies()
+    {
+        var loaded = ((string)AppContext.GetData("TRUSTED_PLATFORM_ASSEMBLIES")!).Split(Path.PathSeparator);
+        var runtime = Path.GetDirectoryName(typeof(object).Assembly.Location)!;
+        var web = Path.GetFullPath(Path.Combine(runtime, "..", "..", "Microsoft.AspNetCore.App", Path.GetFileName(runtime)));
+        return loaded.Concat(Directory.GetFiles(web, "*.dll")).DistinctBy(Path.GetFileName, StringComparer.Ordinal);
     }
 
     // The libraries are compiled against the first version of EF Core 10, and tests run the newest.

@@ -9,7 +9,7 @@ public sealed class WidthTests
     private const int Widest = 140;
     private const int Longest = 350;
     private const string List = "eng/wide-lines.txt";
-    private static readonly string[] Folders = ["src", "migrations", "tests", "samples", "bench"];
+    private static readonly string[] Folders = ["src", "migrations", "tests", "samples", "bench", "templates"];
     private static readonly string[] Generated = ["/Migrations/", "/CompiledModel/"];
 
     [Fact]
