@@ -22,14 +22,18 @@ relative_links() {
     grep -oE '\]\([^)]*\)' "$1" | grep -vE '^\]\((https?://|#)' || true
 }
 
+# Sources without their history say no commit.
+commit=$(git rev-parse HEAD 2>/dev/null || true)
+facts=('<license type="expression">MIT</license>' '<readme>README.md</readme>' '<icon>icon.png</icon>' '<tags>' '<description>')
+[ -z "$commit" ] || facts+=('type="git"' "commit=\"$commit\"")
+
 [ -n "$(relative_links README.md)" ] || fail 'No link was found in README.'
 for name in "$@"; do
     file=$(ls "$packages/$name".[0-9]*.nupkg)
     version=$(basename "${file#"$packages/$name".}" .nupkg)
     unzip -q "$file" -d "$work/$name"
     nuspec=$work/$name/$name.nuspec
-    for text in '<license type="expression">MIT</license>' '<readme>README.md</readme>' '<icon>icon.png</icon>' \
-        'type="git"' "commit=\"$(git rev-parse HEAD)\"" '<tags>' '<description>'; do
+    for text in "${facts[@]}"; do
         has "$nuspec" "$text"
     done
     [ -z "$(relative_links "$work/$name/README.md")" ] || fail "$name has links to files of the repository."
@@ -52,5 +56,5 @@ done
 readme=$(dotnet msbuild src/Kv.EfCore -t:KvPackReadme -p:RepositoryUrl=https://git.example/efkv.git -p:Configuration=Release \
     -p:IntermediateOutputPath="$work/obj/" -getItem:None)
 has <(printf '%s' "$readme") "$work/obj/README.md"
-has "$work/obj/README.md" "[docs/store.md](https://git.example/efkv/blob/$(git rev-parse HEAD)/docs/store.md)"
+has "$work/obj/README.md" "[docs/store.md](https://git.example/efkv/blob/$commit/docs/store.md)"
 [ -z "$(relative_links "$work/obj/README.md")" ] || fail 'A link of README stays as it is.'
