@@ -29,8 +29,8 @@ public sealed class WidthTests
     }
 
     [Fact]
-    public void A_file_has_at_most_350_lines() => Assert.Empty(
-        Written().Where(static file => File.ReadLines(Repo.PathOf(file)).Count() > Longest));
+    public void A_file_has_at_most_350_lines() => Assert.DoesNotContain(
+        Written(), static file => File.ReadLines(Repo.PathOf(file)).Count() > Longest);
 
     private static IEnumerable<string> Written() => Folders.Where(static folder => Directory.Exists(Repo.PathOf(folder)))
         .SelectMany(Repo.Sources)
