@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# Adds the same-named migration to both provider packages: migrations/add.sh NAME
+# Adds the same-named migration to both provider packages: migrations/add.sh NAME [OLDEST]
+# OLDEST is the migration that a version must know to go on beside the new one (docs/decisions/0053); without it, no older version goes on.
 set -euo pipefail
-name=${1:?usage: migrations/add.sh NAME}
+name=${1:?usage: migrations/add.sh NAME [OLDEST]}${2:+_Beside_$2}
 cd "$(dirname "$0")/.."
 dotnet tool restore >/dev/null
 for provider in Sqlite PostgreSql; do

@@ -1,15 +1,20 @@
+using Kv.Platform;
 using Microsoft.Data.Sqlite;
 
 namespace Kv.Sqlite;
 
-/// <summary>The file that a connection string names, by its full path: the driver looks relative ones up anew with each connection.</summary>
+/// <summary>
+/// The file that a connection string names, by its full path: the driver looks relative ones up anew with each connection.
+/// </summary>
 internal static class DataSource
 {
     private const string Folder = "|DataDirectory|";
     private const string Uri = "file:";
     private const string Memory = ":memory:";
 
-    /// <summary>The connection string with the path that it means in this moment: of a database in memory, that of a new private file.</summary>
+    /// <summary>
+    /// The connection string with the path that it means in this moment: of a database in memory, that of a new private file.
+    /// </summary>
     /// <exception cref="ArgumentException">No file can be named so, by the rules of Deno's <c>openKv</c>.</exception>
     public static string Settle(string connectionString)
     {
@@ -62,7 +67,8 @@ internal static class DataSource
         // As the driver does it: without a data directory the macro is part of a name like any other.
         if (AppDomain.CurrentDomain.GetData("DataDirectory") is string { Length: > 0 } directory)
         {
-            source = Path.Combine(directory, source.StartsWith(Folder, StringComparison.OrdinalIgnoreCase) ? source[Folder.Length..] : source);
+            source = Path.Combine(
+                directory, source.StartsWith(Folder, StringComparison.OrdinalIgnoreCase) ? source[Folder.Length..] : source);
         }
 
         return Path.GetFullPath(source);
@@ -84,20 +90,24 @@ internal static class DataSource
             path = path.IndexOf('/', 2) is > 0 and var slash ? path[slash..] : path;
         }
 
-        return Path.GetFullPath(OperatingSystem.IsWindows() ? path.TrimStart('/') : path);
+        return Folders.OfUri(path);
     }
 
     // The working directory is the one part of it that is no text of the caller's, and so not escaped yet.
     private static string? FullUri(string uri)
     {
         var path = uri.AsSpan(0, uri.AsSpan().IndexOfAny('?', '#') is >= 0 and var end ? end : uri.Length);
-        if (path.IsEmpty || path[0] == '/' || path.StartsWith(":memory:") || uri.Contains("mode=memory", StringComparison.OrdinalIgnoreCase) || Path.IsPathRooted(path.ToString()))
+        if (path.IsEmpty || path[0] == '/' || path.StartsWith(":memory:")
+            || uri.Contains("mode=memory", StringComparison.OrdinalIgnoreCase) || Path.IsPathRooted(path.ToString()))
         {
             return null;
         }
 
         var directory = Environment.CurrentDirectory.Replace('\\', '/')
-            .Replace("%", "%25", StringComparison.Ordinal).Replace("?", "%3f", StringComparison.Ordinal).Replace("#", "%23", StringComparison.Ordinal).TrimEnd('/');
+            .Replace("%", "%25", StringComparison.Ordinal)
+            .Replace("?", "%3f", StringComparison.Ordinal)
+            .Replace("#", "%23", StringComparison.Ordinal)
+            .TrimEnd('/');
         return $"{(directory.StartsWith('/') || directory.Length == 0 ? "" : "/")}{directory}/{uri}";
     }
 }

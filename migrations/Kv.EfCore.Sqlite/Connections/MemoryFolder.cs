@@ -1,4 +1,5 @@
 using System.Collections.Concurrent;
+using Kv.Platform;
 using Microsoft.Data.Sqlite;
 
 namespace Kv.Sqlite;
@@ -22,12 +23,12 @@ internal sealed class MemoryFolder : IDisposable
     private MemoryFolder(string path)
     {
         _path = path;
-        CreatePrivate(path);
-        _owner = new FileStream(Path.Combine(path, Owner), FileMode.CreateNew, FileAccess.Write, FileShare.None);
+        Folders.CreatePrivate(path);
+        _owner = Folders.OpenAlone(Path.Combine(path, Owner), FileMode.CreateNew);
     }
 
     /// <summary>Where such folders are: in memory where the system says so, else in its folder for temporary files.</summary>
-    public static string Root { get; } = Directory.Exists("/dev/shm") ? "/dev/shm" : Path.GetTempPath();
+    public static string Root => Folders.Memory;
 
     /// <summary>Makes a folder.</summary>
     /// <returns>The path of the database's file, which is not there yet.</returns>
@@ -68,7 +69,7 @@ internal sealed class MemoryFolder : IDisposable
             try
             {
                 // The process that holds it lives; a folder that is being made has no such file yet.
-                using (new FileStream(Path.Combine(path, Owner), FileMode.Open, FileAccess.Write, FileShare.None))
+                using (Folders.OpenAlone(Path.Combine(path, Owner), FileMode.Open))
                 {
                 }
 
@@ -98,18 +99,6 @@ internal sealed class MemoryFolder : IDisposable
         catch (Exception error) when (error is IOException or UnauthorizedAccessException)
         {
             // Where an open file cannot be deleted, a later process does it.
-        }
-    }
-
-    private static void CreatePrivate(string path)
-    {
-        if (OperatingSystem.IsWindows())
-        {
-            Directory.CreateDirectory(path);
-        }
-        else
-        {
-            Directory.CreateDirectory(path, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute);
         }
     }
 }

@@ -1,12 +1,12 @@
-using System.Runtime.InteropServices;
 using Kv.Connections;
+using Kv.Platform;
 using Microsoft.Data.Sqlite;
 using SQLitePCL;
 
 namespace Kv.Sqlite;
 
 /// <summary>The file that a connection has open, and its log.</summary>
-internal sealed partial class OpenFile : OpenStorage
+internal sealed class OpenFile : OpenStorage
 {
     private const int HasMoved = 20;
     private readonly sqlite3 _database;
@@ -20,24 +20,18 @@ internal sealed partial class OpenFile : OpenStorage
         _log = _path + "-wal";
     }
 
-    /// <remarks>Two calls of the kernel, after each commit: nothing beside one that is written through. A log is there once something was written.</remarks>
+    /// <remarks>
+    /// Two calls of the kernel, after each commit: nothing beside one that is written through. A log is there once something was written.
+    /// </remarks>
     public override string? FindLoss(bool hasWritten) =>
         HasGone() ? Say($"The file '{_path}' was deleted, moved or replaced")
-        : hasWritten && _path.Length > 0 && !IsThere(_log) ? Say($"The log '{_log}' of the file was deleted or moved")
+        : hasWritten && _path.Length > 0 && !FileIdentity.IsThere(_log) ? Say($"The log '{_log}' of the file was deleted or moved")
         : null;
 
-    /// <remarks>
-    /// Not by its attributes: a kernel that has finer times for files whose times were asked for (Linux 6.13) would write the log's times
-    /// anew with each commit, and a commit of one caller takes a quarter longer then.
-    /// </remarks>
-    private static bool IsThere(string path) => OperatingSystem.IsWindows() ? File.Exists(path) : Access(path, 0) == 0;
-
-    [LibraryImport("libc", EntryPoint = "access", StringMarshalling = StringMarshalling.Utf8)]
-    private static partial int Access(string path, int mode);
-
     private static string Say(string what) =>
-        $"{what} while the store had it open. What is written since then goes into a file that has no name any more, and no other program and no later start will find it. "
-        + "Put the file back, or restore a backup, then write again; a file is only to be replaced, with its -wal and -shm, while no program has it open.";
+        $"{what} while the store had it open. What is written since then goes into a file that has no name any more, and no other program "
+        + "and no later start will find it. Put the file back, or restore a backup, then write again; a file is only to be replaced, with "
+        + "its -wal and -shm, while no program has it open.";
 
     private unsafe bool HasGone()
     {

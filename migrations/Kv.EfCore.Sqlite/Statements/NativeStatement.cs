@@ -1,13 +1,15 @@
-using System.Diagnostics;
 using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
+using Kv.Platform;
 using SQLitePCL;
 
 [assembly: DisableRuntimeMarshalling]
 
 namespace Kv.Sqlite;
 
-/// <summary>What is called for each row: the functions of the SQLite that the driver uses, without what its wrapper does at each call.</summary>
+/// <summary>
+/// What is called for each row: the functions of the SQLite that the driver uses, without what its wrapper does at each call.
+/// </summary>
 /// <remarks>
 /// SQLitePCLRaw counts the users of a handle up and down around each call and lets the collector in twice, which is a fifth of a listing
 /// (decision 0030). Here a run counts itself once; see <see cref="SqliteStatement"/>, the only one that calls.
@@ -17,7 +19,8 @@ internal static unsafe partial class NativeStatement
     private const string Driver = "the SQLite of the driver";
 
     static NativeStatement() =>
-        NativeLibrary.SetDllImportResolver(typeof(NativeStatement).Assembly, static (name, _, _) => name == Driver ? Load(raw.GetNativeLibraryName()) : 0);
+        NativeLibrary.SetDllImportResolver(
+            typeof(NativeStatement).Assembly, static (name, _, _) => name == Driver ? Load(raw.GetNativeLibraryName()) : 0);
 
     [LibraryImport(Driver, EntryPoint = "sqlite3_step")]
     [UnmanagedCallConv(CallConvs = [typeof(CallConvCdecl)])]
@@ -47,38 +50,30 @@ internal static unsafe partial class NativeStatement
         return new(first, Length(statement, column));
     }
 
-    /// <summary>Finds a library that is loaded already: the one that answers SQLitePCLRaw's calls, and no other, since handles of one are nothing to another.</summary>
+    /// <summary>
+    /// Finds a library that is loaded already: the one that answers SQLitePCLRaw's calls, and no other, since handles of one are nothing to
+    /// another.
+    /// </summary>
     /// <param name="name">What SQLitePCLRaw calls it.</param>
     /// <exception cref="DllNotFoundException">There is none with functions to be called.</exception>
     internal static nint Load(string name)
     {
         fixed (byte* version = raw.sqlite3_libversion())
         {
-            if (NativeLibrary.TryLoad(name, typeof(NativeStatement).Assembly, null, out var library) && Answers(library, version))
-            {
-                return library;
-            }
-
-            // Loaded under another name: the module in which the answer lies.
-            using var process = Process.GetCurrentProcess();
-            foreach (ProcessModule module in process.Modules)
-            {
-                if ((nuint)(version - (byte*)module.BaseAddress) < (nuint)module.ModuleMemorySize
-                    && NativeLibrary.TryLoad(module.FileName, out library)
-                    && Answers(library, version))
-                {
-                    return library;
-                }
-            }
-
-            throw new DllNotFoundException(
-                $"The functions of SQLite {raw.sqlite3_libversion().utf8_to_string()}, which SQLitePCLRaw calls '{name}', could not be found in any library of the process. "
-                + "EfKv calls them itself, so they must be in a shared library (as in SQLitePCLRaw.bundle_e_sqlite3), not linked into the program.");
+            var answer = (nint)version;
+            var found = LoadedLibrary.Find(name, typeof(NativeStatement).Assembly, answer, library => Answers(library, answer));
+            return found != 0
+                ? found
+                : throw new DllNotFoundException(
+                    $"The functions of SQLite {raw.sqlite3_libversion().utf8_to_string()}, which SQLitePCLRaw calls '{name}', could not be "
+                    + "found in any library of the process. EfKv calls them itself, so they must be in a shared library (as in "
+                    + "SQLitePCLRaw.bundle_e_sqlite3), not linked into the program.");
         }
     }
 
-    private static bool Answers(nint library, byte* version) =>
-        NativeLibrary.TryGetExport(library, "sqlite3_libversion", out var function) && ((delegate* unmanaged[Cdecl]<byte*>)function)() == version;
+    private static bool Answers(nint library, nint version) =>
+        NativeLibrary.TryGetExport(library, "sqlite3_libversion", out var function)
+            && ((delegate* unmanaged[Cdecl]<nint>)function)() == version;
 
     [LibraryImport(Driver, EntryPoint = "sqlite3_column_blob")]
     [UnmanagedCallConv(CallConvs = [typeof(CallConvCdecl), typeof(CallConvSuppressGCTransition)])]

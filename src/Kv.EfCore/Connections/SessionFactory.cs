@@ -1,17 +1,27 @@
 using System.Data.Common;
+using Kv.Diagnostics;
 using Microsoft.EntityFrameworkCore;
 using Microsoft.Extensions.Logging;
 
 namespace Kv.Connections;
 
-/// <summary>Opens sessions of a store: connections that many callers use, so each is opened with nothing of the one that happens to need it first.</summary>
+/// <summary>
+/// Opens sessions of a store: connections that many callers use, so each is opened with nothing of the one that happens to need it first.
+/// </summary>
 /// <param name="contexts">Makes contexts of the store's model, with connections of their own.</param>
 /// <param name="driver">The database.</param>
-/// <param name="openCurrent">Opens the connection of a context after it has made sure of the schema.</param>
+/// <param name="openCurrent">
+/// Opens the connection of a context after it has made sure of the schema, and tells of migrations of newer versions beside which this
+/// one goes on.
+/// </param>
 /// <param name="options">The store's options.</param>
 /// <param name="logger">Where to say what goes wrong.</param>
 internal sealed class SessionFactory(
-    Func<KvDbContext> contexts, Driver driver, Func<KvDbContext, Driver, CancellationToken, Task> openCurrent, KvStoreOptions options, ILogger logger) : IAsyncDisposable
+    Func<KvDbContext> contexts,
+    Driver driver,
+    Func<KvDbContext, Driver, CancellationToken, Task<IReadOnlyList<string>>> openCurrent,
+    KvStoreOptions options,
+    ILogger logger) : IAsyncDisposable
 {
     private KvDbContext? _first;
 
@@ -20,16 +30,25 @@ internal sealed class SessionFactory(
 
     public KvDbContext CreateContext() => Detached.Run(contexts);
 
-    /// <summary>Makes sure of the schema, and has the clock learn what time it is on the server. The connection that it takes is kept for the first session: a second one costs a start 40 ms.</summary>
+    /// <summary>
+    /// Makes sure of the schema, and has the clock learn what time it is on the server. The connection that it takes is kept for the
+    /// first session: a second one costs a start 40 ms.
+    /// </summary>
     /// <exception cref="KvException">The schema is behind or ahead (<see cref="KvErrorKind.Schema"/>).</exception>
-    public ValueTask EnsureSchemaAsync(StoreClock clock, CancellationToken cancellationToken) => new(Detached.RunAsync(() => CheckAsync(clock, cancellationToken)));
+    public ValueTask EnsureSchemaAsync(StoreClock clock, CancellationToken cancellationToken) =>
+        new(Detached.RunAsync(() => CheckAsync(clock, cancellationToken)));
 
     private async Task CheckAsync(StoreClock clock, CancellationToken cancellationToken)
     {
         var context = contexts();
         try
         {
-            await openCurrent(context, driver, cancellationToken).ConfigureAwait(false);
+            var newer = await openCurrent(context, driver, cancellationToken).ConfigureAwait(false);
+            if (newer.Count > 0)
+            {
+                KvLog.BesideNewer(logger, string.Join(", ", newer));
+            }
+
             await clock.ReadAsync(context.Database.GetDbConnection(), cancellationToken).ConfigureAwait(false);
             await LookAsync(context.Database.GetDbConnection(), writes: false, cancellationToken).ConfigureAwait(false);
             Readers = driver.ReadersOf(context.Database.GetDbConnection());

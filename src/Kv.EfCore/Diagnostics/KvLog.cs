@@ -39,6 +39,12 @@ internal static partial class KvLog
     public static partial void Adopted(ILogger logger, string migrations);
 
     [LoggerMessage(
+        20,
+        LogLevel.Information,
+        "The schema has migrations of a newer version of EfKv, beside which this version goes on: {Migrations}.")]
+    public static partial void BesideNewer(ILogger logger, string migrations);
+
+    [LoggerMessage(
         12,
         LogLevel.Warning,
         "SQLite {Version} can corrupt a file in WAL mode when two processes write and checkpoint at one moment (fixed in 3.51.3). Share the file between processes only with a newer native library.")]

@@ -115,7 +115,7 @@ internal sealed class Migrator(KvDbContext context, Driver driver, TimeSpan pati
         await ExecuteAsync(history.GetCreateIfNotExistsScript(), cancellationToken).ConfigureAwait(false);
         var rows = await history.GetAppliedMigrationsAsync(cancellationToken).ConfigureAwait(false);
         var applied = rows.Select(static m => m.MigrationId).ToList();
-        SchemaCheck.EnsureNotAhead([.. applied.Except(known, StringComparer.Ordinal)]);
+        new SchemaVersions(known, applied).EnsureNotAhead();
         if (applied.Count == 0)
         {
             applied = await AdoptAsync(history, known, cancellationToken).ConfigureAwait(false);
@@ -126,7 +126,7 @@ internal sealed class Migrator(KvDbContext context, Driver driver, TimeSpan pati
             await EnsureFreeAsync(cancellationToken).ConfigureAwait(false);
         }
 
-        var missing = known.Skip(applied.Count).ToList();
+        var missing = known.Except(applied, StringComparer.Ordinal).ToList();
         if (missing.Count > 0)
         {
             KvLog.Migrating(logger, string.Join(", ", missing));
@@ -187,9 +187,9 @@ internal sealed class Migrator(KvDbContext context, Driver driver, TimeSpan pati
     {
         try
         {
-            var (missing, unknown) = await SchemaCheck.CompareAsync(context, driver, cancellationToken).ConfigureAwait(false);
-            SchemaCheck.EnsureNotAhead(unknown);
-            return missing.Count == 0;
+            var versions = await SchemaCheck.CompareAsync(context, driver, cancellationToken).ConfigureAwait(false);
+            versions.EnsureNotAhead();
+            return versions.Missing.Count == 0;
         }
         catch (DbException error) when (driver.Classify(error) == Fault.Busy)
         {

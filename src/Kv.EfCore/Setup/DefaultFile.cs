@@ -1,4 +1,5 @@
 using System.Reflection;
+using Kv.Platform;
 using Microsoft.Extensions.Configuration;
 using Microsoft.Extensions.DependencyInjection;
 
@@ -14,7 +15,7 @@ internal static class DefaultFile
     /// <exception cref="InvalidOperationException">The user has no folder.</exception>
     public static string PathOf(IServiceProvider provider)
     {
-        var folder = Environment.GetFolderPath(Environment.SpecialFolder.LocalApplicationData, Environment.SpecialFolderOption.DoNotVerify);
+        var folder = Folders.UserData;
         return folder.Length > 0
             ? Path.Combine(folder, ApplicationOf(provider), Name)
             : throw new InvalidOperationException(

@@ -1,9 +1,9 @@
-using System.Runtime.InteropServices;
 using Kv.Changes;
 using Kv.Connections;
 using Kv.Diagnostics;
 using Kv.Handling;
 using Kv.Messages;
+using Kv.Platform;
 using Kv.Queue;
 using Kv.Store;
 using Kv.Topics;
@@ -113,14 +113,7 @@ internal sealed class KvWorker : BackgroundService, IMessageConsumer, IAsyncDisp
     public override async Task StopAsync(CancellationToken cancellationToken)
     {
         // The host takes a first signal for the wish to stop, and any further one for nothing. Another one means that the wait is to end.
-        void OnSignal(PosixSignalContext signal)
-        {
-            signal.Cancel = true;
-            Hurry();
-        }
-
-        using var interrupt = PosixSignalRegistration.Create(PosixSignal.SIGINT, OnSignal);
-        using var terminate = PosixSignalRegistration.Create(PosixSignal.SIGTERM, OnSignal);
+        using var signals = new StopSignals(Hurry);
         var hurry = cancellationToken.UnsafeRegister(static source => ((TaskCompletionSource)source!).TrySetResult(), _hurry);
         await using (hurry.ConfigureAwait(false))
         {

@@ -1,6 +1,7 @@
 using System.Globalization;
 using System.Security.Cryptography;
 using System.Text;
+using Kv.Platform;
 
 namespace Kv.Worker;
 
@@ -15,9 +16,9 @@ internal sealed class OwnerName : IDisposable
     private const int MostProcess = 0xFFFFFF;
     private static readonly Lock Gate = new();
     private static readonly HashSet<string> Living = new(StringComparer.Ordinal);
-    private static readonly string Machine = Digest(Environment.MachineName + Read("/etc/machine-id"), 6);
-    private static readonly string Start = Digest(Read("/proc/sys/kernel/random/boot_id"), 6);
-    private static readonly string Space = Digest(new FileInfo("/proc/self/ns/pid").LinkTarget ?? "", 4);
+    private static readonly string Machine = Digest(ProcessIdentity.Machine, 6);
+    private static readonly string Start = Digest(ProcessIdentity.Boot, 6);
+    private static readonly string Space = Digest(ProcessIdentity.Space, 4);
     private static readonly string Prefix = Machine + Start + Space + Process(Environment.ProcessId);
     private static int _last;
 
@@ -73,68 +74,19 @@ internal sealed class OwnerName : IDisposable
 
     private static bool HasEnded(int process, string name)
     {
-        try
+        if (ProcessIdentity.Exists(process) is not true and var exists)
         {
-            using var running = System.Diagnostics.Process.GetProcessById(process);
-        }
-        catch (ArgumentException)
-        {
-            return true;
-        }
-        catch (Exception error) when (error is InvalidOperationException or System.ComponentModel.Win32Exception)
-        {
-            return false;
+            return exists is false;
         }
 
         // The number may be another's by now. What was killed stays in the list until its parent has asked for it.
-        var began = Began(process, out var ended);
+        var began = ProcessIdentity.Began(process, out var ended);
         return ended || (began.Length > 0 && Process(process) != name);
     }
 
     /// <summary>A process by its number and its beginning.</summary>
     private static string Process(int process) => string.Create(
-        CultureInfo.InvariantCulture, $"{(process <= MostProcess ? process : 0):x6}{Digest(Began(process, out _), 6)}");
-
-    private static string Began(int process, out bool ended)
-    {
-        ended = false;
-        try
-        {
-            if (!OperatingSystem.IsLinux())
-            {
-                using var running = System.Diagnostics.Process.GetProcessById(process);
-                return running.StartTime.ToUniversalTime().ToString("yyyyMMddHHmmss", CultureInfo.InvariantCulture);
-            }
-
-            // The name of the program, in brackets, may hold anything.
-            var stat = Read($"/proc/{process}/stat");
-            var fields = stat[(stat.LastIndexOf(')') + 1)..].Split(' ', StringSplitOptions.RemoveEmptyEntries);
-            if (fields.Length < 20)
-            {
-                return "";
-            }
-
-            ended = fields[0] is "Z" or "X";
-            return fields[19];
-        }
-        catch (Exception error)
-            when (error is ArgumentException or InvalidOperationException or System.ComponentModel.Win32Exception or NotSupportedException)
-        {
-            return "";
-        }
-    }
-
-    private static string Read(string file)
-    {
-        try
-        {
-            return File.Exists(file) ? File.ReadAllText(file).Trim() : "";
-        }
-        catch (Exception error) when (error is IOException or UnauthorizedAccessException)
-        {
-            return "";
-        }
-    }
+        CultureInfo.InvariantCulture, $"{(process <= MostProcess ? process : 0):x6}{Digest(ProcessIdentity.Began(process, out _), 6)}");
 
     private static string Digest(string text, int digits) =>
         Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(text)))[..digits];

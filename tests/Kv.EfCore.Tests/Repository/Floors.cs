@@ -8,7 +8,7 @@ internal static class Floors
         ["Kv.EfCore"] =
         [
             "Setup", "Control", "Joined", "Store", "Engine", "Queue", "Commits", "Changes", "Reads", "Schema", "Connections", "Model", "Messages",
-            "Values", "", "Keys", "Sql", "Diagnostics",
+            "Values", "", "Keys", "Sql", "Diagnostics", "Platform",
         ],
         ["Kv.Hosting"] = ["Setup", "Health", "Worker", "Schedules", "Handling", "Topics", "", "Diagnostics"],
         ["Kv.OpenTelemetry"] = [""],

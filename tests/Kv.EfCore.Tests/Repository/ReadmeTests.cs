@@ -1,6 +1,7 @@
 using System.Text.RegularExpressions;
 using Microsoft.CodeAnalysis;
 using Microsoft.CodeAnalysis.CSharp;
+using Microsoft.CodeAnalysis.CSharp.Syntax;
 
 namespace Kv.Tests.Repository;
 
@@ -33,6 +34,12 @@ public sealed partial class ReadmeTests
             .Where(static page => Code().IsMatch(File.ReadAllText(page))).Select(static page => Path.GetRelativePath(Repo.Root, page)),
     ];
 
+    public static TheoryData<string> AllPages =>
+    [
+        .. Directory.EnumerateFiles(Repo.PathOf("docs"), "*.md").Prepend(Repo.PathOf("README.md"))
+            .Select(static page => Path.GetRelativePath(Repo.Root, page)),
+    ];
+
     [Fact]
     public void Pages_with_programs_are_found() =>
         Assert.Contains(Pages, static page => page.Data.EndsWith("store.md", StringComparison.Ordinal));
@@ -52,6 +59,41 @@ public sealed partial class ReadmeTests
         });
     }
 
+    /// <summary>
+    /// A part of a program is compiled with the usings and types of the first program of the page, and what the comment above it gives.
+    /// </summary>
+    [Theory]
+    [MemberData(nameof(Pages))]
+    public async Task Every_part_of_a_program_on_a_page_compiles(string page)
+    {
+        var text = await File.ReadAllTextAsync(Repo.PathOf(page));
+
+        Assert.All(Part().Matches(text), part =>
+        {
+            var program = Code().Match(text).Groups["code"].Value;
+            var problems = Problems(Whole(part, program));
+            Assert.True(problems.Count == 0, $"{part.Value}\n{string.Join('\n', problems)}");
+        });
+    }
+
+    /// <summary>Blocks of C# that nothing compiles are of other libraries (cs), and have nothing of this one.</summary>
+    [Theory]
+    [MemberData(nameof(AllPages))]
+    public async Task No_code_with_the_store_stands_in_a_block_that_is_not_compiled(string page)
+    {
+        var text = await File.ReadAllTextAsync(Repo.PathOf(page));
+        var compiled = Code().Matches(text).Concat(Part().Matches(text)).Select(static match => match.Groups["code"].Index).ToHashSet();
+
+        var others = Block().Matches(text).Where(block => !compiled.Contains(block.Groups["code"].Index));
+
+        Assert.All(others, static block =>
+        {
+            var info = block.Groups["info"].Value;
+            Assert.False(info.StartsWith("csharp", StringComparison.Ordinal), block.Value);
+            Assert.True(info is "" or "sh" or "json" or "xml" or "ts" || !OwnName().IsMatch(block.Groups["code"].Value), block.Value);
+        });
+    }
+
     [Fact]
     public void What_does_not_compile_is_told()
     {
@@ -67,6 +109,37 @@ public sealed partial class ReadmeTests
         var fixture = await File.ReadAllTextAsync(Repo.PathOf("tests/Kv.Testcontainers.Tests/PostgresFixture.cs"));
 
         Assert.Equal(fixture, Assert.Single(Code().Matches(page)).Groups["code"].Value, ignoreLineEndingDifferences: true);
+    }
+
+    [Fact]
+    public void A_part_of_a_program_that_does_not_compile_is_told()
+    {
+        const string Page = "<!-- given: Thing thing -->\n```csharp part\nawait thing.Known();\nawait thing.Unknown();\n```\n";
+        const string Program = "using Kv;\nawait new Thing().Known();\nclass Thing { public Task Known() => Task.CompletedTask; }\n";
+
+        var problem = Assert.Single(Problems(Whole(Part().Match(Page), Program)));
+
+        Assert.Contains("'Unknown'", problem, StringComparison.Ordinal);
+    }
+
+    private static string Whole(Match part, string program)
+    {
+        var options = CSharpParseOptions.Default.WithLanguageVersion(LanguageVersion.Preview);
+        var root = CSharpSyntaxTree.ParseText(program, options).GetCompilationUnitRoot();
+        var types = root.Members.Where(static member => member is not GlobalStatementSyntax).Select(static member => member.ToFullString());
+        return $$"""
+            {{root.Usings.ToFullString()}}
+            await Task.CompletedTask;
+            static class Part
+            {
+                public static async Task RunAsync({{part.Groups["given"].Value}})
+                {
+                    {{part.Groups["code"].Value}}
+                    await Task.CompletedTask;
+                }
+            }
+            {{string.Concat(types)}}
+            """;
     }
 
     private static List<string> Problems(string program)
@@ -103,4 +176,19 @@ public sealed partial class ReadmeTests
     [GeneratedRegex(
         "^```csharp\\r?\\n(?<code>.*?)^```", RegexOptions.Multiline | RegexOptions.Singleline | RegexOptions.ExplicitCapture, 1000)]
     private static partial Regex Code();
+
+    [GeneratedRegex(
+        "^<!-- given: (?<given>.*?) -->\\r?\\n```csharp part\\r?\\n(?<code>.*?)^```",
+        RegexOptions.Multiline | RegexOptions.Singleline | RegexOptions.ExplicitCapture,
+        1000)]
+    private static partial Regex Part();
+
+    [GeneratedRegex(
+        "^```(?<info>[^`\\r\\n]*)\\r?\\n(?<code>.*?)^```",
+        RegexOptions.Multiline | RegexOptions.Singleline | RegexOptions.ExplicitCapture,
+        1000)]
+    private static partial Regex Block();
+
+    [GeneratedRegex("\\bI?Kv[A-Z]|AddKv|UseKv|\\.Kv\\(", RegexOptions.ExplicitCapture, 1000)]
+    private static partial Regex OwnName();
 }

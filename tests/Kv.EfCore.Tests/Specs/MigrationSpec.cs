@@ -1,13 +1,16 @@
 using System.Data.Common;
 using Kv.Messages;
 using Kv.PostgreSql;
+using Kv.Schema;
 using Kv.Sql;
 using Kv.TestKit;
 using Microsoft.EntityFrameworkCore;
 using Microsoft.EntityFrameworkCore.Infrastructure;
 using Microsoft.EntityFrameworkCore.Metadata;
 using Microsoft.EntityFrameworkCore.Migrations;
+using Microsoft.EntityFrameworkCore.Migrations.Operations;
 using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Logging;
 using Npgsql;
 
 namespace Kv.Tests.Specs;
@@ -163,6 +166,74 @@ public abstract class MigrationSpec(KvDatabase database)
     }
 
     [Fact]
+    public async Task A_schema_with_a_newer_migration_that_lets_this_version_go_on_is_used_and_said_once()
+    {
+        var logs = new LogCollector();
+        await using var test = await database.CreateStoreAsync(services: services => services.AddLogging(
+            logging => logging.SetMinimumLevel(LogLevel.Information).AddProvider(logs.CreateProvider())));
+        await using (var context = test.CreateContext())
+        {
+            await context.Database.ExecuteSqlAsync($"insert into __kv_migrations values ({NewerVersion.Migration}, '99.0.0')");
+        }
+
+        await test.Store.SetAsync(["a"], 1);
+
+        Assert.Empty(await test.Services.MigrateKvStoreAsync());
+        Assert.Equal(1, await test.Store.GetAsync<int>(["a"]));
+        var (level, _, text) = Assert.Single(logs.Entries, static e => e.Event == 20);
+        Assert.Equal(LogLevel.Information, level);
+        Assert.Contains(NewerVersion.Migration, text, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task A_schema_with_a_newer_migration_and_without_one_of_this_version_is_refused_and_not_changed()
+    {
+        await using var test = await CreateAtAsync("Place");
+        await using var context = test.CreateContext();
+        await context.Database.ExecuteSqlAsync($"insert into __kv_migrations values ('29990101000000_Tags_Beside_Place', '99.0.0')");
+
+        foreach (var use in new[] { () => test.Store.GetAsync(["a"]).AsTask(), () => (Task)test.Services.MigrateKvStoreAsync() })
+        {
+            var error = await Assert.ThrowsAsync<KvException>(use);
+            Assert.Equal(KvErrorKind.Schema, error.Kind);
+            Assert.Contains("_Scope of this one is not applied", error.Message, StringComparison.Ordinal);
+        }
+
+        Assert.Equal(6, (await context.Database.GetAppliedMigrationsAsync()).Count());
+    }
+
+    [Fact]
+    public async Task A_migration_that_lets_older_versions_go_on_names_one_before_it_and_only_adds()
+    {
+        await using var test = await database.CreateStoreAsync(services: NewerVersion.Use);
+        await using var context = test.CreateContext();
+        var assembly = context.GetService<IMigrationsAssembly>();
+        var harm = assembly.Migrations.ToDictionary(
+            static m => m.Key, m => Harm(assembly.CreateMigration(m.Value, context.Database.ProviderName!)));
+        var ids = harm.Keys.Order(StringComparer.Ordinal).ToList();
+
+        var faults = ids.Where(static id => SchemaVersions.OldestBeside(id) is not null)
+            .Where(id => harm[id].Count > 0
+                || !ids.TakeWhile(before => before != id).Any(before => NameOf(before) == SchemaVersions.OldestBeside(id)));
+
+        Assert.Empty(faults);
+        Assert.Contains(NewerVersion.Migration, ids);
+
+        // What older versions cannot stand is found: another index in the place of one, one that refuses what they write, and unknown SQL.
+        Assert.Contains(nameof(DropIndexOperation), harm.Single(static m => NameOf(m.Key) == "Delivery").Value);
+        Assert.Contains(nameof(CreateIndexOperation), harm.Single(static m => NameOf(m.Key) == "Messages").Value);
+        Assert.Contains(nameof(SqlOperation), harm.Single(static m => NameOf(m.Key) == "Initial").Value);
+
+        static List<string> Harm(Migration migration) =>
+        [
+            .. migration.UpOperations
+                .Where(static operation => operation is not (CreateTableOperation or CreateIndexOperation { IsUnique: false }
+                    or AddColumnOperation { IsNullable: true } or AddColumnOperation { DefaultValue: not null }))
+                .Select(static operation => operation.GetType().Name),
+        ];
+    }
+
+    [Fact]
     public async Task Each_migration_can_be_taken_back_and_applied_again()
     {
         await using var test = await database.CreateStoreAsync();
@@ -197,7 +268,7 @@ public abstract class MigrationSpec(KvDatabase database)
         }
     }
 
-    protected static string NameOf(string migration) => migration[(migration.IndexOf('_', StringComparison.Ordinal) + 1)..];
+    protected static string NameOf(string migration) => SchemaVersions.NameOf(migration);
 
     /// <summary>To a database that is not there.</summary>
     protected abstract Task<string> AbsentAsync();
