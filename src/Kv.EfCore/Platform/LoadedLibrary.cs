@@ -9,7 +9,8 @@ internal static class LoadedLibrary
 {
     /// <summary>Finds the library in which an address lies.</summary>
     /// <param name="name">
-    /// What its user calls it: .NET tries it with the system's own beginning and end (<c>lib….so</c>, <c>lib….dylib</c>, <c>….dll</c>).
+    /// What its user calls it: .NET tries it with the system's own beginning and end (<c>lib….so</c>, <c>lib….dylib</c>,
+    /// <c>….dll</c>).
     /// </param>
     /// <param name="user">The assembly that uses it, beside which it may be.</param>
     /// <param name="address">The address.</param>
