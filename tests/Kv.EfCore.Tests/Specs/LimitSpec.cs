@@ -69,7 +69,7 @@ public abstract class LimitSpec(KvDatabase database)
             SizedAsync(store, 819_201));
         await RefusedAsync("Total key size too large (max 81920 bytes): the atomic write has 81921 bytes.", "KvStoreOptions.MaxTotalKeySize", () =>
             KeysSizedAsync(store, 81_921));
-        await RefusedAsync("The delay is 30.00:00:00.0010000; it must be zero to 30 days.", "enqueue a message that enqueues", () =>
+        await RefusedAsync("The delay is 30.00:00:00.0010000; it must be zero to 30 days.", "set DueAt", () =>
             store.EnqueueAsync("m", new() { Delay = TimeSpan.FromDays(30) + ms }).AsTask());
         await RefusedAsync("The delay is -00:00:00.0010000; it must be zero to 30 days.", "", () =>
             store.EnqueueAsync("m", new() { Delay = -ms }).AsTask());
