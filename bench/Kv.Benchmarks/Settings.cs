@@ -59,8 +59,7 @@ public sealed class Settings(string[] args)
 
     public IReadOnlyList<int> Callers => Numbers("--callers", "1,64,256");
 
-    public IReadOnlyList<int> Values => Numbers(
-        "--values", Small ? $"{KeyValueSystem.SmallValue}" : $"{KeyValueSystem.SmallValue},{KeyValueSystem.LargeValue}");
+    public IReadOnlyList<int> Values => Numbers("--values", $"{KeyValueSystem.SmallValue},{KeyValueSystem.LargeValue}");
 
     public IReadOnlyList<int> Rows => Numbers("--rows", Small ? "2000" : "100000,1000000");
 
