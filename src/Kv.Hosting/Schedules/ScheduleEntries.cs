@@ -20,7 +20,7 @@ internal sealed class ScheduleEntries(KvStore store)
     {
         await foreach (var entry in store.ListAsync(All, null, cancellationToken).ConfigureAwait(false))
         {
-            if (entry.Key is { Count: 3 } key && key[2] is { Type: KvKeyPartType.String } name)
+            if (entry.Key is { IsDecodable: true, Count: 3 } key && key[2] is { Type: KvKeyPartType.String } name)
             {
                 yield return (name.AsString(), entry, ScheduleState.Read(entry));
             }

@@ -38,9 +38,9 @@ internal sealed record ScheduleState(string Definition, long Next, long Last = 0
     {
         try
         {
-            return entry is not null
-                && JsonSerializer.Deserialize(entry.Value.Bytes.Span, ScheduleJsonContext.Default.ScheduleState) is { Next: >= 0 } state
-                && state.Next <= End ? state : null;
+            var read = entry is null ? null : JsonSerializer.Deserialize(entry.Value.Bytes.Span, ScheduleJsonContext.Default.ScheduleState);
+            return read is { Definition: not null } state
+                && IsTime(state.Next) && IsTime(state.Last) && Array.TrueForAll(state.Triggered ?? [], IsTime) ? state : null;
         }
         catch (JsonException)
         {
@@ -57,6 +57,8 @@ internal sealed record ScheduleState(string Definition, long Next, long Last = 0
 
     /// <summary>Marks it as changed, so that every process looks at it anew.</summary>
     public ScheduleState AsChanged() => this with { Changed = Random.Shared.NextInt64(1, long.MaxValue) };
+
+    private static bool IsTime(long milliseconds) => milliseconds >= 0 && milliseconds <= End;
 
     public KvValue ToValue(KvEncoding encoding) =>
         new(JsonSerializer.SerializeToUtf8Bytes(this, ScheduleJsonContext.Default.ScheduleState), encoding);

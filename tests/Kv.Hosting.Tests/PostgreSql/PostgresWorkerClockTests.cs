@@ -129,7 +129,7 @@ public sealed class PostgresWorkerClockTests(PostgresDatabase database) : IClass
     public async Task A_schedule_ticks_by_the_servers_clock(int hours)
     {
         await using var wrong = await WorkerAsync(hours, static worker => worker.Schedule("s", KvSchedule.Every(TimeSpan.FromSeconds(1)), static at => new Tick(at)));
-        await ScheduleClockSpec.RoundAsync(wrong);
+        await ScheduleTesting.RoundAsync(wrong);
         var from = await ServerTimeAsync(wrong);
 
         // A second passes by itself.
@@ -138,7 +138,7 @@ public sealed class PostgresWorkerClockTests(PostgresDatabase database) : IClass
         while (ticks.Count == 0)
         {
             Assert.True(TimeProvider.System.GetElapsedTime(started) < WorkerTesting.Patience, "It did not tick.");
-            await ScheduleClockSpec.RoundAsync(wrong);
+            await ScheduleTesting.RoundAsync(wrong);
             ticks = await ScheduleClockSpec.TicksAsync(wrong);
         }
 

@@ -1,10 +1,8 @@
 using System.Collections.Concurrent;
-using Kv.Schedules;
 using Kv.TestKit;
 using Microsoft.Data.Sqlite;
-using Microsoft.Extensions.DependencyInjection;
-using Microsoft.Extensions.Hosting;
 using Npgsql;
+using static Kv.Tests.ScheduleTesting;
 
 namespace Kv.Tests.Specs;
 
@@ -111,14 +109,6 @@ public abstract class BackupSpec(KvDatabase database)
 
     private static Tick Read(byte[] data) =>
         System.Text.Json.JsonSerializer.Deserialize<Tick>(data, System.Text.Json.JsonSerializerOptions.Web)!;
-
-    private static async Task RoundAsync(KvTestStore test)
-    {
-        var scheduler = test.Services.GetServices<IHostedService>().OfType<Scheduler>().Single();
-        while (await scheduler.RunRoundAsync(CancellationToken.None) == TimeSpan.Zero)
-        {
-        }
-    }
 
     private static void AddSchedule(KvWorkerBuilder worker) =>
         worker.Schedule("hourly", KvSchedule.Every(TimeSpan.FromHours(1)), static at => new Tick(at));

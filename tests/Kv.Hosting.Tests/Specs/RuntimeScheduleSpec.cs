@@ -160,16 +160,7 @@ public abstract class RuntimeScheduleSpec(KvDatabase database)
         await using var test = await CreateAsync();
         await SchedulesOf(test).SetAsync("s", KvSchedule.Cron("@yearly"), new Note("a"));
         await SchedulesOf(test).TriggerAsync("s");
-        test.FailPoints().OnHit = hit =>
-        {
-            if (hit != point)
-            {
-                return ValueTask.CompletedTask;
-            }
-
-            test.FailPoints().OnHit = null;
-            throw new IOException("The connection broke.");
-        };
+        BreakOnce(test, point);
 
         await RoundAsync(test);
         await RoundAsync(test);
@@ -213,6 +204,32 @@ public abstract class RuntimeScheduleSpec(KvDatabase database)
         Assert.Single(await test.QueuedAsync());
         Assert.All(_logs.Entries.Where(static e => e.Event == 350), static e => Assert.Contains("'bad'", e.Text, StringComparison.Ordinal));
         Assert.Contains(_logs.Entries, static e => e.Event == 350);
+    }
+
+    [Theory]
+    [InlineData("not json")]
+    [InlineData("{}")]
+    [InlineData("{\"Definition\":\"x\",\"Next\":1,\"Last\":9223372036854775807}")]
+    [InlineData("{\"Definition\":\"x\",\"Next\":1,\"Triggered\":[-9223372036854775808]}")]
+    public async Task An_entry_that_is_no_schedule_harms_no_other_and_is_not_listed(string text)
+    {
+        await using var test = await CreateAsync(["code"]);
+        await SchedulesOf(test).SetAsync("good", Minutely, new Note("a"));
+        KvKey schedules = ["efkv", "schedules"];
+        var undecodable = KvKey.FromStored([.. schedules.Bytes, 0xEE]);
+        foreach (var key in (KvKey[])[schedules.Append("bad"), schedules.Append(7L), schedules.Append("a", "b"), undecodable])
+        {
+            await test.Store.SetAsync(key, new KvValue(Encoding.UTF8.GetBytes(text), KvEncoding.Json));
+        }
+
+        await RoundAsync(test);
+        _time.Advance(Minute);
+        await RoundAsync(test);
+
+        Assert.Equal(["note", "tick"], (await test.QueuedAsync()).Select(static m => m.Type).Order());
+        Assert.Equal(["code", "good"], await ListAsync(test));
+        Assert.False(await SchedulesOf(test).PauseAsync("bad"));
+        Assert.Null(await SchedulesOf(test).FindAsync("bad"));
     }
 
     [Fact]

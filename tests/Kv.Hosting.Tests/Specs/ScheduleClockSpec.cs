@@ -1,8 +1,6 @@
 using System.Text.Json;
-using Kv.Schedules;
 using Kv.TestKit;
-using Microsoft.Extensions.DependencyInjection;
-using Microsoft.Extensions.Hosting;
+using static Kv.Tests.ScheduleTesting;
 
 namespace Kv.Tests.Specs;
 
@@ -181,14 +179,6 @@ public abstract class ScheduleClockSpec(KvDatabase database)
 
     private Task<KvTestStore> CreateAsync(TimeProvider time, KvSchedule schedule, KvMissedTicks missed, KvTestStore? beside = null) => database.CreateWorkerAsync(
         worker => worker.Schedule("s", schedule, static at => new Tick(at), new KvScheduleOptions { Missed = missed }), time, beside: beside, logs: _logs);
-
-    internal static async Task RoundAsync(KvTestStore test)
-    {
-        var scheduler = test.Services.GetServices<IHostedService>().OfType<Scheduler>().Single();
-        while (await scheduler.RunRoundAsync(CancellationToken.None) == TimeSpan.Zero)
-        {
-        }
-    }
 
     internal static async Task<List<DateTimeOffset>> TicksAsync(KvTestStore test) =>
         [.. (await test.QueuedAsync()).Select(static m => JsonSerializer.Deserialize<Tick>(m.Data, JsonSerializerOptions.Web)!.At).Order()];

@@ -1,10 +1,9 @@
-using Kv.Schedules;
 using Kv.Setup;
 using Kv.TestKit;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Diagnostics.HealthChecks;
-using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
+using static Kv.Tests.ScheduleTesting;
 
 namespace Kv.Tests.Specs;
 
@@ -255,15 +254,6 @@ public abstract class ScheduleFaultSpec(KvDatabase database)
         _time,
         options => options.UnhandledAfter = TimeSpan.FromDays(1),
         logs: _logs);
-
-    private static Scheduler Scheduler(KvTestStore test) => test.Services.GetServices<IHostedService>().OfType<Scheduler>().Single();
-
-    private static async Task RoundAsync(KvTestStore test)
-    {
-        while (await Scheduler(test).RunRoundAsync(CancellationToken.None) == TimeSpan.Zero)
-        {
-        }
-    }
 
     private static Task<HealthReport> CheckAsync(KvTestStore test) => test.Services.GetRequiredService<HealthCheckService>().CheckHealthAsync();
 

@@ -1,8 +1,8 @@
 using Kv.Diagnostics;
-using Kv.Schedules;
 using Kv.TestKit;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Hosting;
+using static Kv.Tests.ScheduleTesting;
 
 namespace Kv.Tests.Specs;
 
@@ -81,16 +81,7 @@ public abstract class ScheduleSpec(KvDatabase database)
         await using var test = await CreateAsync();
         await RoundAsync(test);
         _time.Advance(Minute);
-        test.FailPoints().OnHit = hit =>
-        {
-            if (hit != point)
-            {
-                return ValueTask.CompletedTask;
-            }
-
-            test.FailPoints().OnHit = null;
-            throw new IOException("The connection broke.");
-        };
+        BreakOnce(test, point);
 
         await RoundAsync(test);
 
@@ -202,14 +193,6 @@ public abstract class ScheduleSpec(KvDatabase database)
         worker => worker.Schedule("s", schedule ?? KvSchedule.Every(Minute), static at => new Tick(at), new KvScheduleOptions { Missed = missed }),
         _time,
         beside: beside);
-
-    private static async Task RoundAsync(KvTestStore test)
-    {
-        var scheduler = test.Services.GetServices<IHostedService>().OfType<Scheduler>().Single();
-        while (await scheduler.RunRoundAsync(CancellationToken.None) == TimeSpan.Zero)
-        {
-        }
-    }
 
     private static async Task<List<DateTimeOffset>> TicksAsync(KvTestStore test) =>
         [.. (await test.QueuedAsync()).Select(static m => System.Text.Json.JsonSerializer.Deserialize<Tick>(m.Data, System.Text.Json.JsonSerializerOptions.Web)!.At).Order()];

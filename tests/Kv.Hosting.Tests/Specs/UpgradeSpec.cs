@@ -1,13 +1,11 @@
 using System.Collections.Concurrent;
 using System.Text.Json;
-using Kv.Schedules;
 using Kv.Schema;
 using Kv.TestKit;
 using Microsoft.EntityFrameworkCore;
 using Microsoft.EntityFrameworkCore.Infrastructure;
 using Microsoft.EntityFrameworkCore.Migrations;
 using Microsoft.Extensions.DependencyInjection;
-using Microsoft.Extensions.Hosting;
 
 namespace Kv.Tests.Specs;
 
@@ -166,10 +164,7 @@ public abstract class UpgradeSpec(KvDatabase database)
 
     private static async Task<List<Tick>> TicksAsync(KvTestStore test)
     {
-        var scheduler = test.Services.GetServices<IHostedService>().OfType<Scheduler>().Single();
-        while (await scheduler.RunRoundAsync(CancellationToken.None) == TimeSpan.Zero)
-        {
-        }
+        await ScheduleTesting.RoundAsync(test);
 
         var found = (await test.QueuedAsync()).Where(static m => m.Topic == "tick").ToList();
         await test.ExecuteAsync("delete from queue where topic = 'tick'");
