@@ -74,7 +74,7 @@ public sealed class KvWorkerOptions
 
     /// <summary>
     /// How long the health check is degraded after a message has become a dead letter. Its data says how many there are for as long as
-    /// there are some.
+    /// there are some. A thousand of them, or one that cannot be read, degrade it for as long as they are there.
     /// </summary>
     /// <value>Default: 1 day. From zero, for never, to <see cref="TimeSpan.MaxValue"/>, for until they are replayed or deleted.</value>
     public TimeSpan DeadLettersFor { get; set; } = TimeSpan.FromDays(1);

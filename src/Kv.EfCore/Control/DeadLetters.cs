@@ -111,11 +111,11 @@ internal sealed class DeadLetters(KvStore store)
         return (count, [.. topics]);
     }
 
-    /// <summary>When the last letter was written; null if there is none, or it cannot be read.</summary>
-    public async Task<DateTimeOffset?> LastDiedAtAsync(CancellationToken cancellationToken)
+    /// <summary>When the last of the first letters was written; null if there is none, or it cannot be read.</summary>
+    public async Task<DateTimeOffset?> LastDiedAtAsync(int most, CancellationToken cancellationToken)
     {
         var range = KvRange.Prefix(Engine.Options.DeadLetters);
-        var latest = await Engine.Reader.LatestKeyAsync(range.Start, range.End, cancellationToken).ConfigureAwait(false);
+        var latest = await Engine.Reader.LatestKeyAsync(range.Start, range.End, most, cancellationToken).ConfigureAwait(false);
         var entry = latest is null ? null : await store.GetAsync(KvKey.FromEncoded(latest), cancellationToken).ConfigureAwait(false);
         return entry is null ? null : DeadLetterFormat.Read(entry)?.DiedAt;
     }

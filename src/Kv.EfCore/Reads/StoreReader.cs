@@ -34,13 +34,14 @@ internal abstract class StoreReader(ReadRunner runner, Driver driver, StoreClock
                 CultureInfo.InvariantCulture),
             cancellationToken);
 
-    /// <summary>The key of a range that was written last; null if there is none.</summary>
-    public ValueTask<byte[]?> LatestKeyAsync(byte[] start, byte[] end, CancellationToken cancellationToken) =>
+    /// <summary>Of the first keys of a range, that which was written last; null if there is none.</summary>
+    public ValueTask<byte[]?> LatestKeyAsync(byte[] start, byte[] end, int limit, CancellationToken cancellationToken) =>
         runner.RunAsync(
-            (Reader: this, Start: start, End: end),
+            (Reader: this, Start: start, End: end, Limit: limit),
             static async (session, arg, token) =>
             {
-                var statement = session.Statement(session.Sql.LatestKey).Set("@start", arg.Start).Set("@end", arg.End).Set("@now", arg.Reader.Now);
+                var statement = session.Statement(session.Sql.LatestKey)
+                    .Set("@start", arg.Start).Set("@end", arg.End).Set("@limit", arg.Limit).Set("@now", arg.Reader.Now);
                 return await statement.ScalarAsync(token).ConfigureAwait(false) as byte[];
             },
             cancellationToken);

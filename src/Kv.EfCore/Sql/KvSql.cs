@@ -28,9 +28,11 @@ internal abstract class KvSql(TableNames tables, string now = "@now") : SqlParts
 
     public string Count => field ??= $"select count(*) from {KvTable} where k >= @start and k < @end and {LiveAt(NowToRead)}";
 
-    /// <summary>The key of a range that was written last. It reads all of the range, without the values.</summary>
-    public string LatestKey => field ??=
-        $"select k from {KvTable} where k >= @start and k < @end and {LiveAt(NowToRead)} order by version desc limit 1";
+    /// <summary>Of the first keys of a range, that which was written last. It reads them without the values.</summary>
+    public string LatestKey => field ??= $"""
+        select k from (select k, version from {KvTable} where k >= @start and k < @end and {LiveAt(NowToRead)} order by k limit @limit) r
+        order by version desc limit 1
+        """;
 
     public string ListForward => field ??= List("k, v, v_encoding, version", "k");
 

@@ -153,37 +153,21 @@ internal sealed class StoreHealthCheck(KvStore store, QueueWatch queue, WorkerHe
     {
         try
         {
-            if (await queue.FindUnhandledAsync(cancellationToken).ConfigureAwait(false) is { Count: > 0 } unhandled)
-            {
-                string[] names = [.. unhandled.Select(static u => u.Topic)];
-                data["unhandledTopics"] = names;
-                var longest = unhandled.Max(static u => u.Waiting);
-                troubles.Add(
-                    $"Messages have been due for up to {longest.TotalSeconds:0} seconds on topics that have no "
-                    + $"handler here and on which no other process works: {Names(names)}. Start a worker that handles them, pause them, or "
-                    + "cancel the messages.");
-            }
-
-            if (await queue.FindLateAsync(cancellationToken).ConfigureAwait(false) is { Count: > 0 } late)
-            {
-                string[] names = [.. late.Select(static l => l.Topic)];
-                data["lateTopics"] = names;
-                var longest = late.Max(static l => l.Waiting);
-                troubles.Add(
-                    $"Messages have been due for up to {longest.TotalSeconds:0} seconds on topics that are handled here, of which nothing "
-                    + $"was claimed meanwhile: {Names(names)}. Look whether handlers hang, or whether those of other topics take all "
-                    + "the capacity.");
-            }
-
-            if (await queue.FindOldAsync(cancellationToken).ConfigureAwait(false) is { Count: > 0 } old)
-            {
-                string[] names = [.. old.Select(static o => o.Topic)];
-                data["oldTopics"] = names;
-                var longest = old.Max(static o => o.Waiting);
-                troubles.Add(
-                    $"Messages have been due for up to {longest.TotalSeconds:0} seconds, longer than KvWorkerOptions.MaxAge, on these "
-                    + $"topics: {Names(names)}. Run more workers, or raise the concurrency.");
-            }
+            Add(
+                "unhandledTopics",
+                await queue.FindUnhandledAsync(cancellationToken).ConfigureAwait(false),
+                " on topics that have no handler here and on which no other process works",
+                "Start a worker that handles them, pause them, or cancel the messages.");
+            Add(
+                "lateTopics",
+                await queue.FindLateAsync(cancellationToken).ConfigureAwait(false),
+                " on topics that are handled here, of which nothing was claimed meanwhile",
+                "Look whether handlers hang, or whether those of other topics take all the capacity.");
+            Add(
+                "oldTopics",
+                await queue.FindOldAsync(cancellationToken).ConfigureAwait(false),
+                ", longer than KvWorkerOptions.MaxAge, on these topics",
+                "Run more workers, or raise the concurrency.");
 
             var (count, topics, areNew) = await queue.FindDeadLettersAsync(cancellationToken).ConfigureAwait(false);
             data["deadLetters"] = count;
@@ -198,6 +182,17 @@ internal sealed class StoreHealthCheck(KvStore store, QueueWatch queue, WorkerHe
         {
             // The store answers, and a row that cannot be read is no outage of it.
             troubles.Add($"The queue could not be looked through: {error.Message}");
+        }
+
+        void Add(string name, IReadOnlyList<(string Topic, TimeSpan Waiting)> found, string where, string remedy)
+        {
+            if (found.Count > 0)
+            {
+                string[] names = [.. found.Select(static f => f.Topic)];
+                data[name] = names;
+                var longest = found.Max(static f => f.Waiting);
+                troubles.Add($"Messages have been due for up to {longest.TotalSeconds:0} seconds{where}: {Names(names)}. {remedy}");
+            }
         }
     }
 

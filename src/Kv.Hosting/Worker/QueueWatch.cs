@@ -103,8 +103,8 @@ internal sealed class QueueWatch(KvStore store, KvWorkerOptions options, Handler
     }
 
     /// <summary>
-    /// How many dead letters there are, up to <see cref="Most"/>, of which topics, and whether the last one is newer than
-    /// <see cref="KvWorkerOptions.DeadLettersFor"/>.
+    /// How many dead letters there are, up to <see cref="Most"/>, of which topics, and whether they are to be told of: the last one is
+    /// newer than <see cref="KvWorkerOptions.DeadLettersFor"/>, or it is not known.
     /// </summary>
     public async Task<(int Count, IReadOnlyList<string> Topics, bool AreNew)> FindDeadLettersAsync(CancellationToken cancellationToken)
     {
@@ -114,9 +114,13 @@ internal sealed class QueueWatch(KvStore store, KvWorkerOptions options, Handler
             return (0, topics, false);
         }
 
-        // What cannot be read is told of for as long as it is there.
-        var last = await _letters.LastDiedAtAsync(cancellationToken).ConfigureAwait(false);
-        return (count, topics, last is null || Queue.UtcNow - last < options.DeadLettersFor);
+        // What cannot be read, or is more than is looked through, is told of for as long as it is there.
+        if (count == Most || await _letters.LastDiedAtAsync(Most, cancellationToken).ConfigureAwait(false) is not { } last)
+        {
+            return (count, topics, true);
+        }
+
+        return (count, topics, Queue.UtcNow - last < options.DeadLettersFor);
     }
 
     /// <summary>Looks once a minute, and warns of each topic without a handler when it is first seen.</summary>

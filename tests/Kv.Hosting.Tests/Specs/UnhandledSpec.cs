@@ -156,27 +156,41 @@ public abstract class UnhandledSpec(KvDatabase database)
 
         await DieAsync(2);
         _time.Advance(TimeSpan.FromHours(23));
-        Assert.Equal((HealthStatus.Degraded, 2), await LookAsync());
+        Assert.Equal((HealthStatus.Degraded, 2), await LookAsync(test));
         _time.Advance(TimeSpan.FromHours(1));
-        Assert.Equal((HealthStatus.Healthy, 2), await LookAsync());
+        Assert.Equal((HealthStatus.Healthy, 2), await LookAsync(test));
 
         await DieAsync(3);
-        Assert.Equal((HealthStatus.Degraded, 3), await LookAsync());
+        Assert.Equal((HealthStatus.Degraded, 3), await LookAsync(test));
         _time.Advance(TimeSpan.FromHours(25));
         await test.Store.SetAsync(["dead_letters", "z", "by hand"], "no letter");
-        Assert.Equal((HealthStatus.Degraded, 4), await LookAsync());
+        Assert.Equal((HealthStatus.Degraded, 4), await LookAsync(test));
 
         async Task DieAsync(int number)
         {
             await test.Store.EnqueueAsync(new Other(number), WorkerTesting.Once);
             await test.SettleAsync();
         }
+    }
 
-        async Task<(HealthStatus, int)> LookAsync()
+    [Fact]
+    public async Task More_dead_letters_than_are_looked_through_are_told_of_however_old_they_are()
+    {
+        await using var test = await CreateAsync(static worker => worker.Handle<Other>(static (_, _, _) => throw new FormatException("Never.")));
+        await test.Store.EnqueueAsync(new Other(1), WorkerTesting.Once);
+        await test.SettleAsync();
+        var letter = await test.Store.ListAsync(KvRange.Prefix(["dead_letters"])).SingleAsync();
+        var write = test.Store.Atomic();
+        for (var i = 1L; i < 999; i++)
         {
-            var report = await CheckAsync(test);
-            return (report.Status, (int)report.Entries["kv"].Data["deadLetters"]);
+            write.Set(["dead_letters", "other", $"z{i:000}"], letter.Value);
         }
+
+        await write.CommitAsync();
+        _time.Advance(TimeSpan.FromDays(3));
+        Assert.Equal((HealthStatus.Healthy, 999), await LookAsync(test));
+        await test.Store.SetAsync(["dead_letters", "other", "z999"], letter.Value);
+        Assert.Equal((HealthStatus.Degraded, 1000), await LookAsync(test));
     }
 
     [Fact]
@@ -265,6 +279,12 @@ public abstract class UnhandledSpec(KvDatabase database)
         _time,
         options,
         logs: _logs);
+
+    private static async Task<(HealthStatus Status, int DeadLetters)> LookAsync(KvTestStore test)
+    {
+        var report = await CheckAsync(test);
+        return (report.Status, (int)report.Entries["kv"].Data["deadLetters"]);
+    }
 
     private static Task<HealthReport> CheckAsync(KvTestStore test) => test.Services.GetRequiredService<HealthCheckService>().CheckHealthAsync();
 
