@@ -7,15 +7,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
-fail() {
-    printf '%s\n' "$1"
-    return 1
-}
-
-# has FILE TEXT: fails where the file lacks the text.
-has() {
-    grep -qF -- "$2" "$1" || { cat "$1" && fail "It lacks: $2"; }
-}
+. eng/checks.sh
 
 # Links to files of the repository, which lead nowhere from a package. README has some itself, so the search finds them.
 relative_links() {

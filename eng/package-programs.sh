@@ -8,6 +8,7 @@ mkdir -p "$2"
 folder=$(realpath "$2")
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 root=$PWD
+. eng/checks.sh
 # Packages of an earlier run have the same version and other contents: the cache of this run is its own.
 export NUGET_PACKAGES=$folder/cache
 # Whatever this check started ends with it.
@@ -59,16 +60,6 @@ readme() {
 at_server() {
     has Program.cs 'Host=localhost;Database=app'
     sed -i "s/Host=localhost;Database=app/$postgres;Database=$1/" Program.cs
-}
-
-fail() {
-    printf '%s\n' "$1"
-    return 1
-}
-
-# has FILE TEXT: fails with what is in the file where it lacks the text.
-has() {
-    grep -qF -- "$2" "$1" || { cat "$1" && fail "It does not say: $2"; }
 }
 
 # README's first program, exactly as it stands.
