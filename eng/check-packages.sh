@@ -48,5 +48,7 @@ done
 readme=$(dotnet msbuild src/Kv.EfCore -t:KvPackReadme -p:RepositoryUrl=https://git.example/efkv.git -p:Configuration=Release \
     -p:IntermediateOutputPath="$work/obj/" -getItem:None)
 has <(printf '%s' "$readme") "$work/obj/README.md"
-has "$work/obj/README.md" "[docs/store.md](https://git.example/efkv/blob/$commit/docs/store.md)"
+while read -r link; do
+    has "$work/obj/README.md" "](https://git.example/efkv/blob/$commit/${link#](}"
+done < <(relative_links README.md)
 [ -z "$(relative_links "$work/obj/README.md")" ] || fail 'A link of README stays as it is.'

@@ -80,5 +80,5 @@ internal sealed class PostgreSqlProvider : KvProvider
         new PostgreSqlQueueReader(runner, driver, clock);
 
     public override LeaseKeeper CreateLeaseKeeper(Driver driver, Session session, StoreClock clock, SharedLocks? locks) =>
-        new PostgreSqlLeaseKeeper(session, driver, ((PostgreSqlDriver)driver).Sql, clock);
+        new PostgreSqlLeaseKeeper(session, driver, clock);
 }

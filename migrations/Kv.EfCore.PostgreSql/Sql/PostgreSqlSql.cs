@@ -245,20 +245,22 @@ internal sealed class PostgreSqlSql(TableNames tables, bool serverClock) : KvSql
 
     // Leases, outside the pipeline.
 
+    /// <summary>
+    /// Extends the leases of messages that are not locked, and names those that are, without a flag. It waits for no lock, and not for the
+    /// disk: an extension that is lost with the server is a lease that lapses earlier.
+    /// </summary>
     public override string Extend => field ??= $"""
-        update {RunningTable} q set deadline = {Now} + r.lease
-        from unnest(@ids, @claims, @leases) as r (id, claim, lease) where q.id = r.id and q.claim = r.claim and q.owner = @owner
-        returning q.id, q.claim, q.cancelled
-        """;
-
-    /// <summary>Extends the leases of messages that are not locked.</summary>
-    public string ExtendFree => field ??= $"""
-        with free as materialized (
+        with held as materialized (
             select q.id, q.claim, r.lease from {RunningTable} q
-            join unnest(@ids, @claims, @leases) as r (id, claim, lease) on q.id = r.id and q.claim = r.claim
-            where q.owner = @owner for update of q skip locked)
-        update {RunningTable} q set deadline = {Now} + free.lease from free where q.id = free.id and q.claim = free.claim
-        returning q.id, q.claim, q.cancelled
+            join unnest(@ids, @claims, @leases) as r (id, claim, lease) on q.id = r.id and q.claim = r.claim where q.owner = @owner),
+        free as materialized (
+            select q.id, q.claim, held.lease from {RunningTable} q join held on q.id = held.id and q.claim = held.claim
+            where q.owner = @owner for update of q skip locked),
+        extended as (
+            update {RunningTable} q set deadline = {Now} + free.lease from free where q.id = free.id and q.claim = free.claim
+            returning q.id, q.claim, q.cancelled)
+        select held.id, held.claim, extended.cancelled, set_config('synchronous_commit', 'off', true)
+        from held left join extended on extended.id = held.id and extended.claim = held.claim
         """;
 
     // Looks.

@@ -9,7 +9,7 @@ namespace Kv.Sqlite;
 /// <summary>Extends leases one by one in a transaction behind the write gate.</summary>
 internal sealed class SqliteLeaseKeeper(Session session, Driver driver, StoreClock clock, SharedLocks? locks) : LeaseKeeper(session, driver)
 {
-    public override Dictionary<Fence, bool> Extend(IReadOnlyCollection<(Fence Fence, TimeSpan Lease)> messages, string owner)
+    public override Dictionary<Fence, LeaseAnswer> Extend(IReadOnlyCollection<(Fence Fence, TimeSpan Lease)> messages, string owner)
     {
         // What is inside the gate may itself be waiting for another process: after a while it is tried without.
         var entered = locks?.TryEnter(messages.Min(static m => m.Lease) / 6) ?? false;
@@ -26,14 +26,14 @@ internal sealed class SqliteLeaseKeeper(Session session, Driver driver, StoreClo
         }
     }
 
-    private Dictionary<Fence, bool> ExtendEach(IReadOnlyCollection<(Fence Fence, TimeSpan Lease)> messages, string owner)
+    private Dictionary<Fence, LeaseAnswer> ExtendEach(IReadOnlyCollection<(Fence Fence, TimeSpan Lease)> messages, string owner)
     {
         if (Session.FindLoss() is { } loss)
         {
             throw new KvException(KvErrorKind.Unavailable, loss);
         }
 
-        Dictionary<Fence, bool> held = [];
+        Dictionary<Fence, LeaseAnswer> held = [];
         var extend = Session.Statement(Driver.Sql.Extend).Set("@owner", owner);
         Execute(Driver.Sql.BeginWrite);
         try

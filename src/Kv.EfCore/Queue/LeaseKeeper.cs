@@ -15,9 +15,9 @@ internal abstract class LeaseKeeper(Session session, Driver driver) : IDisposabl
     protected Driver Driver { get; } = driver;
 
     /// <summary>Extends the leases of running messages.</summary>
-    /// <returns>Those that still run here, and of each whether it is to be cancelled.</returns>
+    /// <returns>What became of those that still run here.</returns>
     /// <exception cref="DbException">The database is away or locked (<see cref="IsBusy"/>): nothing was extended.</exception>
-    public abstract Dictionary<Fence, bool> Extend(IReadOnlyCollection<(Fence Fence, TimeSpan Lease)> messages, string owner);
+    public abstract Dictionary<Fence, LeaseAnswer> Extend(IReadOnlyCollection<(Fence Fence, TimeSpan Lease)> messages, string owner);
 
     /// <summary>Whether a lock was in the way: the same connection may try again.</summary>
     public bool IsBusy(Exception error) => Driver.Classify(error) == Fault.Busy;
@@ -28,12 +28,13 @@ internal abstract class LeaseKeeper(Session session, Driver driver) : IDisposabl
     public void Dispose() => Session.Dispose();
 
     /// <summary>Runs a statement that extends, and notes what it says of each message.</summary>
-    protected static void Run(Statement statement, string owner, Dictionary<Fence, bool> held)
+    protected static void Run(Statement statement, string owner, Dictionary<Fence, LeaseAnswer> held)
     {
         using var reader = statement.Read();
         while (reader.Read())
         {
-            held.Add(new Fence(reader.GetString(0), owner, reader.GetInt64(1)), reader.GetInt64(2) == 1);
+            var answer = reader.IsDBNull(2) ? LeaseAnswer.Locked : reader.GetInt64(2) == 1 ? LeaseAnswer.Cancelled : LeaseAnswer.Extended;
+            held.Add(new Fence(reader.GetString(0), owner, reader.GetInt64(1)), answer);
         }
     }
 }

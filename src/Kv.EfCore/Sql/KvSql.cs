@@ -212,7 +212,7 @@ internal abstract class KvSql(TableNames tables, string now = "@now") : SqlParts
 
     // Leases, outside the pipeline.
 
-    /// <returns>Of each message that still runs, whether it is to be cancelled.</returns>
+    /// <returns>Of each message that still runs, whether it is to be cancelled; null where its row is locked.</returns>
     public abstract string Extend { get; }
 
     /// <summary>What lapsed, or is to lapse within a time, with what tells whether its worker lives.</summary>

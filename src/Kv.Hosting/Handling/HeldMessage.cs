@@ -14,6 +14,7 @@ internal sealed class HeldMessage : IAsyncDisposable
     private readonly CancellationTokenSource _interrupt = new();
     private readonly Lock _gate = new();
     private Task _interrupting = Task.CompletedTask;
+    private TaskCompletionSource? _news;
     private volatile HeldState _state;
     private volatile InterruptReason _reason;
     private bool _isDisposed;
@@ -105,6 +106,34 @@ internal sealed class HeldMessage : IAsyncDisposable
         }
     }
 
+    /// <summary>Its lease counts from the moment at which the extension was sent.</summary>
+    public void Extend(long sentAt)
+    {
+        lock (_gate)
+        {
+            Lease.Extend(sentAt);
+            _news?.TrySetResult();
+        }
+    }
+
+    /// <summary>Waits until a handler may begin: while little is left of the lease, until it is extended, or the handler is not to.</summary>
+    public async ValueTask UntilFreshAsync()
+    {
+        while (News() is { } news)
+        {
+            await news.ConfigureAwait(false);
+        }
+
+        Task? News()
+        {
+            lock (_gate)
+            {
+                _news = Lease.IsFresh || _interrupt.IsCancellationRequested ? null : new(TaskCreationOptions.RunContinuationsAsynchronously);
+                return _news?.Task;
+            }
+        }
+    }
+
     /// <summary>
     /// Asks the handler to stop. What waits for its token runs on the thread pool, so it can neither block nor break the caller.
     /// </summary>
@@ -116,6 +145,7 @@ internal sealed class HeldMessage : IAsyncDisposable
             if (!_isDisposed && !_interrupt.IsCancellationRequested)
             {
                 _interrupting = _interrupt.CancelAsync();
+                _news?.TrySetResult();
             }
         }
     }

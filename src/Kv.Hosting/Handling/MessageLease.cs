@@ -27,6 +27,11 @@ internal sealed class MessageLease(TopicSettings topic, TimeProvider time, long 
     /// </summary>
     public bool IsTrusted => SinceExtended <= topic.ClaimDuration * Trusted;
 
+    /// <summary>
+    /// Whether enough is left of the lease for a handler to begin: an extension that comes late does not lose it.
+    /// </summary>
+    public bool IsFresh => SinceExtended <= topic.ClaimDuration / 2;
+
     /// <summary>Whether the lease is known to be lost, or not believed in any more. It stays so.</summary>
     public bool IsLost => _isLost;
 

@@ -33,9 +33,9 @@ internal sealed class MessageRunner(
             return;
         }
 
-        if (!held.Lease.IsTrusted)
+        if (held.Lease.IsLost || !held.Lease.IsTrusted)
         {
-            // The claim's answer took as long as a lease. A handler that begins now would be interrupted at once.
+            // The claim's answer took as long as a lease, and no extension came. A handler that begins now would be interrupted at once.
             await ending.WriteAsync(held, () => ending.ReleaseAsync(held)).ConfigureAwait(false);
             return;
         }

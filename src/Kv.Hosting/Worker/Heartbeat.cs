@@ -66,6 +66,12 @@ internal sealed class Heartbeat : IDisposable
         }
     }
 
+    /// <summary>
+    /// Waits until a handler may begin with its lease. One that began with little of it would lose it by a commit or a connection that
+    /// takes a moment, and its message would be handled twice.
+    /// </summary>
+    public ValueTask UntilFreshAsync(HeldMessage message) => _thread.IsAlive ? message.UntilFreshAsync() : default;
+
     /// <summary>Does not wait for the next beat: there may be news about a message.</summary>
     public void Hurry() => Wake(stop: false);
 
@@ -158,8 +164,8 @@ internal sealed class Heartbeat : IDisposable
             try
             {
                 _keeper ??= _queue.OpenLeaseKeeper();
-                Tell(running, _keeper.Extend([.. running.Select(static h => (h.Message.Fence, h.Topic.ClaimDuration))], _owner), sentAt);
-                return true;
+                var asked = running.Select(static h => (h.Message.Fence, h.Topic.ClaimDuration)).ToArray();
+                return Tell(running, _keeper.Extend(asked, _owner), sentAt);
             }
             catch (Exception error)
                 when (_keeper is not null && _keeper.IsBusy(error) && TimeProvider.System.GetElapsedTime(started) < _lease / 6)
@@ -180,24 +186,36 @@ internal sealed class Heartbeat : IDisposable
         }
     }
 
-    private void Tell(List<HeldMessage> running, Dictionary<Fence, bool> still, long sentAt)
+    /// <returns>Whether all is said: a row that is locked is asked for again soon.</returns>
+    private bool Tell(List<HeldMessage> running, Dictionary<Fence, LeaseAnswer> answers, long sentAt)
     {
+        var all = true;
         foreach (var message in running)
         {
-            if (still.TryGetValue(message.Message.Fence, out var cancelled))
+            if (!answers.TryGetValue(message.Message.Fence, out var answer))
             {
-                message.Lease.Extend(sentAt);
+                if (message.State == HeldState.Running)
+                {
+                    message.Lose();
+                }
+            }
+            else if (answer == LeaseAnswer.Locked)
+            {
+                // The end that this worker writes of it passes by itself.
+                all &= message.IsLeaving;
+            }
+            else
+            {
+                message.Extend(sentAt);
                 Report(message);
-                if (cancelled)
+                if (answer == LeaseAnswer.Cancelled)
                 {
                     message.Interrupt(InterruptReason.Cancelled);
                 }
             }
-            else if (message.State == HeldState.Running)
-            {
-                message.Lose();
-            }
         }
+
+        return all;
     }
 
     // A handler that never ends keeps its message from all others for as long as this worker lives, and nothing else would tell of it.

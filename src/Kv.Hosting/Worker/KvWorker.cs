@@ -258,6 +258,7 @@ internal sealed class KvWorker : BackgroundService, IMessageConsumer, IAsyncDisp
 
     private async Task RunAsync(HeldMessage held)
     {
+        await Heartbeat.UntilFreshAsync(held).ConfigureAwait(false);
         if (_drained)
         {
             // A claim whose answer comes when all is over.

@@ -7,43 +7,48 @@ namespace Kv.Tests.PostgreSql;
 public sealed class PostgresHeartbeatTests(PostgresDatabase database) : IClassFixture<PostgresDatabase>
 {
     private const string Lock = "select 1 from queue_running where id = $1 for update nowait";
-    private const string Waiting = "select 1 from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock' and $1 <> ''";
+    private readonly ManualTime _time = new();
 
-    // In whatever order the server would lock the rows, one of the two finds it.
+    // In whatever order the server would lock the rows.
     [Theory]
     [InlineData(0)]
     [InlineData(1)]
-    public async Task A_heartbeat_that_waits_for_one_message_holds_no_other_so_nobody_deadlocks_with_it(int first)
+    public async Task A_message_that_a_transaction_has_locked_holds_up_no_heartbeat_and_is_extended_when_it_is_free(int locked)
     {
         Gate[] gates = [new(), new()];
         await using var test = await database.CreateWorkerAsync(
-            worker => worker.Handle<Job>((job, context, token) => gates[job.Number].PassAsync(context, token)));
+            worker => worker.Handle<Job>((job, context, token) => gates[job.Number].PassAsync(context, token)), _time);
         await test.Store.Atomic().Enqueue(new Job(0)).Enqueue(new Job(1)).CommitAsync();
         await test.ClaimAsync();
         string[] ids = [(await gates[0].Begun).Id, (await gates[1].Begun).Id];
         await using var other = new NpgsqlConnection(test.ConnectionString);
         await other.OpenAsync();
         await using var transaction = await other.BeginTransactionAsync();
-        Assert.True(await FindsAsync(other, Lock, ids[first]));
+        Assert.True(await FindsAsync(other, Lock, ids[locked]));
+        _time.Advance(TimeSpan.FromSeconds(12));
 
-        var beating = Task.Run(test.Worker().Heartbeat.Beat);
-        await using var looking = new NpgsqlConnection(test.ConnectionString);
-        await looking.OpenAsync();
-        while (!await FindsAsync(looking, Waiting, "any"))
-        {
-            Assert.False(beating.IsCompleted, "The heartbeat did not wait for the message that is locked.");
-        }
+        Assert.False(await BeatAsync(test));
 
-        Assert.True(await FindsAsync(other, Lock, ids[1 - first]));
+        Assert.Equal(TimeSpan.Zero, SinceExtended(test, ids[1 - locked]));
+        Assert.Equal(TimeSpan.FromSeconds(12), SinceExtended(test, ids[locked]));
+        Assert.True(await FindsAsync(other, Lock, ids[1 - locked]));
         await transaction.RollbackAsync();
+        _time.Advance(TimeSpan.FromSeconds(12));
 
-        Assert.True(await beating.WaitAsync(WorkerTesting.Patience));
+        Assert.True(await BeatAsync(test));
+
+        Assert.All(ids, id => Assert.Equal(TimeSpan.Zero, SinceExtended(test, id)));
         Assert.All(gates, static gate => Assert.False(gate.Token.IsCancellationRequested));
         gates[0].Open();
         gates[1].Open();
         await test.IdleAsync();
         await test.AssertEmptyAsync();
     }
+
+    private static Task<bool> BeatAsync(KvTestStore test) => Task.Run(test.Worker().Heartbeat.Beat).WaitAsync(WorkerTesting.Patience);
+
+    private static TimeSpan SinceExtended(KvTestStore test, string id) =>
+        test.Worker().Running.Single(held => held.Message.Fence.Id == id).Lease.SinceExtended;
 
     private static async Task<bool> FindsAsync(NpgsqlConnection connection, string text, string value)
     {

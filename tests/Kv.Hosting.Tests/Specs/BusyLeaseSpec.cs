@@ -1,5 +1,6 @@
 using Kv.Diagnostics;
 using Kv.TestKit;
+using Microsoft.EntityFrameworkCore;
 
 namespace Kv.Tests.Specs;
 
@@ -123,6 +124,49 @@ public abstract class BusyLeaseSpec(KvDatabase database)
         Assert.Equal(_time.Milliseconds() + 28_500, Assert.Single(await test.RunningAsync()).Deadline);
         _gate.Open();
         await test.IdleAsync();
+    }
+
+    [Fact]
+    public async Task A_handler_does_not_begin_with_the_rest_of_a_lease_until_that_is_extended()
+    {
+        var lease = TimeSpan.FromSeconds(3);
+        var begun = new TaskCompletionSource<TimeSpan>(TaskCreationOptions.RunContinuationsAsynchronously);
+        var isLocked = true;
+        KvTestStore? store = null;
+        await using var test = store = await database.CreateWorkerAsync(
+            worker => worker.Handle<Job>((_, _, _) =>
+            {
+                Assert.False(Volatile.Read(ref isLocked), "The handler began while its lease could not be extended.");
+                begun.TrySetResult(Assert.Single(store!.Worker().Running).Lease.SinceExtended);
+                return Task.CompletedTask;
+            }),
+            _time,
+            options => options.Lease = lease,
+            logs: _logs);
+        await test.Store.EnqueueAsync(new Job(1));
+        test.Worker().Heartbeat.Start();
+        await using var other = test.CreateContext();
+        test.FailPoints().OnHit = async point =>
+        {
+            _time.Advance(point == FailPoints.BeforeCommit ? lease * 0.6 : TimeSpan.Zero);
+            if (point == FailPoints.AfterCommit && other.Database.CurrentTransaction is null)
+            {
+                // The message's row, and on SQLite the file.
+                await other.Database.BeginTransactionAsync();
+                await other.Database.ExecuteSqlRawAsync("update queue_running set crashes = crashes");
+            }
+        };
+
+        await test.ClaimAsync();
+        test.FailPoints().OnHit = null;
+        Assert.False(await Task.Run(test.Worker().Heartbeat.Beat).WaitAsync(WorkerTesting.Patience));
+        Volatile.Write(ref isLocked, false);
+        await other.Database.RollbackTransactionAsync();
+        Assert.True(await Task.Run(test.Worker().Heartbeat.Beat).WaitAsync(WorkerTesting.Patience));
+
+        Assert.Equal(TimeSpan.Zero, await begun.Task.WaitAsync(WorkerTesting.Patience));
+        await test.IdleAsync();
+        await test.AssertEmptyAsync();
     }
 
     [Fact]

@@ -1,0 +1,14 @@
+namespace Kv.Queue;
+
+/// <summary>What became of the lease of a message that still runs.</summary>
+internal enum LeaseAnswer
+{
+    /// <summary>It is extended.</summary>
+    Extended,
+
+    /// <summary>It is extended, and the message is to be cancelled.</summary>
+    Cancelled,
+
+    /// <summary>A transaction has the row locked. It may be the message's end, or another program's, and lasts as long as that likes.</summary>
+    Locked,
+}
