@@ -1,3 +1,4 @@
+using System.Data.Common;
 using Kv.Changes;
 using Kv.Commits;
 using Kv.Connections;
@@ -53,6 +54,14 @@ internal sealed class SqliteProvider : KvProvider
     public override IModel Model => KvDbContextModel.Instance;
 
     public override SharedLocks CreateLocks(Driver driver, ILogger logger) => new FileLocks(new SharedReadLock(driver.Sql, TimeProvider.System, logger));
+
+    public override void Opened(DbConnection connection)
+    {
+        if (connection is SqliteConnection sqlite)
+        {
+            BusyWait.Shorten(sqlite);
+        }
+    }
 
     public override StoreReader CreateReader(Driver driver, ReadRunner runner, StoreClock clock, StoreMetrics metrics) =>
         new SqliteReader(runner, (SqliteDriver)driver, clock, metrics);

@@ -1,3 +1,4 @@
+using System.Data.Common;
 using Kv.Changes;
 using Kv.Commits;
 using Kv.Connections;
@@ -89,6 +90,11 @@ internal abstract class KvProvider
 
     /// <summary>What the sessions of a process share of the database's locks; null where each has its own.</summary>
     public virtual SharedLocks? CreateLocks(Driver driver, ILogger logger) => null;
+
+    /// <summary>Sees to a connection that a context which joins a store has opened.</summary>
+    public virtual void Opened(DbConnection connection)
+    {
+    }
 
     /// <summary>What reads keys.</summary>
     public abstract StoreReader CreateReader(Driver driver, ReadRunner runner, StoreClock clock, StoreMetrics metrics);
