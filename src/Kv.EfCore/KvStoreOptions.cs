@@ -68,6 +68,10 @@ public sealed class KvStoreOptions
     /// <value>Default: 30 seconds.</value>
     public TimeSpan CommandTimeout { get; set; } = TimeSpan.FromSeconds(30);
 
+    /// <summary>How long an <see cref="IKvSnapshot"/> may be open.</summary>
+    /// <value>Default: 60 seconds. From 1 second to 1 day. The database keeps for so long what was overwritten meanwhile.</value>
+    public TimeSpan SnapshotTimeout { get; set; } = TimeSpan.FromSeconds(60);
+
     /// <summary>Where messages go that could not be delivered and name no keys themselves: under this key, their topic and their id.</summary>
     /// <value>Default: null, for <c>["dead_letters"]</c>. The same in all processes of a store.</value>
     /// <remarks>In configuration it is the key's text: <c>"DeadLetterPrefix": "[\"dead_letters\"]"</c>.</remarks>

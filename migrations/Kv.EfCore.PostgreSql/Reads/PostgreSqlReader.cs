@@ -21,12 +21,13 @@ internal sealed class PostgreSqlReader : StoreReader
     public override ValueTask<Row?> GetAsync(byte[] key, CancellationToken cancellationToken) => _coalescer.GetAsync(key, cancellationToken);
 
     protected override ValueTask<Row?[]> GetManyAsync(Session session, IReadOnlyList<byte[]> keys, CancellationToken cancellationToken) =>
-        ReadManyAsync(session, keys, cancellationToken);
+        ReadManyAsync(session, keys, Now, cancellationToken);
 
-    protected override async ValueTask<Row?[]> ReadManyAsync(Session session, IReadOnlyList<byte[]> keys, CancellationToken cancellationToken)
+    protected override async ValueTask<Row?[]> ReadManyAsync(
+        Session session, IReadOnlyList<byte[]> keys, long now, CancellationToken cancellationToken)
     {
         var found = new Dictionary<byte[], Row>(KeyComparer.Instance);
-        var reader = await session.Statement(_sql.GetMany).Set("@keys", keys.ToArray()).Set("@now", Now).ReadAsync(cancellationToken).ConfigureAwait(false);
+        var reader = await session.Statement(_sql.GetMany).Set("@keys", keys.ToArray()).Set("@now", now).ReadAsync(cancellationToken).ConfigureAwait(false);
         await using (reader.ConfigureAwait(false))
         {
             while (await reader.ReadAsync(cancellationToken).ConfigureAwait(false))

@@ -18,18 +18,19 @@ internal sealed class SqliteReader(ReadRunner runner, SqliteDriver driver, Store
     {
         if (keys.Count <= ManyAtOnce)
         {
-            return await ReadManyAsync(session, keys, cancellationToken).ConfigureAwait(false);
+            return await ReadManyAsync(session, keys, Now, cancellationToken).ConfigureAwait(false);
         }
 
         await session.ExecuteAsync(BeginSnapshot, cancellationToken).ConfigureAwait(false);
-        var rows = await ReadManyAsync(session, keys, cancellationToken).ConfigureAwait(false);
+        var rows = await ReadManyAsync(session, keys, Now, cancellationToken).ConfigureAwait(false);
         await session.ExecuteAsync(KvSql.Commit, CancellationToken.None).ConfigureAwait(false);
         return rows;
     }
 
-    protected override async ValueTask<Row?[]> ReadManyAsync(Session session, IReadOnlyList<byte[]> keys, CancellationToken cancellationToken)
+    protected override async ValueTask<Row?[]> ReadManyAsync(
+        Session session, IReadOnlyList<byte[]> keys, long now, CancellationToken cancellationToken)
     {
-        var (rows, now) = (new Row?[keys.Count], Now);
+        var rows = new Row?[keys.Count];
         for (var first = 0; first < rows.Length; first += ManyAtOnce)
         {
             var count = Math.Min(ManyAtOnce, rows.Length - first);

@@ -29,9 +29,7 @@ internal abstract class StoreReader(ReadRunner runner, Driver driver, StoreClock
     public ValueTask<long> CountAsync(byte[] start, byte[] end, CancellationToken cancellationToken) =>
         runner.RunAsync(
             (Reader: this, Start: start, End: end),
-            static async (session, arg, token) => Convert.ToInt64(
-                await session.Statement(session.Sql.Count).Set("@start", arg.Start).Set("@end", arg.End).Set("@now", arg.Reader.Now).ScalarAsync(token).ConfigureAwait(false),
-                CultureInfo.InvariantCulture),
+            static (session, arg, token) => CountAsync(session, arg.Start, arg.End, arg.Reader.Now, token),
             cancellationToken);
 
     /// <summary>Of the first keys of a range, that which was written last; null if there is none.</summary>
@@ -116,6 +114,46 @@ internal abstract class StoreReader(ReadRunner runner, Driver driver, StoreClock
             cancellationToken,
             keep: true);
 
+    /// <summary>Begins a transaction that reads one version.</summary>
+    /// <param name="longest">How long it may last.</param>
+    /// <param name="cancellationToken">Gives up.</param>
+    public ValueTask<ReadSnapshot> BeginAsync(TimeSpan longest, CancellationToken cancellationToken) =>
+        runner.RunAsync(
+            (Reader: this, Runner: runner, Longest: longest),
+            static async (session, arg, token) =>
+            {
+                await session.ExecuteAsync(arg.Reader.BeginSnapshot, token).ConfigureAwait(false);
+                var now = arg.Reader.Now;
+                var version = await session.Statement(session.Sql.Version).ScalarAsync(token).ConfigureAwait(false);
+                return new ReadSnapshot(
+                    arg.Runner, session, now, Convert.ToInt64(version, CultureInfo.InvariantCulture), arg.Longest, arg.Reader.Clock.Time);
+            },
+            cancellationToken,
+            keep: true);
+
+    /// <summary>The rows of some keys of a snapshot, in their order.</summary>
+    public ValueTask<Row?[]> GetManyAsync(ReadSnapshot snapshot, IReadOnlyList<byte[]> keys, CancellationToken cancellationToken) =>
+        snapshot.ReadAsync(
+            (Reader: this, Keys: keys, snapshot.Now),
+            static (session, arg, token) => arg.Reader.ReadManyAsync(session, arg.Keys, arg.Now, token),
+            cancellationToken);
+
+    /// <summary>Reads one batch of a range of a snapshot.</summary>
+    /// <returns>What became of its rows, and the last key if there may be more.</returns>
+    public ValueTask<(List<T> Rows, byte[]? Last)> ListAsync<T>(
+        ReadSnapshot snapshot, ListRange range, Func<Row, T> read, CancellationToken cancellationToken) =>
+        snapshot.ReadAsync(
+            (Reader: this, Range: range, Read: read, snapshot.Now),
+            static (session, arg, token) => arg.Reader.ListAsync(session, arg.Range, arg.Read, arg.Now, token),
+            cancellationToken);
+
+    /// <summary>How many live rows a range of a snapshot has.</summary>
+    public static ValueTask<long> CountAsync(ReadSnapshot snapshot, KvRange range, CancellationToken cancellationToken) =>
+        snapshot.ReadAsync(
+            (range.Start, range.End, snapshot.Now),
+            static (session, arg, token) => CountAsync(session, arg.Start, arg.End, arg.Now, token),
+            cancellationToken);
+
     public ValueTask<long> VersionAsync(CancellationToken cancellationToken) =>
         runner.RunAsync(
             this,
@@ -131,7 +169,7 @@ internal abstract class StoreReader(ReadRunner runner, Driver driver, StoreClock
             {
                 await session.ExecuteAsync(arg.Reader.BeginSnapshot, token).ConfigureAwait(false);
                 var version = Convert.ToInt64(await session.Statement(session.Sql.Version).ScalarAsync(token).ConfigureAwait(false), CultureInfo.InvariantCulture);
-                var rows = await arg.Reader.ReadManyAsync(session, arg.Keys, token).ConfigureAwait(false);
+                var rows = await arg.Reader.ReadManyAsync(session, arg.Keys, arg.Reader.Now, token).ConfigureAwait(false);
                 await session.ExecuteAsync(KvSql.Commit, CancellationToken.None).ConfigureAwait(false);
                 return (rows, version);
             },
@@ -219,7 +257,14 @@ internal abstract class StoreReader(ReadRunner runner, Driver driver, StoreClock
     protected abstract ValueTask<Row?[]> GetManyAsync(Session session, IReadOnlyList<byte[]> keys, CancellationToken cancellationToken);
 
     /// <summary>The same within a transaction that is a snapshot.</summary>
-    protected abstract ValueTask<Row?[]> ReadManyAsync(Session session, IReadOnlyList<byte[]> keys, CancellationToken cancellationToken);
+    protected abstract ValueTask<Row?[]> ReadManyAsync(
+        Session session, IReadOnlyList<byte[]> keys, long now, CancellationToken cancellationToken);
+
+    private static async ValueTask<long> CountAsync(
+        Session session, byte[] start, byte[] end, long now, CancellationToken cancellationToken) => Convert.ToInt64(
+            await session.Statement(session.Sql.Count).Set("@start", start).Set("@end", end).Set("@now", now)
+                .ScalarAsync(cancellationToken).ConfigureAwait(false),
+            CultureInfo.InvariantCulture);
 
     private async ValueTask<(List<T> Rows, byte[]? Last)> ListAsync<T>(
         Session session, ListRange range, Func<Row, T> read, long now, CancellationToken cancellationToken)

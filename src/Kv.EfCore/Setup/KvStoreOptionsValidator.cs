@@ -23,6 +23,13 @@ internal sealed partial class KvStoreOptionsValidator : IValidateOptions<KvStore
         AtLeast(options.MaxReadEntries, 1, nameof(options.MaxReadEntries));
         AtLeast(options.MaxPendingWrites, 1, nameof(options.MaxPendingWrites));
         Positive(options.CommandTimeout, nameof(options.CommandTimeout));
+        if (options.SnapshotTimeout < TimeSpan.FromSeconds(1) || options.SnapshotTimeout > TimeSpan.FromDays(1))
+        {
+            failures.Add(
+                $"KvStoreOptions.SnapshotTimeout is {options.SnapshotTimeout}; it must be 1 second to 1 day. The database keeps for so long "
+                + "what was overwritten meanwhile.");
+        }
+
         Positive(options.WatchInterval, nameof(options.WatchInterval));
         Positive(options.SweepInterval, nameof(options.SweepInterval));
         if (!Enum.IsDefined(options.Durability))

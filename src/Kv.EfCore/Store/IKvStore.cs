@@ -88,6 +88,15 @@ public interface IKvStore
     /// <param name="cancellationToken">Stops waiting.</param>
     ValueTask<long> CountAsync(KvRange range, KvReadOptions options, CancellationToken cancellationToken = default);
 
+    /// <summary>Keeps the store as it is now for any number of reads that belong together.</summary>
+    /// <remarks>
+    /// For reads of one key, of several keys and of one range the store's own calls are each of one snapshot by themselves. See
+    /// <see cref="IKvSnapshot"/> for what it costs.
+    /// </remarks>
+    /// <param name="cancellationToken">Stops waiting.</param>
+    /// <returns>The snapshot, to be disposed of as soon as it has served.</returns>
+    ValueTask<IKvSnapshot> SnapshotAsync(CancellationToken cancellationToken = default);
+
     /// <summary>A part of this store as a store of its own: the keys below a prefix, without that prefix.</summary>
     /// <remarks>
     /// No call of a scope reads, writes, deletes, lists, counts or watches a key outside of it, and none of its cursors is good in another one.

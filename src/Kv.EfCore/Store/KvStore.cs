@@ -257,7 +257,7 @@ internal sealed partial class KvStore(KvEngine engine, IKvValueSerializer serial
     private KvEntry Entry(KvKey key, Row row) =>
         new(key, new KvValue(row.Value, (KvEncoding)row.Encoding), KvVersionstamp.FromVersion(row.Version), Serializer);
 
-    private KvEntry?[] Entries(IReadOnlyList<KvKey> keys, Row?[] rows)
+    internal KvEntry?[] Entries(IReadOnlyList<KvKey> keys, Row?[] rows)
     {
         var entries = new KvEntry?[rows.Length];
         for (var i = 0; i < rows.Length; i++)
@@ -275,19 +275,19 @@ internal sealed partial class KvStore(KvEngine engine, IKvValueSerializer serial
         return [.. keys];
     }
 
-    private Listing ListingOf(KvRange range, KvListOptions? options, bool keysOnly)
+    internal Listing ListingOf(KvRange range, KvListOptions? options, bool keysOnly)
     {
         ArgumentNullException.ThrowIfNull(range);
         return new Listing(Shown.In(range), options, Engine.Options, keysOnly);
     }
 
-    private KvKey[] CopyFew(IReadOnlyList<KvKey> keys) => Copy(keys) is { Length: var count } copy && count <= Engine.Options.MaxReadRanges
+    internal KvKey[] CopyFew(IReadOnlyList<KvKey> keys) => Copy(keys) is { Length: var count } copy && count <= Engine.Options.MaxReadRanges
         ? copy
         : throw new ArgumentException(
             $"Too many ranges (max {Engine.Options.MaxReadRanges}): received {keys.Count} keys. Read them in several calls, or raise KvStoreOptions.MaxReadRanges.",
             nameof(keys));
 
-    private byte[][] ReadKeys(IReadOnlyList<KvKey> keys)
+    internal byte[][] ReadKeys(IReadOnlyList<KvKey> keys)
     {
         var bytes = new byte[keys.Count][];
         for (var i = 0; i < bytes.Length; i++)

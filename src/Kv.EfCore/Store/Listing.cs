@@ -1,4 +1,3 @@
-using System.Runtime.CompilerServices;
 using Kv.Commits;
 using Kv.Connections;
 using Kv.Reads;
@@ -60,10 +59,18 @@ internal sealed class Listing
     /// <param name="read">What becomes of a row, called while the database still sends the next ones.</param>
     /// <param name="cancellationToken">Gives up.</param>
     public IAsyncEnumerable<List<T>> ReadAsync<T>(StoreReader reader, Func<Row, T> read, CancellationToken cancellationToken) =>
-        CutAsync(_snapshot ? reader.ListSnapshotAsync(_first, read, CursorAt, cancellationToken) : ReadBatchesAsync(reader, read, cancellationToken));
+        CutAsync(_snapshot ? reader.ListSnapshotAsync(_first, read, CursorAt, cancellationToken) : ReadBatchesAsync(range => reader.ListAsync(range, read, cancellationToken)));
 
-    private async IAsyncEnumerable<List<T>> ReadBatchesAsync<T>(
-        StoreReader reader, Func<Row, T> read, [EnumeratorCancellation] CancellationToken cancellationToken)
+    /// <inheritdoc cref="ReadAsync{T}(StoreReader, Func{Row, T}, CancellationToken)" />
+    /// <param name="reader">What reads.</param>
+    /// <param name="snapshot">What it reads of.</param>
+    /// <param name="read">What becomes of a row, called while the database still sends the next ones.</param>
+    /// <param name="cancellationToken">Gives up.</param>
+    public IAsyncEnumerable<List<T>> ReadAsync<T>(
+        StoreReader reader, ReadSnapshot snapshot, Func<Row, T> read, CancellationToken cancellationToken) =>
+        CutAsync(ReadBatchesAsync(range => reader.ListAsync(snapshot, range, read, cancellationToken)));
+
+    private async IAsyncEnumerable<List<T>> ReadBatchesAsync<T>(Func<ListRange, ValueTask<(List<T> Rows, byte[]? Last)>> list)
     {
         var range = _first;
         byte[]? last = null;
@@ -72,7 +79,7 @@ internal sealed class Listing
             List<T> rows;
             try
             {
-                (rows, last) = await reader.ListAsync(range, read, cancellationToken).ConfigureAwait(false);
+                (rows, last) = await list(range).ConfigureAwait(false);
             }
             catch (KvException error) when (last is not null)
             {
