@@ -128,7 +128,8 @@ internal sealed class HeldMessage : IAsyncDisposable
         {
             lock (_gate)
             {
-                _news = Lease.IsFresh || _interrupt.IsCancellationRequested ? null : new(TaskCreationOptions.RunContinuationsAsynchronously);
+                var mayBegin = Lease.IsFresh || _interrupt.IsCancellationRequested;
+                _news = mayBegin ? null : new(TaskCreationOptions.RunContinuationsAsynchronously);
                 return _news?.Task;
             }
         }

@@ -49,6 +49,7 @@ public sealed class ArchitectureTests
                 "migrations/Kv.EfCore.PostgreSql/Sql/PlainSql.cs",
                 "migrations/Kv.EfCore.PostgreSql/Sql/PostgreSqlSql.cs",
                 "migrations/Kv.EfCore.PostgreSql/Sql/ServerSql.cs",
+                "migrations/Kv.EfCore.Sqlite/Connections/BusyWait.cs",
                 "migrations/Kv.EfCore.Sqlite/Connections/ConnectionSettings.cs",
                 "migrations/Kv.EfCore.Sqlite/Schema/DenoFile.cs",
                 "migrations/Kv.EfCore.Sqlite/Sql/SqliteSql.cs",
