@@ -6,8 +6,8 @@ namespace Kv.Sqlite;
 
 /// <summary>How the connections of contexts wait for the file's lock.</summary>
 /// <remarks>
-/// Microsoft.Data.Sqlite tries again every 150 ms, for which the lock that it waits for is held once or not at all. SQLite's own wait, which
-/// the driver leaves off, looks after 1, 2, 5, 10, 15, 20 and 25 ms; the driver goes on after it, up to the command's timeout.
+/// Microsoft.Data.Sqlite tries again every 150 ms, however short the lock is held. SQLite has a wait of its own, which the driver leaves
+/// off: it looks after 1, 2, 5, 10, 15, 20 and 25 ms, and so on. The driver goes on after it, up to the command's timeout.
 /// </remarks>
 internal static class BusyWait
 {

@@ -6,17 +6,18 @@ namespace Kv;
 public sealed class KvRange
 {
     private readonly KvKey? _prefix;
-    private readonly KvKey? _start;
-    private readonly KvKey? _end;
+    private readonly KvBound _start;
+    private readonly KvBound _end;
     private readonly KvKey? _scope;
     private readonly int _commonSize;
 
-    private KvRange(KvKey? prefix, KvKey? start, KvKey? end)
+    private KvRange(KvKey? prefix, KvBound start, KvBound end)
     {
         (_prefix, _start, _end) = (prefix, start, end);
-        Start = start?.Bytes ?? [.. prefix!.Bytes, 0x00];
-        End = end?.Bytes ?? [.. prefix!.Bytes, 0xFF];
-        _commonSize = prefix?.Bytes.Length ?? Start.AsSpan().CommonPrefixLength(End);
+        byte[] below = prefix?.Bytes ?? [];
+        Start = start.First([.. below, 0x00]);
+        End = end.After([.. below, 0xFF]);
+        _commonSize = prefix is null ? Start.AsSpan().CommonPrefixLength(End) : below.Length;
     }
 
     private KvRange(KvRange range, KvKey scope)
@@ -48,7 +49,7 @@ public sealed class KvRange
     /// <param name="start">The first key, inclusive; it need not exist. Null: the first key below the prefix.</param>
     /// <param name="end">The last key, exclusive; it need not exist. Null: the last key below the prefix, inclusive.</param>
     /// <exception cref="ArgumentException">
-    /// Start and end are both given (use <see cref="Between"/>), or the one that is given is not below the prefix.
+    /// Start and end are both given (use <see cref="Between(KvKey, KvKey)"/>), or the one that is given is not below the prefix.
     /// </exception>
     public static KvRange Prefix(KvKey prefix, KvKey? start, KvKey? end)
     {
@@ -61,22 +62,34 @@ public sealed class KvRange
                 nameof(end));
         }
 
-        if (start is not null && !IsBelow(prefix, start))
+        return Prefix(prefix, start is null ? KvBound.None : KvBound.Including(start), end is null ? KvBound.None : KvBound.Excluding(end));
+    }
+
+    /// <summary>The keys below <paramref name="prefix"/> between two bounds, each included, excluded or none.</summary>
+    /// <param name="prefix">The parts that all selected keys begin with.</param>
+    /// <param name="start">Where it begins; <see cref="KvBound.None"/>: with the first key below the prefix.</param>
+    /// <param name="end">Where it ends; <see cref="KvBound.None"/>: with the last key below the prefix.</param>
+    /// <exception cref="ArgumentException">A bound is not below the prefix, or the start's key sorts after that of the end.</exception>
+    public static KvRange Prefix(KvKey prefix, KvBound start, KvBound end)
+    {
+        ArgumentNullException.ThrowIfNull(prefix);
+        if (start.Key is { } first && !IsBelow(prefix, first))
         {
             throw new ArgumentException(
-                $"Start key is not in the keyspace defined by prefix: {start} does not continue {prefix}. "
+                $"Start key is not in the keyspace defined by prefix: {first} does not continue {prefix}. "
                 + "Make the start with prefix.Append(...).",
                 nameof(start));
         }
 
-        if (end is not null && !IsBelow(prefix, end))
+        if (end.Key is { } last && !IsBelow(prefix, last))
         {
             throw new ArgumentException(
-                $"End key is not in the keyspace defined by prefix: {end} does not continue {prefix}. "
+                $"End key is not in the keyspace defined by prefix: {last} does not continue {prefix}. "
                 + "Make the end with prefix.Append(...).",
                 nameof(end));
         }
 
+        RefuseReversed(start, end);
         return new(prefix, start, end);
     }
 
@@ -92,14 +105,16 @@ public sealed class KvRange
                 + $"Use {nameof(KvRange)}.{nameof(Prefix)}(prefix, start, end) for a range that is open at one side.");
         }
 
-        if (start > end)
-        {
-            throw new ArgumentException(
-                $"Start key is greater than end key: {start} sorts after {end}. "
-                + "Swap them; for descending order list the range in reverse.",
-                nameof(start));
-        }
+        return Between(KvBound.Including(start), KvBound.Excluding(end));
+    }
 
+    /// <summary>The keys between two bounds, each included, excluded or none.</summary>
+    /// <param name="start">Where it begins; <see cref="KvBound.None"/>: with the first key of all.</param>
+    /// <param name="end">Where it ends; <see cref="KvBound.None"/>: with the last key of all.</param>
+    /// <exception cref="ArgumentException">The start's key sorts after that of the end.</exception>
+    public static KvRange Between(KvBound start, KvBound end)
+    {
+        RefuseReversed(start, end);
         return new(null, start, end);
     }
 
@@ -130,13 +145,22 @@ public sealed class KvRange
     /// <summary>The range as text for logs, such as <c>prefix ["users"], start ["users", 42]</c>.</summary>
     public override string ToString() => _scope is null ? Text : $"{Text} of the scope {_scope}";
 
-    private string Text => (_prefix, _start, _end) switch
+    private string Text
     {
-        (null, _, _) => $"start {_start}, end {_end}",
-        (_, null, null) => $"prefix {_prefix}",
-        (_, _, null) => $"prefix {_prefix}, start {_start}",
-        _ => $"prefix {_prefix}, end {_end}",
-    };
+        get
+        {
+            // An included start and an excluded end are the usual ones.
+            string?[] parts =
+            [
+                _prefix is null ? null : $"prefix {_prefix}",
+                _start.Key is null ? null : _start.IsIncluded ? $"start {_start.Key}" : $"start {_start}",
+                _end.Key is null ? null : _end.IsIncluded ? $"end {_end}" : $"end {_end.Key}",
+            ];
+            return Array.TrueForAll(parts, static part => part is null)
+                ? "all keys"
+                : string.Join(", ", parts.Where(static part => part is not null));
+        }
+    }
 
     /// <summary>This range of the keys below a prefix.</summary>
     internal KvRange In(KvKey scope) => new(this, scope);
@@ -155,8 +179,8 @@ public sealed class KvRange
         if (mark is not null && mark != Cursor.MarkOf(Start, End, _commonSize))
         {
             throw new ArgumentException(
-                $"cursor of another range: '{Shortened(cursor)}' was not given by a page of {this}, and resuming there would leave entries out. "
-                + "Resume with the range that gave the cursor.",
+                $"cursor of another range: '{Shortened(cursor)}' was not given by a page of {this}, and resuming there would leave entries "
+                + "out. Resume with the range that gave the cursor.",
                 nameof(cursor));
         }
 
@@ -172,6 +196,17 @@ public sealed class KvRange
         }
 
         return reverse ? (Start, named) : ([.. named, 0x00], End);
+    }
+
+    private static void RefuseReversed(KvBound start, KvBound end)
+    {
+        if (start.Key is { } first && end.Key is { } last && first > last)
+        {
+            throw new ArgumentException(
+                $"Start key is greater than end key: {first} sorts after {last}. "
+                + "Swap them; for descending order list the range in reverse.",
+                nameof(start));
+        }
     }
 
     // Deno compares bytes here, and so takes ["a\0b"] for a key below ["a"]; an end like that selects keys outside of the prefix.

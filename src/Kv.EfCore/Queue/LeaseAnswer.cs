@@ -9,6 +9,6 @@ internal enum LeaseAnswer
     /// <summary>It is extended, and the message is to be cancelled.</summary>
     Cancelled,
 
-    /// <summary>A transaction has the row locked. It may be the message's end, or another program's, and lasts as long as that likes.</summary>
+    /// <summary>A transaction has the row locked: the message's end, or one of another program, for as long as it likes.</summary>
     Locked,
 }

@@ -116,7 +116,7 @@ internal sealed class HeldMessage : IAsyncDisposable
         }
     }
 
-    /// <summary>Waits until a handler may begin: while little is left of the lease, until it is extended, or the handler is not to.</summary>
+    /// <summary>Waits until a handler may begin: where little is left of the lease, until it is extended or lost.</summary>
     public async ValueTask UntilFreshAsync()
     {
         while (News() is { } news)

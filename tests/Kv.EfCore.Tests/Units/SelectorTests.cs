@@ -98,6 +98,34 @@ public sealed class SelectorTests
     }
 
     [Fact]
+    public void Bounds_are_held_to_the_same_rules()
+    {
+        var (low, high) = (KvBound.Including(["a"]), KvBound.Excluding(["b"]));
+
+        var reversed = Assert.Throws<ArgumentException>(() => KvRange.Between(high, low));
+        var start = Assert.Throws<ArgumentException>(() => KvRange.Prefix(["a"], high, KvBound.None));
+        var end = Assert.Throws<ArgumentException>(() => KvRange.Prefix(["a"], KvBound.None, high));
+
+        Assert.StartsWith("Start key is greater than end key: [\"b\"] sorts after [\"a\"].", reversed.Message, StringComparison.Ordinal);
+        Assert.StartsWith("Start key is not in the keyspace defined by prefix: [\"b\"]", start.Message, StringComparison.Ordinal);
+        Assert.StartsWith("End key is not in the keyspace defined by prefix: [\"b\"]", end.Message, StringComparison.Ordinal);
+        Assert.Throws<ArgumentNullException>(() => KvBound.Including(null!));
+        Assert.Throws<ArgumentNullException>(() => KvBound.Excluding(null!));
+        Assert.Equal(KvBound.Including(["a"]), low);
+        Assert.NotEqual(KvBound.Excluding(["a"]), low);
+        Assert.Equal(default, KvBound.None);
+    }
+
+    [Fact]
+    public void A_range_between_one_key_has_that_key_only_where_both_bounds_include_it()
+    {
+        KvKey key = Sorted[3];
+        KvBound[] bounds = [KvBound.Including(key), KvBound.Excluding(key)];
+
+        Assert.Equal([1, 0, 0, 0], from start in bounds from end in bounds select Select(KvRange.Between(start, end)).Length);
+    }
+
+    [Fact]
     public void A_range_from_a_key_to_itself_is_empty() => Assert.Empty(Select(KvRange.Between(["a"], ["a"])));
 
     [Fact]
@@ -107,6 +135,10 @@ public sealed class SelectorTests
         Assert.Equal("prefix [\"a\"], start [\"a\", 1]", KvRange.Prefix(["a"], ["a", 1], null).ToString());
         Assert.Equal("prefix [\"a\"], end [\"a\", 1]", KvRange.Prefix(["a"], null, ["a", 1]).ToString());
         Assert.Equal("start [\"a\"], end [\"b\"]", KvRange.Between(["a"], ["b"]).ToString());
+        Assert.Equal(
+            "start [\"a\"] excluded, end [\"b\"] included",
+            KvRange.Between(KvBound.Excluding(["a"]), KvBound.Including(["b"])).ToString());
+        Assert.Equal("all keys", KvRange.Between(KvBound.None, KvBound.None).ToString());
     }
 
     private static KvKey[] Select(KvRange selector) => [.. Sorted.Where(key =>
