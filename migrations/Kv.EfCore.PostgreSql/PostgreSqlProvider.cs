@@ -3,6 +3,7 @@ using Kv.Commits;
 using Kv.Connections;
 using Kv.Diagnostics;
 using Kv.Engine;
+using Kv.Maintenance;
 using Kv.PostgreSql.CompiledModel;
 using Kv.Queue;
 using Kv.Reads;
@@ -81,4 +82,7 @@ internal sealed class PostgreSqlProvider : KvProvider
 
     public override LeaseKeeper CreateLeaseKeeper(Driver driver, Session session, StoreClock clock, SharedLocks? locks) =>
         new PostgreSqlLeaseKeeper(session, driver, clock);
+
+    public override DatabaseMaintenance CreateMaintenance(KvStoreOptions options, SharedLocks? locks) =>
+        new PostgreSqlMaintenance(new PostgreSqlMaintenanceSql(options.Tables));
 }

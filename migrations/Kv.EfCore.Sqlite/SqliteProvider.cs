@@ -4,6 +4,7 @@ using Kv.Commits;
 using Kv.Connections;
 using Kv.Diagnostics;
 using Kv.Engine;
+using Kv.Maintenance;
 using Kv.Model;
 using Kv.Queue;
 using Kv.Reads;
@@ -77,6 +78,8 @@ internal sealed class SqliteProvider : KvProvider
 
     public override LeaseKeeper CreateLeaseKeeper(Driver driver, Session session, StoreClock clock, SharedLocks? locks) =>
         new SqliteLeaseKeeper(session, driver, clock, locks);
+
+    public override DatabaseMaintenance CreateMaintenance(KvStoreOptions options, SharedLocks? locks) => new SqliteMaintenance(locks);
 
     public override async ValueTask<string?> FindLossAsync(SessionPool pool, CancellationToken cancellationToken)
     {

@@ -123,6 +123,14 @@ public sealed class KvStoreOptions
     /// <value>Default: 60 seconds.</value>
     public TimeSpan SweepInterval { get; set; } = TimeSpan.FromSeconds(60);
 
+    /// <summary>When the store maintains itself, as <see cref="IKvMaintenance.RunAsync"/> does on demand. It is set in code.</summary>
+    /// <value>Default: null, for on demand alone. Every process asks its own policy.</value>
+    public KvMaintenancePolicy? Maintenance { get; set; }
+
+    /// <summary>How often <see cref="Maintenance"/> is asked; first, when so much time has passed since the store was opened.</summary>
+    /// <value>Default: 1 hour. From 1 second to 40 days.</value>
+    public TimeSpan MaintenanceInterval { get; set; } = TimeSpan.FromHours(1);
+
     /// <summary>
     /// Whose clock decides what is expired, due or lapsed, and when a schedule ticks. On PostgreSQL it is the server's, so that no machine's
     /// wrong clock deletes an entry, ends a lease or stops a schedule of all.

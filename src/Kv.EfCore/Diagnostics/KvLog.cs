@@ -26,6 +26,12 @@ internal static partial class KvLog
     [LoggerMessage(7, LogLevel.Debug, "Swept {Count} expired entries.")]
     public static partial void Swept(ILogger logger, int count);
 
+    [LoggerMessage(EventId = 22, Message = "Maintenance: {Step} did {Done} in {Took}. {Problem}")]
+    public static partial void Maintained(ILogger logger, LogLevel level, string step, long done, TimeSpan took, string? problem);
+
+    [LoggerMessage(EventId = 23, Message = "Maintenance failed; the policy is asked again in {Wait}.")]
+    public static partial void MaintenanceFailed(ILogger logger, LogLevel level, Exception error, TimeSpan wait);
+
     [LoggerMessage(EventId = 8, Message = "Looking for commits of other processes failed; it is tried again.")]
     public static partial void PollFailed(ILogger logger, LogLevel level, Exception error);
 

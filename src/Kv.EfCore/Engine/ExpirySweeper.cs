@@ -90,24 +90,37 @@ internal sealed class ExpirySweeper(
         return wait;
     }
 
+    /// <summary>Deletes what is due now, whatever else sweeps.</summary>
+    /// <returns>How many entries, and for how long none are deleted.</returns>
+    public async Task<(long Deleted, TimeSpan Doubt)> DeleteAsync(CancellationToken cancellationToken)
+    {
+        var (now, next) = await reader.NextExpiryAsync(cancellationToken).ConfigureAwait(false);
+        var doubt = DoubtLeft();
+        return (next <= now && doubt == TimeSpan.Zero ? await DeleteExpiredAsync(now, cancellationToken).ConfigureAwait(false) : 0, doubt);
+    }
+
     /// <summary>
     /// How long nothing is deleted: a server's clock is believed. Asked after the time was read that is to be believed, so that no step
     /// comes between unseen.
     /// </summary>
     private TimeSpan DoubtLeft()
     {
-        if (!clock.ServerDecides && _steps.Look() is var step && step > TimeSpan.Zero)
+        lock (_steps)
         {
-            _setAt = clock.Time.GetTimestamp();
-            KvLog.ClockSetForward(logger, step, Doubt);
-        }
+            if (!clock.ServerDecides && _steps.Look() is var step && step > TimeSpan.Zero)
+            {
+                _setAt = clock.Time.GetTimestamp();
+                KvLog.ClockSetForward(logger, step, Doubt);
+            }
 
-        var left = _setAt is { } at ? Doubt - clock.Time.GetElapsedTime(at) : TimeSpan.Zero;
-        return left > TimeSpan.Zero ? left : TimeSpan.Zero;
+            var left = _setAt is { } at ? Doubt - clock.Time.GetElapsedTime(at) : TimeSpan.Zero;
+            return left > TimeSpan.Zero ? left : TimeSpan.Zero;
+        }
     }
 
-    private async Task DeleteExpiredAsync(long now, CancellationToken cancellationToken)
+    private async Task<long> DeleteExpiredAsync(long now, CancellationToken cancellationToken)
     {
+        var deleted = 0L;
         int found;
         do
         {
@@ -120,8 +133,11 @@ internal sealed class ExpirySweeper(
                 await pipeline.SubmitAsync(new AtomicWork(write), cancellationToken).ConfigureAwait(false);
                 KvLog.Swept(logger, found);
                 metrics.Swept(found);
+                deleted += found;
             }
         }
         while (found == BatchSize);
+
+        return deleted;
     }
 }

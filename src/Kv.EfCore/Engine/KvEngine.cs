@@ -24,7 +24,7 @@ internal sealed class KvEngine : IAsyncDisposable
     private readonly List<CommitRunner> _runners = [];
     private readonly TaskCompletionSource _answered = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private readonly IDisposable _measured;
-    private Task _sweeping = Task.CompletedTask;
+    private Task _background = Task.CompletedTask;
     private volatile string? _loss;
     private volatile bool _open;
     private volatile bool _disposed;
@@ -50,8 +50,8 @@ internal sealed class KvEngine : IAsyncDisposable
         Func<KvDbContext>? replica = null)
     {
         ConnectionString = connectionString;
-        (Options, Provider, logger, Ending) = (options, provider, new UnfailingLogger(logger), _stop.Token);
-        Logger = logger;
+        Logger = logger = new UnfailingLogger(logger);
+        (Options, Provider, Ending) = (options, provider, _stop.Token);
         failPoints ??= new FailPoints();
         Clock = new StoreClock(time, provider.ServerTime, options.Clock);
         Driver = provider.CreateDriver(options.Tables, Clock.ServerDecides);
@@ -103,6 +103,7 @@ internal sealed class KvEngine : IAsyncDisposable
             Listener);
         Views = new QueueViews(Driver.Sql, reads);
         Sweeper = new ExpirySweeper(Reader, Pipeline, _signals, Clock, options, Metrics, logger, LookForLossAsync);
+        Maintainer = new(_sessions.CreateContext, provider.CreateMaintenance(options, Locks), Reader, Sweeper, Clock, options, logger);
 
         CommitRunner NewRunner()
         {
@@ -161,6 +162,8 @@ internal sealed class KvEngine : IAsyncDisposable
     public QueueViews Views { get; }
 
     public ExpirySweeper Sweeper { get; }
+
+    public Maintainer Maintainer { get; }
 
     public ChangeNotifier Notifier { get; }
 
@@ -221,7 +224,8 @@ internal sealed class KvEngine : IAsyncDisposable
         // A caller that opens the store just now ends with an error, or begins what is ended here.
         await _opening.Completion.ConfigureAwait(false);
         _signals.End();
-        await _sweeping.ConfigureAwait(false);
+        await _background.ConfigureAwait(false);
+        Maintainer.Dispose();
         await Listener.Completion.ConfigureAwait(false);
         await closing.ConfigureAwait(false);
         await Notifier.DisposeAsync().ConfigureAwait(false);
@@ -260,7 +264,7 @@ internal sealed class KvEngine : IAsyncDisposable
             await _replicaIdentity.LearnAsync(cancellationToken).ConfigureAwait(false);
         }
 
-        _sweeping = _sweeping.IsCompleted ? SweepAsync() : _sweeping;
+        _background = _background.IsCompleted ? Task.WhenAll(SweepAsync(), Maintainer.LoopAsync(Ending)) : _background;
         _open = true;
         Listener.Opened();
     }
@@ -322,9 +326,8 @@ internal sealed class KvEngine : IAsyncDisposable
         await _sessions.DisposeAsync().ConfigureAwait(false);
     }
 
-    // The caller that opened the store waits for an answer. A look meanwhile would take a connection of its own, with a context for which
-    // EF Core makes all its services once more; after the answer there is one to spare. What runs in a transaction of the user's gives none
-    // back.
+    // The caller that opened the store waits for an answer. A look meanwhile would take a connection of its own, for which EF Core makes all
+    // its services; after the answer there is one to spare. What runs in a transaction of the user's gives none back.
     private async Task SweepAsync()
     {
         // It outlives the call that opened the store.

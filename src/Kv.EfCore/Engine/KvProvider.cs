@@ -3,6 +3,7 @@ using Kv.Changes;
 using Kv.Commits;
 using Kv.Connections;
 using Kv.Diagnostics;
+using Kv.Maintenance;
 using Kv.Queue;
 using Kv.Reads;
 using Kv.Sql;
@@ -115,6 +116,9 @@ internal abstract class KvProvider
 
     /// <summary>What extends leases over a session of its own.</summary>
     public abstract LeaseKeeper CreateLeaseKeeper(Driver driver, Session session, StoreClock clock, SharedLocks? locks);
+
+    /// <summary>What maintenance does for the database.</summary>
+    public abstract DatabaseMaintenance CreateMaintenance(KvStoreOptions options, SharedLocks? locks);
 
     /// <summary>Sees whether what the store's connections have open is still what others find; null if it is, or cannot be lost.</summary>
     public virtual ValueTask<string?> FindLossAsync(SessionPool pool, CancellationToken cancellationToken) => new((string?)null);

@@ -55,6 +55,7 @@ public static class KvServiceCollectionExtensions
         });
         services.TryAddSingleton<IKvStore>(static provider => provider.GetRequiredService<KvStore>());
         services.TryAddSingleton<IKvQueue>(static provider => new KvQueue(provider.GetRequiredService<KvStore>()));
+        services.TryAddSingleton<IKvMaintenance>(static provider => new KvMaintenance(provider.GetRequiredService<KvStore>()));
         return services;
     }
 
@@ -86,6 +87,8 @@ public static class KvServiceCollectionExtensions
         });
         services.TryAddKeyedSingleton<IKvStore>(name, static (provider, key) => provider.GetRequiredKeyedService<KvStore>(key));
         services.TryAddKeyedSingleton<IKvQueue>(name, static (provider, key) => new KvQueue(provider.GetRequiredKeyedService<KvStore>(key)));
+        services.TryAddKeyedSingleton<IKvMaintenance>(
+            name, static (provider, key) => new KvMaintenance(provider.GetRequiredKeyedService<KvStore>(key)));
         return services;
     }
 

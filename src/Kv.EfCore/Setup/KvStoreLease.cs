@@ -22,6 +22,10 @@ public sealed class KvStoreLease : IDisposable, IAsyncDisposable
     /// <exception cref="ObjectDisposedException">The lease was given back, and others may close the store.</exception>
     public IKvQueue Queue => new KvQueue(Rented);
 
+    /// <summary>Its maintenance.</summary>
+    /// <exception cref="ObjectDisposedException">The lease was given back, and others may close the store.</exception>
+    public IKvMaintenance Maintenance => new KvMaintenance(Rented);
+
     private KvStore Rented
     {
         get

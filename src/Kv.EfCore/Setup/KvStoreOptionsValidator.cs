@@ -30,6 +30,11 @@ internal sealed partial class KvStoreOptionsValidator : IValidateOptions<KvStore
                 + "what was overwritten meanwhile.");
         }
 
+        if (options.MaintenanceInterval < TimeSpan.FromSeconds(1) || options.MaintenanceInterval > TimeSpan.FromDays(40))
+        {
+            failures.Add($"KvStoreOptions.MaintenanceInterval is {options.MaintenanceInterval}; it must be 1 second to 40 days.");
+        }
+
         Positive(options.WatchInterval, nameof(options.WatchInterval));
         Positive(options.SweepInterval, nameof(options.SweepInterval));
         if (!Enum.IsDefined(options.Durability))

@@ -7,12 +7,12 @@ internal static class Floors
     {
         ["Kv.EfCore"] =
         [
-            "Setup", "Control", "Joined", "Store", "Engine", "Queue", "Commits", "Changes", "Reads", "Schema", "Connections", "Model", "Messages",
+            "Setup", "Control", "Joined", "Store", "Engine", "Maintenance", "Queue", "Commits", "Changes", "Reads", "Schema", "Connections", "Model", "Messages",
             "Values", "", "Keys", "Sql", "Diagnostics", "Platform",
         ],
         ["Kv.Hosting"] = ["Setup", "Health", "Worker", "Schedules", "Handling", "Topics", "", "Diagnostics"],
         ["Kv.OpenTelemetry"] = [""],
-        ["Kv.EfCore.Sqlite"] = ["", "Queue", "Commits", "Changes", "Reads", "Connections", "Schema", "Sql", "Statements", "CompiledModel", "Migrations"],
-        ["Kv.EfCore.PostgreSql"] = ["", "Queue", "Commits", "Changes", "Reads", "Connections", "Sql", "CompiledModel", "Migrations"],
+        ["Kv.EfCore.Sqlite"] = ["", "Maintenance", "Queue", "Commits", "Changes", "Reads", "Connections", "Schema", "Sql", "Statements", "CompiledModel", "Migrations"],
+        ["Kv.EfCore.PostgreSql"] = ["", "Maintenance", "Queue", "Commits", "Changes", "Reads", "Connections", "Sql", "CompiledModel", "Migrations"],
     };
 }

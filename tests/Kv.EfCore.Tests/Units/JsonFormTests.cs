@@ -18,7 +18,7 @@ public sealed partial class JsonFormTests
         typeof(IKvStore), typeof(IKvQueue), typeof(IKvValueSerializer), typeof(KvAtomic), typeof(KvTransaction), typeof(KvRange), typeof(KvJsonSerializer),
         typeof(KvDbContext), typeof(KvKeyTypeConverter), typeof(KvJsonConverter), typeof(KvMessageAttribute), typeof(KvException), typeof(KvCommitUnknownException),
         typeof(KvPartlyEnqueuedException), typeof(KvConflictException), typeof(KvUnitOfWork), typeof(IKvStoreFactory), typeof(KvStoreLease),
-        typeof(KvBound),
+        typeof(KvBound), typeof(IKvMaintenance), typeof(KvMaintenancePolicy),
     ];
 
     private static KvEntry Entry => new(Key, Json("""{"a":1}"""), Stamp, new KvJsonSerializer());
@@ -167,6 +167,9 @@ public sealed partial class JsonFormTests
         nameof(KvFailedCheck) => new KvFailedCheck(0, Key, Stamp),
         nameof(KvTopicStats) => new KvTopicStats("t", 1, 2, 3, 4, TimeSpan.FromSeconds(1), IsPaused: true),
         nameof(KvMessageInfo) => Info,
+        nameof(KvMaintenanceState) => new KvMaintenanceState { Size = 1 },
+        nameof(KvMaintenanceStep) => new KvMaintenanceStep("expired", 1, TimeSpan.FromSeconds(1), null),
+        nameof(KvMaintenanceReport) => new KvMaintenanceReport([], new() { Size = 2 }, new() { Size = 1 }),
         nameof(KvMessageError) => Error,
         nameof(KvDeadLetter) => Letter,
         nameof(KvListOptions) => new KvListOptions(),
