@@ -103,7 +103,7 @@ internal sealed class KvEngine : IAsyncDisposable
             Listener);
         Views = new QueueViews(Driver.Sql, reads);
         Sweeper = new ExpirySweeper(Reader, Pipeline, _signals, Clock, options, Metrics, logger, LookForLossAsync);
-        Maintainer = new(_sessions.CreateContext, provider.CreateMaintenance(options, Locks), Reader, Sweeper, Clock, options, logger);
+        Maintainer = new(contexts, provider.CreateMaintenance(options, Locks), Reader, Sweeper, Clock, options, logger);
 
         CommitRunner NewRunner()
         {
