@@ -326,8 +326,8 @@ internal sealed class KvEngine : IAsyncDisposable
         await _sessions.DisposeAsync().ConfigureAwait(false);
     }
 
-    // The caller that opened the store waits for an answer. A look meanwhile would take a connection of its own, for which EF Core makes all
-    // its services; after the answer there is one to spare. What runs in a transaction of the user's gives none back.
+    // The caller that opened the store waits for an answer. A look meanwhile would take a connection of its own, for which EF Core makes
+    // all its services; after the answer there is one to spare. What runs in a transaction of the user's gives none back.
     private async Task SweepAsync()
     {
         // It outlives the call that opened the store.
