@@ -38,4 +38,10 @@ public enum KvErrorKind
     /// Nothing was written; <see cref="Exception.InnerException"/> is the database's own error.
     /// </summary>
     Refused = 10,
+
+    /// <summary>
+    /// A merge operator failed, or what it made is over a limit. Nothing was written; correct the operator or its operand.
+    /// <see cref="Exception.InnerException"/> is what the operator threw.
+    /// </summary>
+    Merge = 11,
 }

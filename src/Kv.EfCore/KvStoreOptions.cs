@@ -114,6 +114,9 @@ public sealed class KvStoreOptions
     /// </remarks>
     public bool TransactionPooling { get; set; }
 
+    /// <summary>The merge operators that the application has added, by their names.</summary>
+    internal Dictionary<string, NamedMerge> Merges { get; } = new(StringComparer.Ordinal);
+
     internal bool Notifies => Notifications && !TransactionPooling;
 
     /// <summary>

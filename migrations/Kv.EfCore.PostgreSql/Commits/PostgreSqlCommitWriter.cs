@@ -173,12 +173,8 @@ internal sealed class PostgreSqlCommitWriter(Session session, PostgreSqlDriver d
     private void AddReads(CommitGroup group)
     {
         var keys = KeysToRead(group);
-        if (keys.Count > 0)
-        {
-            _trip.Add("read", driver.Sql.ReadRows, p => RoundTrip.Set(p, ("@keys", keys.ToArray())), static (reader, reads) => reads.Rows.Add(
-                reader.GetFieldValue<byte[]>(0),
-                new StoredRow(reader.GetInt64(1), reader.GetInt32(2), reader.GetInt64(3), reader.IsDBNull(4) ? null : reader.GetFieldValue<byte[]>(4))));
-        }
+        AddRows("read", driver.Sql.ReadRows, keys.Short);
+        AddRows("read whole", driver.Sql.ReadWholeRows, keys.Whole);
 
         if (WaitingToCheck(group) is { Count: > 0 } waiting)
         {
@@ -188,6 +184,16 @@ internal sealed class PostgreSqlCommitWriter(Session session, PostgreSqlDriver d
         foreach (var stray in StraysToCheck(group))
         {
             _trip.Add("stray", driver.Sql.StrayAt, p => RoundTrip.Set(p, ("@place", stray.Position), ("@id", stray.Id)), (_, reads) => reads.Strays.Add(stray));
+        }
+    }
+
+    private void AddRows(string name, string text, IReadOnlyCollection<byte[]> keys)
+    {
+        if (keys.Count > 0)
+        {
+            _trip.Add(name, text, p => RoundTrip.Set(p, ("@keys", keys.ToArray())), static (reader, reads) => reads.Rows.Add(
+                reader.GetFieldValue<byte[]>(0),
+                new StoredRow(reader.GetInt64(1), reader.GetInt32(2), reader.GetInt64(3), reader.IsDBNull(4) ? null : reader.GetFieldValue<byte[]>(4))));
         }
     }
 

@@ -89,6 +89,9 @@ internal sealed class PostgreSqlSql(TableNames tables, bool serverClock) : KvSql
     public string ReadRows => field ??=
         $"select k, version, v_encoding, expiration_ms, case when length(v) <= 64 then v end from {KvTable} where k = any(@keys)";
 
+    /// <summary>Rows whose values merges fold into the next ones.</summary>
+    public string ReadWholeRows => field ??= $"select k, version, v_encoding, expiration_ms, v from {KvTable} where k = any(@keys)";
+
     public string PutAll => field ??= Put("r.expires");
 
     /// <summary>

@@ -181,17 +181,15 @@ internal sealed class SqliteCommitWriter(Session session, SqliteDriver driver, S
 
     private async ValueTask ReadRowsAsync(CommitGroup group, CommitReads reads, CancellationToken cancellationToken)
     {
-        foreach (var key in KeysToRead(group))
+        var keys = KeysToRead(group);
+        foreach (var key in keys.Short)
         {
-            var reader = await Session.Statement(driver.Sql.ReadRow).Set("@k", key).ReadAsync(cancellationToken).ConfigureAwait(false);
-            await using (reader.ConfigureAwait(false))
-            {
-                if (await reader.ReadAsync(cancellationToken).ConfigureAwait(false))
-                {
-                    var counter = reader.IsDBNull(3) ? null : reader.GetFieldValue<byte[]>(3);
-                    reads.Rows.Add(key, new StoredRow(reader.GetInt64(0), reader.GetInt32(1), reader.GetInt64(2), counter));
-                }
-            }
+            await ReadRowAsync(driver.Sql.ReadRow, key, reads, cancellationToken).ConfigureAwait(false);
+        }
+
+        foreach (var key in keys.Whole)
+        {
+            await ReadRowAsync(driver.Sql.ReadWholeRow, key, reads, cancellationToken).ConfigureAwait(false);
         }
 
         foreach (var id in WaitingToCheck(group))
@@ -207,6 +205,19 @@ internal sealed class SqliteCommitWriter(Session session, SqliteDriver driver, S
             if (await At(driver.Sql.StrayAt, stray).ScalarAsync(cancellationToken).ConfigureAwait(false) is not null)
             {
                 reads.Strays.Add(stray);
+            }
+        }
+    }
+
+    private async ValueTask ReadRowAsync(string text, byte[] key, CommitReads reads, CancellationToken cancellationToken)
+    {
+        var reader = await Session.Statement(text).Set("@k", key).ReadAsync(cancellationToken).ConfigureAwait(false);
+        await using (reader.ConfigureAwait(false))
+        {
+            if (await reader.ReadAsync(cancellationToken).ConfigureAwait(false))
+            {
+                var value = reader.IsDBNull(3) ? null : reader.GetFieldValue<byte[]>(3);
+                reads.Rows.Add(key, new StoredRow(reader.GetInt64(0), reader.GetInt32(1), reader.GetInt64(2), value));
             }
         }
     }

@@ -60,6 +60,9 @@ internal sealed class SqliteSql(TableNames tables) : KvSql(tables)
     public string ReadRow => field ??=
         $"select version, v_encoding, expiration_ms, case when length(v) <= 64 then v end from {KvTable} where k = @k";
 
+    /// <summary>A row whose value a merge folds into the next one.</summary>
+    public string ReadWholeRow => field ??= $"select version, v_encoding, expiration_ms, v from {KvTable} where k = @k";
+
     public string Put => field ??= $"""
         insert into {KvTable} (k, v, v_encoding, version, expiration_ms) values (@k, @v, @encoding, @version, @expires)
         on conflict (k) do update set v = excluded.v, v_encoding = excluded.v_encoding, version = excluded.version, seq = 0,

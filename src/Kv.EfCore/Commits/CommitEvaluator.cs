@@ -12,6 +12,7 @@ internal sealed class CommitEvaluator
     /// <summary>How much longer a key gets by a versionstamp: a string part of 20 digits.</summary>
     public const int VersionstampSize = 22;
 
+    private const string DenoRule = "Deno made this file, and has no way to read JSON in it";
     private readonly CommitReads _reads;
     private readonly bool _adopted;
     private readonly CommitEffects _effects = new();
@@ -123,14 +124,11 @@ internal sealed class CommitEvaluator
     /// <summary>A Deno that meets JSON fails: with the key, with each listing that holds it, and with each message.</summary>
     private static void RefuseJson(AtomicWrite write)
     {
-        const string Rule = "Deno made this file, and has no way to read JSON in it";
         foreach (var mutation in write.Mutations)
         {
-            if (mutation is { Encoding: (int)KvEncoding.Json, Kind: MutationKind.Set or MutationKind.SetVersionstamped })
+            if (mutation.Kind is MutationKind.Set or MutationKind.SetVersionstamped)
             {
-                throw new KvException(
-                    KvErrorKind.Encoding,
-                    $"The value of {KvKey.FromStored(mutation.Key)} is JSON. {Rule}: it could neither get it nor list what is beside it. Nothing was written. Store a ulong, a byte[], or a KvValue of the encoding V8, or keep it in a file of its own.");
+                RefuseJson(mutation.Key, mutation.Encoding);
             }
         }
 
@@ -140,8 +138,19 @@ internal sealed class CommitEvaluator
             {
                 throw new KvException(
                     KvErrorKind.Encoding,
-                    $"The message '{message.Type}' on the topic '{message.Topic}' is JSON. {Rule}: whatever listens there would end with it. Nothing was written. Enqueue a byte[] or a KvValue of the encoding V8, or use a file of its own.");
+                    $"The message '{message.Type}' on the topic '{message.Topic}' is JSON. {DenoRule}: whatever listens there would end with it. Nothing was written. Enqueue a byte[] or a KvValue of the encoding V8, or use a file of its own.");
             }
+        }
+    }
+
+    private static void RefuseJson(byte[] key, int encoding)
+    {
+        if (encoding == (int)KvEncoding.Json)
+        {
+            throw new KvException(
+                KvErrorKind.Encoding,
+                $"The value of {KvKey.FromStored(key)} is JSON. {DenoRule}: it could neither get it nor list what is beside it. Nothing was written. "
+                + "Store a ulong, a byte[], or a KvValue of the encoding V8, or keep it in a file of its own.");
         }
     }
 
@@ -205,6 +214,9 @@ internal sealed class CommitEvaluator
                 break;
             case MutationKind.Touch:
                 return _keys.Touch(mutation.Key, expiresAt, version, versionOffset) ? 1ul : 0;
+            case MutationKind.Merge:
+                Merge(mutation, expiresAt, version, versionOffset);
+                break;
             default:
                 // A counter keeps the expiry that it has: adding to it must not make it live for ever.
                 var cell = _keys.Find(mutation.Key);
@@ -214,6 +226,20 @@ internal sealed class CommitEvaluator
         }
 
         return 0;
+    }
+
+    // As a counter, a value that is there keeps its expiry.
+    private void Merge(in Mutation mutation, long expiresAt, long version, long versionOffset)
+    {
+        var cell = _keys.Find(mutation.Key);
+        var present = cell.Live ? new KvValue(cell.Value!, (KvEncoding)cell.Encoding) : null;
+        var next = mutation.Merge!.Fold(mutation.Key, present, new KvValue(mutation.Value, (KvEncoding)mutation.Encoding));
+        if (_adopted)
+        {
+            RefuseJson(mutation.Key, (int)next.Encoding);
+        }
+
+        _keys.Put(mutation.Key, next.Array, (int)next.Encoding, cell.Live ? cell.ExpiresAt : expiresAt, version, versionOffset);
     }
 
     /// <summary>The key with one more part: the versionstamp as a string (specification 4.2).</summary>

@@ -168,10 +168,10 @@ internal abstract class CommitWriter(Session session, FailPoints failPoints) : I
 
     protected abstract ValueTask BeginTransactionAsync(CancellationToken cancellationToken);
 
-    /// <summary>The rows that the group's writes need to see.</summary>
-    protected static IReadOnlyCollection<byte[]> KeysToRead(CommitGroup group)
+    /// <summary>The rows that the group's writes need to see, apart from those that merges need whole, however long their values are.</summary>
+    protected static (IReadOnlyCollection<byte[]> Short, IReadOnlyCollection<byte[]> Whole) KeysToRead(CommitGroup group)
     {
-        HashSet<byte[]>? keys = null;
+        HashSet<byte[]>? keys = null, whole = null;
         foreach (var work in group.Writes)
         {
             foreach (var check in work.Write.Checks)
@@ -199,14 +199,23 @@ internal abstract class CommitWriter(Session session, FailPoints failPoints) : I
 
             foreach (var mutation in work.Write.Mutations)
             {
-                if (mutation.Kind is not (MutationKind.Set or MutationKind.SetVersionstamped or MutationKind.Delete or MutationKind.DeleteRange))
+                if (mutation.Kind == MutationKind.Merge)
+                {
+                    (whole ??= new(KeyComparer.Instance)).Add(mutation.Key);
+                }
+                else if (mutation.Kind is not (MutationKind.Set or MutationKind.SetVersionstamped or MutationKind.Delete or MutationKind.DeleteRange))
                 {
                     (keys ??= new(KeyComparer.Instance)).Add(mutation.Key);
                 }
             }
         }
 
-        return keys as IReadOnlyCollection<byte[]> ?? [];
+        if (whole is not null)
+        {
+            keys?.ExceptWith(whole);
+        }
+
+        return (keys as IReadOnlyCollection<byte[]> ?? [], whole as IReadOnlyCollection<byte[]> ?? []);
     }
 
     protected static IReadOnlyCollection<Fence> FencesToCheck(CommitGroup group)

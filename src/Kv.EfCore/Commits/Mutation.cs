@@ -1,3 +1,5 @@
+using Kv.Merges;
+
 namespace Kv.Commits;
 
 /// <param name="Kind">What is done.</param>
@@ -18,4 +20,7 @@ internal readonly record struct Mutation(MutationKind Kind, byte[] Key)
     public ulong Operand { get; init; }
 
     public SumBounds? Bounds { get; init; }
+
+    /// <summary>How the value of the mutation, an operand, is folded into that of the key.</summary>
+    public MergeStep? Merge { get; init; }
 }

@@ -14,4 +14,7 @@ internal enum MutationKind
     SumWithin,
     Min,
     Max,
+
+    /// <summary>Folds an operand into the value.</summary>
+    Merge,
 }

@@ -148,6 +148,12 @@ internal static partial class KvLog
     [LoggerMessage(192, LogLevel.Information, "No database is named for the store, so it is in {File}.")]
     public static partial void DefaultFile(ILogger logger, string file);
 
+    [LoggerMessage(
+        220,
+        LogLevel.Warning,
+        "The merge operator '{Operator}' took {Milliseconds} ms to fold an operand into a value of {Size} bytes. All writers of the store wait meanwhile: make it quicker, or its values shorter.")]
+    public static partial void MergeSlow(ILogger logger, string @operator, long milliseconds, int size);
+
     [LoggerMessage(160, LogLevel.Debug, "The database refused to move messages: it has rows that have an id in common. The statement runs in another form.")]
     public static partial void Adapts(ILogger logger, Exception error);
 }

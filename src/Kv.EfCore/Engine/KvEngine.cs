@@ -2,6 +2,7 @@ using Kv.Changes;
 using Kv.Commits;
 using Kv.Connections;
 using Kv.Diagnostics;
+using Kv.Merges;
 using Kv.Messages;
 using Kv.Queue;
 using Kv.Reads;
@@ -58,7 +59,7 @@ internal sealed class KvEngine : IAsyncDisposable
         Traced = new TracedStore(Driver.Name, name);
         Metrics = new StoreMetrics(Traced);
         _measured = KvMeter.Add(Metrics);
-        Unnamed = new UnnamedMessages(logger);
+        (Unnamed, Merges) = (new UnnamedMessages(logger), new MergeTable(options, time, logger));
         Health = new StoreHealth(time);
         _signals = new CommitSignals(time);
         _sessions = new SessionFactory(contexts, Driver, SchemaCheck.OpenCurrentAsync, options, logger);
@@ -180,6 +181,8 @@ internal sealed class KvEngine : IAsyncDisposable
     public MessageId Ids { get; } = new();
 
     public UnnamedMessages Unnamed { get; }
+
+    public MergeTable Merges { get; }
 
     /// <summary>Whether the schema is known to be as it must be.</summary>
     public bool IsOpen => _open;

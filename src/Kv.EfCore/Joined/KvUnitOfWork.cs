@@ -126,6 +126,13 @@ public sealed class KvUnitOfWork
         return this;
     }
 
+    /// <inheritdoc cref="KvAtomic.Merge" />
+    public KvUnitOfWork Merge<T>(KvKey key, string name, T operand, TimeSpan? expireIn = null)
+    {
+        Collecting.Merge(key, name, operand, expireIn);
+        return this;
+    }
+
     /// <inheritdoc cref="KvAtomic.Touch" />
     public KvUnitOfWork Touch(KvKey key, TimeSpan? expireIn)
     {

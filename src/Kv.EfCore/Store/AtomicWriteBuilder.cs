@@ -4,6 +4,7 @@ using System.Reflection;
 using Kv.Commits;
 using Kv.Engine;
 using Kv.Keys;
+using Kv.Merges;
 using Kv.Messages;
 
 namespace Kv.Store;
@@ -48,21 +49,25 @@ internal sealed class AtomicWriteBuilder(KvEngine engine, IKvValueSerializer ser
     public void Set<T>(MutationKind kind, KvKey key, T value, TimeSpan? expireIn, KvEncoding? encoding = null)
     {
         var bytes = Key(key);
-        var stored = Stored(key, value, encoding);
-        if (stored.Defect is { } defect)
-        {
-            throw new ArgumentException($"The value of {key} cannot be written. {defect}", nameof(value));
-        }
-
-        if (stored.Array.Length > Options.MaxValueSize)
-        {
-            throw new ArgumentException(
-                $"Value too large (max {Options.MaxValueSize} bytes): the value of {key} takes {stored.Array.Length} bytes. Split it over several keys, store it elsewhere, or raise KvStoreOptions.MaxValueSize.",
-                nameof(value));
-        }
-
+        var stored = Fitting(Stored(key, value, encoding), key, nameof(value));
         Count(bytes, stored.Array.Length);
         _write.Mutations.Add(new Mutation(kind, bytes) { Value = stored.Array, Encoding = (int)stored.Encoding, ExpireIn = ExpireIn(expireIn, key) });
+    }
+
+    public void Merge<T>(KvKey key, string name, T operand, TimeSpan? expireIn)
+    {
+        ArgumentNullException.ThrowIfNull(name);
+        var bytes = Key(key);
+        var merge = engine.Merges.Find(name, key);
+        var stored = Fitting(Operand(key, merge, operand), key, nameof(operand));
+        Count(bytes, stored.Array.Length);
+        _write.Mutations.Add(new Mutation(MutationKind.Merge, bytes)
+        {
+            Value = stored.Array,
+            Encoding = (int)stored.Encoding,
+            ExpireIn = ExpireIn(expireIn, key),
+            Merge = new MergeStep(merge, serializer, engine.Merges),
+        });
     }
 
     public void Add(MutationKind kind, KvKey key)
@@ -110,7 +115,7 @@ internal sealed class AtomicWriteBuilder(KvEngine engine, IKvValueSerializer ser
     {
         ArgumentNullException.ThrowIfNull(message);
         options ??= Usual;
-        Validate(options);
+        EnqueueRules.Validate(options);
         var name = MessageName.Of(message, serializer);
         var payload = Payload(message, name);
         if (payload.Defect is { } defect)
@@ -178,6 +183,25 @@ internal sealed class AtomicWriteBuilder(KvEngine engine, IKvValueSerializer ser
         }
     }
 
+    private KvValue Operand<T>(KvKey key, MergeOperator merge, T operand)
+    {
+        try
+        {
+            return merge.Serialize(operand, serializer);
+        }
+        catch (Exception error) when (error is not OutOfMemoryException)
+        {
+            throw Unstorable($"operand of '{merge.Name}' for {key}", error);
+        }
+    }
+
+    /// <summary>Refuses what cannot be read again, and what is over the limit.</summary>
+    private KvValue Fitting(KvValue stored, KvKey key, string what) => stored.Defect is { } defect
+        ? throw new ArgumentException($"The {what} of {key} cannot be written. {defect}", what)
+        : stored.Array.Length <= Options.MaxValueSize ? stored : throw new ArgumentException(
+            $"Value too large (max {Options.MaxValueSize} bytes): the {what} of {key} takes {stored.Array.Length} bytes. Split it over several keys, store it elsewhere, or raise KvStoreOptions.MaxValueSize.",
+            what);
+
     /// <summary>A message as the type that it goes by.</summary>
     private KvValue Payload<T>(T message, MessageName name)
     {
@@ -202,36 +226,6 @@ internal sealed class AtomicWriteBuilder(KvEngine engine, IKvValueSerializer ser
     /// <summary>One kind of error for whatever a serializer throws, with what it was about. Nothing was written yet.</summary>
     private static KvException Unstorable(string what, Exception error) =>
         new((error as KvException)?.Kind ?? KvErrorKind.Encoding, $"The {what} cannot be stored: {error.Message}", error);
-
-    /// <summary>Refuses what cannot work together, each with what would.</summary>
-    private static void Validate(KvEnqueueOptions options)
-    {
-        var error = options switch
-        {
-            _ when options.Delay < TimeSpan.Zero || options.Delay > KvLimits.MaxDelay =>
-                $"The delay is {options.Delay}; it must be zero to 30 days. For later, leave it out and set DueAt.",
-            { DueAt: { } due } when options.Delay != TimeSpan.Zero =>
-                $"The message is to be due at {due:O} and after a delay of {options.Delay}; leave one of them out.",
-            { Priority: < -KvLimits.MaxPriority or > KvLimits.MaxPriority } =>
-                $"The priority is {options.Priority}; it must be -{KvLimits.MaxPriority} to {KvLimits.MaxPriority}, and lower ones come first.",
-            { GroupKey: not null, ConcurrencyKey: not null } =>
-                $"The message has the group key '{options.GroupKey}' and the concurrency key '{options.ConcurrencyKey}'; it can have one of them. A group runs one at a time already: leave the concurrency key out.",
-            { ConcurrencyLimit: < 1 or > KvLimits.MaxConcurrencyLimit } =>
-                $"The concurrency limit is {options.ConcurrencyLimit}; it must be 1 to {KvLimits.MaxConcurrencyLimit}. For no limit, leave the concurrency key out.",
-            { ConcurrencyLimit: not 1, ConcurrencyKey: null } =>
-                $"The message has a concurrency limit of {options.ConcurrencyLimit} and no concurrency key, so the limit would apply to nothing. Name the key.",
-            _ when options.UniqueFor < TimeSpan.Zero || options.UniqueFor > KvLimits.MaxDelay =>
-                $"The message is to be unique for {options.UniqueFor}; it must be zero to 30 days.",
-            _ when options.UniqueKey is null && (options.UniqueFor != TimeSpan.Zero || options.IfDuplicate != KvDuplicatePolicy.Keep) =>
-                "The message says what to do about duplicates and has no unique key, so nothing is a duplicate of it. Name the key.",
-            _ when !Enum.IsDefined(options.IfDuplicate) => $"{options.IfDuplicate} is not a value of KvDuplicatePolicy. Use Keep, Replace or Refuse.",
-            _ => null,
-        };
-        if (error is not null)
-        {
-            throw new ArgumentException(error, nameof(options));
-        }
-    }
 
     /// <summary>Whether it has more changes and messages, or more bytes, than a write may have.</summary>
     public bool IsOverLimit =>

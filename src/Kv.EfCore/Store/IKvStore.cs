@@ -178,6 +178,21 @@ public interface IKvStore
     /// <exception cref="KvException">The value is no counter (<see cref="KvErrorKind.Type"/>).</exception>
     ValueTask<ulong> SumAsync(KvKey key, ulong value, TimeSpan? expireIn = null, CancellationToken cancellationToken = default);
 
+    /// <summary>Folds an operand into the value of a key, by a merge operator of the store, in one commit.</summary>
+    /// <inheritdoc cref="KvAtomic.Merge" path="/remarks|/typeparam" />
+    /// <param name="key">The key; the operator says what becomes of an absent one.</param>
+    /// <param name="name">The operator: one of <see cref="KvMerge"/>, or of those that <see cref="KvMergeExtensions"/> added.</param>
+    /// <param name="operand">The operand.</param>
+    /// <param name="expireIn">How long an entry lives, from the commit, that this merge begins; null for ever. That of one which is there stays.</param>
+    /// <param name="cancellationToken">Gives up while the write waits.</param>
+    /// <returns>The versionstamp of the commit.</returns>
+    /// <exception cref="ArgumentException">The store has no operator of that name, or the key or operand is over a limit.</exception>
+    /// <exception cref="KvException">
+    /// The operand cannot be stored (<see cref="KvErrorKind.Encoding"/>); it or what is stored is none of the operator's
+    /// (<see cref="KvErrorKind.Type"/>); the operator failed or made a value that is over a limit (<see cref="KvErrorKind.Merge"/>).
+    /// </exception>
+    ValueTask<KvVersionstamp> MergeAsync<T>(KvKey key, string name, T operand, TimeSpan? expireIn = null, CancellationToken cancellationToken = default);
+
     /// <summary>Changes when an entry expires, without rewriting its value. It takes the versionstamp of the commit.</summary>
     /// <param name="key">The key.</param>
     /// <param name="expireIn">How long the entry lives from the commit; null for ever.</param>

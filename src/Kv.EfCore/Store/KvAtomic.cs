@@ -131,6 +131,28 @@ public sealed partial class KvAtomic
         return this;
     }
 
+    /// <summary>Folds an operand into the value, by a merge operator of the store: no read, no check and no second try.</summary>
+    /// <remarks>
+    /// The operator runs in the commit, on what is stored then, after the mutations of the key that stand before it in this write. The write
+    /// fails if what is stored is none of the operator's values (<see cref="KvErrorKind.Type"/>), and if the operator fails or makes a value
+    /// of more than <see cref="KvStoreOptions.MaxValueSize"/> bytes (<see cref="KvErrorKind.Merge"/>). An entry that is there keeps its expiry.
+    /// </remarks>
+    /// <typeparam name="T">The operand's type.</typeparam>
+    /// <param name="key">The key; the operator says what becomes of an absent one.</param>
+    /// <param name="name">The operator: one of <see cref="KvMerge"/>, or of those that <see cref="KvMergeExtensions"/> added.</param>
+    /// <param name="operand">The operand, serialized now.</param>
+    /// <param name="expireIn">How long an entry lives, from the commit, that this merge begins; null for ever.</param>
+    /// <returns>This write.</returns>
+    /// <exception cref="ArgumentException">The store has no operator of that name, or the key or operand is over a limit.</exception>
+    /// <exception cref="KvException">
+    /// The operand cannot be stored (<see cref="KvErrorKind.Encoding"/>), or is none of the operator (<see cref="KvErrorKind.Type"/>).
+    /// </exception>
+    public KvAtomic Merge<T>(KvKey key, string name, T operand, TimeSpan? expireIn = null)
+    {
+        Building.Merge(key, name, operand, expireIn);
+        return this;
+    }
+
     /// <summary>Changes when an entry expires, without rewriting its value. It takes the versionstamp of this commit. An absent key stays absent.</summary>
     /// <param name="key">The key.</param>
     /// <param name="expireIn">How long the entry lives from the commit; null for ever.</param>

@@ -145,6 +145,10 @@ internal sealed partial class KvStore(KvEngine engine, IKvValueSerializer serial
         return ResultAsync(builder.Build(), cancellationToken);
     }
 
+    public ValueTask<KvVersionstamp> MergeAsync<T>(
+        KvKey key, string name, T operand, TimeSpan? expireIn = null, CancellationToken cancellationToken = default) =>
+        CommitUncheckedAsync(Atomic().Merge(key, name, operand, expireIn), cancellationToken);
+
     public ValueTask<bool> TouchAsync(KvKey key, TimeSpan? expireIn, CancellationToken cancellationToken = default)
     {
         var builder = Build();

@@ -50,6 +50,9 @@ public sealed class KvJsonSerializer : IKvValueSerializer
         + "<JsonSerializerIsReflectionEnabledByDefault>true</JsonSerializerIsReflectionEnabledByDefault>; or register "
         + $"services.AddSingleton<{nameof(IKvValueSerializer)}>(new {nameof(KvJsonSerializer)}(MyContext.Default.Options)) before AddKvStore.");
 
+    /// <summary>How deep JSON may be nested that is read.</summary>
+    internal int MaxDepth => _options?.MaxDepth is > 0 and var depth ? depth : 64;
+
     /// <inheritdoc />
     /// <exception cref="KvException"><see cref="KvErrorKind.Encoding"/>: the value cannot be stored as JSON, or not whole; the message says what of it.</exception>
     public KvValue Serialize<T>(T value) => value switch

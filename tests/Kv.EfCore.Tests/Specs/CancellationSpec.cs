@@ -69,7 +69,7 @@ public abstract class CancellationSpec(KvDatabase database)
         var t when t == typeof(ulong) => 1ul,
         var t when t == typeof(TimeSpan?) => TimeSpan.FromMinutes(1),
         var t when t == typeof(IEnumerable<int>) => new[] { 1, 2 },
-        var t when t == typeof(string) => "m",
+        var t when t == typeof(string) => parameter.Member.Name == nameof(IKvStore.MergeAsync) ? KvMerge.Append : "m",
         var t when t == typeof(KvReadOptions) => KvReadOptions.Eventual,
         var t when t == typeof(KvSetOptions) => new KvSetOptions(),
         var t when t == typeof(KvOperationId) => new KvOperationId(1L << 40, 1, 0),

@@ -95,6 +95,7 @@ public sealed class SqliteMigrationTests(SqliteDatabase database) : MigrationSpe
         var value = await Assert.ThrowsAsync<KvException>(() => test.Store.Atomic().Sum(["n"], 1).Set(["orders", 42], new { Number = 1 }).CommitAsync().AsTask());
         var suffix = await Assert.ThrowsAsync<KvException>(() => test.Store.Atomic().SetVersionstamped(["log"], "text").CommitAsync().AsTask());
         var message = await Assert.ThrowsAsync<KvException>(() => test.Store.Atomic().Sum(["n"], 1).Enqueue(new Order(1)).CommitAsync().AsTask());
+        var merged = await Assert.ThrowsAsync<KvException>(() => test.Store.Atomic().Sum(["n"], 1).Merge(["log"], KvMerge.Append, 1).CommitAsync().AsTask());
         await using (var context = test.CreateContext())
         {
             await using var transaction = await context.Database.BeginTransactionAsync();
@@ -102,7 +103,7 @@ public sealed class SqliteMigrationTests(SqliteDatabase database) : MigrationSpe
             await transaction.CommitAsync();
         }
 
-        Assert.All([value, suffix, message], static error => Assert.Equal(KvErrorKind.Encoding, error.Kind));
+        Assert.All([value, suffix, message, merged], static error => Assert.Equal(KvErrorKind.Encoding, error.Kind));
         Assert.All(["[\"orders\", 42]", "JSON", "Deno", "byte[]", "V8"], part => Assert.Contains(part, value.Message, StringComparison.Ordinal));
         Assert.All(["'order'", "JSON", "Deno", "byte[]", "V8"], part => Assert.Contains(part, message.Message, StringComparison.Ordinal));
         Assert.False(await test.Store.ExistsAsync(["n"]));
