@@ -31,7 +31,8 @@ internal sealed class MergeStep(MergeOperator merge, IKvValueSerializer serializ
             throw new KvException(
                 KvErrorKind.Type,
                 $"The merge operator '{merge.Name}' folds operands into {merge.Values}, and the value of {KvKey.FromStored(key)} "
-                + $"({present}) is none.{why} Nothing of this write was written. Set the key to such a value first, or merge under another key.",
+                + $"({present}) is none.{why} Nothing of this write was written. "
+                + "Set the key to such a value first, or merge under another key.",
                 error.InnerException);
         }
         catch (Exception error) when (error is not OutOfMemoryException)

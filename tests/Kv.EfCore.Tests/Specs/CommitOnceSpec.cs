@@ -36,7 +36,7 @@ public abstract class CommitOnceSpec(KvDatabase database)
         [
             () => write.Check(["a"], null), () => write.Set(["a"], 1), () => write.SetVersionstamped(["a"], 1), () => write.Delete(["a"]),
             () => write.DeleteRange(KvRange.Prefix([])), () => write.Sum(["a"], 1), () => write.SumWithin(["a"], 1),
-            () => write.Min(["a"], 1), () => write.Max(["a"], 1),
+            () => write.Min(["a"], 1), () => write.Max(["a"], 1), () => write.Merge(["a"], KvMerge.Append, 1),
             () => write.Touch(["a"], null), () => write.Enqueue("m"),
         ];
 

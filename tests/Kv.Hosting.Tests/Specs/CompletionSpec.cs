@@ -17,7 +17,8 @@ public abstract class CompletionSpec(KvDatabase database)
         await using var test = await HandlingAsync(async context =>
         {
             var result = await context.CompleteAsync(
-                write => write.Set(["done"], true).Sum(["count"], 1).Enqueue("next", new() { Topic = "next" }));
+                write => write.Set(["done"], true).Sum(["count"], 1).Merge(["log"], KvMerge.Append, "done")
+                    .Enqueue("next", new() { Topic = "next" }));
             versionstamp = result.Versionstamp;
         });
         await test.Store.EnqueueAsync(new Job(1));
@@ -26,6 +27,7 @@ public abstract class CompletionSpec(KvDatabase database)
 
         Assert.Equal(versionstamp, (await test.Store.GetAsync(["done"]))!.Versionstamp);
         Assert.Equal(1UL, await test.Store.GetAsync<ulong>(["count"]));
+        Assert.Equal(["done"], await test.Store.GetAsync<List<string>>(["log"]));
         Assert.Equal("next", Assert.Single(await test.QueuedAsync()).Topic);
         Assert.Empty(await test.RunningAsync());
     }
