@@ -14,7 +14,6 @@ namespace Kv.Engine;
 /// <summary>A store's parts and their life: made on the first use, which also makes sure that the schema is as it must be.</summary>
 internal sealed class KvEngine : IAsyncDisposable
 {
-    private static readonly TimeSpan SweepAfter = TimeSpan.FromSeconds(1);
     private readonly CancellationTokenSource _stop = new();
     private readonly Opening _opening;
     private readonly SessionPool _pool;
@@ -23,9 +22,8 @@ internal sealed class KvEngine : IAsyncDisposable
     private readonly CommitPipeline _claims;
     private readonly ReplicaIdentity? _replicaIdentity;
     private readonly List<CommitRunner> _runners = [];
-    private readonly TaskCompletionSource _answered = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private readonly IDisposable _measured;
-    private Task _background = Task.CompletedTask;
+    private readonly BackgroundWork _background;
     private volatile string? _loss;
     private volatile bool _open;
     private volatile bool _disposed;
@@ -64,7 +62,7 @@ internal sealed class KvEngine : IAsyncDisposable
         _signals = new CommitSignals(time);
         _sessions = new SessionFactory(contexts, Driver, SchemaCheck.OpenCurrentAsync, options, logger);
         Locks = provider.CreateLocks(Driver, logger);
-        _pool = new SessionPool(_sessions, Driver.Readers, options.CommandTimeout, Locks, returned: () => _answered.TrySetResult());
+        _pool = new SessionPool(_sessions, Driver.Readers, options.CommandTimeout, Locks, returned: () => _background!.Answered());
         Metrics.Pool = _pool.Count;
         _opening = new Opening(OpenOnceAsync, Driver, options.CommandTimeout, Ending);
         var reads = new ReadRunner(_pool, Driver, options, Health, Metrics, logger);
@@ -105,6 +103,7 @@ internal sealed class KvEngine : IAsyncDisposable
         Views = new QueueViews(Driver.Sql, reads);
         Sweeper = new ExpirySweeper(Reader, Pipeline, _signals, Clock, options, Metrics, logger, LookForLossAsync);
         Maintainer = new(contexts, provider.CreateMaintenance(options, Locks), Reader, Sweeper, Clock, options, logger);
+        _background = new BackgroundWork(Sweeper, Maintainer, Clock);
 
         CommitRunner NewRunner()
         {
@@ -227,7 +226,7 @@ internal sealed class KvEngine : IAsyncDisposable
         // A caller that opens the store just now ends with an error, or begins what is ended here.
         await _opening.Completion.ConfigureAwait(false);
         _signals.End();
-        await _background.ConfigureAwait(false);
+        await _background.Completion.ConfigureAwait(false);
         Maintainer.Dispose();
         await Listener.Completion.ConfigureAwait(false);
         await closing.ConfigureAwait(false);
@@ -267,7 +266,7 @@ internal sealed class KvEngine : IAsyncDisposable
             await _replicaIdentity.LearnAsync(cancellationToken).ConfigureAwait(false);
         }
 
-        _background = _background.IsCompleted ? Task.WhenAll(SweepAsync(), Maintainer.LoopAsync(Ending)) : _background;
+        _background.Begin(Ending);
         _open = true;
         Listener.Opened();
     }
@@ -284,7 +283,7 @@ internal sealed class KvEngine : IAsyncDisposable
     private void ObserveCommit(CommitGroup group, CommitEffects effects)
     {
         Observe(group, effects);
-        _answered.TrySetResult();
+        _background.Answered();
     }
 
     // What runs in a transaction of the user's gives back no connection, so the sweeper goes on waiting for one.
@@ -327,27 +326,5 @@ internal sealed class KvEngine : IAsyncDisposable
         Locks?.Renew();
         await _pool.RenewAsync().ConfigureAwait(false);
         await _sessions.DisposeAsync().ConfigureAwait(false);
-    }
-
-    // The caller that opened the store waits for an answer. A look meanwhile would take a connection of its own, for which EF Core makes
-    // all its services; after the answer there is one to spare. What runs in a transaction of the user's gives none back.
-    private async Task SweepAsync()
-    {
-        // It outlives the call that opened the store.
-        Detached.Enter();
-        try
-        {
-            await _answered.Task.WaitAsync(SweepAfter, Clock.Time, Ending).ConfigureAwait(false);
-        }
-        catch (TimeoutException)
-        {
-            // Long enough.
-        }
-        catch (OperationCanceledException)
-        {
-            return;
-        }
-
-        await Sweeper.RunAsync(Ending).ConfigureAwait(false);
     }
 }
