@@ -99,7 +99,7 @@ public abstract class MergeFaultSpec(KvDatabase database)
             await test.Store.SetAsync(["k"], value);
 
             var error = await Assert.ThrowsAsync<KvException>(
-                () => test.Store.MergeAsync<object>(["k"], name, name == KvMerge.Union ? new[] { "x" } : "x").AsTask());
+                () => test.Store.MergeAsync<object>(["k"], name, name == KvMerge.Union ? new List<string> { "x" } : "x").AsTask());
 
             Assert.Equal(KvErrorKind.Type, error.Kind);
             Assert.Equal(value, (await test.Store.GetAsync(["k"]))!.Value);
