@@ -48,7 +48,7 @@ internal sealed class KvEngine : IAsyncDisposable
         FailPoints? failPoints = null,
         Func<KvDbContext>? replica = null)
     {
-        ConnectionString = connectionString;
+        (ConnectionString, IsStepped) = (connectionString, failPoints?.IsStepped == true);
         Logger = logger = new UnfailingLogger(logger);
         (Options, Provider, Ending) = (options, provider, _stop.Token);
         failPoints ??= new FailPoints();
@@ -183,6 +183,9 @@ internal sealed class KvEngine : IAsyncDisposable
 
     public MergeTable Merges { get; }
 
+    /// <inheritdoc cref="FailPoints.IsStepped" />
+    public bool IsStepped { get; }
+
     /// <summary>Whether the schema is known to be as it must be.</summary>
     public bool IsOpen => _open;
 
@@ -266,7 +269,11 @@ internal sealed class KvEngine : IAsyncDisposable
             await _replicaIdentity.LearnAsync(cancellationToken).ConfigureAwait(false);
         }
 
-        _background.Begin(Ending);
+        if (!IsStepped)
+        {
+            _background.Begin(Ending);
+        }
+
         _open = true;
         Listener.Opened();
     }
@@ -300,10 +307,7 @@ internal sealed class KvEngine : IAsyncDisposable
             Metrics.Sent(message.Topic);
         }
 
-        foreach (var runner in _runners)
-        {
-            runner.Observe(group, effects);
-        }
+        _runners.ForEach(runner => runner.Observe(group, effects));
     }
 
     // The server that a connection leads to may be the former one, and the schema may have gone back as well. All that waits looks what is

@@ -117,6 +117,10 @@ internal sealed class HandlerRegistry
 
     public void Use(Func<KvMessageContext, KvMessageDelegate, CancellationToken, Task> middleware) => _middleware.Add(middleware);
 
+    /// <summary>Runs a delegate around everything else. Called before the first message comes.</summary>
+    public void UseFirst(Func<KvMessageContext, KvMessageDelegate, CancellationToken, Task> middleware) =>
+        _middleware.Insert(0, middleware);
+
     public void Use<TMiddleware>()
         where TMiddleware : class, IKvMessageMiddleware =>
         Use(static (context, next, token) => context.Services.GetRequiredService<TMiddleware>().InvokeAsync(context, next, token));

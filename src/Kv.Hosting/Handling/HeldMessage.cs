@@ -46,6 +46,9 @@ internal sealed class HeldMessage : IAsyncDisposable
     /// <summary>What time it is by the clock that decides, as far as it is known here.</summary>
     public DateTimeOffset UtcNow => _queue.UtcNow;
 
+    /// <summary>What became of it.</summary>
+    public MessageEnd End { get; set; }
+
     /// <summary>Done when the message has been seen through.</summary>
     public Task Ended { get; set; } = Task.CompletedTask;
 
@@ -59,6 +62,18 @@ internal sealed class HeldMessage : IAsyncDisposable
 
     /// <summary>Cancelled when the handler should stop: the lease is lost, or the worker's time is over.</summary>
     public CancellationToken Interrupted => _interrupt.Token;
+
+    /// <summary>Done when all that waits for the token has been told, if the handler was asked to stop.</summary>
+    public Task Interrupting
+    {
+        get
+        {
+            lock (_gate)
+            {
+                return _interrupting;
+            }
+        }
+    }
 
     /// <summary>Why the handler was asked to stop.</summary>
     public InterruptReason Reason => _reason;

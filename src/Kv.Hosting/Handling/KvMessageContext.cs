@@ -65,6 +65,9 @@ public sealed class KvMessageContext
     /// <summary>The prefix of the scope that the message was enqueued in; null for none.</summary>
     public KvKey? Scope => _held.Store.Shown is { IsAll: false } scope ? scope.Prefix : null;
 
+    /// <summary>The message as its worker holds it.</summary>
+    internal HeldMessage Held => _held;
+
     /// <summary>What spans say of the store.</summary>
     internal TracedStore Traced => _held.Store.Engine.Traced;
 

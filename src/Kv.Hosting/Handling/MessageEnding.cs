@@ -32,6 +32,7 @@ internal sealed class MessageEnding(KvStore store, Action<HeldMessage> handled, 
         {
             case HeldState.Completed:
                 Metrics.Completed(message.Topic);
+                held.End = new(MessageOutcome.Completed, error);
                 if (error is not null)
                 {
                     WorkerLog.ThrewAfterCompletion(logger, error, message.Fence.Id, message.Topic);
@@ -104,6 +105,7 @@ internal sealed class MessageEnding(KvStore store, Action<HeldMessage> handled, 
         }
         catch (Exception error) when (error is ObjectDisposedException || held.Lease.IsLost || held.Lease.HasLapsed)
         {
+            held.End = default;
             WorkerLog.NotFinished(logger, error, held.Message.Fence.Id, held.Message.Topic);
         }
 
@@ -114,16 +116,19 @@ internal sealed class MessageEnding(KvStore store, Action<HeldMessage> handled, 
     {
         if (!held.MayBeGone)
         {
-            LoseLease(held.Message);
+            LoseLease(held);
         }
         else if (held.State is HeldState.Joined or HeldState.Unsure)
         {
+            held.End = new(MessageOutcome.Completed);
             Metrics.Completed(held.Message.Topic);
         }
     }
 
-    private void LoseLease(ClaimedMessage message)
+    private void LoseLease(HeldMessage held, Exception? error = null)
     {
+        var message = held.Message;
+        held.End = new(MessageOutcome.LeaseLost, error);
         WorkerLog.LeaseLost(logger, message.Fence.Id, message.Topic);
         Metrics.LeaseLost(message.Topic);
     }
@@ -139,6 +144,7 @@ internal sealed class MessageEnding(KvStore store, Action<HeldMessage> handled, 
     /// <summary>Gives a message back as it was, to the position in the queue that it had.</summary>
     public async ValueTask<bool> ReleaseAsync(HeldMessage held)
     {
+        held.End = new(MessageOutcome.Released);
         var released = await RequeueAsync(held.Message, delay: null).ConfigureAwait(false);
         if (released)
         {
@@ -148,8 +154,10 @@ internal sealed class MessageEnding(KvStore store, Action<HeldMessage> handled, 
         return released;
     }
 
-    private async ValueTask<bool> CompleteAsync(ClaimedMessage message)
+    private async ValueTask<bool> CompleteAsync(HeldMessage held)
     {
+        var message = held.Message;
+        held.End = new(MessageOutcome.Completed);
         var completed = await _queue.CompleteAsync(message, CancellationToken.None).ConfigureAwait(false);
         if (completed)
         {
@@ -160,8 +168,10 @@ internal sealed class MessageEnding(KvStore store, Action<HeldMessage> handled, 
     }
 
     /// <summary>Removes a message that was cancelled.</summary>
-    public async ValueTask<bool> DropAsync(ClaimedMessage message)
+    public async ValueTask<bool> DropAsync(HeldMessage held)
     {
+        var message = held.Message;
+        held.End = new(MessageOutcome.Cancelled);
         var dropped = await _queue.CompleteAsync(message, CancellationToken.None).ConfigureAwait(false);
         if (dropped)
         {
@@ -171,11 +181,18 @@ internal sealed class MessageEnding(KvStore store, Action<HeldMessage> handled, 
         return dropped;
     }
 
-    /// <summary>Puts a message back that did not fail.</summary>
-    /// <param name="message">The message.</param>
-    /// <param name="delay">How long it waits; null to go back to the position in the queue that it had.</param>
-    /// <param name="token">The time that the topic's rate gives to it, in Unix milliseconds; 0 for none.</param>
-    public ValueTask<bool> RequeueAsync(ClaimedMessage message, TimeSpan? delay, long token = 0) =>
+    /// <summary>Has a message wait for a token of the topic's rate.</summary>
+    /// <param name="held">The message.</param>
+    /// <param name="wait">How long.</param>
+    /// <param name="token">The time that the rate gives to it, in Unix milliseconds.</param>
+    public ValueTask<bool> DeferAsync(HeldMessage held, TimeSpan wait, long token)
+    {
+        held.End = new(MessageOutcome.Deferred, Delay: wait);
+        return RequeueAsync(held.Message, wait, token);
+    }
+
+    /// <summary>Puts a message back that did not fail; without a delay, to the position in the queue that it had.</summary>
+    private ValueTask<bool> RequeueAsync(ClaimedMessage message, TimeSpan? delay, long token = 0) =>
         _queue.RequeueAsync(
             new RequeueWork(message.Fence, delay, message.Backoff, message.Attempt) { Token = token }, CancellationToken.None);
 
@@ -212,7 +229,7 @@ internal sealed class MessageEnding(KvStore store, Action<HeldMessage> handled, 
         // The worker may not have heard of it yet, and a letter about what was cancelled is of no use.
         if (await _queue.IsCancelledAsync(message.Fence, CancellationToken.None).ConfigureAwait(false))
         {
-            return await DropAsync(message).ConfigureAwait(false);
+            return await DropAsync(held).ConfigureAwait(false);
         }
 
         var keys = MessageColumns.ReadKeys(message, store.Engine.IsAdopted);
@@ -223,6 +240,7 @@ internal sealed class MessageEnding(KvStore store, Action<HeldMessage> handled, 
 
         var last = error is null ? MessageColumns.ReadError(message.LastError) : ErrorOf(message, error);
         reason ??= last?.Message ?? "";
+        held.End = new(MessageOutcome.DeadLettered, error, Reason: reason);
         var failedAttempts = message.Attempt + (error is null ? 0 : 1);
         var letter = keys is { Good.Count: > 0, Bad.Count: 0 } && !held.Topic.KeepAllDeadLetters
             ? null
@@ -243,11 +261,11 @@ internal sealed class MessageEnding(KvStore store, Action<HeldMessage> handled, 
         var failure = error ?? held.Handling.Refusal;
         if (failure is KvException { Kind: KvErrorKind.LeaseLost })
         {
-            LoseLease(message);
+            LoseLease(held, failure);
         }
         else if (interruption == InterruptReason.Cancelled && (failure is not null || decision is not null))
         {
-            await WriteAsync(held, () => DropAsync(message)).ConfigureAwait(false);
+            await WriteAsync(held, () => DropAsync(held)).ConfigureAwait(false);
         }
         else if (decision is not null)
         {
@@ -256,7 +274,7 @@ internal sealed class MessageEnding(KvStore store, Action<HeldMessage> handled, 
         else if (failure is null)
         {
             // Tried even when the lease is no longer trusted: the fence refuses it if others have the message.
-            await WriteAsync(held, () => CompleteAsync(message)).ConfigureAwait(false);
+            await WriteAsync(held, () => CompleteAsync(held)).ConfigureAwait(false);
         }
         else if (interruption == InterruptReason.Late)
         {
@@ -278,7 +296,7 @@ internal sealed class MessageEnding(KvStore store, Action<HeldMessage> handled, 
 
     private ValueTask<bool> DecideAsync(HeldMessage held, HandlerDecision decision, Exception? error) => decision switch
     {
-        HandlerDecision.Snooze(var delay) => SnoozeAsync(held.Message, delay, error),
+        HandlerDecision.Snooze(var delay) => SnoozeAsync(held, delay, error),
         HandlerDecision.Retry(var delay) => RetryAsync(
             held,
             error ?? held.Handling.Refusal ?? new InvalidOperationException("The handler asked for another attempt."),
@@ -288,8 +306,10 @@ internal sealed class MessageEnding(KvStore store, Action<HeldMessage> handled, 
         _ => throw new ArgumentOutOfRangeException(nameof(decision), decision, "Not a decision."),
     };
 
-    private ValueTask<bool> SnoozeAsync(ClaimedMessage message, TimeSpan delay, Exception? error)
+    private ValueTask<bool> SnoozeAsync(HeldMessage held, TimeSpan delay, Exception? error)
     {
+        var message = held.Message;
+        held.End = new(MessageOutcome.Snoozed, error, delay);
         if (error is not null)
         {
             // Nothing else tells of it: a snooze leaves the message as it was.
@@ -310,6 +330,7 @@ internal sealed class MessageEnding(KvStore store, Action<HeldMessage> handled, 
     private async ValueTask<bool> RetryAsync(HeldMessage held, Exception error, TimeSpan delay, string delays)
     {
         var message = held.Message;
+        held.End = new(MessageOutcome.Retried, error, delay);
         var requeue = new RequeueWork(message.Fence, delay, delays, message.Attempt + 1)
         {
             Error = MessageColumns.WriteError(ErrorOf(message, error)),

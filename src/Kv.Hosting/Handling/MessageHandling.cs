@@ -21,6 +21,12 @@ internal sealed class MessageHandling(HeldMessage held, MessageQueue queue)
     /// <summary>What the handler decided; null for what its end says.</summary>
     public HandlerDecision? Decision { get; private set; }
 
+    /// <summary>How far its handler said it is, and what it is doing; null for nothing.</summary>
+    public (double Fraction, string? Note)? Progress { get; private set; }
+
+    /// <summary>The checkpoint that its handler saved last; null for none.</summary>
+    public KvValue? Checkpoint { get; private set; }
+
     private Fence Fence => held.Message.Fence;
 
     /// <summary>
@@ -59,6 +65,7 @@ internal sealed class MessageHandling(HeldMessage held, MessageQueue queue)
         RequireHandling();
         AmbientTransaction.RefuseWrite();
         RequireHeld(await queue.ReportAsync(Fence, progress, note, cancellationToken).ConfigureAwait(false));
+        Progress = (progress, note ?? Progress?.Note);
     }
 
     public async ValueTask SaveCheckpointAsync<T>(T value, CancellationToken cancellationToken)
@@ -93,6 +100,7 @@ internal sealed class MessageHandling(HeldMessage held, MessageQueue queue)
         }
 
         RequireHeld(await queue.SaveCheckpointAsync(Fence, stored.Array, (int)stored.Encoding, cancellationToken).ConfigureAwait(false));
+        Checkpoint = stored;
     }
 
     /// <summary>Makes the message's end part of a user's transaction.</summary>

@@ -29,7 +29,7 @@ internal sealed class MessageRunner(
         var message = held.Message;
         if (message.IsCancelled)
         {
-            await ending.WriteAsync(held, () => ending.DropAsync(message)).ConfigureAwait(false);
+            await ending.WriteAsync(held, () => ending.DropAsync(held)).ConfigureAwait(false);
             return;
         }
 
@@ -60,7 +60,7 @@ internal sealed class MessageRunner(
         if (await UntilTokenAsync(held).ConfigureAwait(false) is { } wait)
         {
             var token = _queue.UtcNow.ToUnixTimeMilliseconds() + (long)wait.TotalMilliseconds;
-            await ending.WriteAsync(held, () => ending.RequeueAsync(message, wait, token)).ConfigureAwait(false);
+            await ending.WriteAsync(held, () => ending.DeferAsync(held, wait, token)).ConfigureAwait(false);
             return;
         }
 

@@ -42,6 +42,9 @@ internal sealed class Scheduler : BackgroundService
         }
     }
 
+    /// <summary>The store that has the schedules.</summary>
+    public KvStore Store => _store;
+
     private DateTimeOffset Now => _store.Engine.Clock.UtcNow;
 
     /// <summary>Looks for changes, and gives each schedule a round, one after the other.</summary>
@@ -96,6 +99,11 @@ internal sealed class Scheduler : BackgroundService
 
     protected override async Task ExecuteAsync(CancellationToken stoppingToken)
     {
+        if (_store.Engine.IsStepped)
+        {
+            return;
+        }
+
         _stopping = stoppingToken;
         _store.Engine.Signals.SchedulesChanged += _changed.Set;
         try

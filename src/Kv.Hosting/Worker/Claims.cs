@@ -116,6 +116,13 @@ internal sealed class Claims(
         return null;
     }
 
+    /// <summary>Runs a message of a topic that is handled, which was claimed apart from all rounds.</summary>
+    public void Give(ClaimedMessage message)
+    {
+        capacity.Reserve([topics.First(topic => topic.Topic == message.Topic).Claim(1)], 1);
+        start(message, queue.Time.GetTimestamp());
+    }
+
     /// <summary>Waits for the claims that are under way. No further one is made.</summary>
     public async Task CloseAsync(TimeSpan longest)
     {

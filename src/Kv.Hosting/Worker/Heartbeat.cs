@@ -38,6 +38,9 @@ internal sealed class Heartbeat : IDisposable
         _injected = !ReferenceEquals(queue.Time, TimeProvider.System);
     }
 
+    /// <summary>How often it beats.</summary>
+    public TimeSpan Interval => _interval;
+
     /// <summary>Begins to beat. Until then it holds no timer: in a worker that was not started no message runs.</summary>
     public void Start()
     {

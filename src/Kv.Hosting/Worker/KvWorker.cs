@@ -68,8 +68,14 @@ internal sealed class KvWorker : BackgroundService, IMessageConsumer, IAsyncDisp
         Heartbeat = new Heartbeat(_running, _queue, _owner, _loop.ShortestLease, _options.HeartbeatInterval, _logger);
     }
 
+    /// <summary>Where it takes messages from.</summary>
+    public KvStore Store => _store;
+
     /// <summary>The name under which it claims messages.</summary>
     public string Owner => _owner;
+
+    /// <summary>How it takes messages.</summary>
+    public Claims Claims => _claims;
 
     /// <summary>The messages that run in this worker.</summary>
     public IReadOnlyCollection<HeldMessage> Running => [.. _running.All];
@@ -78,6 +84,9 @@ internal sealed class KvWorker : BackgroundService, IMessageConsumer, IAsyncDisp
     public int CapacityTaken => _capacity.Taken;
 
     public Heartbeat Heartbeat { get; }
+
+    /// <summary>Told of each message that is claimed; the message is seen through when the task is done.</summary>
+    public Func<HeldMessage, Task>? Claimed { get; set; }
 
     /// <summary>Done when the first round has succeeded.</summary>
     public Task HasBegun => _begun.Task;
@@ -105,13 +114,24 @@ internal sealed class KvWorker : BackgroundService, IMessageConsumer, IAsyncDisp
     /// <exception cref="InvalidOperationException">A handler needs a service that is not registered.</exception>
     public override Task StartAsync(CancellationToken cancellationToken)
     {
-        CheckHandlers();
-        return base.StartAsync(cancellationToken);
+        using (var scope = _scopes.CreateScope())
+        {
+            _handlers.Needs.Check(scope.ServiceProvider);
+        }
+
+        return _store.Engine.IsStepped ? Task.CompletedTask : base.StartAsync(cancellationToken);
     }
 
     /// <summary>Stops claiming, and lets handlers finish: for the time of the options, or less if the host has less.</summary>
     public override async Task StopAsync(CancellationToken cancellationToken)
     {
+        if (_store.Engine.IsStepped)
+        {
+            Hurry();
+            await DrainAsync().ConfigureAwait(false);
+            return;
+        }
+
         // The host takes a first signal for the wish to stop, and any further one for nothing. Another one means that the wait is to end.
         using var signals = new StopSignals(Hurry);
         var hurry = cancellationToken.UnsafeRegister(static source => ((TaskCompletionSource)source!).TrySetResult(), _hurry);
@@ -154,12 +174,6 @@ internal sealed class KvWorker : BackgroundService, IMessageConsumer, IAsyncDisp
     void IMessageConsumer.OnCancelRequested() => Heartbeat.Hurry();
 
     void IMessageConsumer.OnListeningChanged() => _wake.Set();
-
-    private void CheckHandlers()
-    {
-        using var scope = _scopes.CreateScope();
-        _handlers.Needs.Check(scope.ServiceProvider);
-    }
 
     protected override Task ExecuteAsync(CancellationToken stoppingToken) => Detached.RunAsync(() => WorkAsync(stoppingToken));
 
@@ -243,11 +257,12 @@ internal sealed class KvWorker : BackgroundService, IMessageConsumer, IAsyncDisp
         _running.Add(held);
         _store.Engine.Metrics.Consumed(message.Topic);
         _watch.Claimed(message.Topic);
+        var turn = Claimed?.Invoke(held);
         Heartbeat.Claimed(held.Lease.SinceClaimed);
 
         // On the thread pool, since handlers may block, and claims must not; and with nothing of the caller that enqueued, whichever way
         // the message came.
-        held.Ended = Detached.RunAsync(() => RunAsync(held));
+        held.Ended = Detached.RunAsync(() => RunAsync(held, turn));
     }
 
     private void OnHandled(HeldMessage held)
@@ -256,8 +271,9 @@ internal sealed class KvWorker : BackgroundService, IMessageConsumer, IAsyncDisp
         _claims.OnCapacity();
     }
 
-    private async Task RunAsync(HeldMessage held)
+    private async Task RunAsync(HeldMessage held, Task? turn)
     {
+        await (turn ?? Task.CompletedTask).ConfigureAwait(false);
         await Heartbeat.UntilFreshAsync(held).ConfigureAwait(false);
         if (_drained)
         {

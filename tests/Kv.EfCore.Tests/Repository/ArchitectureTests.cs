@@ -12,6 +12,7 @@ public sealed class ArchitectureTests
     [Theory]
     [InlineData("Kv.EfCore", new string[0])]
     [InlineData("Kv.Hosting", new[] { "Kv.EfCore" })]
+    [InlineData("Kv.Testing", new[] { "Kv.EfCore", "Kv.Hosting", "Microsoft.EntityFrameworkCore.Sqlite", "Npgsql.EntityFrameworkCore.PostgreSQL" })]
     [InlineData("Kv.EfCore.Sqlite", new[] { "Kv.EfCore", "Microsoft.EntityFrameworkCore.Sqlite" })]
     [InlineData("Kv.EfCore.PostgreSql", new[] { "Kv.EfCore", "Npgsql.EntityFrameworkCore.PostgreSQL" })]
     public void An_assembly_references_those_below_it(string assembly, string[] below)
@@ -19,7 +20,9 @@ public sealed class ArchitectureTests
         var referenced = Assembly.Load(assembly).GetReferencedAssemblies().Select(static a => a.Name!).ToList();
 
         Assert.Equal(below.Order(StringComparer.Ordinal), referenced.Where(IsOursOrProvider).Order(StringComparer.Ordinal));
-        Assert.Equal(assembly == "Kv.Hosting", referenced.Exists(static name => name.StartsWith("Microsoft.Extensions.Hosting", StringComparison.Ordinal)));
+        Assert.Equal(
+            assembly is "Kv.Hosting" or "Kv.Testing",
+            referenced.Exists(static name => name.StartsWith("Microsoft.Extensions.Hosting", StringComparison.Ordinal)));
 
         static bool IsOursOrProvider(string name) =>
             name.StartsWith("Kv.", StringComparison.Ordinal)
@@ -57,6 +60,7 @@ public sealed class ArchitectureTests
                 "migrations/Kv.EfCore.Sqlite/Sql/SqliteSql.cs",
                 "src/Kv.EfCore/Sql/KvSql.cs",
                 "src/Kv.EfCore/Sql/SqlParts.cs",
+                "src/Kv.Testing/Databases/PostgreSqlDatabases.cs",
             ],
             found.Order(StringComparer.Ordinal));
 

@@ -12,6 +12,7 @@ internal static class Repo
     {
         ["Kv.EfCore"] = "src/Kv.EfCore",
         ["Kv.Hosting"] = "src/Kv.Hosting",
+        ["Kv.Testing"] = "src/Kv.Testing",
         ["Kv.OpenTelemetry"] = "src/Kv.OpenTelemetry",
         ["Kv.EfCore.Sqlite"] = "migrations/Kv.EfCore.Sqlite",
         ["Kv.EfCore.PostgreSql"] = "migrations/Kv.EfCore.PostgreSql",

@@ -1,0 +1,61 @@
+using Kv.Driving;
+using Kv.Schedules;
+using Kv.Setup;
+using Kv.Store;
+using Kv.Time;
+using Kv.Worker;
+using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Hosting;
+
+namespace Kv.Hosts;
+
+/// <summary>What drives the stores and workers of one container.</summary>
+internal sealed class TestRig : IDisposable
+{
+    private readonly Deliveries _deliveries;
+    private readonly Lock _gate = new();
+    private Driver? _driver;
+
+    public TestRig(KvTestOptions options)
+    {
+        (Options, Clock) = (options, new TestClock(options.Start));
+        _deliveries = new Deliveries(Clock);
+    }
+
+    public KvTestOptions Options { get; }
+
+    public TestClock Clock { get; }
+
+    /// <summary>Takes the workers of a container over, once.</summary>
+    public Driver Drive(IServiceProvider services)
+    {
+        lock (_gate)
+        {
+            return _driver ??= new Driver(Clock, Options, _deliveries, Find(services));
+        }
+    }
+
+    public void Dispose() => _driver?.Dispose();
+
+    private List<Rounds> Find(IServiceProvider services)
+    {
+        var hosted = services.GetServices<IHostedService>().ToList();
+        List<Rounds> all = [];
+        foreach (var registration in services.GetServices<WorkerRegistration>())
+        {
+            var store = services.GetRequiredService<StoreWorkers>().FindStore(registration.Store)!;
+            var worker = hosted.OfType<KvWorker>().Single(worker => worker.Store == store);
+            var scheduler = hosted.OfType<Scheduler>().Single(scheduler => scheduler.Store == store);
+            worker.Claimed = _deliveries.Claimed;
+            registration.Handlers.UseFirst(_deliveries.WatchAsync);
+            all.Add(new Rounds(store, worker, scheduler, registration));
+        }
+
+        if (services.GetService<KvStore>() is { } plain && !all.Exists(rounds => rounds.Store == plain))
+        {
+            all.Add(new Rounds(plain, worker: null, scheduler: null, registration: null));
+        }
+
+        return all;
+    }
+}
