@@ -16,7 +16,7 @@ public abstract class KvTestDatabase
     /// <c>efkv_test_</c>, and are dropped when the host is disposed of; those of a process that was killed stay.
     /// </remarks>
     /// <param name="connectionString">
-    /// To a database that is there already, such as <c>postgres</c>, as a user who may create others.
+    /// To a database that is there already, such as <c>postgres</c>, as a user with the right to create others.
     /// </param>
     /// <returns>The source of databases.</returns>
     public static KvTestDatabase PostgreSql(string connectionString)

@@ -10,7 +10,7 @@ namespace Kv.Looking;
 /// <param name="store">The store.</param>
 internal sealed class QueueAssertions(KvStore store)
 {
-    // A text that is longer than this helps nobody who reads a failed test.
+    // A longer text makes a failed test unreadable.
     private const int Most = 50;
 
     public KvEnqueued<T> Enqueued<T>(Func<T, bool>? predicate, DateTimeOffset? due)
