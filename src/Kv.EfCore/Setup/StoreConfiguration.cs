@@ -113,14 +113,24 @@ internal sealed class StoreConfiguration(string store, Func<IServiceProvider, IC
         }
     }
 
-    // What is written as text has names of no interest.
+    // What is written as text has names of no interest. The binder passes over a text that it can make nothing of.
     private static void CheckPart(
         IConfigurationSection section, [DynamicallyAccessedMembers(DynamicallyAccessedMemberTypes.PublicProperties)] Type type)
     {
-        if (section.Value is null && !type.IsEnum && !TypeDescriptor.GetConverter(type).CanConvertFrom(typeof(string)))
+        if (type.IsEnum || TypeDescriptor.GetConverter(type).CanConvertFrom(typeof(string)))
         {
-            Check(section, type);
+            return;
         }
+
+        if (section.Value is { Length: > 0 } text)
+        {
+            throw new OptionsValidationException(
+                section.Path,
+                type,
+                [$"{section.Path} is '{text}', and {type.Name} is not written as text. Name its parts, or set it in code."]);
+        }
+
+        Check(section, type);
     }
 
     private static bool Has(ReadOnlySpan<string> names, string name)

@@ -91,6 +91,8 @@ public abstract class ConfiguredStoreSpec(KvDatabase database)
     [InlineData("Kv:Worker:Lease", "soon", "Kv:Worker:Lease")]
     [InlineData("Kv:Topics:job:Concurency", "1", "Kv:Topics:job:Concurency names nothing that there is")]
     [InlineData("Kv:Topics:job:Rate:Cuont", "1", "Kv:Topics:job:Rate:Cuont names nothing that there is")]
+    [InlineData("Kv:Topics:job:Rate", "5", "Kv:Topics:job:Rate is '5', and KvRate is not written as text")]
+    [InlineData("Kv:Maintenance", "daily", "Kv:Maintenance is 'daily', and KvMaintenancePolicy is not written as text")]
     [InlineData("Kv:Topics:job:Concurrency", "0", "job")]
     [InlineData("Kv:Provider", "MySql", "Kv:Provider is 'MySql', and a store runs on Sqlite or PostgreSql")]
     [InlineData("Kv:Provider", "", "Kv has a connection and no Provider")]

@@ -62,6 +62,7 @@ public sealed class ConfigurationTests
             var type when type == typeof(KvKey) => (One("[\"x\"]"), KvKey.Create(["x"])),
             var type when type == typeof(KvRate) => (new() { [$"{path}:Count"] = "5", [$"{path}:Period"] = "00:00:01", [$"{path}:Burst"] = "2" }, new KvRate(5, TimeSpan.FromSeconds(1), 2)),
             var type when type == typeof(KvRetryPolicy) => (new() { [$"{path}:Retries"] = "5" }, null),
+            var type when type == typeof(KvMaintenancePolicy) => (new() { [$"{path}:Interval"] = "01:00:00" }, null),
             { IsEnum: true } type => (One(Enum.GetNames(type)[^1]), Enum.Parse(type, Enum.GetNames(type)[^1])),
             var type => throw new NotSupportedException(string.Create(CultureInfo.InvariantCulture, $"There is no sample of {type}.")),
         };
