@@ -84,5 +84,5 @@ internal sealed class PostgreSqlProvider : KvProvider
         new PostgreSqlLeaseKeeper(session, driver, clock);
 
     public override DatabaseMaintenance CreateMaintenance(KvStoreOptions options, SharedLocks? locks) =>
-        new PostgreSqlMaintenance(new PostgreSqlMaintenanceSql(options.Tables));
+        new PostgreSqlMaintenance(new PostgreSqlMaintenanceSql(options.Tables), hasSession: !options.TransactionPooling);
 }

@@ -6,7 +6,10 @@ namespace Kv.PostgreSql;
 
 /// <summary>Maintains the queue's tables, whose rows come and go: what is deleted, the planner's statistics, and the indexes.</summary>
 /// <param name="sql">Its statements.</param>
-internal sealed class PostgreSqlMaintenance(PostgreSqlMaintenanceSql sql) : DatabaseMaintenance
+/// <param name="hasSession">
+/// Whether the connection leads to one session of the server. Through a pooler of transactions a lock would be taken in one and stay there.
+/// </param>
+internal sealed class PostgreSqlMaintenance(PostgreSqlMaintenanceSql sql, bool hasSession) : DatabaseMaintenance
 {
     public override IReadOnlyList<MaintenanceWork> Works =>
     [
@@ -38,7 +41,7 @@ internal sealed class PostgreSqlMaintenance(PostgreSqlMaintenanceSql sql) : Data
     private async Task<(long Done, string? Problem)> EachAsync(
         DbConnection connection, Func<DbConnection, string, CancellationToken, Task> run, CancellationToken cancellationToken)
     {
-        if ((await NumbersAsync(connection, sql.TryLock, cancellationToken).ConfigureAwait(false))[0] == 0)
+        if (hasSession && (await NumbersAsync(connection, sql.TryLock, cancellationToken).ConfigureAwait(false))[0] == 0)
         {
             return (0, "Another session maintains the store just now.");
         }
@@ -56,7 +59,10 @@ internal sealed class PostgreSqlMaintenance(PostgreSqlMaintenanceSql sql) : Data
         }
         finally
         {
-            await ExecuteAsync(connection, PostgreSqlMaintenanceSql.Unlock, CancellationToken.None).ConfigureAwait(false);
+            if (hasSession)
+            {
+                await ExecuteAsync(connection, PostgreSqlMaintenanceSql.Unlock, CancellationToken.None).ConfigureAwait(false);
+            }
         }
     }
 }
