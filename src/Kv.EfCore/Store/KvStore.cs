@@ -184,7 +184,11 @@ internal sealed partial class KvStore(KvEngine engine, IKvValueSerializer serial
     {
         AmbientTransaction.RefuseWrite();
         return CallAsync(
-            "commit", write, static (engine, of, token) => engine.Pipeline.SubmitAsync(new AtomicWork(of), token), cancellationToken, write.Count);
+            "commit",
+            new AtomicWork(write), // Made here: the time in which the store is opened is part of its caller's.
+            static (engine, work, token) => engine.Pipeline.SubmitAsync(work, token),
+            cancellationToken,
+            write.Count);
     }
 
     public async ValueTask<KvCommitResult> CommitAsync(AtomicWrite write, CancellationToken cancellationToken) =>

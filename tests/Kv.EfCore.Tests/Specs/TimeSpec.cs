@@ -1,8 +1,12 @@
+using System.Data.Common;
 using System.Net;
 using System.Net.Sockets;
 using Kv.Diagnostics;
 using Kv.TestKit;
 using Microsoft.Data.Sqlite;
+using Microsoft.EntityFrameworkCore;
+using Microsoft.EntityFrameworkCore.Diagnostics;
+using Microsoft.Extensions.DependencyInjection;
 using Npgsql;
 
 namespace Kv.Tests.Specs;
@@ -58,6 +62,34 @@ public abstract class TimeSpec(KvDatabase database)
         await first.WaitAsync(Rows.Patience);
     }
 
+    [Fact]
+    public async Task The_time_in_which_a_store_opens_is_part_of_its_first_write_s()
+    {
+        var budget = 2 * Budget;
+        var slow = new SlowOpening(0.8 * budget);
+        await using var test = await database.CreateStoreAsync(
+            options: o => o.CommandTimeout = budget,
+            services: services => services.ConfigureDbContext<KvDbContext>(db => db.AddInterceptors(slow)));
+        await using var locked = await LockAsync(test.ConnectionString);
+
+        var started = TimeProvider.System.GetTimestamp();
+        var refused = await Assert.ThrowsAsync<KvException>(() => test.Store.SetAsync(["k"], 1).AsTask().WaitAsync(Rows.Patience));
+
+        Assert.InRange(TimeProvider.System.GetElapsedTime(started), slow.Takes, 1.5 * budget);
+        Assert.Equal(KvErrorKind.Unavailable, refused.Kind);
+        Assert.Contains("lock", refused.Message, StringComparison.Ordinal);
+    }
+
+    /// <summary>A connection that keeps all writes of stores waiting until it is closed.</summary>
+    protected abstract Task<DbConnection> LockAsync(string connectionString);
+
+    protected static async Task ExecuteAsync(DbConnection connection, string text)
+    {
+        await using var command = connection.CreateCommand();
+        command.CommandText = text;
+        await command.ExecuteNonQueryAsync();
+    }
+
     protected static async Task AssertAnsweredAsync(IKvStore store, string cause)
     {
         var started = TimeProvider.System.GetTimestamp();
@@ -73,6 +105,22 @@ public abstract class TimeSpec(KvDatabase database)
             Assert.Contains(cause, refused.Message, StringComparison.OrdinalIgnoreCase);
             Assert.DoesNotContain("transient", refused.Message, StringComparison.Ordinal);
         });
+    }
+
+    /// <summary>The first connection takes its time to open.</summary>
+    private sealed class SlowOpening(TimeSpan takes) : DbConnectionInterceptor
+    {
+        private int _opened;
+
+        public TimeSpan Takes => takes;
+
+        public override async Task ConnectionOpenedAsync(DbConnection connection, ConnectionEndEventData eventData, CancellationToken cancellationToken = default)
+        {
+            if (Interlocked.Increment(ref _opened) == 1)
+            {
+                await Task.Delay(takes, TimeProvider.System, cancellationToken);
+            }
+        }
     }
 
     /// <summary>The next commit does not come to an end before it is let go: a test that fails does so at its end.</summary>
@@ -119,10 +167,7 @@ public sealed class SqliteTimeTests(SqliteDatabase database) : TimeSpec(database
     public async Task A_first_write_that_waits_for_the_lock_ends_in_time_and_names_no_process_that_it_does_not_know()
     {
         await using var test = await _database.CreateStoreAsync(options: static o => o.CommandTimeout = Budget);
-        var alone = new SqliteConnectionStringBuilder(test.ConnectionString) { Pooling = false };
-        await using var connection = new SqliteConnection(alone.ConnectionString);
-        await connection.OpenAsync();
-        await ExecuteAsync(connection, "begin immediate");
+        await using var connection = await LockAsync(test.ConnectionString);
 
         var started = TimeProvider.System.GetTimestamp();
         var refused = await Assert.ThrowsAsync<KvException>(() => test.Store.EnqueueAsync("m").AsTask());
@@ -133,10 +178,13 @@ public sealed class SqliteTimeTests(SqliteDatabase database) : TimeSpec(database
         Assert.Contains("Nothing was written", refused.Message, StringComparison.Ordinal);
     }
 
-    private static async Task ExecuteAsync(SqliteConnection connection, string text)
+    protected override async Task<DbConnection> LockAsync(string connectionString)
     {
-        await using var command = new SqliteCommand(text, connection);
-        await command.ExecuteNonQueryAsync();
+        var alone = new SqliteConnectionStringBuilder(connectionString) { Pooling = false };
+        var connection = new SqliteConnection(alone.ConnectionString);
+        await connection.OpenAsync();
+        await ExecuteAsync(connection, "begin immediate");
+        return connection;
     }
 }
 
@@ -156,5 +204,14 @@ public sealed class PostgresTimeTests(PostgresDatabase database) : TimeSpec(data
             connectionString: address.ConnectionString, options: static o => o.CommandTimeout = Budget);
 
         await AssertAnsweredAsync(test.Store, "refused");
+    }
+
+    protected override async Task<DbConnection> LockAsync(string connectionString)
+    {
+        var alone = new NpgsqlConnectionStringBuilder(connectionString) { Pooling = false };
+        var connection = new NpgsqlConnection(alone.ConnectionString);
+        await connection.OpenAsync();
+        await ExecuteAsync(connection, "begin; select * from data_version for update");
+        return connection;
     }
 }
