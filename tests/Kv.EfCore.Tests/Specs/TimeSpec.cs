@@ -114,7 +114,8 @@ public abstract class TimeSpec(KvDatabase database)
 
         public TimeSpan Takes => takes;
 
-        public override async Task ConnectionOpenedAsync(DbConnection connection, ConnectionEndEventData eventData, CancellationToken cancellationToken = default)
+        public override async Task ConnectionOpenedAsync(
+            DbConnection connection, ConnectionEndEventData eventData, CancellationToken cancellationToken = default)
         {
             if (Interlocked.Increment(ref _opened) == 1)
             {
