@@ -69,7 +69,7 @@ internal sealed class SqliteProvider : KvProvider
 
     public override CommitWriter CreateWriter(
         Driver driver, Session session, StoreClock clock, KvStoreOptions options, FailPoints failPoints) =>
-        new SqliteCommitWriter(session, (SqliteDriver)driver, clock, options.CommandTimeout, failPoints);
+        new SqliteCommitWriter(session, (SqliteDriver)driver, clock, options, failPoints);
 
     public override ChangeSource CreateChanges(Driver driver, KvStoreOptions options) => new FileChanges(driver, options.WatchInterval);
 

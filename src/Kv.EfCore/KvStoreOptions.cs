@@ -55,7 +55,10 @@ public sealed class KvStoreOptions
     /// <value>Default: 1,000, as in Deno KV.</value>
     public int MaxReadEntries { get; set; } = KvLimits.MaxReadEntries;
 
-    /// <summary>What a commit survives once it is answered.</summary>
+    /// <summary>
+    /// What a commit survives once it is answered, where the call does not say
+    /// (<see cref="KvAtomic.CommitAsync(KvDurability, CancellationToken)"/>). A transaction of yours decides for what joins it.
+    /// </summary>
     /// <value>Default: <see cref="KvDurability.Full"/>.</value>
     public KvDurability Durability { get; set; }
 

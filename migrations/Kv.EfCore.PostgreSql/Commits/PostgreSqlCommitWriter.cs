@@ -16,13 +16,14 @@ namespace Kv.PostgreSql;
 /// <param name="clock">The store's clock.</param>
 /// <param name="settings">What makes the writer's settings in each transaction; null where its session has them.</param>
 /// <param name="failPoints">Where tests make it fail.</param>
-internal sealed class PostgreSqlCommitWriter(Session session, PostgreSqlDriver driver, StoreClock clock, string? settings, FailPoints failPoints) : CommitWriter(session, failPoints)
+internal sealed class PostgreSqlCommitWriter(
+    Session session, PostgreSqlDriver driver, StoreClock clock, string? settings, FailPoints failPoints)
+    : CommitWriter(session, failPoints)
 {
     public override bool WaitsAtServer => true;
 
-    // More than these get a plan of their own, which takes 0.1 ms: a probe by a bad one takes 0.02 or so.
-    private const int Few = 16;
     private readonly RoundTrip _trip = new(session);
+    private readonly EffectStatements _effects = new(driver.Sql);
     private readonly ClaimSearches _searches = new(driver.Sql, clock);
     private CommitMark _mark;
 
@@ -47,12 +48,17 @@ internal sealed class PostgreSqlCommitWriter(Session session, PostgreSqlDriver d
         {
             // Not known before the first look: then it is found to be another one, and looked at.
             var guard = Session.Prepares ? driver.Sql.Place.GuardOfSession : driver.Sql.Place.Guard;
-            _trip.Add("guard", guard, p => RoundTrip.Set(p, ("@identity", identity.Tables ?? "")), Ignore);
+            _trip.Add("guard", guard, p => RoundTrip.Set(p, ("@identity", identity.Tables ?? "")), RoundTrip.Ignore);
         }
 
         if (settings is not null && !IsNested)
         {
-            _trip.Add("settings", settings, read: Ignore);
+            _trip.Add("settings", settings, read: RoundTrip.Ignore);
+        }
+
+        if (Durability == KvDurability.Relaxed && !IsNested)
+        {
+            _trip.Add("relax", ServerSql.Relax, read: RoundTrip.Ignore);
         }
 
         if (Wait is { } wait)
@@ -76,7 +82,8 @@ internal sealed class PostgreSqlCommitWriter(Session session, PostgreSqlDriver d
         }
         else if (group.Claims.Exists(static c => c.FindsSlots))
         {
-            // A claim that counts the slots of a group holds the version row, as do all writes that put messages in or end those of a group.
+            // A claim that counts the slots of a group holds the version row, as do all writes that put messages in or end those of
+            // a group.
             _trip.Add("lock", driver.Sql.LockVersion);
         }
 
@@ -100,12 +107,13 @@ internal sealed class PostgreSqlCommitWriter(Session session, PostgreSqlDriver d
     {
         if (IsPlain(group))
         {
-            await new PlainMessages(Session, driver.Sql.Plain, ServerClock).PutAsync(effects.Messages, _mark, reads.Now, default).ConfigureAwait(false);
+            await new PlainMessages(Session, driver.Sql.Plain, ServerClock)
+                .PutAsync(effects.Messages, _mark, reads.Now, default).ConfigureAwait(false);
             return;
         }
 
         var plan = new ClaimPlan(group.Claims, effects.Messages);
-        AddEffects(effects, reads.Now);
+        _effects.AddTo(_trip, effects, reads.Now);
         if (effects.Messages.Count > 0)
         {
             AddMessages(effects.Messages, plan, reads.Now);
@@ -115,7 +123,7 @@ internal sealed class PostgreSqlCommitWriter(Session session, PostgreSqlDriver d
         _searches.AddTo(_trip, plan.Searches, reads.Now);
         if (IsNested && Wait is not null)
         {
-            _trip.Add("unlimit", ServerSql.UnlimitLocks, read: Ignore);
+            _trip.Add("unlimit", ServerSql.UnlimitLocks, read: RoundTrip.Ignore);
         }
 
         _trip.Add("commit", IsNested ? KvSql.ReleaseSavepoint : KvSql.Commit);
@@ -154,10 +162,15 @@ internal sealed class PostgreSqlCommitWriter(Session session, PostgreSqlDriver d
         {
             if (mark.Sequence == 1 && !IsNested)
             {
-                _trip.Add("prune", driver.Sql.DeleteOldMarks, p => RoundTrip.Set(p, ("@now", now), ("@lifetime", (long)CommitMarks.Lifetime.TotalMilliseconds)));
+                _trip.Add("prune", driver.Sql.DeleteOldMarks, p => RoundTrip.Set(
+                    p, ("@now", now), ("@lifetime", (long)CommitMarks.Lifetime.TotalMilliseconds)));
             }
 
-            _trip.Add("bump+mark", driver.Sql.BumpAndMark, p => RoundTrip.Set(p, ("@count", count), ("@writer", mark.Writer), ("@sequence", mark.Sequence)), ReadVersion);
+            _trip.Add(
+                "bump+mark",
+                driver.Sql.BumpAndMark,
+                p => RoundTrip.Set(p, ("@count", count), ("@writer", mark.Writer), ("@sequence", mark.Sequence)),
+                ReadVersion);
         }
 
         void ReadVersion(DbDataReader reader, CommitReads reads)
@@ -178,12 +191,20 @@ internal sealed class PostgreSqlCommitWriter(Session session, PostgreSqlDriver d
 
         if (WaitingToCheck(group) is { Count: > 0 } waiting)
         {
-            _trip.Add("waiting", driver.Sql.WaitingAll, p => RoundTrip.Set(p, ("@ids", waiting.ToArray())), static (reader, reads) => reads.Waiting.Add(reader.GetString(0)));
+            _trip.Add(
+                "waiting",
+                driver.Sql.WaitingAll,
+                p => RoundTrip.Set(p, ("@ids", waiting.ToArray())),
+                static (reader, reads) => reads.Waiting.Add(reader.GetString(0)));
         }
 
         foreach (var stray in StraysToCheck(group))
         {
-            _trip.Add("stray", driver.Sql.StrayAt, p => RoundTrip.Set(p, ("@place", stray.Position), ("@id", stray.Id)), (_, reads) => reads.Strays.Add(stray));
+            _trip.Add(
+                "stray",
+                driver.Sql.StrayAt,
+                p => RoundTrip.Set(p, ("@place", stray.Position), ("@id", stray.Id)),
+                (_, reads) => reads.Strays.Add(stray));
         }
     }
 
@@ -193,7 +214,11 @@ internal sealed class PostgreSqlCommitWriter(Session session, PostgreSqlDriver d
         {
             _trip.Add(name, text, p => RoundTrip.Set(p, ("@keys", keys.ToArray())), static (reader, reads) => reads.Rows.Add(
                 reader.GetFieldValue<byte[]>(0),
-                new StoredRow(reader.GetInt64(1), reader.GetInt32(2), reader.GetInt64(3), reader.IsDBNull(4) ? null : reader.GetFieldValue<byte[]>(4))));
+                new StoredRow(
+                    reader.GetInt64(1),
+                    reader.GetInt32(2),
+                    reader.GetInt64(3),
+                    reader.IsDBNull(4) ? null : reader.GetFieldValue<byte[]>(4))));
         }
     }
 
@@ -201,92 +226,46 @@ internal sealed class PostgreSqlCommitWriter(Session session, PostgreSqlDriver d
     {
         if (group.Completions.Count > 0)
         {
-            AddFenced("complete", driver.Sql.CompleteAll, driver.Sql.CompleteMany, group.Completions.ConvertAll(static c => c.Fence), static reads => reads.Released);
+            _trip.AddFenced(
+                "complete",
+                driver.Sql.CompleteAll,
+                driver.Sql.CompleteMany,
+                group.Completions.ConvertAll(static c => c.Fence),
+                static reads => reads.Released);
         }
 
         if (group.Requeues.Count > 0)
         {
             var requeues = group.Requeues;
-            AddFenced("requeue", driver.Sql.RequeueAll, driver.Sql.RequeueAll, requeues.ConvertAll(static r => r.Fence), static reads => reads.Released, p => RoundTrip.Set(
-                p,
-                ("@now", now),
-                ("@delays", requeues.Select(static r => r.Delay).ToArray()),
-                ("@backoffs", requeues.Select(static r => r.Backoff).ToArray()),
-                ("@attempts", requeues.Select(static r => r.Attempt).ToArray()),
-                ("@turns", requeues.Select(static r => r.Token).ToArray()),
-                ("@errors", requeues.Select(static r => r.Error).ToArray())));
+            _trip.AddFenced(
+                "requeue",
+                driver.Sql.RequeueAll,
+                driver.Sql.RequeueAll,
+                requeues.ConvertAll(static r => r.Fence),
+                static reads => reads.Released,
+                p => RoundTrip.Set(
+                    p,
+                    ("@now", now),
+                    ("@delays", requeues.Select(static r => r.Delay).ToArray()),
+                    ("@backoffs", requeues.Select(static r => r.Backoff).ToArray()),
+                    ("@attempts", requeues.Select(static r => r.Attempt).ToArray()),
+                    ("@turns", requeues.Select(static r => r.Token).ToArray()),
+                    ("@errors", requeues.Select(static r => r.Error).ToArray())));
         }
 
         foreach (var update in group.Updates)
         {
-            _trip.Add("row: " + update.Text, update.Text, p => RoundTrip.Set(p, [.. update.Values]), (_, reads) => reads.Updated.Add(update));
+            _trip.Add(
+                "row: " + update.Text,
+                update.Text,
+                p => RoundTrip.Set(p, [.. update.Values]),
+                (_, reads) => reads.Updated.Add(update));
         }
 
         // What was given back just now is no longer running, and its write must be refused.
         if (FencesToCheck(group) is { Count: > 0 } fences)
         {
-            AddFenced("fence", driver.Sql.FenceAll, driver.Sql.FenceMany, fences, static reads => reads.Held);
-        }
-    }
-
-    private void AddEffects(CommitEffects effects, long now)
-    {
-        if (effects.Ranges.Count > 0)
-        {
-            _trip.Add("ranges", driver.Sql.DeleteRanges, p => RoundTrip.Set(
-                p,
-                ("@starts", effects.Ranges.Select(static r => r.Start).ToArray()),
-                ("@ends", effects.Ranges.Select(static r => r.End).ToArray()),
-                ("@one", 1)));
-        }
-
-        if (effects.Deletes.Count > 0)
-        {
-            _trip.Add("deletes", driver.Sql.DeleteAll, p => RoundTrip.Set(p, ("@keys", effects.Deletes.ToArray())));
-        }
-
-        if (effects.Touches.Count > 0)
-        {
-            _trip.Add("touches", driver.Sql.TouchAll, p => RoundTrip.Set(
-                p,
-                ("@keys", effects.Touches.Select(static t => t.Key).ToArray()),
-                ("@versionoffsets", effects.Touches.Select(static t => t.VersionOffset).ToArray()),
-                ("@expiries", effects.Touches.Select(static t => t.ExpiresAt).ToArray()),
-                ("@one", 1)));
-        }
-
-        if (effects.Puts.Count > 0)
-        {
-            var fromCommit = now == 0;
-            _trip.Add(fromCommit ? "puts from commit" : "puts", fromCommit ? driver.Sql.PutAllFromCommit : driver.Sql.PutAll, p => RoundTrip.Set(
-                p,
-                ("@keys", effects.Puts.Select(static e => e.Key).ToArray()),
-                ("@values", effects.Puts.Select(static e => e.Value).ToArray()),
-                ("@encodings", effects.Puts.Select(static e => e.Encoding).ToArray()),
-                ("@versionoffsets", effects.Puts.Select(static e => e.VersionOffset).ToArray()),
-                ("@expiries", effects.Puts.Select(static e => e.ExpiresAt).ToArray())));
-        }
-
-        // Slots that are freed first: a message that comes then may find one.
-        if (effects.Acknowledged.Count > 0)
-        {
-            AddFenced("end", driver.Sql.EndAll, driver.Sql.EndMany, effects.Acknowledged.Select(static a => a.Fence), static reads => reads.Released);
-        }
-
-        if (effects.Removed.Count > 0)
-        {
-            _trip.Add("remove", driver.Sql.RemoveAll, p => RoundTrip.Set(p, ("@ids", effects.Removed.ToArray())), Ignore);
-        }
-
-        foreach (var stray in effects.Cleared)
-        {
-            _trip.Add("clear", driver.Sql.DeleteAt, p => RoundTrip.Set(p, ("@place", stray.Position), ("@id", stray.Id)));
-        }
-
-        if (effects.Unblocked.Count > 0)
-        {
-            _trip.Add("unblock", driver.Sql.UnblockStranded, p => RoundTrip.Set(
-                p, ("@topics", effects.Unblocked.Select(static g => g.Topic).ToArray()), ("@groups", effects.Unblocked.Select(static g => g.Key).ToArray())));
+            _trip.AddFenced("fence", driver.Sql.FenceAll, driver.Sql.FenceMany, fences, static reads => reads.Held);
         }
     }
 
@@ -319,31 +298,5 @@ internal sealed class PostgreSqlCommitWriter(Session session, PostgreSqlDriver d
                 var claim = plan.TakerOf(message)!.Value.Claim;
                 reads.Hold(claim, ClaimedMessage.Of(message, claim.Owner, reader.GetInt64(1), reader.GetInt64(2)));
             });
-    }
-
-    private void AddFenced(
-        string name, string few, string many, IEnumerable<Fence> of, Func<CommitReads, HashSet<Fence>> found, Action<DbParameterCollection>? more = null)
-    {
-        var fences = of.ToArray();
-        var isMany = fences.Length > Few;
-        var known = fences.DistinctBy(static f => (f.Id, f.Claim)).ToDictionary(static f => (f.Id, f.Claim));
-        _trip.Add(
-            isMany ? "many " + name : name,
-            isMany ? many : few,
-            p =>
-            {
-                RoundTrip.Set(
-                    p,
-                    ("@ids", fences.Select(static f => f.Id).ToArray()),
-                    ("@owners", fences.Select(static f => f.Owner).ToArray()),
-                    ("@claims", fences.Select(static f => f.Claim).ToArray()),
-                    ("@one", 1));
-                more?.Invoke(p);
-            },
-            (reader, reads) => found(reads).Add(known[(reader.GetString(0), reader.GetInt64(1))]));
-    }
-
-    private static void Ignore(DbDataReader reader, CommitReads reads)
-    {
     }
 }

@@ -106,5 +106,11 @@ internal static class ServerSql
     /// </remarks>
     public const string PlannedAnew = "cross join generate_series(1, @one) as once cross join generate_series(1, @one) as twice";
 
+    /// <summary>
+    /// Has the transaction's commit answered before it is on the disk; the server writes it within three times <c>wal_writer_delay</c>, or
+    /// with the next commit that waits for the disk.
+    /// </summary>
+    public const string Relax = "select set_config('synchronous_commit', 'off', true)";
+
     public static string Listen(string channel) => $"listen {channel}";
 }

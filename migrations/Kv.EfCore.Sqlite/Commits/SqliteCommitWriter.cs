@@ -9,9 +9,12 @@ using Kv.Sql;
 namespace Kv.Sqlite;
 
 /// <summary>Runs groups with a statement a row, for a database that lives in the process.</summary>
-internal sealed class SqliteCommitWriter(Session session, SqliteDriver driver, StoreClock clock, TimeSpan budget, FailPoints failPoints) : CommitWriter(session, failPoints)
+internal sealed class SqliteCommitWriter(
+    Session session, SqliteDriver driver, StoreClock clock, KvStoreOptions options, FailPoints failPoints)
+    : CommitWriter(session, failPoints)
 {
     private readonly RowClaims _claims = new(session, driver);
+    private KvDurability _level = options.Durability;
     private long _now;
 
     public override async ValueTask<CommitReads> BeginAsync(CommitGroup group, CommitMark mark, CancellationToken cancellationToken)
@@ -142,6 +145,13 @@ internal sealed class SqliteCommitWriter(Session session, SqliteDriver driver, S
 
     protected override async ValueTask BeginTransactionAsync(CancellationToken cancellationToken)
     {
+        if (!IsNested && _level != Durability)
+        {
+            // It can be changed outside of a transaction alone.
+            await Session.ExecuteAsync(ConnectionSettings.SetLevel(Durability), cancellationToken).ConfigureAwait(false);
+            _level = Durability;
+        }
+
         await RetryBusyAsync(IsNested ? KvSql.Savepoint : driver.Sql.BeginWrite, cancellationToken).ConfigureAwait(false);
         Session.HasBegun = true;
     }
@@ -155,7 +165,7 @@ internal sealed class SqliteCommitWriter(Session session, SqliteDriver driver, S
         cancellationToken);
 
     private Backoff? Classify(Exception error, Backoff? backoff) =>
-        driver.Classify(error) == Fault.Busy ? backoff ?? Backoff.ForLocks(TimeLeft ?? budget) : null;
+        driver.Classify(error) == Fault.Busy ? backoff ?? Backoff.ForLocks(TimeLeft ?? options.CommandTimeout) : null;
 
     private async ValueTask<long> BumpAsync(int count, CommitMark mark, CancellationToken cancellationToken)
     {

@@ -11,6 +11,12 @@ internal sealed class ConnectionSettings(SqliteDriver driver, DbConnection conne
 {
     private static readonly TimeSpan LongestSwitch = TimeSpan.FromMilliseconds(500);
 
+    /// <summary>Takes a connection to the level of <c>synchronous</c> that commits have, outside of a transaction.</summary>
+    public static string SetLevel(KvDurability durability) =>
+        durability == KvDurability.Full ? "pragma synchronous = 2" : "pragma synchronous = 1";
+
+    private static int LevelOf(KvDurability durability) => durability == KvDurability.Full ? 2 : 1;
+
     /// <exception cref="KvException">The connection cannot write, or not as durably as it should.</exception>
     public ValueTask SetAsync(CancellationToken cancellationToken) =>
         raw.sqlite3_db_readonly(((SqliteConnection)connection).Handle!, "main") == 1
@@ -23,10 +29,10 @@ internal sealed class ConnectionSettings(SqliteDriver driver, DbConnection conne
 
         // Not kept in the file: each connection says it for itself. The log is bounded when it is recycled, and large enough that
         // checkpoints do not follow every few commits (measured: 40 k sets a second at 1,000 pages, 55 k at 8,000).
-        var level = options.Durability == KvDurability.Full ? 2 : 1;
+        var level = LevelOf(options.Durability);
         await ScalarAsync(
             $"""
-            pragma synchronous = {level};
+            {SetLevel(options.Durability)};
             pragma cache_size = -{(role is SessionRole.Heartbeat or SessionRole.Listen ? 512 : 16 * 1024)};
             pragma wal_autocheckpoint = 8000;
             pragma journal_size_limit = 67108864

@@ -12,6 +12,9 @@ internal class AtomicWork(AtomicWrite write) : Work<AtomicOutcome>
     /// <summary>Whether it takes a version of the store, and with it the lock that orders all commits.</summary>
     public virtual bool TakesVersion => true;
 
+    /// <summary>How durable its commit is; null for what the store's options say.</summary>
+    public KvDurability? Durability { get; init; }
+
     /// <summary>The span of its caller; null while no listener traces.</summary>
     public Activity? Caller { get; } = KvTracing.Caller;
 

@@ -24,6 +24,17 @@ internal sealed class CommitGroup
     /// <summary>Whether it takes versions of the store. All of its writes do, or none.</summary>
     public bool TakesVersions => Writes.Count > 0 && Writes[0].TakesVersion;
 
+    /// <summary>How durable its commit is: as the member says that asks for most.</summary>
+    /// <remarks>Claims that share a commit with writes ask for nothing: one that is lost is made again.</remarks>
+    /// <param name="usual">What members ask for that do not say.</param>
+    public KvDurability DurabilityOr(KvDurability usual)
+    {
+        var others = Completions.Count + Requeues.Count + Updates.Count + (Writes.Count == 0 ? Claims.Count : 0);
+        return (others > 0 && usual == KvDurability.Full) || Writes.Exists(w => (w.Durability ?? usual) == KvDurability.Full)
+            ? KvDurability.Full
+            : KvDurability.Relaxed;
+    }
+
     /// <summary>How many messages are put in that are due at once, by topic.</summary>
     public IReadOnlyDictionary<string, int> DueMessages()
     {

@@ -162,7 +162,7 @@ internal sealed class CommitRunner(
             // Opening took its part of the callers' time.
             var left = LeftOf(group);
             (left, wait) = _waits.Plan(_writer, left, _trouble);
-            (_writer.TimeLeft, _writer.Wait) = (left, wait);
+            (_writer.TimeLeft, _writer.Wait, _writer.Durability) = (left, wait, group.DurabilityOr(options.Durability));
             await TryAsync(group, _writer).ConfigureAwait(false);
             health.WriteSucceeded();
             return true;

@@ -24,6 +24,9 @@ internal abstract class CommitWriter(Session session, FailPoints failPoints) : I
     /// <summary>How much of its callers' time the next transaction has.</summary>
     public TimeSpan? TimeLeft { get; set; }
 
+    /// <summary>How durable the next transaction is.</summary>
+    public KvDurability Durability { get; set; }
+
     /// <summary>Whether the database itself waits for locks, and is told for how long.</summary>
     public virtual bool WaitsAtServer => false;
 

@@ -52,9 +52,10 @@ internal sealed class StoreHealth(TimeProvider time)
             : "commits that callers of this process were told of are not in it "
                 + $"(it has version {found}, and this process has seen {known})";
         var text = $"The database has gone back to an earlier state: {what}. What was committed since is lost, entries and messages, as "
-            + "after a failover to a standby that had not received it, or a backup that was restored. The store goes on from what is "
-            + "there, with new versions. Compare it with what the application has told its callers and other systems; with the standby in "
-            + "synchronous_standby_names, no commit is answered before it is safe there.";
+            + "after a failover to a standby that had not received it, a backup that was restored, or a crash before a "
+            + "KvDurability.Relaxed write was on the disk. The store goes on from what is there, with new versions. Compare it with what "
+            + "the application has told its callers and other systems; with the standby in synchronous_standby_names, no full commit is "
+            + "answered before it is safe there.";
         _regress = new Regress(text, known, found, time.GetTimestamp());
         return text;
     }

@@ -114,7 +114,12 @@ internal sealed class KvEngine : IAsyncDisposable
             return runner;
         }
 
-        CommitWriter NewWriter(Session session) => provider.CreateWriter(Driver, session, Clock, options, failPoints);
+        CommitWriter NewWriter(Session session)
+        {
+            var writer = provider.CreateWriter(Driver, session, Clock, options, failPoints);
+            writer.Durability = options.Durability;
+            return writer;
+        }
     }
 
     public KvStoreOptions Options { get; }

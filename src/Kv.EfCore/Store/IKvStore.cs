@@ -226,6 +226,16 @@ public interface IKvStore
     /// <param name="cancellationToken">Ends the sequence.</param>
     IAsyncEnumerable<IReadOnlyList<KvEntry?>> WatchAsync(IReadOnlyList<KvKey> keys, CancellationToken cancellationToken = default);
 
+    /// <summary>Makes durable what was committed before, by any process that shares the database.</summary>
+    /// <remarks>
+    /// It is for <see cref="KvDurability.Relaxed"/> writes: all others are durable when they are answered. It takes one full commit, which
+    /// others share.
+    /// </remarks>
+    /// <param name="cancellationToken">Gives up while the flush waits.</param>
+    /// <exception cref="InvalidOperationException">A <c>TransactionScope</c> is around the call, of which no commit can be part.</exception>
+    /// <exception cref="KvException">The database is away, or full: what it has is as durable as before.</exception>
+    ValueTask FlushAsync(CancellationToken cancellationToken = default);
+
     /// <summary>Tells what became of a write whose commit was of unknown outcome.</summary>
     /// <param name="operationId">From <see cref="KvCommitUnknownException"/>.</param>
     /// <param name="cancellationToken">Stops waiting.</param>

@@ -37,20 +37,52 @@ public sealed partial class KvAtomic
     /// <returns>The versionstamp, or which checks refused the write.</returns>
     /// <exception cref="ArgumentException">The write as a whole is over a limit.</exception>
     /// <exception cref="InvalidOperationException">
-    /// The write is committed already, or its commit is in flight or of unknown outcome; or the write was lent, and its lender commits it; or a
-    /// <c>TransactionScope</c> is around the call, of which no write can be part.
+    /// The write is committed already, or its commit is in flight or of unknown outcome; or the write was lent, and its lender commits
+    /// it; or a <c>TransactionScope</c> is around the call, of which no write can be part.
     /// </exception>
     /// <exception cref="KvException">A mutation cannot be done, or the database is away. Nothing was written.</exception>
-    /// <exception cref="KvCommitUnknownException">The connection broke during the commit, and the outcome could not be found out in time.</exception>
-    public ValueTask<KvCommitResult> CommitAsync(CancellationToken cancellationToken = default) => CommitAsync(Begin(), cancellationToken);
+    /// <exception cref="KvCommitUnknownException">
+    /// The connection broke during the commit, and the outcome could not be found out in time.
+    /// </exception>
+    public ValueTask<KvCommitResult> CommitAsync(CancellationToken cancellationToken = default) =>
+        CommitAsync(Begin(), durability: null, cancellationToken);
 
-    /// <summary>Makes the write part of the transaction that a context of yours has open: it is committed with your entities, or not at all.</summary>
+    /// <summary>Commits the write as durably as asked, whatever <see cref="KvStoreOptions.Durability"/> says of others.</summary>
+    /// <remarks>
+    /// A <see cref="KvDurability.Relaxed"/> write is answered when it is committed and all others see it; the next commit that is
+    /// <see cref="KvDurability.Full"/>, or <see cref="IKvStore.FlushAsync"/>, makes it durable. Until then a power cut (on PostgreSQL
+    /// also the end of the server's processes) may take it, and with it all that was committed after it, and nothing that was committed
+    /// before. Writes that share a commit are as durable as the one that asks for most.
+    /// </remarks>
+    /// <param name="durability">What the write survives once it is answered.</param>
+    /// <param name="cancellationToken">Gives up while the write waits; once it is part of a transaction, it is carried through.</param>
+    /// <returns>The versionstamp, or which checks refused the write.</returns>
+    /// <exception cref="ArgumentException">The write as a whole is over a limit, or there is no such durability.</exception>
+    /// <exception cref="InvalidOperationException">As of <see cref="CommitAsync(CancellationToken)"/>.</exception>
+    /// <exception cref="KvException">A mutation cannot be done, or the database is away. Nothing was written.</exception>
+    /// <exception cref="KvCommitUnknownException">
+    /// The connection broke during the commit, and the outcome could not be found out in time.
+    /// </exception>
+    public ValueTask<KvCommitResult> CommitAsync(KvDurability durability, CancellationToken cancellationToken = default)
+    {
+        if (!Enum.IsDefined(durability))
+        {
+            throw new ArgumentOutOfRangeException(nameof(durability), durability, "There is no such durability; use Full or Relaxed.");
+        }
+
+        return CommitAsync(Begin(), durability, cancellationToken);
+    }
+
+    /// <summary>
+    /// Makes the write part of the transaction that a context of yours has open: it is committed with your entities, or not at all.
+    /// </summary>
     /// <remarks>
     /// The store's version is locked from here until your transaction ends, and all other writers wait: call it last, in all of your
-    /// transactions, and they never deadlock over it. The versionstamp is good once your transaction is committed. Workers and watchers learn
-    /// of it as of a commit of another process. A failed write leaves your transaction usable. Exceptions of the database itself pass through (a full disk, a
-    /// deadlock with a transaction that took locks in another order): roll back then, and begin anew. A write that became part of a transaction is
-    /// done with, also if that is rolled back: build it anew for another one.
+    /// transactions, and they never deadlock over it. The versionstamp is good once your transaction is committed. Workers and watchers
+    /// learn of it as of a commit of another process. A failed write leaves your transaction usable. Exceptions of the database itself
+    /// pass through (a full disk, a deadlock with a transaction that took locks in another order): roll back then, and begin anew. A
+    /// write that became part of a transaction is done with, also if that is rolled back: build it anew for another one. How durable it
+    /// is, your transaction decides.
     /// </remarks>
     /// <param name="context">A context on the store's database with a transaction open (<c>Database.BeginTransactionAsync()</c>).</param>
     /// <param name="cancellationToken">Stops the write; then roll your transaction back.</param>
@@ -83,11 +115,11 @@ public sealed partial class KvAtomic
     /// <summary>Ends a lent write that is not committed.</summary>
     internal void Return() => Move(Stage.Building, Stage.Returned, "This write cannot be taken back");
 
-    private async ValueTask<KvCommitResult> CommitAsync(AtomicWrite write, CancellationToken cancellationToken)
+    private async ValueTask<KvCommitResult> CommitAsync(AtomicWrite write, KvDurability? durability, CancellationToken cancellationToken)
     {
         try
         {
-            var outcome = await _store.SubmitAsync(write, cancellationToken).ConfigureAwait(false);
+            var outcome = await _store.SubmitAsync(write, cancellationToken, durability).ConfigureAwait(false);
             _stage = outcome.Version > 0 ? Stage.Committed : Stage.Building;
             return WriteResults.Of(write, outcome);
         }
@@ -124,7 +156,8 @@ public sealed partial class KvAtomic
         if (_lender is not null && _stage == Stage.Building)
         {
             throw new InvalidOperationException(
-                $"This write was lent by {_lender}, which commits it itself; committing it here would do everything twice. Remove the CommitAsync, or build a write of your own with IKvStore.Atomic().");
+                $"This write was lent by {_lender}, which commits it itself; committing it here would do everything twice. "
+                + "Remove the CommitAsync, or build a write of your own with IKvStore.Atomic().");
         }
 
         Move(Stage.Building, Stage.Committing, "This write cannot be committed");
@@ -150,10 +183,17 @@ public sealed partial class KvAtomic
     private InvalidOperationException Refusal(string what) => new(_stage switch
     {
         Stage.Committing => $"{what}: a commit of it is in flight. Await that first; for another write, begin with IKvStore.Atomic().",
-        Stage.Committed => $"{what}: it is committed already, and a second commit would do everything twice. For another write, begin with IKvStore.Atomic().",
-        Stage.Joined => $"{what}: it is part of a transaction already, and shares its fate. Build it anew in the new transaction, beginning with IKvStore.Atomic().",
+        Stage.Committed =>
+            $"{what}: it is committed already, and a second commit would do everything twice. "
+            + "For another write, begin with IKvStore.Atomic().",
+        Stage.Joined =>
+            $"{what}: it is part of a transaction already, and shares its fate. Build it anew in the new transaction, beginning with "
+            + "IKvStore.Atomic().",
         Stage.Unknown =>
-            $"{what}: its commit {_unknown!.OperationId} ended with KvCommitUnknownException, so it took effect or it did not. Ask the store with ResolveAsync and this id; only if the answer is null, build the write anew.",
-        _ => $"{what}: it belongs to a {_lender} that has ended. Use it only within the block that was given to it, and await everything there; for another write, begin with IKvStore.Atomic().",
+            $"{what}: its commit {_unknown!.OperationId} ended with KvCommitUnknownException, so it took effect or it did not. "
+            + "Ask the store with ResolveAsync and this id; only if the answer is null, build the write anew.",
+        _ =>
+            $"{what}: it belongs to a {_lender} that has ended. Use it only within the block that was given to it, and await everything "
+            + "there; for another write, begin with IKvStore.Atomic().",
     });
 }

@@ -180,16 +180,23 @@ internal sealed partial class KvStore(KvEngine engine, IKvValueSerializer serial
     /// <param name="lender">The member that lends it, for errors.</param>
     public KvAtomic Lend(string lender) => new(this, lender);
 
-    public ValueTask<AtomicOutcome> SubmitAsync(AtomicWrite write, CancellationToken cancellationToken)
+    /// <param name="write">The write.</param>
+    /// <param name="cancellationToken">Gives up while the write waits.</param>
+    /// <param name="durability">How durable its commit is; null for what the store's options say.</param>
+    public ValueTask<AtomicOutcome> SubmitAsync(AtomicWrite write, CancellationToken cancellationToken, KvDurability? durability = null)
     {
         AmbientTransaction.RefuseWrite();
         return CallAsync(
             "commit",
-            new AtomicWork(write), // Made here: the time in which the store is opened is part of its caller's.
+            new AtomicWork(write) { Durability = durability }, // Made here: the time in which the store is opened is part of its caller's.
             static (engine, work, token) => engine.Pipeline.SubmitAsync(work, token),
             cancellationToken,
             write.Count);
     }
+
+    // A write of nothing, which takes a version: what is on the disk when it is answered holds all versions before.
+    public async ValueTask FlushAsync(CancellationToken cancellationToken = default) =>
+        await SubmitAsync(new AtomicWrite(), cancellationToken, KvDurability.Full).ConfigureAwait(false);
 
     public async ValueTask<KvCommitResult> CommitAsync(AtomicWrite write, CancellationToken cancellationToken) =>
         WriteResults.Of(write, await SubmitAsync(write, cancellationToken).ConfigureAwait(false));
