@@ -1,10 +1,12 @@
 using System.Collections.Concurrent;
 using System.Diagnostics.CodeAnalysis;
+using System.Globalization;
 using System.Numerics;
 using System.Text.Encodings.Web;
 using System.Text.Json;
 using System.Text.Json.Serialization;
 using System.Text.Json.Serialization.Metadata;
+using Kv.V8;
 using Kv.Values;
 
 namespace Kv;
@@ -23,6 +25,7 @@ public sealed class KvJsonSerializer : IKvValueSerializer
     private readonly ConcurrentDictionary<Type, bool> _keepsTypes = new();
     private readonly JsonSerializerOptions? _options;
     private readonly Lazy<JsonSerializerOptions> _wellFormed;
+    private readonly Lazy<JsonSerializerOptions> _marking;
 
     /// <summary>Makes a serializer.</summary>
     /// <param name="options">
@@ -41,6 +44,7 @@ public sealed class KvJsonSerializer : IKvValueSerializer
     {
         _options = Guarded(options, reflects);
         _wellFormed = new(() => new JsonSerializerOptions(_options!) { Encoder = new WellFormedEncoder() });
+        _marking = new(() => V8Marks.Of(_options!));
     }
 
     private JsonSerializerOptions Options => _options ?? throw new KvException(
@@ -62,7 +66,8 @@ public sealed class KvJsonSerializer : IKvValueSerializer
         byte[] bytes => KvValue.FromBytes(bytes),
         ReadOnlyMemory<byte> bytes => KvValue.FromBytes(bytes.Span),
         Memory<byte> bytes => KvValue.FromBytes(bytes.Span),
-        _ => Json(value),
+        V8Value value8 => new(value8.ToBytes(), KvEncoding.V8),
+        _ => Write(value, KvEncoding.Json),
     };
 
     /// <inheritdoc />
@@ -73,27 +78,26 @@ public sealed class KvJsonSerializer : IKvValueSerializer
     public KvValue SerializeAs<T>(T value, KvEncoding encoding) => (encoding, value) switch
     {
         (_, KvValue stored) when stored.Encoding == encoding => stored,
-        (KvEncoding.Json, not KvValue) => Json(value),
+        (KvEncoding.Json, not KvValue) => Write(value, KvEncoding.Json),
+        (KvEncoding.V8, not KvValue) => Write(value, KvEncoding.V8),
         (KvEncoding.UInt64, not KvValue) => KvValue.FromUInt64(Counters.Of(value)),
         _ when Serialize(value) is var stored && stored.Encoding == encoding => stored,
         _ => throw new KvException(
             KvErrorKind.Encoding,
             $"A {TypeText.Of(value?.GetType() ?? typeof(T))} cannot be stored as {encoding}. "
-            + (encoding == KvEncoding.V8 ? $"Make the bytes yourself, and pass a {nameof(KvValue)}." : "Pass a byte[] for bytes, or leave the encoding out.")),
+            + "Pass a byte[] for bytes, or leave the encoding out."),
     };
 
-    private KvValue Json<T>(T value) => value switch
-    {
-        null => Write(value, typeof(T)),
-        _ when typeof(T).IsValueType || value.GetType() == typeof(T) => Write(value, typeof(T)),
-        _ when _keepsTypes.GetOrAdd(typeof(T), KeepsTypes) => Write(value, typeof(T)),
-        _ => Write(value, value.GetType()),
-    };
+    private KvValue Write<T>(T value, KvEncoding encoding) =>
+        value is null || typeof(T).IsValueType || value.GetType() == typeof(T) || _keepsTypes.GetOrAdd(typeof(T), KeepsTypes)
+            ? Write(value, typeof(T), encoding)
+            : Write(value, value.GetType(), encoding);
 
     /// <summary>Stores a message as the type that it goes by.</summary>
-    internal KvValue Serialize(object message, Type type) => message is KvValue or ulong or byte[] or ReadOnlyMemory<byte> or Memory<byte>
-        ? Serialize(message)
-        : Write(message, type);
+    internal KvValue Serialize(object message, Type type) =>
+        message is KvValue or V8Value or ulong or byte[] or ReadOnlyMemory<byte> or Memory<byte>
+            ? Serialize(message)
+            : Write(message, type, KvEncoding.Json);
 
     /// <summary>Whether a value of a type is read as that type when it was written as another: the contract says which one it is.</summary>
     internal bool Keeps(Type declared, Type type) => Options.TryGetTypeInfo(declared, out var contract)
@@ -101,7 +105,8 @@ public sealed class KvJsonSerializer : IKvValueSerializer
 
     /// <summary>
     /// Reads a stored value. Counters are read as ulong, long, int, uint, UInt128, BigInteger, decimal or double, bytes as byte[] or
-    /// (ReadOnly)Memory of byte, JSON as anything that JSON can be read as, and all of them as <see cref="KvValue"/>.
+    /// (ReadOnly)Memory of byte, JSON as anything that JSON can be read as, what Deno wrote as that, too, or as a <see cref="V8Value"/>, and
+    /// all of them as <see cref="KvValue"/>.
     /// </summary>
     /// <exception cref="KvException">
     /// <see cref="KvErrorKind.Type"/>: the value has another type. <see cref="KvErrorKind.Range"/>: the counter does not fit the type without
@@ -120,10 +125,7 @@ public sealed class KvJsonSerializer : IKvValueSerializer
             KvEncoding.UInt64 => ReadNumber<T>(value.ReadUInt64()),
             KvEncoding.Bytes => ReadBytes<T>(value),
             KvEncoding.Json => ReadJson<T>(value),
-            KvEncoding.V8 => throw new KvException(
-                KvErrorKind.Encoding,
-                $"The value has encoding {KvEncoding.V8}: Deno wrote it, and it cannot be read as {typeof(T).Name} here. "
-                + $"Read it as {nameof(KvValue)}, or let Deno write a Uint8Array."),
+            KvEncoding.V8 => ReadV8<T>(value),
             _ => throw new KvException(
                 KvErrorKind.Encoding,
                 $"The value encoding {(int)value.Encoding} is unknown. Read the value as {nameof(KvValue)}, "
@@ -216,42 +218,71 @@ public sealed class KvJsonSerializer : IKvValueSerializer
 
     private T? ReadJson<T>(KvValue value)
     {
-        var options = Options;
+        var contract = (JsonTypeInfo<T>)Options.GetTypeInfo(typeof(T));
         try
         {
-            return JsonSerializer.Deserialize(value.Array, (JsonTypeInfo<T>)options.GetTypeInfo(typeof(T)));
+            return JsonSerializer.Deserialize(value.Array, contract);
         }
         catch (Exception error) when (error is not (KvException or OutOfMemoryException))
         {
-            // Constructors and setters of the type may throw whatever they like.
-            throw new KvException(
-                KvErrorKind.Encoding,
-                $"The value has encoding {KvEncoding.Json}, {value.Array.Length} bytes, and cannot be read as {TypeText.Of(typeof(T))}: "
-                + $"{error.Message} "
-                + $"Read it as the type it was written as, or as {nameof(KvValue)}.",
-                error);
+            throw Unreadable<T>(value, error);
         }
     }
 
-    private KvValue Write<T>(T value, Type type)
+    private T? ReadV8<T>(KvValue value)
+    {
+        var read = V8Value.Parse(value.Array);
+        if (read is T whole)
+        {
+            return whole;
+        }
+
+        // Where nothing is a value of its own, undefined is nothing as well.
+        var contract = (JsonTypeInfo<T>)Options.GetTypeInfo(typeof(T));
+        try
+        {
+            return JsonSerializer.Deserialize(V8Json.ToUtf8(read), contract);
+        }
+        catch (Exception error) when (error is not (KvException or OutOfMemoryException))
+        {
+            throw Unreadable<T>(value, error);
+        }
+    }
+
+    // Constructors and setters of the type may throw whatever they like.
+    private static KvException Unreadable<T>(KvValue value, Exception error) => new(
+        KvErrorKind.Encoding,
+        $"The value has encoding {value.Encoding}, {value.Array.Length} bytes, and cannot be read as {TypeText.Of(typeof(T))}: "
+        + $"{error.Message} Read it as the type it was written as, or as {nameof(KvValue)}.",
+        error);
+
+    private KvValue Write<T>(T value, Type type, KvEncoding encoding)
     {
         var options = Options;
         try
         {
-            var json = Json(value, options.GetTypeInfo(type));
+            // JSON names what is no number, and V8 has it.
+            if (encoding == KvEncoding.V8 && value is double or float
+                && Convert.ToDouble(value, CultureInfo.InvariantCulture) is var number && !double.IsFinite(number))
+            {
+                return new(((V8Value)number).ToBytes(), KvEncoding.V8);
+            }
+
+            var json = Json(value, (encoding == KvEncoding.V8 ? _marking.Value : options).GetTypeInfo(type));
             if (HasReplacement(json))
             {
                 Json(value, _wellFormed.Value.GetTypeInfo(type));
             }
 
-            return new(json, KvEncoding.Json);
+            return new(encoding == KvEncoding.V8 ? V8FromJson.Read(json, new() { MaxDepth = MaxDepth + 1 }).ToBytes() : json, encoding);
         }
         catch (Exception error) when (error is not (KvException or OutOfMemoryException))
         {
             throw new KvException(
                 KvErrorKind.Encoding,
-                $"A {TypeText.Of(type)} cannot be written as JSON: {error.Message} Store the data that it is made of, or give "
-                + $"{nameof(KvJsonSerializer)} options with a JsonConverter for it, or a context that has it.",
+                $"A {TypeText.Of(type)} cannot be written as {(encoding == KvEncoding.V8 ? "a value for Deno" : "JSON")}: {error.Message} "
+                + $"Store the data that it is made of, or give {nameof(KvJsonSerializer)} options with a JsonConverter for it, or a "
+                + "context that has it.",
                 error);
         }
 

@@ -121,13 +121,13 @@ public sealed partial class JsonSerializerTests
     }
 
     [Fact]
-    public void Values_of_Deno_and_of_unknown_encodings_are_kept_but_not_read()
+    public void Values_that_are_none_of_V8_s_and_of_unknown_encodings_are_kept_but_not_read()
     {
         var deno = Assert.Throws<KvException>(() => _serializer.Deserialize<int>(new KvValue([0xFF], KvEncoding.V8)));
         var unknown = Assert.Throws<KvException>(() => _serializer.Deserialize<int>(new KvValue((byte[])[0xFF], (KvEncoding)77)));
 
         Assert.Equal((KvErrorKind.Encoding, KvErrorKind.Encoding), (deno.Kind, unknown.Kind));
-        Assert.StartsWith("The value has encoding V8", deno.Message, StringComparison.Ordinal);
+        Assert.StartsWith("The bytes are no value of V8's format", deno.Message, StringComparison.Ordinal);
         Assert.StartsWith("The value encoding 77 is unknown.", unknown.Message, StringComparison.Ordinal);
     }
 
