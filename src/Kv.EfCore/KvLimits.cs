@@ -77,4 +77,18 @@ public static class KvLimits
         options.MaxReadRanges = 10;
         options.MaxReadEntries = MaxReadEntries;
     }
+
+    /// <summary>Limits of which none is above that of Deno.</summary>
+    internal static KvStoreOptions WithinDeno(KvStoreOptions options)
+    {
+        var within = new KvStoreOptions();
+        Deno(within);
+        within.MaxValueSize = Math.Min(within.MaxValueSize, options.MaxValueSize);
+        within.MaxMessageSize = Math.Min(within.MaxMessageSize, options.MaxMessageSize);
+        within.MaxChecks = Math.Min(within.MaxChecks, options.MaxChecks);
+        within.MaxMutations = Math.Min(within.MaxMutations, options.MaxMutations);
+        within.MaxTotalSize = Math.Min(within.MaxTotalSize, options.MaxTotalSize);
+        within.MaxTotalKeySize = Math.Min(within.MaxTotalKeySize, options.MaxTotalKeySize);
+        return within;
+    }
 }

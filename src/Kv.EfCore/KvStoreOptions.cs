@@ -56,6 +56,14 @@ public sealed class KvStoreOptions
     public int MaxReadEntries { get; set; } = KvLimits.MaxReadEntries;
 
     /// <summary>
+    /// Whether Deno programs share the SQLite file, which this program made: values, messages and dead letters are written so that Deno
+    /// reads them (<see cref="KvEncoding.V8"/> where it would be JSON), within the limits of <see cref="KvLimits.Deno"/>. A file that Deno
+    /// made is known by itself, and needs no option.
+    /// </summary>
+    /// <value>Default: false. Refused on PostgreSQL and with a <see cref="TablePrefix"/>.</value>
+    public bool SharedWithDeno { get; set; }
+
+    /// <summary>
     /// What a commit survives once it is answered, where the call does not say
     /// (<see cref="KvAtomic.CommitAsync(KvDurability, CancellationToken)"/>). A transaction of yours decides for what joins it.
     /// </summary>

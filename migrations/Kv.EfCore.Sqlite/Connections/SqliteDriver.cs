@@ -265,6 +265,8 @@ internal sealed class SqliteDriver(SqliteSql sql) : Driver
     public override bool ProvesRollback(Exception exception, DbConnection connection) =>
         exception is SqliteException { SqliteErrorCode: not IoError };
 
+    public override bool MayBeAdopted => !HasOwnNames;
+
     public override ValueTask<bool> IsAdoptedAsync(DbConnection connection, CancellationToken cancellationToken) =>
         HasOwnNames ? new(false) : DenoFile.IsAsync(connection, cancellationToken);
 

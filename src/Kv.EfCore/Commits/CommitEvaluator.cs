@@ -12,7 +12,7 @@ internal sealed class CommitEvaluator
     /// <summary>How much longer a key gets by a versionstamp: a string part of 20 digits.</summary>
     public const int VersionstampSize = 22;
 
-    private const string DenoRule = "Deno made this file, and has no way to read JSON in it";
+    private const string DenoRule = "Deno shares this file, and has no way to read JSON in it";
     private readonly CommitReads _reads;
     private readonly bool _adopted;
     private readonly CommitEffects _effects = new();
@@ -138,7 +138,8 @@ internal sealed class CommitEvaluator
             {
                 throw new KvException(
                     KvErrorKind.Encoding,
-                    $"The message '{message.Type}' on the topic '{message.Topic}' is JSON. {DenoRule}: whatever listens there would end with it. Nothing was written. Enqueue a byte[] or a KvValue of the encoding V8, or use a file of its own.");
+                    $"The message '{message.Type}' on the topic '{message.Topic}' is JSON. {DenoRule}: whatever listens there would end "
+                    + "with it. Nothing was written. Enqueue an object, a byte[] or a KvValue of the encoding V8, or use a file of its own.");
             }
         }
     }
@@ -150,7 +151,7 @@ internal sealed class CommitEvaluator
             throw new KvException(
                 KvErrorKind.Encoding,
                 $"The value of {KvKey.FromStored(key)} is JSON. {DenoRule}: it could neither get it nor list what is beside it. Nothing was written. "
-                + "Store a ulong, a byte[], or a KvValue of the encoding V8, or keep it in a file of its own.");
+                + "Store an object, a ulong, a byte[], or a KvValue of the encoding V8, or keep it in a file of its own.");
         }
     }
 

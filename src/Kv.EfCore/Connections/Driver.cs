@@ -167,6 +167,9 @@ internal abstract class Driver
     /// <returns>What it is and what to do about it; null for nothing.</returns>
     public virtual ValueTask<string?> FindBurdenAsync(DbConnection connection, TimeSpan longest, CancellationToken cancellationToken) => new((string?)null);
 
+    /// <summary>Whether another program may have made the tables, and read them still.</summary>
+    public virtual bool MayBeAdopted => false;
+
     /// <summary>Whether another program made the tables that were taken over.</summary>
     public virtual ValueTask<bool> IsAdoptedAsync(DbConnection connection, CancellationToken cancellationToken) => new(false);
 

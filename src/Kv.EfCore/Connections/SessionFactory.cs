@@ -24,6 +24,8 @@ internal sealed class SessionFactory(
     ILogger logger) : IAsyncDisposable
 {
     private KvDbContext? _first;
+    private readonly bool _isShared = IsShared(options, driver);
+    private bool? _looked;
 
     /// <summary>Looks at connections that were opened, and hears whether they are to write.</summary>
     public Func<DbConnection, bool, CancellationToken, ValueTask>? Opened { get; set; }
@@ -52,7 +54,8 @@ internal sealed class SessionFactory(
             await clock.ReadAsync(context.Database.GetDbConnection(), cancellationToken).ConfigureAwait(false);
             await LookAsync(context.Database.GetDbConnection(), writes: false, cancellationToken).ConfigureAwait(false);
             Readers = driver.ReadersOf(context.Database.GetDbConnection());
-            IsAdopted = await driver.IsAdoptedAsync(context.Database.GetDbConnection(), cancellationToken).ConfigureAwait(false);
+            IsAdopted = _isShared
+                || await driver.IsAdoptedAsync(context.Database.GetDbConnection(), cancellationToken).ConfigureAwait(false);
             if (Interlocked.Exchange(ref _first, context) is { } unused)
             {
                 await unused.DisposeAsync().ConfigureAwait(false);
@@ -67,6 +70,33 @@ internal sealed class SessionFactory(
 
     /// <summary>Whether another program made the tables, and reads them still: it is to find nothing there that it cannot read.</summary>
     public bool IsAdopted { get; private set; }
+
+    /// <summary>Looks whether it is so before the store is open, on the calling thread. A database that is not to be had says no.</summary>
+    public bool LooksAdopted()
+    {
+        if (_isShared || IsAdopted || !driver.MayBeAdopted)
+        {
+            return _isShared || IsAdopted;
+        }
+
+        return _looked ??= Detached.Run(() =>
+        {
+            using var context = contexts();
+            var connection = context.Database.GetDbConnection();
+            try
+            {
+                driver.CheckConnection(connection);
+                driver.RefuseToCreate(connection);
+                context.Database.OpenConnection();
+                return driver.IsAdoptedAsync(connection, CancellationToken.None).AsTask().GetAwaiter().GetResult();
+            }
+            catch (Exception error) when (error is not OutOfMemoryException)
+            {
+                // Whoever opens the store tells, and what was made for another file is refused in the commit.
+                return false;
+            }
+        });
+    }
 
     /// <summary>How many sessions may read at the same time.</summary>
     public int Readers { get; private set; } = driver.Readers;
@@ -142,4 +172,10 @@ internal sealed class SessionFactory(
         new(context, driver) { CommandTimeout = driver.CommandTimeout(role, options), Prepares = !options.TransactionPooling };
 
     public ValueTask DisposeAsync() => Interlocked.Exchange(ref _first, null)?.DisposeAsync() ?? ValueTask.CompletedTask;
+
+    private static bool IsShared(KvStoreOptions options, Driver driver) => options.SharedWithDeno && !driver.MayBeAdopted
+        ? throw new InvalidOperationException(
+            "KvStoreOptions.SharedWithDeno is set, and Deno reads SQLite files whose tables have the usual names. Use SQLite without a "
+            + "TablePrefix, or leave it out.")
+        : options.SharedWithDeno;
 }

@@ -16,6 +16,7 @@ internal sealed class KvEngine : IAsyncDisposable
 {
     private readonly CancellationTokenSource _stop = new();
     private readonly Opening _opening;
+    private KvStoreOptions? _denoLimits;
     private readonly SessionPool _pool;
     private readonly SessionFactory _sessions;
     private readonly CommitSignals _signals;
@@ -202,6 +203,12 @@ internal sealed class KvEngine : IAsyncDisposable
 
     /// <inheritdoc cref="SessionFactory.IsAdopted" />
     public bool IsAdopted => _sessions.IsAdopted;
+
+    /// <summary>Whether what is written must be such that Deno reads it. Before the store is open the file is looked at.</summary>
+    public bool WritesForDeno => IsOpen ? IsAdopted : _sessions.LooksAdopted();
+
+    /// <summary>How much a write may have.</summary>
+    public KvStoreOptions Limits => WritesForDeno ? _denoLimits ??= KvLimits.WithinDeno(Options) : Options;
 
     /// <summary>What reads as fresh as that.</summary>
     public StoreReader ReaderOf(KvConsistency consistency) => consistency == KvConsistency.Eventual ? EventualReader : Reader;

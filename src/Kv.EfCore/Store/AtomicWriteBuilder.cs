@@ -21,7 +21,7 @@ internal sealed class AtomicWriteBuilder(KvEngine engine, IKvValueSerializer ser
     private int _totalSize;
     private int _totalKeySize;
 
-    private KvStoreOptions Options => engine.Options;
+    private KvStoreOptions Options => engine.Limits;
 
     /// <summary>How far the write has come.</summary>
     public WriteExtent Extent => new(_write.Checks.Count, _write.Mutations.Count, _write.Messages.Count, _totalSize, _totalKeySize);
@@ -175,13 +175,18 @@ internal sealed class AtomicWriteBuilder(KvEngine engine, IKvValueSerializer ser
     {
         try
         {
-            return encoding is { } asked ? serializer.SerializeAs(value, asked) : serializer.Serialize(value);
+            return encoding is { } asked ? serializer.SerializeAs(value, asked)
+                : serializer.Serialize(value) is var stored && IsForDeno(stored, value) ? serializer.SerializeAs(value, KvEncoding.V8)
+                : stored;
         }
         catch (Exception error) when (error is not OutOfMemoryException)
         {
             throw Unstorable($"value of {key}", error);
         }
     }
+
+    // What the caller made itself is as the caller wants it, and refused where it cannot be.
+    private bool IsForDeno<T>(KvValue stored, T value) => stored.Encoding == KvEncoding.Json && value is not KvValue && engine.WritesForDeno;
 
     private KvValue Operand<T>(KvKey key, MergeOperator merge, T operand)
     {
@@ -207,8 +212,14 @@ internal sealed class AtomicWriteBuilder(KvEngine engine, IKvValueSerializer ser
     {
         try
         {
-            return name.Type == typeof(T) ? serializer.Serialize(message)
-                : serializer is KvJsonSerializer json ? json.Serialize(message!, name.Type)
+            if (name.Type == typeof(T))
+            {
+                var stored = serializer.Serialize(message);
+                return IsForDeno(stored, message) ? serializer.SerializeAs(message, KvEncoding.V8) : stored;
+            }
+
+            return serializer is KvJsonSerializer json
+                ? json.Serialize(message!, name.Type, engine.WritesForDeno ? KvEncoding.V8 : KvEncoding.Json)
                 : SerializeAs(name.Type, message!);
         }
         catch (Exception error) when (error is not OutOfMemoryException)

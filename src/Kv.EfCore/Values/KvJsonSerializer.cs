@@ -94,10 +94,10 @@ public sealed class KvJsonSerializer : IKvValueSerializer
             : Write(value, value.GetType(), encoding);
 
     /// <summary>Stores a message as the type that it goes by.</summary>
-    internal KvValue Serialize(object message, Type type) =>
+    internal KvValue Serialize(object message, Type type, KvEncoding encoding) =>
         message is KvValue or V8Value or ulong or byte[] or ReadOnlyMemory<byte> or Memory<byte>
             ? Serialize(message)
-            : Write(message, type, KvEncoding.Json);
+            : Write(message, type, encoding);
 
     /// <summary>Whether a value of a type is read as that type when it was written as another: the contract says which one it is.</summary>
     internal bool Keeps(Type declared, Type type) => Options.TryGetTypeInfo(declared, out var contract)

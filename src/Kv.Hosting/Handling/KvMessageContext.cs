@@ -40,6 +40,11 @@ public sealed class KvMessageContext
     /// <summary>The payload as it is stored.</summary>
     public KvValue Payload => new(_held.Message.Data, (KvEncoding)_held.Message.Encoding);
 
+    /// <summary>The payload as a .NET type, for handlers of a topic, which get none: of Deno's messages for example.</summary>
+    /// <typeparam name="T">What it is read as.</typeparam>
+    /// <exception cref="KvException">It cannot be read as that type.</exception>
+    public T? GetPayload<T>() => Read<T>(Payload, "payload");
+
     /// <summary>Its priority.</summary>
     public int Priority => _held.Message.Priority;
 

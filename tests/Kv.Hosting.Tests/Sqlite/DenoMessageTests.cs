@@ -1,0 +1,97 @@
+using System.Collections.Concurrent;
+using System.Text.Json;
+using System.Text.Json.Serialization;
+using Kv.TestKit;
+using Microsoft.Data.Sqlite;
+using Microsoft.Extensions.DependencyInjection;
+
+namespace Kv.Tests.Sqlite;
+
+/// <summary>Messages that a worker here and <c>listenQueue</c> of real Deno have in one file.</summary>
+public sealed class DenoMessageTests(SqliteDatabase database, DenoPrograms deno) : IClassFixture<SqliteDatabase>, IClassFixture<DenoPrograms>
+{
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public async Task What_they_enqueue_is_handled_here_as_a_type_and_its_dead_letters_are_theirs_to_read(bool inNode)
+    {
+        var path = await MakeAsync();
+        await deno.RunAsync(inNode, path, "enqueue", "10");
+        ConcurrentBag<Work> handled = [];
+        await using var test = await OpenAsync(path, worker => worker.HandleTopic("", (context, _) =>
+        {
+            var work = context.GetPayload<Work>()!;
+            handled.Add(work);
+            return work.Fails ? throw new InvalidOperationException("As asked.") : Task.CompletedTask;
+        }));
+
+        await test.SettleAsync();
+
+        Assert.Equal(Enumerable.Range(0, 10), handled.Select(static w => w.Number).Order());
+        Assert.All(handled, static w => Assert.Equal(DateTimeOffset.FromUnixTimeMilliseconds(w.Number), w.When));
+        if (inNode)
+        {
+            // Its client sends a schedule of retries of its own, whatever it is told.
+            return;
+        }
+
+        var listed = await deno.RunAsync(inNode, path, "list");
+        Assert.Equal(["""["dead",0]""", """["dead",5]"""], listed.EnumerateObject().Select(static p => p.Name));
+        Assert.Equal(5, listed.GetProperty("""["dead",5]""").GetProperty("number").GetInt32());
+    }
+
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public async Task What_is_enqueued_here_they_get_as_a_plain_object(bool inNode)
+    {
+        var path = await MakeAsync();
+        await using var test = await OpenAsync(path, static _ => { });
+        for (var i = 0; i < 5; i++)
+        {
+            await test.Store.EnqueueAsync(new Work(i, DateTimeOffset.UnixEpoch, false));
+        }
+
+        var seen = await deno.RunAsync(inNode, path, "listen", "5");
+
+        Assert.Equal(Enumerable.Range(0, 5), seen.EnumerateArray().Select(static m => m.GetProperty("number").GetInt32()).Order());
+        Assert.All(seen.EnumerateArray(), static m => Assert.Equal("1970-01-01T00:00:00.000Z", m.GetProperty("when").GetString()));
+        await test.AssertEmptyAsync();
+    }
+
+    [Fact]
+    public async Task A_dead_letter_without_keys_can_be_listed_there_with_all_else()
+    {
+        var path = await MakeAsync();
+        await using var test = await OpenAsync(
+            path, static worker => worker.Handle<Work>(static (_, _, _) => throw new InvalidOperationException("As asked.")));
+        await test.Store.EnqueueAsync(new Work(1, DateTimeOffset.UnixEpoch, true), WorkerTesting.Once);
+
+        await test.SettleAsync();
+
+        var listed = await deno.RunAsync(inNode: false, path, "list");
+        Assert.Single(listed.EnumerateObject());
+        var letter = Assert.Single(await test.Queue().ListDeadLettersAsync().ToListAsync());
+        Assert.Equal(KvEncoding.V8, letter.Payload.Encoding);
+        Assert.Equal(JsonValueKind.Array, listed.EnumerateObject().Single().Value.ValueKind);
+    }
+
+    private async Task<string> MakeAsync()
+    {
+        var path = new SqliteConnectionStringBuilder(await database.CreateEmptyAsync()).DataSource;
+        await deno.RunAsync(inNode: false, path, "make");
+        return path;
+    }
+
+    private async Task<KvTestStore> OpenAsync(string path, Action<KvWorkerBuilder> handlers)
+    {
+        var test = await database.CreateWorkerAsync(handlers, connectionString: $"Data Source={path}");
+        await test.Services.MigrateKvStoreAsync();
+        return test;
+    }
+
+    private sealed record Work(
+        [property: JsonPropertyName("number")] int Number,
+        [property: JsonPropertyName("when")] DateTimeOffset When,
+        [property: JsonPropertyName("fails")] bool Fails);
+}
