@@ -6,7 +6,8 @@ namespace Kv.TestKit;
 
 /// <summary>
 /// The Deno runtime, and Node with <c>@deno/kv</c>, of the versions in <c>tests/deno/package.json</c>: installed with npm by the first test
-/// that needs them. Without npm such tests are skipped, and under CI=true they fail.
+/// that needs them. Without npm such tests are skipped, and under CI=true they fail, unless EFKV_TEST_DENO is "none": CI has then said
+/// that this machine cannot have them.
 /// </summary>
 public sealed class DenoPrograms : IAsyncLifetime
 {
@@ -14,7 +15,10 @@ public sealed class DenoPrograms : IAsyncLifetime
     private static readonly Lazy<Task<string?>> Installed = new(InstallAsync);
     private string? _missing;
 
-    private static string Deno => Path.Combine(Folder, "node_modules", "@deno", Platform, OperatingSystem.IsWindows() ? "deno.exe" : "deno");
+    private static string Deno =>
+        Path.Combine(Folder, "node_modules", "@deno", Platform, OperatingSystem.IsWindows() ? "deno.exe" : "deno");
+
+    private static bool IsRefused => Environment.GetEnvironmentVariable("EFKV_TEST_DENO") == "none";
 
     private static string Platform => (OperatingSystem.IsWindows(), OperatingSystem.IsMacOS(), RuntimeInformation.OSArchitecture) switch
     {
@@ -41,7 +45,7 @@ public sealed class DenoPrograms : IAsyncLifetime
     {
         if (_missing is not null)
         {
-            Assert.SkipUnless(Environment.GetEnvironmentVariable("CI") == "true", _missing);
+            Assert.SkipUnless(Environment.GetEnvironmentVariable("CI") == "true" && !IsRefused, _missing);
             Assert.Fail(_missing);
         }
 
@@ -66,11 +70,18 @@ public sealed class DenoPrograms : IAsyncLifetime
             folder = folder.Parent;
         }
 
-        return Path.Combine(folder?.FullName ?? throw new InvalidOperationException("The tests run outside of the repository."), "tests", "deno");
+        var root = folder?.FullName ?? throw new InvalidOperationException("The tests run outside of the repository.");
+        return Path.Combine(root, "tests", "deno");
     }
 
     private static async Task<string?> InstallAsync()
     {
+        if (IsRefused)
+        {
+            return "EFKV_TEST_DENO is none.";
+        }
+
+        await using var alone = await AloneAsync();
         if (File.Exists(Deno) && Directory.Exists(Path.Combine(Folder, "node_modules", "@deno", "kv")))
         {
             return null;
@@ -95,6 +106,23 @@ public sealed class DenoPrograms : IAsyncLifetime
         catch (System.ComponentModel.Win32Exception)
         {
             return "Deno is not there, and neither is npm to install it: install Node 20 or later (https://nodejs.org).";
+        }
+    }
+
+    // Test processes run side by side, and would install into each other's files.
+    private static async Task<FileStream> AloneAsync()
+    {
+        while (true)
+        {
+            try
+            {
+                var file = Path.Combine(Path.GetTempPath(), "efkv-deno.lock");
+                return new FileStream(file, FileMode.OpenOrCreate, FileAccess.Write, FileShare.None);
+            }
+            catch (IOException)
+            {
+                await Task.Delay(TimeSpan.FromMilliseconds(200), TimeProvider.System);
+            }
         }
     }
 }

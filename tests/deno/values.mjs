@@ -23,7 +23,7 @@ export function values() {
     array: [1, 2, 3], mixed: ["a", null, [1.5, 2]], holes: [1, , 3], sparse, length: new Array(3), extra, nested: [[], {}, [[]]],
     date: new Date(1700000000123), invalid: new Date(NaN), early: new Date(-8.64e15),
     map: new Map([["a", 1], [2, "b"], [{ k: 1 }, new Map()]]), set: new Set([1, "a", new Set()]),
-    regexp: /ab+c/gi, flags: /x/dgimsuy, sets: /x/v,
+    regexp: /ab+c/gi, flags: /x/dgimsuy,
     buffer: buffer.slice(0, 3),
     int8: new Int8Array([-1, 2]), clamped: new Uint8ClampedArray([255]), view: { v: new Uint8Array(buffer, 2, 3) },
     views: [new Uint8Array(buffer, 0, 2), new Uint8Array(buffer, 2, 2)], int16: new Int16Array([1, -1]), uint32: new Uint32Array([2 ** 32 - 1]),
@@ -41,5 +41,6 @@ export function newer() {
     resizable: new ArrayBuffer(4, { maxByteLength: 8 }),
     tracking: { v: new Uint8Array(new ArrayBuffer(4, { maxByteLength: 8 })) },
     float16: new Float16Array([1.5]),
+    sets: new RegExp("x", "v"),
   };
 }

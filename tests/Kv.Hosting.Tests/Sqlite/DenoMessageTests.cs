@@ -8,7 +8,8 @@ using Microsoft.Extensions.DependencyInjection;
 namespace Kv.Tests.Sqlite;
 
 /// <summary>Messages that a worker here and <c>listenQueue</c> of real Deno have in one file.</summary>
-public sealed class DenoMessageTests(SqliteDatabase database, DenoPrograms deno) : IClassFixture<SqliteDatabase>, IClassFixture<DenoPrograms>
+public sealed class DenoMessageTests(SqliteDatabase database, DenoPrograms deno)
+    : IClassFixture<SqliteDatabase>, IClassFixture<DenoPrograms>
 {
     [Theory]
     [InlineData(false)]
