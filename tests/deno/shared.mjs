@@ -72,6 +72,20 @@ const commands = {
     return "enqueued";
   },
 
+  // The first attempt of each message fails, and what has failed so often waits for its next one.
+  async fail(count) {
+    let failed = 0;
+    let done;
+    const all = new Promise((resolve) => done = resolve);
+    kv.listenQueue(() => {
+      if (++failed === Number(count)) done();
+      throw new Error("as asked");
+    }).catch(() => {});
+    await all;
+    await new Promise((resolve) => setTimeout(resolve, 500));
+    return failed;
+  },
+
   async listen(count) {
     const seen = [];
     let done;

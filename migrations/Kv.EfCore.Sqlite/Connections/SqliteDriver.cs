@@ -270,6 +270,11 @@ internal sealed class SqliteDriver(SqliteSql sql) : Driver
     public override ValueTask<bool> IsAdoptedAsync(DbConnection connection, CancellationToken cancellationToken) =>
         HasOwnNames ? new(false) : DenoFile.IsAsync(connection, cancellationToken);
 
+    public override ValueTask ShareAsync(DbConnection connection, CancellationToken cancellationToken) =>
+        SQLitePCL.raw.sqlite3_db_readonly(((SqliteConnection)connection).Handle!, "main") == 1
+            ? ValueTask.CompletedTask
+            : new MovedMessages(TableNames.Default).EnsureAsync(connection, cancellationToken);
+
     public override async ValueTask<IReadOnlyList<string>> AdoptAsync(DbConnection connection, CancellationToken cancellationToken)
     {
         var state = HasOwnNames ? null : await DenoFile.StateAsync(connection, cancellationToken).ConfigureAwait(false);

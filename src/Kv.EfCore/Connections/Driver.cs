@@ -173,6 +173,9 @@ internal abstract class Driver
     /// <summary>Whether another program made the tables that were taken over.</summary>
     public virtual ValueTask<bool> IsAdoptedAsync(DbConnection connection, CancellationToken cancellationToken) => new(false);
 
+    /// <summary>Makes in tables that another program reads and writes, too, what keeps this store's part of them whole.</summary>
+    public virtual ValueTask ShareAsync(DbConnection connection, CancellationToken cancellationToken) => ValueTask.CompletedTask;
+
     /// <summary>Takes over tables that another program made, so that migrations continue from there.</summary>
     /// <returns>The names of the migrations that the tables already equal.</returns>
     public virtual ValueTask<IReadOnlyList<string>> AdoptAsync(DbConnection connection, CancellationToken cancellationToken) =>

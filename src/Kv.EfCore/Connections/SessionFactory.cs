@@ -56,6 +56,11 @@ internal sealed class SessionFactory(
             Readers = driver.ReadersOf(context.Database.GetDbConnection());
             IsAdopted = _isShared
                 || await driver.IsAdoptedAsync(context.Database.GetDbConnection(), cancellationToken).ConfigureAwait(false);
+            if (IsAdopted)
+            {
+                await driver.ShareAsync(context.Database.GetDbConnection(), cancellationToken).ConfigureAwait(false);
+            }
+
             if (Interlocked.Exchange(ref _first, context) is { } unused)
             {
                 await unused.DisposeAsync().ConfigureAwait(false);

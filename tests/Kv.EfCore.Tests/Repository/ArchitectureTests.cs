@@ -56,6 +56,7 @@ public sealed class ArchitectureTests
                 "migrations/Kv.EfCore.Sqlite/Connections/BusyWait.cs",
                 "migrations/Kv.EfCore.Sqlite/Connections/ConnectionSettings.cs",
                 "migrations/Kv.EfCore.Sqlite/Schema/DenoFile.cs",
+                "migrations/Kv.EfCore.Sqlite/Schema/MovedMessages.cs",
                 "migrations/Kv.EfCore.Sqlite/Sql/SqliteMaintenanceSql.cs",
                 "migrations/Kv.EfCore.Sqlite/Sql/SqliteSql.cs",
                 "src/Kv.EfCore/Sql/KvSql.cs",

@@ -60,6 +60,64 @@ public sealed class DenoMessageTests(SqliteDatabase database, DenoPrograms deno)
         await test.AssertEmptyAsync();
     }
 
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public async Task A_message_that_Deno_takes_and_puts_back_keeps_all_that_Deno_does_not_know(bool isOurs)
+    {
+        var path = await MakeAsync(isOurs);
+        List<(string Type, int Attempt)> handled = [];
+        await using var test = await OpenAsync(
+            path,
+            worker => worker.Handle<Work>(
+                (_, context, _) =>
+                {
+                    handled.Add((context.Type, context.Attempt));
+                    return Task.CompletedTask;
+                },
+                "job"),
+            isOurs);
+        await test.Store.EnqueueAsync(
+            new Work(1, DateTimeOffset.UnixEpoch, true),
+            new()
+            {
+                Topic = "job",
+                Priority = 7,
+                GroupKey = "g",
+                UniqueKey = "u",
+                UniqueFor = TimeSpan.FromHours(1),
+                BackoffSchedule = [TimeSpan.FromHours(1)],
+            });
+        var before = Assert.Single(await test.QueuedAsync());
+
+        Assert.Equal(1, (await deno.RunAsync(inNode: false, path, "fail", "1")).GetInt32());
+
+        var after = Assert.Single(await test.QueuedAsync());
+        Assert.Empty(await test.RunningAsync());
+        Assert.Equal(
+            (before.Topic, before.Type, before.Encoding, before.Priority, before.GroupKey, before.UniqueKey, before.Attempt + 1),
+            (after.Topic, after.Type, after.Encoding, after.Priority, after.GroupKey, after.UniqueKey, after.Attempt));
+        Assert.Equal("[]", after.BackoffSchedule);
+        await test.ExecuteAsync("update queue set ts = 0");
+        await test.SettleAsync();
+        Assert.Equal([(before.Type, 2)], handled);
+        await test.AssertEmptyAsync();
+    }
+
+    [Fact]
+    public async Task A_message_that_Deno_handles_leaves_nothing_behind()
+    {
+        var path = await MakeAsync();
+        await using var test = await OpenAsync(path, static _ => { });
+        await test.Store.EnqueueAsync(new Work(1, DateTimeOffset.UnixEpoch, false), new() { Topic = "job" });
+        var cancelled = await test.Store.EnqueueAsync(new Work(2, DateTimeOffset.UnixEpoch, false), new() { Topic = "job" });
+        await test.Queue().CancelAsync(cancelled.MessageId);
+
+        await deno.RunAsync(inNode: false, path, "listen", "1");
+
+        await test.AssertEmptyAsync();
+    }
+
     [Fact]
     public async Task A_dead_letter_without_keys_can_be_listed_there_with_all_else()
     {
@@ -77,16 +135,21 @@ public sealed class DenoMessageTests(SqliteDatabase database, DenoPrograms deno)
         Assert.Equal(JsonValueKind.Array, listed.EnumerateObject().Single().Value.ValueKind);
     }
 
-    private async Task<string> MakeAsync()
+    private async Task<string> MakeAsync(bool isOurs = false)
     {
         var path = new SqliteConnectionStringBuilder(await database.CreateEmptyAsync()).DataSource;
-        await deno.RunAsync(inNode: false, path, "make");
+        if (!isOurs)
+        {
+            await deno.RunAsync(inNode: false, path, "make");
+        }
+
         return path;
     }
 
-    private async Task<KvTestStore> OpenAsync(string path, Action<KvWorkerBuilder> handlers)
+    private async Task<KvTestStore> OpenAsync(string path, Action<KvWorkerBuilder> handlers, bool isOurs = false)
     {
-        var test = await database.CreateWorkerAsync(handlers, connectionString: $"Data Source={path}");
+        var test = await database.CreateWorkerAsync(
+            handlers, connectionString: $"Data Source={path}", storeOptions: options => options.SharedWithDeno = isOurs);
         await test.Services.MigrateKvStoreAsync();
         return test;
     }
