@@ -6,6 +6,9 @@ internal abstract class MergeOperator(string name) : NamedMerge(name)
     /// <summary>What its values are, for errors.</summary>
     public abstract string Values { get; }
 
+    /// <summary>Whether its errors say what is to be done.</summary>
+    public virtual bool TellsItself => false;
+
     /// <summary>The operand as it waits for the commit: nothing that the caller changes afterwards reaches it.</summary>
     /// <exception cref="KvException">It cannot be stored, or is none of this operator.</exception>
     public abstract KvValue Serialize<T>(T operand, IKvValueSerializer serializer);

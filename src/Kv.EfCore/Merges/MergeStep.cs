@@ -35,7 +35,7 @@ internal sealed class MergeStep(MergeOperator merge, IKvValueSerializer serializ
                 + "Set the key to such a value first, or merge under another key.",
                 error.InnerException);
         }
-        catch (Exception error) when (error is not OutOfMemoryException)
+        catch (Exception error) when (error is not OutOfMemoryException && !(error is KvException && merge.TellsItself))
         {
             throw Failed(key, error.Message, error);
         }

@@ -1,6 +1,4 @@
 using System.Diagnostics;
-using System.Diagnostics.CodeAnalysis;
-using System.Reflection;
 using Kv.Commits;
 using Kv.Engine;
 using Kv.Keys;
@@ -22,6 +20,8 @@ internal sealed class AtomicWriteBuilder(KvEngine engine, IKvValueSerializer ser
     private int _totalKeySize;
 
     private KvStoreOptions Options => engine.Limits;
+
+    private WrittenValues Values => new(engine, serializer);
 
     /// <summary>How far the write has come.</summary>
     public WriteExtent Extent => new(_write.Checks.Count, _write.Mutations.Count, _write.Messages.Count, _totalSize, _totalKeySize);
@@ -49,7 +49,7 @@ internal sealed class AtomicWriteBuilder(KvEngine engine, IKvValueSerializer ser
     public void Set<T>(MutationKind kind, KvKey key, T value, TimeSpan? expireIn, KvEncoding? encoding = null)
     {
         var bytes = Key(key);
-        var stored = Fitting(Stored(key, value, encoding), key, nameof(value));
+        var stored = Values.Fitting(Values.Stored(key, value, encoding), key, nameof(value));
         Count(bytes, stored.Array.Length);
         _write.Mutations.Add(new Mutation(kind, bytes) { Value = stored.Array, Encoding = (int)stored.Encoding, ExpireIn = ExpireIn(expireIn, key) });
     }
@@ -59,7 +59,7 @@ internal sealed class AtomicWriteBuilder(KvEngine engine, IKvValueSerializer ser
         ArgumentNullException.ThrowIfNull(name);
         var bytes = Key(key);
         var merge = engine.Merges.Find(name, key);
-        var stored = Fitting(Operand(key, merge, operand), key, nameof(operand));
+        var stored = Values.Fitting(Values.Operand(key, merge, operand), key, nameof(operand));
         Count(bytes, stored.Array.Length);
         _write.Mutations.Add(new Mutation(MutationKind.Merge, bytes)
         {
@@ -67,6 +67,26 @@ internal sealed class AtomicWriteBuilder(KvEngine engine, IKvValueSerializer ser
             Encoding = (int)stored.Encoding,
             ExpireIn = ExpireIn(expireIn, key),
             Merge = new MergeStep(merge, serializer, engine.Merges),
+        });
+    }
+
+    public void SumValue(KvKey key, V8Value value, V8Value? min, V8Value? max, bool clamp)
+    {
+        ArgumentNullException.ThrowIfNull(value);
+        if (ValueSum.Defect(value, min, max) is { } defect)
+        {
+            throw new ArgumentException($"The sum of {key} cannot be made. {defect}", nameof(value));
+        }
+
+        var bytes = Key(key);
+        var operand = new KvValue(value.ToBytes(), KvEncoding.V8);
+        Count(bytes, operand.Array.Length);
+        _write.Mutations.Add(new Mutation(MutationKind.Merge, bytes)
+        {
+            Value = operand.Array,
+            Encoding = (int)operand.Encoding,
+            ExpireIn = -1,
+            Merge = new MergeStep(new ValueSum((V8Primitive?)min, (V8Primitive?)max, clamp), serializer, engine.Merges),
         });
     }
 
@@ -117,7 +137,7 @@ internal sealed class AtomicWriteBuilder(KvEngine engine, IKvValueSerializer ser
         options ??= Usual;
         EnqueueRules.Validate(options);
         var name = MessageName.Of(message, serializer);
-        var payload = Payload(message, name);
+        var payload = Values.Payload(message, name);
         if (payload.Defect is { } defect)
         {
             throw new ArgumentException($"The message cannot be enqueued. {defect}", nameof(message));
@@ -170,73 +190,6 @@ internal sealed class AtomicWriteBuilder(KvEngine engine, IKvValueSerializer ser
 
     /// <summary>The messages so far.</summary>
     public IReadOnlyList<NewMessage> Messages => _write.Messages;
-
-    private KvValue Stored<T>(KvKey key, T value, KvEncoding? encoding)
-    {
-        try
-        {
-            return encoding is { } asked ? serializer.SerializeAs(value, asked)
-                : serializer.Serialize(value) is var stored && IsForDeno(stored, value) ? serializer.SerializeAs(value, KvEncoding.V8)
-                : stored;
-        }
-        catch (Exception error) when (error is not OutOfMemoryException)
-        {
-            throw Unstorable($"value of {key}", error);
-        }
-    }
-
-    // What the caller made itself is as the caller wants it, and refused where it cannot be.
-    private bool IsForDeno<T>(KvValue stored, T value) => stored.Encoding == KvEncoding.Json && value is not KvValue && engine.WritesForDeno;
-
-    private KvValue Operand<T>(KvKey key, MergeOperator merge, T operand)
-    {
-        try
-        {
-            return merge.Serialize(operand, serializer);
-        }
-        catch (Exception error) when (error is not OutOfMemoryException)
-        {
-            throw Unstorable($"operand of '{merge.Name}' for {key}", error);
-        }
-    }
-
-    /// <summary>Refuses what cannot be read again, and what is over the limit.</summary>
-    private KvValue Fitting(KvValue stored, KvKey key, string what) => stored.Defect is { } defect
-        ? throw new ArgumentException($"The {what} of {key} cannot be written. {defect}", what)
-        : stored.Array.Length <= Options.MaxValueSize ? stored : throw new ArgumentException(
-            $"Value too large (max {Options.MaxValueSize} bytes): the {what} of {key} takes {stored.Array.Length} bytes. Split it over several keys, store it elsewhere, or raise KvStoreOptions.MaxValueSize.",
-            what);
-
-    /// <summary>A message as the type that it goes by.</summary>
-    private KvValue Payload<T>(T message, MessageName name)
-    {
-        try
-        {
-            if (name.Type == typeof(T))
-            {
-                var stored = serializer.Serialize(message);
-                return IsForDeno(stored, message) ? serializer.SerializeAs(message, KvEncoding.V8) : stored;
-            }
-
-            return serializer is KvJsonSerializer json
-                ? json.Serialize(message!, name.Type, engine.WritesForDeno ? KvEncoding.V8 : KvEncoding.Json)
-                : SerializeAs(name.Type, message!);
-        }
-        catch (Exception error) when (error is not OutOfMemoryException)
-        {
-            throw Unstorable($"message '{name.Name}'", error);
-        }
-    }
-
-    // Serializers of others may know their types by what they are asked for.
-    [UnconditionalSuppressMessage("Trimming", "IL2060", Justification = "The method asks nothing of its type parameter.")]
-    [UnconditionalSuppressMessage("AOT", "IL3050", Justification = "Messages are classes as a rule, whose code is shared.")]
-    private KvValue SerializeAs(Type type, object message) => (KvValue)typeof(IKvValueSerializer).GetMethod(nameof(IKvValueSerializer.Serialize))!
-        .MakeGenericMethod(type).Invoke(serializer, BindingFlags.DoNotWrapExceptions, null, [message], null)!;
-
-    /// <summary>One kind of error for whatever a serializer throws, with what it was about. Nothing was written yet.</summary>
-    private static KvException Unstorable(string what, Exception error) =>
-        new((error as KvException)?.Kind ?? KvErrorKind.Encoding, $"The {what} cannot be stored: {error.Message}", error);
 
     /// <summary>Whether it has more changes and messages, or more bytes, than a write may have.</summary>
     public bool IsOverLimit =>

@@ -111,6 +111,25 @@ public sealed partial class KvAtomic
         return this;
     }
 
+    /// <summary>Adds to a number or a bigint of JavaScript's (<see cref="KvEncoding.V8"/>), as Deno KV's <c>sum</c> does.</summary>
+    /// <remarks>
+    /// Numbers are added as doubles, bigints exactly, and a counter takes a bigint from 0 to 2^64 - 1 and wraps. The commit fails with
+    /// <see cref="KvErrorKind.Type"/> if what is stored is of another kind, and with <see cref="KvErrorKind.Range"/> if the result is
+    /// outside and <paramref name="clamp"/> is false. An entry that is there keeps its expiry, where Deno makes it live for ever.
+    /// </remarks>
+    /// <param name="key">The key; an absent one takes <paramref name="value"/> as it is, without regard to the bounds.</param>
+    /// <param name="value">What is added: a number or a bigint.</param>
+    /// <param name="min">The least result, of the same kind; null for none.</param>
+    /// <param name="max">The greatest result, of the same kind; null for none.</param>
+    /// <param name="clamp">Whether a result outside is drawn to the nearest bound.</param>
+    /// <returns>This write.</returns>
+    /// <exception cref="ArgumentException">The value is neither, a bound is of another kind, or the key is over a limit.</exception>
+    public KvAtomic SumValue(KvKey key, V8Value value, V8Value? min = null, V8Value? max = null, bool clamp = false)
+    {
+        Building.SumValue(key, value, min, max, clamp);
+        return this;
+    }
+
     /// <summary>Lowers a counter to a value, if it is above. An absent key takes the value.</summary>
     /// <param name="key">The key.</param>
     /// <param name="value">The value.</param>
