@@ -44,4 +44,12 @@ public enum KvErrorKind
     /// <see cref="Exception.InnerException"/> is what the operator threw.
     /// </summary>
     Merge = 11,
+
+    /// <summary>The change feed is off, or does not work. Switch it on (<see cref="IKvChanges.EnableAsync"/>).</summary>
+    ChangesOff = 12,
+
+    /// <summary>
+    /// Changes that were asked for may be missing. List what is followed, then follow from <see cref="KvChangesTooOldException.FollowFrom"/>.
+    /// </summary>
+    ChangesTooOld = 13,
 }

@@ -27,6 +27,9 @@ public static class KvLimits
     /// <summary>Keys of one watch. Deno: "Too many keys (max 10)".</summary>
     public const int MaxWatchedKeys = 10;
 
+    /// <summary>Keys of a range that is watched while the change feed is off; while it is on there is no limit.</summary>
+    public const int MaxWatchedRange = 1000;
+
     /// <summary>
     /// Intervals of a backoff schedule: one for each retry of a message. Deno: "Invalid backoffSchedule, max 5 intervals allowed".
     /// </summary>

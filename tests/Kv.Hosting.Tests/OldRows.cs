@@ -19,6 +19,7 @@ internal sealed class OldRows(KvTestStore test, TimeProvider time)
         ["Delivery"] = DeliveryAsync,
         ["Place"] = PlaceAsync,
         ["Scope"] = ScopeAsync,
+        ["Changes_Beside_Scope"] = ChangesAsync,
     };
 
     private long Now => time.Milliseconds();
@@ -84,6 +85,13 @@ internal sealed class OldRows(KvTestStore test, TimeProvider time)
         KvKey scope = ["tenant"];
         await PutJobAsync("queue", 30, ("ts", Now - 50), ("scope", scope.Bytes), Group("[\"tenant\"]\u001fada"), ("version", 3L));
         await PutJobAsync("queue_running", 31, ("deadline", Now + 20_000), ("owner", Owner), ("claim", 1L), ("scope", scope.Bytes));
+    }
+
+    private async Task ChangesAsync()
+    {
+        await PutAsync("kv_feed", ("at", 0L), ("version", 2L), ("keep_ms", 1000L));
+        await PutAsync("kv_feed", ("at", Now), ("version", 3L));
+        await PutAsync("kv_changes", ("version", 3L), ("k", ((KvKey)["text"]).Bytes), ("deleted", 1));
     }
 
     private static KvValue Json(string text) => new(Encoding.UTF8.GetBytes(text), KvEncoding.Json);

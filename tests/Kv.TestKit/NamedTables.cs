@@ -14,7 +14,7 @@ public sealed partial class PrefixedSqliteDatabase : SqliteDatabase
 
     public override string Named(string sql) => Tables().Replace(sql, Prefix + "$0");
 
-    [GeneratedRegex(@"\b(data_version|queue_running|queue|kv)\b", RegexOptions.ExplicitCapture)]
+    [GeneratedRegex(@"\b(data_version|queue_running|queue|kv_changes|kv_feed|kv)\b", RegexOptions.ExplicitCapture)]
     private static partial Regex Tables();
 
     protected override async Task MigrateAsync(string connectionString)
@@ -57,6 +57,8 @@ internal static class OwnTables
             create table data_version (place text);
             create table queue (place text);
             create table queue_running (place text);
+            create table kv_changes (place text);
+            create table kv_feed (place text);
             create table __kv_migrations (place text);
             create table migration_state (place text)
             """);

@@ -5,7 +5,7 @@ using Npgsql;
 namespace Kv.PostgreSql;
 
 /// <summary>Hears what others tell with NOTIFY.</summary>
-internal sealed class NotificationFeed : ChangeFeed
+internal sealed class NotificationFeed : NoticeFeed
 {
     private readonly Queue<string> _payloads = [];
     private readonly NpgsqlConnection _connection;

@@ -13,7 +13,7 @@ internal sealed class Notifications(bool on, PostgreSqlSql sql) : ChangeSource
 
     public override bool CanListen => on;
 
-    public override async ValueTask<ChangeFeed> OpenFeedAsync(Session session, CancellationToken cancellationToken)
+    public override async ValueTask<NoticeFeed> OpenFeedAsync(Session session, CancellationToken cancellationToken)
     {
         var feed = new NotificationFeed(session);
         var channel = (string)(await session.Statement(sql.Channel).ScalarAsync(cancellationToken).ConfigureAwait(false))!;

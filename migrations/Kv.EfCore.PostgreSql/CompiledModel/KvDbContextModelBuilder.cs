@@ -12,20 +12,24 @@ namespace Kv.PostgreSql.CompiledModel
     internal partial class KvDbContextModel
     {
         private KvDbContextModel()
-            : base(skipDetectChanges: false, modelId: new Guid("8b09d3ce-6bab-45c4-85e6-4c4c283871e8"), entityTypeCount: 4)
+            : base(skipDetectChanges: false, modelId: new Guid("65e63287-8d8e-4e43-b7e5-3f300026ae59"), entityTypeCount: 6)
         {
         }
 
         partial void Initialize()
         {
             var dataVersion = DataVersionEntityType.Create(this);
+            var feedMark = FeedMarkEntityType.Create(this);
             var queuedMessage = QueuedMessageEntityType.Create(this);
             var runningMessage = RunningMessageEntityType.Create(this);
+            var storedChange = StoredChangeEntityType.Create(this);
             var storedEntry = StoredEntryEntityType.Create(this);
 
             DataVersionEntityType.CreateAnnotations(dataVersion);
+            FeedMarkEntityType.CreateAnnotations(feedMark);
             QueuedMessageEntityType.CreateAnnotations(queuedMessage);
             RunningMessageEntityType.CreateAnnotations(runningMessage);
+            StoredChangeEntityType.CreateAnnotations(storedChange);
             StoredEntryEntityType.CreateAnnotations(storedEntry);
 
             AddAnnotation("Npgsql:ValueGenerationStrategy", NpgsqlValueGenerationStrategy.IdentityByDefaultColumn);

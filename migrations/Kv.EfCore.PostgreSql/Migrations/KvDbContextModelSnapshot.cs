@@ -50,6 +50,29 @@ namespace Kv.PostgreSql.Migrations
                         });
                 });
 
+            modelBuilder.Entity("Kv.Model.FeedMark", b =>
+                {
+                    b.Property<long>("At")
+                        .HasColumnType("bigint")
+                        .HasColumnName("at");
+
+                    b.Property<long?>("KeepMilliseconds")
+                        .HasColumnType("bigint")
+                        .HasColumnName("keep_ms");
+
+                    b.Property<long?>("KeepVersions")
+                        .HasColumnType("bigint")
+                        .HasColumnName("keep_versions");
+
+                    b.Property<long>("Version")
+                        .HasColumnType("bigint")
+                        .HasColumnName("version");
+
+                    b.HasKey("At");
+
+                    b.ToTable("kv_feed", (string)null);
+                });
+
             modelBuilder.Entity("Kv.Model.QueuedMessage", b =>
                 {
                     b.Property<long>("DueAt")
@@ -393,6 +416,25 @@ namespace Kv.PostgreSql.Migrations
                         .HasFilter("group_key is not null");
 
                     b.ToTable("queue_running", (string)null);
+                });
+
+            modelBuilder.Entity("Kv.Model.StoredChange", b =>
+                {
+                    b.Property<long>("Version")
+                        .HasColumnType("bigint")
+                        .HasColumnName("version");
+
+                    b.Property<byte[]>("Key")
+                        .HasColumnType("bytea")
+                        .HasColumnName("k");
+
+                    b.Property<int>("IsDeleted")
+                        .HasColumnType("integer")
+                        .HasColumnName("deleted");
+
+                    b.HasKey("Version", "Key");
+
+                    b.ToTable("kv_changes", (string)null);
                 });
 
             modelBuilder.Entity("Kv.Model.StoredEntry", b =>

@@ -20,11 +20,16 @@ internal sealed class PostgreSqlSql(TableNames tables, bool serverClock) : KvSql
     /// <summary>Claims, and the way back of what lapsed.</summary>
     public ClaimSql Claims { get; } = new(tables, serverClock ? ServerSql.Now : "@now");
 
+    public override FeedSql Feed { get; } =
+        new PostgreSqlFeedSql(tables, serverClock ? ServerSql.Now : "@now", serverClock ? ReadTime : "@now");
+
     /// <summary>
     /// At the start of the read's transaction, so that all that is read of a snapshot is of one time. Run once as well, and not at all
     /// for rows that never expire.
     /// </summary>
-    protected override string NowToRead => serverClock ? "(select (extract(epoch from now()) * 1000)::bigint)" : "@now";
+    protected override string NowToRead { get; } = serverClock ? ReadTime : "@now";
+
+    private const string ReadTime = "(select (extract(epoch from now()) * 1000)::bigint)";
 
     public override string BeginWrite => "begin isolation level read committed";
 

@@ -10,7 +10,7 @@ internal sealed class FileChanges(Driver driver, TimeSpan longest) : ChangeSourc
 
     public override bool CanListen => true;
 
-    public override async ValueTask<ChangeFeed> OpenFeedAsync(Session session, CancellationToken cancellationToken)
+    public override async ValueTask<NoticeFeed> OpenFeedAsync(Session session, CancellationToken cancellationToken)
     {
         var feed = new FileFeed(session, driver, longest);
         await feed.LookAsync(cancellationToken).ConfigureAwait(false);

@@ -6,7 +6,7 @@ namespace Kv.Sqlite;
 
 /// <summary>Sees in the file that another connection has committed, of this process or of another.</summary>
 /// <remarks>Soon again after something was seen, since commits come in swarms; then ever more rarely. No injected clock moves other processes.</remarks>
-internal sealed class FileFeed(Session session, Driver driver, TimeSpan longest) : ChangeFeed(session)
+internal sealed class FileFeed(Session session, Driver driver, TimeSpan longest) : NoticeFeed(session)
 {
     private static readonly TimeSpan First = TimeSpan.FromMilliseconds(10);
     private readonly Session _session = session;

@@ -11,20 +11,24 @@ namespace Kv.Sqlite.CompiledModel
     internal partial class KvDbContextModel
     {
         private KvDbContextModel()
-            : base(skipDetectChanges: false, modelId: new Guid("0c99ad68-c6a7-443f-a95e-d9940261570f"), entityTypeCount: 4)
+            : base(skipDetectChanges: false, modelId: new Guid("55835c45-86ee-409a-a6f3-16a89afc609c"), entityTypeCount: 6)
         {
         }
 
         partial void Initialize()
         {
             var dataVersion = DataVersionEntityType.Create(this);
+            var feedMark = FeedMarkEntityType.Create(this);
             var queuedMessage = QueuedMessageEntityType.Create(this);
             var runningMessage = RunningMessageEntityType.Create(this);
+            var storedChange = StoredChangeEntityType.Create(this);
             var storedEntry = StoredEntryEntityType.Create(this);
 
             DataVersionEntityType.CreateAnnotations(dataVersion);
+            FeedMarkEntityType.CreateAnnotations(feedMark);
             QueuedMessageEntityType.CreateAnnotations(queuedMessage);
             RunningMessageEntityType.CreateAnnotations(runningMessage);
+            StoredChangeEntityType.CreateAnnotations(storedChange);
             StoredEntryEntityType.CreateAnnotations(storedEntry);
 
             AddAnnotation("ProductVersion", "10.0.15");

@@ -45,6 +45,29 @@ namespace Kv.Sqlite.Migrations
                         });
                 });
 
+            modelBuilder.Entity("Kv.Model.FeedMark", b =>
+                {
+                    b.Property<long>("At")
+                        .HasColumnType("INTEGER")
+                        .HasColumnName("at");
+
+                    b.Property<long?>("KeepMilliseconds")
+                        .HasColumnType("INTEGER")
+                        .HasColumnName("keep_ms");
+
+                    b.Property<long?>("KeepVersions")
+                        .HasColumnType("INTEGER")
+                        .HasColumnName("keep_versions");
+
+                    b.Property<long>("Version")
+                        .HasColumnType("INTEGER")
+                        .HasColumnName("version");
+
+                    b.HasKey("At");
+
+                    b.ToTable("kv_feed", (string)null);
+                });
+
             modelBuilder.Entity("Kv.Model.QueuedMessage", b =>
                 {
                     b.Property<long>("DueAt")
@@ -388,6 +411,25 @@ namespace Kv.Sqlite.Migrations
                         .HasFilter("group_key is not null");
 
                     b.ToTable("queue_running", (string)null);
+                });
+
+            modelBuilder.Entity("Kv.Model.StoredChange", b =>
+                {
+                    b.Property<long>("Version")
+                        .HasColumnType("INTEGER")
+                        .HasColumnName("version");
+
+                    b.Property<byte[]>("Key")
+                        .HasColumnType("BLOB")
+                        .HasColumnName("k");
+
+                    b.Property<int>("IsDeleted")
+                        .HasColumnType("INTEGER")
+                        .HasColumnName("deleted");
+
+                    b.HasKey("Version", "Key");
+
+                    b.ToTable("kv_changes", (string)null);
                 });
 
             modelBuilder.Entity("Kv.Model.StoredEntry", b =>

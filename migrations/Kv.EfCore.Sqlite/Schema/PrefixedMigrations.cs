@@ -29,7 +29,7 @@ internal sealed partial class PrefixedMigrations(MigrationsSqlGeneratorDependenc
         Dependencies.Logger,
         command.TransactionSuppressed);
 
-    // Indexes are named after their tables, and no column is named so.
-    [GeneratedRegex(@"(?<!\w)(data_version|migration_state|queue_running|queue|kv)(?=(_\w+_idx)?(?!\w))", RegexOptions.ExplicitCapture)]
+    // Indexes and triggers are named after their tables, and no column is named so.
+    [GeneratedRegex(@"(?<!\w)(data_version|migration_state|queue_running|queue|kv_changes|kv_feed|kv)(?=(_\w+_idx|_insert|_update|_delete|_expire)?(?!\w))", RegexOptions.ExplicitCapture)]
     private static partial Regex Names();
 }

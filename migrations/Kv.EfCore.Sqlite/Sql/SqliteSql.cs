@@ -7,6 +7,8 @@ namespace Kv.Sqlite;
 /// <param name="tables">The store's tables.</param>
 internal sealed class SqliteSql(TableNames tables) : KvSql(tables)
 {
+    public override FeedSql Feed { get; } = new SqliteFeedSql(tables);
+
     public override string BeginWrite => "begin immediate";
 
     public override string BeginSnapshot => "begin deferred";

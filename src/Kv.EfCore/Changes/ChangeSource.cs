@@ -15,5 +15,5 @@ internal abstract class ChangeSource
     public abstract bool CanListen { get; }
 
     /// <summary>Begins to receive, over a session that is used for nothing else.</summary>
-    public abstract ValueTask<ChangeFeed> OpenFeedAsync(Session session, CancellationToken cancellationToken);
+    public abstract ValueTask<NoticeFeed> OpenFeedAsync(Session session, CancellationToken cancellationToken);
 }

@@ -6,12 +6,12 @@ namespace Kv.Changes;
 internal sealed class NoticeReceiver : IAsyncDisposable
 {
     private static readonly TimeSpan GracePeriod = TimeSpan.FromSeconds(1);
-    private readonly ChangeFeed _feed;
+    private readonly NoticeFeed _feed;
     private readonly CancellationTokenSource _over = new();
     private readonly Interruption _interruption;
     private Task<Notice>? _next;
 
-    public NoticeReceiver(ChangeFeed feed) => (_feed, _interruption) = (feed, new Interruption(_over.Token));
+    public NoticeReceiver(NoticeFeed feed) => (_feed, _interruption) = (feed, new Interruption(_over.Token));
 
     /// <returns>Null if nothing came for so long.</returns>
     public async ValueTask<Notice?> NextAsync(TimeSpan longest, CancellationToken cancellationToken)

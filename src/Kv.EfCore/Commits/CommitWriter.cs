@@ -131,9 +131,14 @@ internal abstract class CommitWriter(Session session, FailPoints failPoints) : I
         return (version, writer == 0 ? 0 : (await ReadMarkerAsync(writer, cancellationToken).ConfigureAwait(false)).Sequence);
     }
 
-    /// <summary>Takes the version to a number, if it lies below.</summary>
-    public ValueTask RaiseVersionAsync(long version, CancellationToken cancellationToken) =>
-        CommitAloneAsync(() => Session.Statement(Session.Sql.RaiseVersion).Set("@version", version).ExecuteAsync(cancellationToken), cancellationToken);
+    /// <summary>Takes the version to a number, if it lies below; who follows changes from a version below it is told that some are lost.</summary>
+    public ValueTask RaiseVersionAsync(long version, CancellationToken cancellationToken) => CommitAloneAsync(
+        async () =>
+        {
+            await Session.Statement(Session.Sql.RaiseVersion).Set("@version", version).ExecuteAsync(cancellationToken).ConfigureAwait(false);
+            return await Session.Statement(Session.Sql.Feed.Cut).Set("@version", version).ExecuteAsync(cancellationToken).ConfigureAwait(false);
+        },
+        cancellationToken);
 
     /// <summary>Writes the version row as it is.</summary>
     /// <returns>Null, always.</returns>

@@ -83,6 +83,18 @@ internal static partial class KvLog
     [LoggerMessage(201, LogLevel.Information, "A watch of {Count} keys goes on.")]
     public static partial void WatchResumed(ILogger logger, int count);
 
+    [LoggerMessage(202, LogLevel.Warning, "A follower of changes cannot read for now; it goes on when the database is back.")]
+    public static partial void FeedInterrupted(ILogger logger, Exception error);
+
+    [LoggerMessage(203, LogLevel.Information, "A follower of changes goes on.")]
+    public static partial void FeedResumed(ILogger logger);
+
+    [LoggerMessage(204, LogLevel.Debug, "What has expired could not be told of at once; it is with the next commit.")]
+    public static partial void FeedNotMoved(ILogger logger, Exception error);
+
+    [LoggerMessage(EventId = 205, Message = "Changes that are no longer kept could not be deleted; it is tried again in {Wait}.")]
+    public static partial void TrimFailed(ILogger logger, LogLevel level, Exception error, TimeSpan wait);
+
     [LoggerMessage(320, LogLevel.Information, "The clock was set forward by {Step}. If that was wrong, set it right: what has expired by it is hidden, and deleted in {Doubt} at the earliest.")]
     public static partial void ClockSetForward(ILogger logger, TimeSpan step, TimeSpan doubt);
 

@@ -2,6 +2,7 @@ using Kv.Changes;
 using Kv.Commits;
 using Kv.Connections;
 using Kv.Diagnostics;
+using Kv.Feed;
 using Kv.Merges;
 using Kv.Messages;
 using Kv.Queue;
@@ -104,7 +105,10 @@ internal sealed class KvEngine : IAsyncDisposable
         Views = new QueueViews(Driver.Sql, reads);
         Sweeper = new ExpirySweeper(Reader, Pipeline, _signals, Clock, options, Metrics, logger, LookForLossAsync);
         Maintainer = new(contexts, provider.CreateMaintenance(options, Locks), Reader, Sweeper, Clock, options, logger);
-        _background = new BackgroundWork(Sweeper, Maintainer, Clock);
+        Feed = new FeedReader(reads, Driver, Clock);
+        FeedSwitch = new FeedSwitch(contexts, Driver, Locks, options);
+        FeedTrimmer = new FeedTrimmer(Feed, Pipeline, Driver.Sql.Feed, Clock, options, logger);
+        _background = new BackgroundWork(Sweeper, Maintainer, FeedTrimmer, Clock);
 
         CommitRunner NewRunner()
         {
@@ -170,6 +174,12 @@ internal sealed class KvEngine : IAsyncDisposable
     public ExpirySweeper Sweeper { get; }
 
     public Maintainer Maintainer { get; }
+
+    public FeedReader Feed { get; }
+
+    public FeedSwitch FeedSwitch { get; }
+
+    public FeedTrimmer FeedTrimmer { get; }
 
     public ChangeNotifier Notifier { get; }
 

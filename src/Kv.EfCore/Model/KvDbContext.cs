@@ -22,6 +22,12 @@ public class KvDbContext(DbContextOptions<KvDbContext> options) : DbContext(opti
     /// <summary>The messages that workers hold.</summary>
     public DbSet<RunningMessage> RunningMessages => Set<RunningMessage>();
 
+    /// <summary>Keys that commits changed, while the change feed is on.</summary>
+    public DbSet<StoredChange> Changes => Set<StoredChange>();
+
+    /// <summary>The switch of the change feed, and what version the store had at which times.</summary>
+    public DbSet<FeedMark> FeedMarks => Set<FeedMark>();
+
     /// <inheritdoc />
     protected override void OnModelCreating(ModelBuilder modelBuilder) =>
         modelBuilder.UseKv(options.FindExtension<NamedTables>()?.Prefix ?? "");

@@ -7,7 +7,9 @@ namespace Microsoft.EntityFrameworkCore;
 /// <summary>Maps the store's tables.</summary>
 public static class KvModelBuilderExtensions
 {
-    /// <summary>Maps <c>kv</c>, <c>data_version</c>, <c>queue</c> and <c>queue_running</c>, in the model's default schema.</summary>
+    /// <summary>
+    /// Maps <c>kv</c>, <c>data_version</c>, <c>queue</c>, <c>queue_running</c>, <c>kv_changes</c> and <c>kv_feed</c>, in the model's default schema.
+    /// </summary>
     /// <remarks>
     /// Call it in <c>OnModelCreating</c> of your own context to have the tables in your own model and migrations. Then never call
     /// <c>MigrateKvStoreAsync</c> on that database, and add a migration when a new version brings columns. What the packages' migrations do by
@@ -52,6 +54,26 @@ public static class KvModelBuilderExtensions
             version.Property(v => v.Sequence).HasColumnName("seq").HasDefaultValue(0L);
             // The clock starts at 0; every commit takes the next number.
             version.HasData(new { Key = 0L, Version = 0L, Sequence = 0L });
+        });
+
+        modelBuilder.Entity<StoredChange>(change =>
+        {
+            change.ToTable(tablePrefix + "kv_changes");
+            // Follow: where (version, k) > … order by version, k.
+            change.HasKey(c => new { c.Version, c.Key });
+            change.Property(c => c.Version).HasColumnName("version");
+            change.Property(c => c.Key).HasColumnName("k");
+            change.Property(c => c.IsDeleted).HasColumnName("deleted").HasConversion<int>();
+        });
+
+        modelBuilder.Entity<FeedMark>(mark =>
+        {
+            mark.ToTable(tablePrefix + "kv_feed");
+            mark.HasKey(m => m.At);
+            mark.Property(m => m.At).HasColumnName("at").ValueGeneratedNever();
+            mark.Property(m => m.Version).HasColumnName("version");
+            mark.Property(m => m.KeepMilliseconds).HasColumnName("keep_ms");
+            mark.Property(m => m.KeepVersions).HasColumnName("keep_versions");
         });
 
         modelBuilder.Entity<QueuedMessage>(message =>

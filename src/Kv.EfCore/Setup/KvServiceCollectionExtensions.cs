@@ -56,6 +56,7 @@ public static class KvServiceCollectionExtensions
         services.TryAddSingleton<IKvStore>(static provider => provider.GetRequiredService<KvStore>());
         services.TryAddSingleton<IKvQueue>(static provider => new KvQueue(provider.GetRequiredService<KvStore>()));
         services.TryAddSingleton<IKvMaintenance>(static provider => new KvMaintenance(provider.GetRequiredService<KvStore>()));
+        services.TryAddSingleton<IKvChanges>(static provider => new KvChanges(provider.GetRequiredService<KvStore>()));
         return services;
     }
 
@@ -89,6 +90,7 @@ public static class KvServiceCollectionExtensions
         services.TryAddKeyedSingleton<IKvQueue>(name, static (provider, key) => new KvQueue(provider.GetRequiredKeyedService<KvStore>(key)));
         services.TryAddKeyedSingleton<IKvMaintenance>(
             name, static (provider, key) => new KvMaintenance(provider.GetRequiredKeyedService<KvStore>(key)));
+        services.TryAddKeyedSingleton<IKvChanges>(name, static (provider, key) => new KvChanges(provider.GetRequiredKeyedService<KvStore>(key)));
         return services;
     }
 

@@ -26,6 +26,10 @@ public sealed class KvStoreLease : IDisposable, IAsyncDisposable
     /// <exception cref="ObjectDisposedException">The lease was given back, and others may close the store.</exception>
     public IKvMaintenance Maintenance => new KvMaintenance(Rented);
 
+    /// <summary>The switch of its change feed.</summary>
+    /// <exception cref="ObjectDisposedException">The lease was given back, and others may close the store.</exception>
+    public IKvChanges Changes => new KvChanges(Rented);
+
     private KvStore Rented
     {
         get

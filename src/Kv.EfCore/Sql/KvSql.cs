@@ -18,6 +18,9 @@ internal abstract class KvSql(TableNames tables, string now = "@now") : SqlParts
     /// </summary>
     public const int WriterRandomBits = 20;
 
+    /// <summary>The change feed.</summary>
+    public abstract FeedSql Feed { get; }
+
     // Reads.
 
     public string Version => field ??= $"select version from {VersionTable} where k = 0";
@@ -61,6 +64,7 @@ internal abstract class KvSql(TableNames tables, string now = "@now") : SqlParts
     [
         $"select k, v, v_encoding, version, seq, expiration_ms from {KvTable} where 1 = 0",
         $"select k, version, seq from {VersionTable} where 1 = 0",
+        Feed.Probe,
         $"select ts, state, version, {Kept}, {Unkept} from {QueueTable} where 1 = 0",
         $"select deadline, ts, owner, progress, note, {Kept}, {Unkept} from {RunningTable} where 1 = 0",
     ];

@@ -63,7 +63,7 @@ internal abstract class SqlParts(TableNames tables, string now)
     protected TableName RunningTable => tables.Running;
 
     /// <summary>All tables.</summary>
-    protected IReadOnlyList<TableName> Tables => tables.All;
+    protected IReadOnlyList<TableName> Tables => tables.Made;
 
     /// <summary>What the names of the tables begin with; empty for nothing.</summary>
     public string Prefix => tables.Prefix;

@@ -25,8 +25,17 @@ internal sealed class TableNames(string prefix, string? schema = null)
 
     public TableName Running { get; } = new(schema, prefix + "queue_running");
 
-    /// <summary>All of them, in the order in which errors name them.</summary>
+    /// <summary>The keys that commits changed, while the change feed is on.</summary>
+    public TableName Changes { get; } = new(schema, prefix + "kv_changes");
+
+    /// <summary>The switch of the change feed.</summary>
+    public TableName Feed { get; } = new(schema, prefix + "kv_feed");
+
+    /// <summary>Those by which a connection's tables are told apart from others, in the order in which errors name them.</summary>
     public IReadOnlyList<TableName> All => [Kv, DataVersion, Queue, Running];
+
+    /// <summary>All that migrations make.</summary>
+    public IReadOnlyList<TableName> Made => [.. All, Changes, Feed];
 }
 
 /// <summary>One table, as a statement names it.</summary>

@@ -236,6 +236,45 @@ public interface IKvStore
     /// <exception cref="KvException">The database is away, or full: what it has is as durable as before.</exception>
     ValueTask FlushAsync(CancellationToken cancellationToken = default);
 
+    /// <summary>Follows a range: the keys that were changed since the last element, deletions included, by any process.</summary>
+    /// <remarks>
+    /// The first element comes at once and has no keys: from its versionstamp on nothing is missed, so list what is there when it has come.
+    /// Then each element has every key that was changed since the one before, once, as the last commit left it; values are read as any
+    /// others. It ends, waits and goes on as a watch of keys does. While the change feed is on (<see cref="IKvChanges"/>) it costs what was
+    /// changed; while it is off, each look compares all keys of the range, of which there may be <see cref="KvLimits.MaxWatchedRange"/>.
+    /// What expires is told of when it is deleted.
+    /// </remarks>
+    /// <param name="range">The range.</param>
+    /// <param name="cancellationToken">Ends the sequence.</param>
+    /// <exception cref="KvException">
+    /// The range has too many keys for a store whose feed is off, or the feed was switched off meanwhile
+    /// (<see cref="KvErrorKind.ChangesOff"/>).
+    /// </exception>
+    /// <exception cref="KvChangesTooOldException">
+    /// What changed since the last element is no longer kept, or the database has gone back. List, and watch anew.
+    /// </exception>
+    IAsyncEnumerable<KvChangeSet> WatchAsync(KvRange range, CancellationToken cancellationToken = default);
+
+    /// <summary>
+    /// Follows the change feed: the keys that each commit after a versionstamp changed, deletions included, by any process, commit after
+    /// commit in their order, and then those of each commit to come.
+    /// </summary>
+    /// <remarks>
+    /// None is left out, repeated, split or told before an earlier one: who keeps the versionstamp of the last element together with what
+    /// it made of it goes on from there after any crash. Begin with <see cref="IKvSnapshot.Versionstamp"/> of a snapshot that was listed,
+    /// or with <see cref="KvChangesState.Oldest"/>. Commits that change nothing of the range are passed over. A key that one commit of the
+    /// database wrote several times is told of once, as it was left. The sequence ends, without an exception, when the token is cancelled or
+    /// the store is disposed; while the database is away it waits. What expires is told of when it is deleted.
+    /// </remarks>
+    /// <param name="after">The versionstamp after which to begin, of any commit.</param>
+    /// <param name="range">The keys to tell of; null for all.</param>
+    /// <param name="cancellationToken">Ends the sequence.</param>
+    /// <exception cref="KvException">
+    /// The feed is off (<see cref="KvErrorKind.ChangesOff"/>): switch it on by <see cref="IKvChanges.EnableAsync"/>.
+    /// </exception>
+    /// <exception cref="KvChangesTooOldException">Changes after that versionstamp are no longer kept, or the database has gone back.</exception>
+    IAsyncEnumerable<KvChangeSet> ChangesAsync(KvVersionstamp after, KvRange? range = null, CancellationToken cancellationToken = default);
+
     /// <summary>Tells what became of a write whose commit was of unknown outcome.</summary>
     /// <param name="operationId">From <see cref="KvCommitUnknownException"/>.</param>
     /// <param name="cancellationToken">Stops waiting.</param>

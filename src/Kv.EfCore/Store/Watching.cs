@@ -1,5 +1,4 @@
 using System.Runtime.CompilerServices;
-using Kv.Connections;
 using Kv.Diagnostics;
 using Kv.Engine;
 using Kv.Reads;
@@ -18,6 +17,8 @@ internal sealed class Watching(KvEngine engine, Func<IReadOnlyList<KvKey>, Row?[
         IReadOnlyList<KvKey> keys, byte[][] bytes, [EnumeratorCancellation] CancellationToken cancellationToken)
     {
         IReadOnlyList<KvEntry?>? last = null;
+        var reads = new LastingReads(
+            engine, error => KvLog.WatchInterrupted(engine.Logger, error, keys.Count), () => KvLog.WatchResumed(engine.Logger, keys.Count));
         using var ending = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken, engine.Ending);
         using var watch = engine.Metrics.Watch();
         using (engine.Listener.Listen(watches: true))
@@ -25,8 +26,8 @@ internal sealed class Watching(KvEngine engine, Func<IReadOnlyList<KvKey>, Row?[
             while (!cancellationToken.IsCancellationRequested)
             {
                 var change = engine.Signals.NextChange;
-                var seen = await TryReadAsync(keys, bytes, last is null, ending.Token, cancellationToken).ConfigureAwait(false);
-                if (seen is not { } entries)
+                var entries = await reads.TryAsync(token => ReadAsync(keys, bytes, token), ending.Token, cancellationToken).ConfigureAwait(false);
+                if (entries is null)
                 {
                     yield break;
                 }
@@ -44,54 +45,10 @@ internal sealed class Watching(KvEngine engine, Func<IReadOnlyList<KvKey>, Row?[
         }
     }
 
-    /// <summary>Reads the keys, as soon as the database is there.</summary>
-    /// <returns>Null when the watch is over.</returns>
-    private async ValueTask<IReadOnlyList<KvEntry?>?> TryReadAsync(
-        IReadOnlyList<KvKey> keys, byte[][] bytes, bool isFirst, CancellationToken ending, CancellationToken cancellationToken)
+    private async ValueTask<(IReadOnlyList<KvEntry?> Entries, long Version)> ReadAsync(
+        IReadOnlyList<KvKey> keys, byte[][] bytes, CancellationToken cancellationToken)
     {
-        var isOut = false;
-        try
-        {
-            return await Retry.UntilAsync(ReadAsync, Classify, static error => error, ending).ConfigureAwait(false);
-        }
-        catch (OperationCanceledException over) when (cancellationToken.IsCancellationRequested || over.CancellationToken == ending)
-        {
-            return null;
-        }
-        catch (ObjectDisposedException) when (isOut || !isFirst)
-        {
-            return null;
-        }
-
-        async ValueTask<IReadOnlyList<KvEntry?>> ReadAsync(Backoff? backoff)
-        {
-            await engine.OpenAsync(cancellationToken).ConfigureAwait(false);
-            var before = engine.Signals.Seen.Current.Seen;
-            var (rows, version) = await engine.Reader.GetWithVersionAsync(bytes, cancellationToken).ConfigureAwait(false);
-            var entries = read(keys, rows);
-            if (isOut)
-            {
-                KvLog.WatchResumed(engine.Logger, keys.Count);
-            }
-
-            engine.Signals.Seen.Look(before, version);
-            return entries;
-        }
-
-        Backoff? Classify(Exception error, Backoff? backoff)
-        {
-            if (error is not KvException { Kind: KvErrorKind.Unavailable })
-            {
-                return null;
-            }
-
-            if (!isOut)
-            {
-                isOut = true;
-                KvLog.WatchInterrupted(engine.Logger, error, keys.Count);
-            }
-
-            return backoff ?? Backoff.WithoutEnd();
-        }
+        var (rows, version) = await engine.Reader.GetWithVersionAsync(bytes, cancellationToken).ConfigureAwait(false);
+        return (read(keys, rows), version);
     }
 }

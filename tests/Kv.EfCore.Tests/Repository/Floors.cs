@@ -7,8 +7,8 @@ internal static class Floors
     {
         ["Kv.EfCore"] =
         [
-            "Setup", "Control", "Joined", "Store", "Engine", "Maintenance", "Queue", "Commits", "Changes", "Reads", "Schema", "Connections",
-            "Model", "Messages", "Merges", "Values", "V8", "", "Keys", "Sql", "Diagnostics", "Platform",
+            "Setup", "Control", "Joined", "Store", "Engine", "Maintenance", "Feed", "Queue", "Commits", "Changes", "Reads", "Schema",
+            "Connections", "Model", "Messages", "Merges", "Values", "V8", "", "Keys", "Sql", "Diagnostics", "Platform",
         ],
         ["Kv.Hosting"] = ["Setup", "Health", "Worker", "Schedules", "Handling", "Topics", "", "Diagnostics"],
         ["Kv.Testing"] = ["Hosts", "Looking", "Driving", "Deliveries", "Databases", "Time", ""],

@@ -63,7 +63,7 @@ public abstract class MigrationSpec(KvDatabase database)
 
         var applied = await test.Services.MigrateKvStoreAsync();
 
-        Assert.Equal(["Expiry", "Messages", "Delivery", "Place", "Scope"], applied.Select(NameOf));
+        Assert.Equal(["Expiry", "Messages", "Delivery", "Place", "Scope", "Changes_Beside_Scope"], applied.Select(NameOf));
         var entry = await test.Store.GetAsync(["a", 1]);
         Assert.Equal(7ul, entry!.As<ulong>());
         Assert.Equal("00000000000000030000", entry.Versionstamp.ToString());
@@ -88,11 +88,11 @@ public abstract class MigrationSpec(KvDatabase database)
 
         var applied = await MigrateTogetherAsync(empty);
 
-        Assert.Equal(["Delivery", "Expiry", "Initial", "Messages", "Place", "Scope"], applied.SelectMany(static names => names).Select(NameOf).Order(StringComparer.Ordinal));
+        Assert.Equal(["Changes_Beside_Scope", "Delivery", "Expiry", "Initial", "Messages", "Place", "Scope"], applied.SelectMany(static names => names).Select(NameOf).Order(StringComparer.Ordinal));
         await using var test = await database.CreateStoreAsync(connectionString: empty);
         await test.Store.SetAsync(["a"], 1);
         await using var context = test.CreateContext();
-        Assert.Equal(6, (await context.Database.GetAppliedMigrationsAsync()).Count());
+        Assert.Equal(7, (await context.Database.GetAppliedMigrationsAsync()).Count());
         Assert.Single(await context.Versions.Where(static v => v.Key == 0).ToListAsync());
     }
 
@@ -103,7 +103,7 @@ public abstract class MigrationSpec(KvDatabase database)
 
         var applied = await MigrateTogetherAsync(absent);
 
-        Assert.Equal(6, applied.Sum(static names => names.Count));
+        Assert.Equal(7, applied.Sum(static names => names.Count));
     }
 
     [Fact]
@@ -196,7 +196,7 @@ public abstract class MigrationSpec(KvDatabase database)
         {
             var error = await Assert.ThrowsAsync<KvException>(use);
             Assert.Equal(KvErrorKind.Schema, error.Kind);
-            Assert.Contains("_Scope of this one is not applied", error.Message, StringComparison.Ordinal);
+            Assert.Contains("_Changes_Beside_Scope of this one are not applied", error.Message, StringComparison.Ordinal);
         }
 
         Assert.Equal(6, (await context.Database.GetAppliedMigrationsAsync()).Count());
@@ -245,12 +245,12 @@ public abstract class MigrationSpec(KvDatabase database)
         await migrator.MigrateAsync("Initial");
         var applied = await test.Services.MigrateKvStoreAsync();
 
-        Assert.Equal(["Expiry", "Messages", "Delivery", "Place", "Scope"], applied.Select(NameOf));
+        Assert.Equal(["Expiry", "Messages", "Delivery", "Place", "Scope", "Changes_Beside_Scope"], applied.Select(NameOf));
         Assert.Equal("kept", await test.Store.GetAsync<string>(["a"]));
 
         await migrator.MigrateAsync("0");
         Assert.Empty(await context.Database.GetAppliedMigrationsAsync());
-        Assert.Equal(6, (await test.Services.MigrateKvStoreAsync()).Count);
+        Assert.Equal(7, (await test.Services.MigrateKvStoreAsync()).Count);
     }
 
     [Fact]
@@ -264,7 +264,7 @@ public abstract class MigrationSpec(KvDatabase database)
 
             await die();
 
-            Assert.Equal(6, (await waiting.WaitAsync(TimeSpan.FromSeconds(30))).Count);
+            Assert.Equal(7, (await waiting.WaitAsync(TimeSpan.FromSeconds(30))).Count);
         }
     }
 

@@ -67,3 +67,13 @@ public sealed class PrefixedCommitFaultTests(PrefixedSqliteDatabase database)
 
 public sealed class SchemaCommitFaultTests(SchemaPostgresDatabase database)
     : CommitFaultSpec(database), IClassFixture<SchemaPostgresDatabase>;
+
+public sealed class PrefixedChangesTests(PrefixedSqliteDatabase database) : ChangesSpec(database), IClassFixture<PrefixedSqliteDatabase>;
+
+public sealed class SchemaChangesTests(SchemaPostgresDatabase database) : ChangesSpec(database), IClassFixture<SchemaPostgresDatabase>;
+
+public sealed class PrefixedRangeWatchTests(PrefixedSqliteDatabase database)
+    : RangeWatchSpec(database), IClassFixture<PrefixedSqliteDatabase>;
+
+public sealed class SchemaRangeWatchTests(SchemaPostgresDatabase database)
+    : RangeWatchSpec(database), IClassFixture<SchemaPostgresDatabase>;

@@ -58,7 +58,7 @@ public abstract partial class QueryPlanSpec(KvDatabase database)
     [GeneratedRegex(@"\$\d+(?=::)")]
     private static partial Regex Numbered();
 
-    [GeneratedRegex(@"(?<!app_|\w|_|@|\.)(kv|data_version|queue|queue_running)(?!\w)", RegexOptions.ExplicitCapture)]
+    [GeneratedRegex(@"(?<!app_|\w|_|@|\.)(kv|data_version|queue|queue_running|kv_changes|kv_feed)(?!\w)", RegexOptions.ExplicitCapture)]
     private static partial Regex Unprefixed();
 
     /// <summary>SQL that fills the tables with so many rows.</summary>
@@ -133,7 +133,7 @@ public abstract partial class QueryPlanSpec(KvDatabase database)
 
     private static object Sample(string parameter) => parameter switch
     {
-        "@k" or "@pause" or "@start" or ['@', 'k', _] => new byte[] { 2, 48, 48, 48, 49, 0 },
+        "@k" or "@key" or "@pause" or "@start" or ['@', 'k', _] => new byte[] { 2, 48, 48, 48, 49, 0 },
         "@end" => new byte[] { 2, 48, 48, 48, 50, 0 },
         "@v" or "@data" or "@scope" => new byte[] { 1 },
         "@keys" or "@pauses" or "@starts" or "@values" or "@datas" or "@scopes" => new[] { new byte[] { 2, 48, 48, 48, 49, 0 } },
@@ -156,7 +156,7 @@ public abstract partial class QueryPlanSpec(KvDatabase database)
         await command.ExecuteNonQueryAsync();
     }
 
-    [GeneratedRegex(@"^(select|insert|update|delete|with)\b.*\b(from|join|into|update)\s+(kv|queue|queue_running)\b", RegexOptions.Singleline | RegexOptions.ExplicitCapture)]
+    [GeneratedRegex(@"^(select|insert|update|delete|with)\b.*\b(from|join|into|update)\s+(kv|queue|queue_running|kv_changes)\b", RegexOptions.Singleline | RegexOptions.ExplicitCapture)]
     private static partial Regex Table();
 }
 
@@ -173,12 +173,14 @@ public sealed partial class SqliteQueryPlanTests(SqliteDatabase database) : Quer
         with recursive n (i) as (select 1 union all select i + 1 from n where i < {messages})
         insert into queue (ts, id, data, backoff_schedule, keys_if_undelivered, topic) select i, 'q' || i, x'01', '[]', '[]', i % 20 from n;
         with recursive n (i) as (select 1 union all select i + 1 from n where i < {messages})
-        insert into queue_running (deadline, id, data, backoff_schedule, keys_if_undelivered, topic) select i, 'r' || i, x'01', '[]', '[]', i % 20 from n
+        insert into queue_running (deadline, id, data, backoff_schedule, keys_if_undelivered, topic) select i, 'r' || i, x'01', '[]', '[]', i % 20 from n;
+        with recursive n (i) as (select 1 union all select i + 1 from n where i < {entries})
+        insert into kv_changes (version, k, deleted) select i / 2, cast(x'02' || printf('%08d', i) || x'00' as blob), 0 from n
         """;
 
     protected override bool IsScan(string line) => Scan().IsMatch(line);
 
-    [GeneratedRegex(@"^SCAN (TABLE )?(kv|queue|queue_running|q)\b", RegexOptions.ExplicitCapture)]
+    [GeneratedRegex(@"^SCAN (TABLE )?(kv|queue|queue_running|kv_changes|q)\b", RegexOptions.ExplicitCapture)]
     private static partial Regex Scan();
 }
 
@@ -237,11 +239,13 @@ public sealed partial class PostgresQueryPlanTests(PostgresDatabase database) : 
         select '\x02'::bytea || convert_to(lpad(i::text, 8, '0'), 'UTF8') || '\x00'::bytea, '\x01', 3, i, case when i % 10 = 0 then i else -1 end
         from generate_series(1, {entries}) i;
         insert into queue (ts, id, data, backoff_schedule, keys_if_undelivered, topic) select i, 'q' || i, '\x01', '[]', '[]', i % 20 from generate_series(1, {messages}) i;
-        insert into queue_running (deadline, id, data, backoff_schedule, keys_if_undelivered, topic) select i, 'r' || i, '\x01', '[]', '[]', i % 20 from generate_series(1, {messages}) i
+        insert into queue_running (deadline, id, data, backoff_schedule, keys_if_undelivered, topic) select i, 'r' || i, '\x01', '[]', '[]', i % 20 from generate_series(1, {messages}) i;
+        insert into kv_changes (version, k, deleted)
+        select i / 2, '\x02'::bytea || convert_to(lpad(i::text, 8, '0'), 'UTF8') || '\x00'::bytea, 0 from generate_series(1, {entries}) i
         """;
 
     protected override bool IsScan(string line) => Scan().IsMatch(line);
 
-    [GeneratedRegex(@"Seq Scan on (kv|queue|queue_running)\b", RegexOptions.ExplicitCapture)]
+    [GeneratedRegex(@"Seq Scan on (kv|queue|queue_running|kv_changes)\b", RegexOptions.ExplicitCapture)]
     private static partial Regex Scan();
 }

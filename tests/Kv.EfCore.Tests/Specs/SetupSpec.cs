@@ -264,7 +264,7 @@ public sealed class PostgresSetupTests(PostgresDatabase database) : SetupSpec(da
 
         proxy.Heal();
 
-        Assert.Equal(6, (await migrating.WaitAsync(TimeSpan.FromSeconds(30))).Count);
+        Assert.Equal(7, (await migrating.WaitAsync(TimeSpan.FromSeconds(30))).Count);
     }
 
     [Theory]

@@ -18,7 +18,7 @@ public sealed partial class JsonFormTests
         typeof(IKvStore), typeof(IKvQueue), typeof(IKvValueSerializer), typeof(KvAtomic), typeof(KvTransaction), typeof(KvRange), typeof(KvJsonSerializer),
         typeof(KvDbContext), typeof(KvKeyTypeConverter), typeof(KvJsonConverter), typeof(KvMessageAttribute), typeof(KvException), typeof(KvCommitUnknownException),
         typeof(KvPartlyEnqueuedException), typeof(KvConflictException), typeof(KvUnitOfWork), typeof(IKvStoreFactory), typeof(KvStoreLease),
-        typeof(KvBound), typeof(IKvMaintenance), typeof(KvMaintenancePolicy),
+        typeof(KvBound), typeof(IKvMaintenance), typeof(KvChangesTooOldException), typeof(KvMaintenancePolicy),
     ];
 
     private static KvEntry Entry => new(Key, Json("""{"a":1}"""), Stamp, new KvJsonSerializer());

@@ -12,7 +12,7 @@ namespace Kv.Tests.Specs;
 /// <summary>What each version of the schema left behind is there after an upgrade, and is handled.</summary>
 public abstract class UpgradeSpec(KvDatabase database)
 {
-    private static readonly string[] Migrations = ["Initial", "Expiry", "Messages", "Delivery", "Place", "Scope"];
+    private static readonly string[] Migrations = ["Initial", "Expiry", "Messages", "Delivery", "Place", "Scope", "Changes_Beside_Scope"];
 
     private static readonly Dictionary<string, string[]> Expected = new(StringComparer.Ordinal)
     {
@@ -22,6 +22,7 @@ public abstract class UpgradeSpec(KvDatabase database)
         ["Delivery"] = ["job-10", "job-11", "job-12", "job-14"],
         ["Place"] = ["job-20"],
         ["Scope"] = ["job-30", "job-31"],
+        ["Changes_Beside_Scope"] = [],
     };
 
     private readonly ManualTime _time = new();

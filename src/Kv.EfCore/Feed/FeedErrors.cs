@@ -1,0 +1,39 @@
+namespace Kv.Feed;
+
+/// <summary>What a follower is told that cannot go on.</summary>
+internal static class FeedErrors
+{
+    private const string Remedy = "Switch it on with IKvChanges.EnableAsync, once for all processes of the store";
+
+    /// <summary>The feed is off.</summary>
+    public static KvException Off(FeedState state) => new(
+        KvErrorKind.ChangesOff,
+        state.Oldest is null
+            ? $"The change feed of this store is off, so changes are not recorded. {Remedy}, and "
+                + "follow from KvChangesState.Oldest."
+            : "The triggers of the table kv that fill the change feed are gone or switched off, as after the table was made anew, so changes "
+                + $"are missing. {Remedy}; then list what is followed, and follow from KvChangesState.Oldest.");
+
+    /// <summary>Changes are no longer kept.</summary>
+    public static KvChangesTooOldException TooOld(long version, FeedState state) => new(
+        $"Changes after {KvVersionstamp.FromVersion(version)} are too old: the change feed has those after "
+        + $"{KvVersionstamp.FromVersion(state.Oldest!.Value)}. {Anew(state)}",
+        KvVersionstamp.FromVersion(state.Version));
+
+    /// <summary>The database has gone back.</summary>
+    public static KvChangesTooOldException WentBack(long version, FeedState state) => new(
+        $"Changes after {KvVersionstamp.FromVersion(version)} cannot be told: the database has gone back to an earlier state of itself, "
+        + $"as after a backup was restored, and its last commit is {KvVersionstamp.FromVersion(state.Version)}. {Anew(state)}",
+        KvVersionstamp.FromVersion(state.Version));
+
+    /// <summary>A range has too many keys to be compared.</summary>
+    public static KvException TooMany(FeedState state) => state.Oldest is null
+        ? new KvException(
+            KvErrorKind.ChangesOff,
+            $"The range has more than {KvLimits.MaxWatchedRange} keys, and without the change feed a watch compares all of them. {Remedy}, "
+            + "or watch a smaller range.")
+        : Off(state);
+
+    private static string Anew(FeedState state) =>
+        $"List what is followed, then follow from {KvVersionstamp.FromVersion(state.Version)} (KvChangesTooOldException.FollowFrom).";
+}
