@@ -81,6 +81,7 @@ public sealed class Measuring(Settings settings)
     private KeyValueSystem KeyValue(Case @case) => _system switch
     {
         "efkv" or Plan.Before => new EfKvSystem(Database(@case)),
+        Plan.Changes => new EfKvSystem(Database(@case), recordsChanges: true),
         "raw" => new RawSystem(Database(@case)),
         "raw-per-core" => new RawSystem(Database(@case), Environment.ProcessorCount),
         "ef" => new PlainEfSystem(Database(@case)),

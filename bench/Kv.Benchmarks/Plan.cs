@@ -11,6 +11,9 @@ public static class Plan
     /// <summary>The store where no worker runs.</summary>
     public const string Producer = "efkv-producer";
 
+    /// <summary>The store with its change feed on, and nobody who follows it.</summary>
+    public const string Changes = "efkv-changes";
+
     private static readonly string[] Large = ["get", "set", "set10"];
     private static readonly string[] Growing = ["get", "getmany10", "list100", "set", "check+set", "sum"];
 
@@ -19,6 +22,7 @@ public static class Plan
     {
         ["efkv"] = ["sqlite", "postgres"],
         [Producer] = ["sqlite", "postgres"],
+        [Changes] = ["sqlite", "postgres"],
         [Before] = ["sqlite", "postgres"],
         ["raw"] = ["sqlite", "postgres"],
         ["raw-per-core"] = ["sqlite"],
@@ -33,7 +37,7 @@ public static class Plan
     };
 
     /// <summary>Whether a system is measured by this program, and not by one of its own.</summary>
-    public static bool IsOurs(string system) => system is "efkv" or Producer or Before or "raw" or "raw-per-core" or "ef";
+    public static bool IsOurs(string system) => system is "efkv" or Producer or Changes or Before or "raw" or "raw-per-core" or "ef";
 
     /// <summary>Whether a system is measured by the program in bench/Kv.OutboxPeers.</summary>
     public static bool IsOutboxPeer(string system) => system is "wolverine" or "cap";
@@ -45,6 +49,7 @@ public static class Plan
     {
         "efkv" => @case.Operation != "insert",
         Producer or "wolverine" or "cap" => @case.Operation == "outbox",
+        Changes => @case.IsKeyValue && !@case.OnlyReads,
         Before => @case.Operation is not ("insert" or "startup"),
         "raw" => @case.IsKeyValue || @case.Operation is "startup" or "enqueue" or "steady" || IsPlainDrain(@case),
         "raw-per-core" => @case is { Operation: "get", In: { Callers: > 1, Value: KeyValueSystem.SmallValue } },

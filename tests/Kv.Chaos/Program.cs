@@ -10,9 +10,11 @@ try
         ["worker", .. var rest] => await WorkerVerb.RunAsync(rest),
         ["writer", .. var rest] => await WriterVerb.RunAsync(rest),
         ["units"] => await UnitsVerb.RunAsync(),
+        ["changer", .. var rest] => await ChangerVerb.RunAsync(rest),
+        ["follower"] => await FollowerVerb.RunAsync(),
         ["child"] => await ChildVerb.RunAsync(),
         ["run", .. var rest] => await ChaosRun.RunAsync(ChaosOptions.Parse(rest)),
-        _ => throw new UsageException("Say what to do: worker [--migrate], writer [--migrate], units, or run [--provider sqlite|postgres] [--messages N] [--seconds S] [--workers W] [--kills K] [--seed X]. See README.md."),
+        _ => throw new UsageException("Say what to do: worker [--migrate], writer [--migrate], units, changer N, follower, or run [--provider sqlite|postgres] [--messages N] [--seconds S] [--workers W] [--kills K] [--seed X]. See README.md."),
     };
 }
 catch (Exception error) when (error is UsageException or Microsoft.Extensions.Options.OptionsValidationException or Kv.KvException or NotSupportedException

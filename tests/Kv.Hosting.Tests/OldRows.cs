@@ -91,7 +91,7 @@ internal sealed class OldRows(KvTestStore test, TimeProvider time)
     {
         await PutAsync("kv_feed", ("at", 0L), ("version", 2L), ("keep_ms", 1000L));
         await PutAsync("kv_feed", ("at", Now), ("version", 3L));
-        await PutAsync("kv_changes", ("version", 3L), ("k", ((KvKey)["text"]).Bytes), ("deleted", 1));
+        await PutAsync("kv_changes", ("version", 3L), ("k", KvKey.Create("text").Bytes), ("deleted", 1));
     }
 
     private static KvValue Json(string text) => new(Encoding.UTF8.GetBytes(text), KvEncoding.Json);

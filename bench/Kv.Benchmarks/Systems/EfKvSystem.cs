@@ -3,7 +3,9 @@ using Microsoft.Extensions.DependencyInjection;
 namespace Kv.Benchmarks.Systems;
 
 /// <summary>The store, through its public interface.</summary>
-public sealed class EfKvSystem(Target target) : KeyValueSystem
+/// <param name="target">Where.</param>
+/// <param name="recordsChanges">Whether its change feed is on.</param>
+public sealed class EfKvSystem(Target target, bool recordsChanges = false) : KeyValueSystem
 {
     private const int Bytes = 3;
 
@@ -19,6 +21,10 @@ public sealed class EfKvSystem(Target target) : KeyValueSystem
         await Seeder.FillAsync(
             connection, "kv", ["k", "v", "v_encoding", "version"], Seed(rows).Select(static row => (object[])[row.Key, row.Value, Bytes, 1L]));
         await Seeder.RunAsync(connection, "update data_version set version = 1 where k = 0 and version < 1");
+        if (recordsChanges)
+        {
+            await _services.GetRequiredService<IKvChanges>().EnableAsync();
+        }
     }
 
     public override async Task OpenAsync() => await Store.GetAsync(["bench", 0L]);
