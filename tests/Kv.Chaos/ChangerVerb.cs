@@ -44,7 +44,8 @@ internal sealed class ChangerVerb(IKvStore store, long commits)
                 < 94 => store.SetAsync(["c", key], value, Soon).AsTask(),
                 < 97 => store.TouchAsync(["c", key], expireIn: null).AsTask(),
                 < 98 => store.DeleteRangeAsync(KvRange.Between(["c", key], ["c", key + 5])).AsTask(),
-                _ => (Task)store.Atomic().DeleteRange(KvRange.Between(["c", key], ["c", key + 3])).Set(["c", key], value).CommitAsync().AsTask(),
+                _ => (Task)store.Atomic().DeleteRange(KvRange.Between(["c", key], ["c", key + 3])).Set(["c", key], value)
+                    .CommitAsync().AsTask(),
             });
         }
     }

@@ -30,6 +30,9 @@ internal sealed partial class PrefixedMigrations(MigrationsSqlGeneratorDependenc
         command.TransactionSuppressed);
 
     // Indexes and triggers are named after their tables, and no column is named so.
-    [GeneratedRegex(@"(?<!\w)(data_version|migration_state|queue_running|queue|kv_changes|kv_feed|kv)(?=(_\w+_idx|_insert|_update|_delete|_expire)?(?!\w))", RegexOptions.ExplicitCapture)]
+    [GeneratedRegex(
+        @"(?<!\w)(data_version|migration_state|queue_running|queue|kv_changes|kv_feed|kv)"
+            + @"(?=(_\w+_idx|_insert|_update|_delete|_expire)?(?!\w))",
+        RegexOptions.ExplicitCapture)]
     private static partial Regex Names();
 }

@@ -37,13 +37,15 @@ internal sealed class SqliteFeedSql(TableNames tables) : FeedSql(tables, "@now",
         """;
 
     protected override string AreThere =>
-        $"(select count(*) = 4 from sqlite_master where type = 'trigger' and name in ({string.Join(", ", Names.Select(static n => $"'{n}'"))}))";
+        "(select count(*) = 4 from sqlite_master where type = 'trigger' "
+        + $"and name in ({string.Join(", ", Names.Select(static n => $"'{n}'"))}))";
 
     protected override string IsAhead => $"(select exists (select 1 from {ChangesTable} where version > {Current}))";
 
     protected override string IsGiven => $" and version <= {Current}";
 
-    private IEnumerable<string> Names => [$"{ChangesTable}_insert", $"{ChangesTable}_update", $"{ChangesTable}_delete", $"{ChangesTable}_expire"];
+    private IEnumerable<string> Names =>
+        [$"{ChangesTable}_insert", $"{ChangesTable}_update", $"{ChangesTable}_delete", $"{ChangesTable}_expire"];
 
     private string Current => $"(select version from {VersionTable} where k = 0)";
 

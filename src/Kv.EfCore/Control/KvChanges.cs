@@ -15,7 +15,8 @@ internal sealed class KvChanges(KvStore store) : IKvChanges
         if (options.KeepFor is { } age && (age < TimeSpan.FromSeconds(1) || age > Longest))
         {
             throw new ArgumentException(
-                $"KvChangesOptions.KeepFor is {age}; it takes 1 second to 10 years, or null for as long as the feed is on.", nameof(options));
+                $"KvChangesOptions.KeepFor is {age}; it takes 1 second to 10 years, or null for as long as the feed is on.",
+                nameof(options));
         }
 
         if (options.KeepVersions is <= 0)
@@ -25,8 +26,8 @@ internal sealed class KvChanges(KvStore store) : IKvChanges
         }
 
         await store.Engine.OpenAsync(cancellationToken).ConfigureAwait(false);
-        await store.Engine.FeedSwitch.OnAsync(
-            options.KeepFor is { } keep ? (long)keep.TotalMilliseconds : null, options.KeepVersions, cancellationToken).ConfigureAwait(false);
+        var keep = (long?)options.KeepFor?.TotalMilliseconds;
+        await store.Engine.FeedSwitch.OnAsync(keep, options.KeepVersions, cancellationToken).ConfigureAwait(false);
         return await GetStateAsync(cancellationToken).ConfigureAwait(false);
     }
 

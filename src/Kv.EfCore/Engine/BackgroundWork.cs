@@ -1,14 +1,12 @@
 using Kv.Connections;
-using Kv.Feed;
 
 namespace Kv.Engine;
 
-/// <summary>What an open store does by itself: it deletes what has expired and changes that are no longer kept, and maintains itself where it has a policy.</summary>
+/// <summary>What an open store does by itself: it deletes what has expired, and maintains itself where it has a policy.</summary>
 /// <param name="sweeper">Deletes what has expired.</param>
 /// <param name="maintainer">Asks the policy.</param>
-/// <param name="trimmer">Deletes changes that are no longer kept.</param>
 /// <param name="clock">The store's clock.</param>
-internal sealed class BackgroundWork(ExpirySweeper sweeper, Maintainer maintainer, FeedTrimmer trimmer, StoreClock clock)
+internal sealed class BackgroundWork(ExpirySweeper sweeper, Maintainer maintainer, StoreClock clock)
 {
     private static readonly TimeSpan SweepAfter = TimeSpan.FromSeconds(1);
     private readonly TaskCompletionSource _answered = new(TaskCreationOptions.RunContinuationsAsynchronously);
@@ -23,9 +21,7 @@ internal sealed class BackgroundWork(ExpirySweeper sweeper, Maintainer maintaine
     /// <summary>Begins, unless it runs already.</summary>
     /// <param name="ending">Ends it.</param>
     public void Begin(CancellationToken ending) =>
-        _running = _running.IsCompleted
-            ? Task.WhenAll(SweepAsync(ending), maintainer.LoopAsync(ending), trimmer.LoopAsync(ending))
-            : _running;
+        _running = _running.IsCompleted ? Task.WhenAll(SweepAsync(ending), maintainer.LoopAsync(ending)) : _running;
 
     // The caller that opened the store waits for an answer. A look meanwhile would take a connection of its own, for which EF Core makes
     // all its services; after the answer there is one to spare. What runs in a transaction of the user's gives none back.

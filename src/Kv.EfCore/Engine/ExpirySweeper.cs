@@ -20,7 +20,8 @@ internal sealed class ExpirySweeper(
     KvStoreOptions options,
     StoreMetrics metrics,
     ILogger logger,
-    Func<CancellationToken, ValueTask>? look = null)
+    Func<CancellationToken, ValueTask>? look = null,
+    Func<CancellationToken, ValueTask<TimeSpan>>? trim = null)
 {
     /// <summary>How long a clock is doubted that was set forward.</summary>
     public static readonly TimeSpan Doubt = TimeSpan.FromMinutes(10);
@@ -31,7 +32,10 @@ internal sealed class ExpirySweeper(
     private readonly ClockSteps _steps = new(clock.Time);
     private long? _setAt;
 
-    /// <summary>Sweeps when something is due, and looks again when the next thing is: earlier if an earlier expiry is committed.</summary>
+    /// <summary>
+    /// Sweeps when something is due, and looks again when the next thing is: earlier if an earlier expiry is committed. In between it has
+    /// changes deleted that are no longer kept.
+    /// </summary>
     public async Task RunAsync(CancellationToken cancellationToken)
     {
         while (!cancellationToken.IsCancellationRequested)
@@ -40,6 +44,10 @@ internal sealed class ExpirySweeper(
             try
             {
                 wait = await SweepAsync(cancellationToken).ConfigureAwait(false);
+                if (trim is not null && await trim(cancellationToken).ConfigureAwait(false) is var next && next < wait)
+                {
+                    wait = next;
+                }
             }
             catch (Exception) when (cancellationToken.IsCancellationRequested)
             {

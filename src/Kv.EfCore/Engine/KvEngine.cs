@@ -103,12 +103,13 @@ internal sealed class KvEngine : IAsyncDisposable
             _signals,
             Listener);
         Views = new QueueViews(Driver.Sql, reads);
-        Sweeper = new ExpirySweeper(Reader, Pipeline, _signals, Clock, options, Metrics, logger, LookForLossAsync);
-        Maintainer = new(contexts, provider.CreateMaintenance(options, Locks), Reader, Sweeper, Clock, options, logger);
         Feed = new FeedReader(reads, Driver, Clock);
         FeedSwitch = new FeedSwitch(contexts, Driver, Locks, options);
         FeedTrimmer = new FeedTrimmer(Feed, Pipeline, Driver.Sql.Feed, Clock, options, logger);
-        _background = new BackgroundWork(Sweeper, Maintainer, FeedTrimmer, Clock);
+        Sweeper = new ExpirySweeper(
+            Reader, Pipeline, _signals, Clock, options, Metrics, logger, LookForLossAsync, FeedTrimmer.TrimWhenDueAsync);
+        Maintainer = new(contexts, provider.CreateMaintenance(options, Locks), Reader, Sweeper, Clock, options, logger);
+        _background = new BackgroundWork(Sweeper, Maintainer, Clock);
 
         CommitRunner NewRunner()
         {

@@ -11,8 +11,8 @@ internal static class FeedErrors
         state.Oldest is null
             ? $"The change feed of this store is off, so changes are not recorded. {Remedy}, and "
                 + "follow from KvChangesState.Oldest."
-            : "The triggers of the table kv that fill the change feed are gone or switched off, as after the table was made anew, so changes "
-                + $"are missing. {Remedy}; then list what is followed, and follow from KvChangesState.Oldest.");
+            : "The triggers of the table kv that fill the change feed are gone or switched off, as after the table was made anew, so "
+                + $"changes are missing. {Remedy}; then list what is followed, and follow from KvChangesState.Oldest.");
 
     /// <summary>Changes are no longer kept.</summary>
     public static KvChangesTooOldException TooOld(long version, FeedState state) => new(

@@ -100,7 +100,7 @@ internal sealed class FeedSwitch(Func<KvDbContext> contexts, Driver driver, Shar
                     await ExecuteAsync(connection, KvSql.Commit, CancellationToken.None).ConfigureAwait(false);
                 }
             }
-            catch (Exception error) when (DatabaseErrors.IsOfDatabase(error) && error is not KvException && !cancellationToken.IsCancellationRequested)
+            catch (Exception error) when (DatabaseErrors.IsOfDatabase(error) && !cancellationToken.IsCancellationRequested)
             {
                 throw driver.Classify(error) == Fault.Permanent
                     ? DatabaseErrors.Refused(driver, error, $"to switch the change feed {what}")

@@ -29,29 +29,34 @@ internal sealed class FeedTrimmer(
 
     private static readonly TimeSpan Soonest = TimeSpan.FromSeconds(1);
 
-    /// <summary>Trims for as long as the store is open.</summary>
-    public async Task LoopAsync(CancellationToken cancellationToken)
+    private readonly long _openedAt = clock.Time.GetTimestamp();
+    private TimeSpan? _dueIn;
+
+    /// <summary>Trims if it is time for that. What fails is said, and tried again later.</summary>
+    /// <returns>How long until it is time again.</returns>
+    public async ValueTask<TimeSpan> TrimWhenDueAsync(CancellationToken cancellationToken)
     {
-        // It outlives the call that opened the store.
-        Detached.Enter();
-        var wait = options.SweepInterval;
-        while (true)
+        // First when the store has been open for a while: a start has no time for it.
+        var open = clock.Time.GetElapsedTime(_openedAt);
+        var due = _dueIn ??= options.SweepInterval;
+        if (open < due)
         {
-            try
-            {
-                await Task.Delay(wait, clock.Time, cancellationToken).ConfigureAwait(false);
-                wait = await TrimAsync(cancellationToken).ConfigureAwait(false);
-            }
-            catch (Exception) when (cancellationToken.IsCancellationRequested)
-            {
-                return;
-            }
-            catch (Exception error)
-            {
-                wait = options.SweepInterval;
-                KvLog.TrimFailed(logger, StoreDisposed.LevelOf(error, LogLevel.Error), error, wait);
-            }
+            return due - open;
         }
+
+        TimeSpan wait;
+        try
+        {
+            wait = await TrimAsync(cancellationToken).ConfigureAwait(false);
+        }
+        catch (Exception error) when (!cancellationToken.IsCancellationRequested)
+        {
+            wait = options.SweepInterval;
+            KvLog.TrimFailed(logger, StoreDisposed.LevelOf(error, LogLevel.Error), error, wait);
+        }
+
+        _dueIn = clock.Time.GetElapsedTime(_openedAt) + wait;
+        return wait;
     }
 
     /// <summary>Deletes what is no longer kept by now.</summary>

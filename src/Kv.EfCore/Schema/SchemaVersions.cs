@@ -18,8 +18,9 @@ internal sealed class SchemaVersions(IReadOnlyList<string> known, IReadOnlyList<
     /// <summary>The migrations that this version does not know.</summary>
     public IReadOnlyList<string> Newer { get; } = [.. applied.Except(known, StringComparer.Ordinal)];
 
-    /// <summary>The name of a migration, without the time of its making.</summary>
-    public static string NameOf(string migration) => migration[(migration.IndexOf('_', StringComparison.Ordinal) + 1)..];
+    /// <summary>The name of a migration, without the time of its making and without what it says of older versions.</summary>
+    public static string NameOf(string migration) =>
+        migration[(migration.IndexOf('_', StringComparison.Ordinal) + 1)..].Split(Beside)[0];
 
     /// <summary>The name of the migration that a version must know to go on beside a newer one; null if none may.</summary>
     public static string? OldestBeside(string migration)

@@ -34,7 +34,9 @@ internal abstract class FeedSql(TableNames tables, string now, string nowToRead)
     /// <summary>How long changes are kept.</summary>
     public string Keep => field ??= $"update {FeedTable} set keep_ms = @age, keep_versions = @versions where at = 0";
 
-    /// <summary>The store's version, and that after which no change is missing: null where the feed is off; and whether triggers fill it.</summary>
+    /// <summary>
+    /// The store's version, that after which no change is missing (null where the feed is off), whether triggers fill it, and what it keeps.
+    /// </summary>
     public string State => field ??= $"""
         select v.version, f.version, {AreThere}, f.keep_ms, f.keep_versions
         from {VersionTable} v left join {FeedTable} f on f.at = 0 where v.k = 0

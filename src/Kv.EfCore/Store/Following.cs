@@ -138,7 +138,8 @@ internal sealed class Following(KvEngine engine, KeyScope shown, KvRange range)
         }
     }
 
-    private static Comparer<byte[]> ByBytes { get; } = Comparer<byte[]>.Create(static (one, other) => one.AsSpan().SequenceCompareTo(other));
+    private static Comparer<byte[]> ByBytes { get; } =
+        Comparer<byte[]>.Create(static (one, other) => one.AsSpan().SequenceCompareTo(other));
 
     /// <summary>Reads on from a place.</summary>
     /// <returns>Null when the sequence is over.</returns>

@@ -26,7 +26,8 @@ internal sealed class Watching(KvEngine engine, Func<IReadOnlyList<KvKey>, Row?[
             while (!cancellationToken.IsCancellationRequested)
             {
                 var change = engine.Signals.NextChange;
-                var entries = await reads.TryAsync(token => ReadAsync(keys, bytes, token), ending.Token, cancellationToken).ConfigureAwait(false);
+                var entries = await reads.TryAsync(token => ReadAsync(keys, bytes, token), ending.Token, cancellationToken)
+                    .ConfigureAwait(false);
                 if (entries is null)
                 {
                     yield break;

@@ -95,6 +95,33 @@ public sealed class PostgresOutageTests(PostgresDatabase database) : IClassFixtu
         Assert.Equal((2, 2), (logs.Count(Interrupted), logs.Count(Resumed)));
     }
 
+    [Fact]
+    public async Task A_follower_of_changes_outlives_an_outage_and_misses_none()
+    {
+        await using var proxied = await FaultyLink.OpenAsync(database);
+        await using var test = await database.CreateStoreAsync(
+            connectionString: proxied.Test.ConnectionString,
+            options: static o => (o.CommandTimeout, o.Notifications) = (TimeSpan.FromMilliseconds(300), false));
+        await using var other = await database.CreateStoreAsync(connectionString: proxied.Direct);
+        var start = (await other.Services.GetRequiredService<IKvChanges>().EnableAsync()).Oldest!.Value;
+        await using var changes = test.Store.ChangesAsync(start).GetAsyncEnumerator();
+        var stamps = new List<KvVersionstamp>();
+        for (var outage = 0; outage < 3; outage++)
+        {
+            stamps.Add(await other.Store.SetAsync(["a"], outage));
+            Assert.Equal(stamps[^1], (await changes.NextAsync()).Versionstamp);
+            var next = changes.NextAsync();
+            proxied.Proxy.Refuse();
+            proxied.Proxy.Cut();
+            stamps.Add(await other.Store.SetAsync(["b"], outage));
+            stamps.Add(await other.Store.SetAsync(["c"], outage));
+            proxied.Proxy.Heal();
+
+            Assert.Equal(stamps[^2], (await next).Versionstamp);
+            Assert.Equal(stamps[^1], (await changes.NextAsync()).Versionstamp);
+        }
+    }
+
     [Theory]
     [InlineData(true)]
     [InlineData(false)]

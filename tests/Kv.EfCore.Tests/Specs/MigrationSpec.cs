@@ -63,7 +63,7 @@ public abstract class MigrationSpec(KvDatabase database)
 
         var applied = await test.Services.MigrateKvStoreAsync();
 
-        Assert.Equal(["Expiry", "Messages", "Delivery", "Place", "Scope", "Changes_Beside_Scope"], applied.Select(NameOf));
+        Assert.Equal(["Expiry", "Messages", "Delivery", "Place", "Scope", "Changes"], applied.Select(NameOf));
         var entry = await test.Store.GetAsync(["a", 1]);
         Assert.Equal(7ul, entry!.As<ulong>());
         Assert.Equal("00000000000000030000", entry.Versionstamp.ToString());
@@ -88,7 +88,7 @@ public abstract class MigrationSpec(KvDatabase database)
 
         var applied = await MigrateTogetherAsync(empty);
 
-        Assert.Equal(["Changes_Beside_Scope", "Delivery", "Expiry", "Initial", "Messages", "Place", "Scope"], applied.SelectMany(static names => names).Select(NameOf).Order(StringComparer.Ordinal));
+        Assert.Equal(["Changes", "Delivery", "Expiry", "Initial", "Messages", "Place", "Scope"], applied.SelectMany(static names => names).Select(NameOf).Order(StringComparer.Ordinal));
         await using var test = await database.CreateStoreAsync(connectionString: empty);
         await test.Store.SetAsync(["a"], 1);
         await using var context = test.CreateContext();
@@ -245,7 +245,7 @@ public abstract class MigrationSpec(KvDatabase database)
         await migrator.MigrateAsync("Initial");
         var applied = await test.Services.MigrateKvStoreAsync();
 
-        Assert.Equal(["Expiry", "Messages", "Delivery", "Place", "Scope", "Changes_Beside_Scope"], applied.Select(NameOf));
+        Assert.Equal(["Expiry", "Messages", "Delivery", "Place", "Scope", "Changes"], applied.Select(NameOf));
         Assert.Equal("kept", await test.Store.GetAsync<string>(["a"]));
 
         await migrator.MigrateAsync("0");

@@ -77,3 +77,9 @@ public sealed class PrefixedRangeWatchTests(PrefixedSqliteDatabase database)
 
 public sealed class SchemaRangeWatchTests(SchemaPostgresDatabase database)
     : RangeWatchSpec(database), IClassFixture<SchemaPostgresDatabase>;
+
+public sealed class PrefixedFeedSwitchTests(PrefixedSqliteDatabase database)
+    : FeedSwitchSpec(database), IClassFixture<PrefixedSqliteDatabase>;
+
+public sealed class SchemaFeedSwitchTests(SchemaPostgresDatabase database)
+    : FeedSwitchSpec(database), IClassFixture<SchemaPostgresDatabase>;

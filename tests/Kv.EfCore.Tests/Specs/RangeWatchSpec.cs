@@ -54,7 +54,9 @@ public abstract class RangeWatchSpec(KvDatabase database)
         // Without the feed nothing tells that a key was there between two looks.
         changed.Remove(["a", 2], out var isDeleted);
         Assert.True(isDeleted || !on);
-        Assert.Equal([(KvKey.Create("a", 0), false), (KvKey.Create("a", 1), false)], changed.OrderBy(static c => c.Key).Select(static c => (c.Key, c.Value)));
+        Assert.Equal(
+            [(KvKey.Create("a", 0), false), (KvKey.Create("a", 1), false)],
+            changed.OrderBy(static c => c.Key).Select(static c => (c.Key, c.Value)));
     }
 
     [Theory]
@@ -150,7 +152,7 @@ public abstract class RangeWatchSpec(KvDatabase database)
     }
 
     private static string Text(KvChangeSet set, bool whole = false) => string.Join(", ", set.Changes.Select(c =>
-        $"{(whole ? $"({string.Join(", ", c.Key)})" : $"{c.Key[^1]}".Replace("\"", "", StringComparison.Ordinal))}{(c.IsDeleted ? "-" : "=")}"));
+        (whole ? $"({string.Join(", ", c.Key)})" : $"{c.Key[^1]}".Trim('"')) + (c.IsDeleted ? "-" : "=")));
 }
 
 public sealed class SqliteRangeWatchTests(SqliteDatabase database) : RangeWatchSpec(database), IClassFixture<SqliteDatabase>;

@@ -15,8 +15,8 @@ public sealed class SqliteMigrationTests(SqliteDatabase database) : MigrationSpe
     private readonly SqliteDatabase _database = database;
 
     [Theory]
-    [InlineData(3, new[] { "Messages", "Delivery", "Place", "Scope", "Changes_Beside_Scope" })]
-    [InlineData(2, new[] { "Expiry", "Messages", "Delivery", "Place", "Scope", "Changes_Beside_Scope" })]
+    [InlineData(3, new[] { "Messages", "Delivery", "Place", "Scope", "Changes" })]
+    [InlineData(2, new[] { "Expiry", "Messages", "Delivery", "Place", "Scope", "Changes" })]
     public async Task A_file_that_Deno_made_is_taken_over_with_its_data(int state, string[] missing)
     {
         await using var test = await _database.CreateStoreAsync(connectionString: await _database.CreateEmptyAsync());
@@ -48,7 +48,7 @@ public sealed class SqliteMigrationTests(SqliteDatabase database) : MigrationSpe
         KvKey[] keys = [["a"], ["b", 1]];
         await MakeDenoFileAsync(test.ConnectionString, 1, keys);
 
-        Assert.Equal(["Expiry", "Messages", "Delivery", "Place", "Scope", "Changes_Beside_Scope"], (await test.Services.MigrateKvStoreAsync()).Select(NameOf));
+        Assert.Equal(["Expiry", "Messages", "Delivery", "Place", "Scope", "Changes"], (await test.Services.MigrateKvStoreAsync()).Select(NameOf));
 
         Assert.Equal(keys.Order(), await test.Store.ListKeysAsync(KvRange.Prefix(KvKey.Empty)).ToListAsync());
         Assert.Equal("00000000000000060000", (await test.Store.SetAsync(["c"], new KvValue(new byte[] { 1 }, KvEncoding.Bytes))).ToString());
@@ -63,7 +63,7 @@ public sealed class SqliteMigrationTests(SqliteDatabase database) : MigrationSpe
         await using var test = await _database.CreateStoreAsync(connectionString: await _database.CreateEmptyAsync());
         await ExecuteAsync(test.ConnectionString, $"create table migration_state (k integer not null primary key, version integer not null); {row}");
 
-        Assert.Equal(["Expiry", "Messages", "Delivery", "Place", "Scope", "Changes_Beside_Scope"], (await test.Services.MigrateKvStoreAsync()).Select(NameOf));
+        Assert.Equal(["Expiry", "Messages", "Delivery", "Place", "Scope", "Changes"], (await test.Services.MigrateKvStoreAsync()).Select(NameOf));
 
         await AssertTakenOverAsync(test);
     }

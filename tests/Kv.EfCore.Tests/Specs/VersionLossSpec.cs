@@ -78,6 +78,37 @@ public abstract class VersionLossSpec(KvDatabase database)
         Assert.Single(logs.Entries, static e => e.Event == WentBack);
     }
 
+    [Fact]
+    public async Task Followers_of_changes_are_told_that_some_are_lost_also_when_versions_have_gone_on_above_theirs()
+    {
+        var logs = new LogCollector();
+        await using var test = await CreateAsync(logs);
+        var start = (await test.Services.GetRequiredService<IKvChanges>().EnableAsync()).Oldest!.Value;
+        await WriteAsync(test, 9);
+        await using var following = test.Store.ChangesAsync(start).GetAsyncEnumerator();
+        KvChangeSet last;
+        do
+        {
+            last = await following.NextAsync();
+        }
+        while (last.Versionstamp.Version < 9);
+
+        await GoBackAsync(test, to: 3);
+        await LookAsync(test);
+        await WriteAsync(test, 5);
+
+        await Assert.ThrowsAsync<KvChangesTooOldException>(() => following.NextAsync());
+        await Assert.ThrowsAsync<KvChangesTooOldException>(
+            () => test.Store.ChangesAsync(last.Versionstamp).GetAsyncEnumerator().NextAsync());
+        await using var other = await database.CreateStoreAsync(connectionString: test.ConnectionString);
+        var error = await Assert.ThrowsAsync<KvChangesTooOldException>(
+            () => other.Store.ChangesAsync(last.Versionstamp).GetAsyncEnumerator().NextAsync());
+
+        var next = other.Store.ChangesAsync(error.FollowFrom).GetAsyncEnumerator().NextAsync();
+        var stamp = await test.Store.SetAsync(["k"], 1);
+        Assert.Equal(stamp, (await next).Versionstamp);
+    }
+
     protected static async Task WriteAsync(KvTestStore test, int times)
     {
         for (var i = 1; i <= times; i++)

@@ -29,7 +29,8 @@ public sealed class OtherWritersChangesTests(SqliteDatabase database) : IClassFi
     [Fact]
     public async Task What_Deno_sets_deletes_and_collects_is_told_of_once_and_in_its_order()
     {
-        await using var test = await database.CreateStoreAsync(options: static options => options.WatchInterval = TimeSpan.FromMilliseconds(10));
+        await using var test = await database.CreateStoreAsync(
+            options: static options => options.WatchInterval = TimeSpan.FromMilliseconds(10));
         var start = (await test.Services.GetRequiredService<IKvChanges>().EnableAsync()).Oldest!.Value;
         await using var changes = test.Store.ChangesAsync(start).GetAsyncEnumerator();
 
@@ -91,5 +92,5 @@ public sealed class OtherWritersChangesTests(SqliteDatabase database) : IClassFi
 
     private static string Text(KvChangeSet set, KvVersionstamp start) =>
         $"{set.Versionstamp.Version - start.Version}: "
-        + string.Join(", ", set.Changes.Select(static c => $"{c.Key[0]}{(c.IsDeleted ? "-" : "=")}".Replace("\"", "", StringComparison.Ordinal)));
+        + string.Join(", ", set.Changes.Select(static c => $"{c.Key[0]}".Trim('"') + (c.IsDeleted ? "-" : "=")));
 }

@@ -21,6 +21,16 @@ public sealed class SchemaVersionsTests
         Assert.Empty(versions.Missing);
     }
 
+    [Fact]
+    public void A_migration_that_names_another_one_can_itself_be_named()
+    {
+        string[] known = [.. Known, "4_Tags_Beside_Messages"];
+
+        new SchemaVersions(known, [.. known, "5_Notes_Beside_Tags"]).EnsureNotAhead();
+
+        Assert.Throws<KvException>(() => new SchemaVersions(Known, [.. known, "5_Notes_Beside_Tags"]).EnsureNotAhead());
+    }
+
     [Theory]
     [InlineData("5_Notes_Beside_Tags", "Tags")]
     [InlineData("5_Notes_Beside_Message", "Message")]

@@ -14,7 +14,8 @@ public abstract class FollowerKillSpec(KvDatabase database) : IDisposable
     private static readonly string[] Follower = ["follower"];
     private readonly string _folder = Directory.CreateTempSubdirectory("efkv-changes-").FullName;
 
-    private static int Commits => int.Parse(Environment.GetEnvironmentVariable("EFKV_TEST_CHANGES") ?? "4000", CultureInfo.InvariantCulture);
+    private static int Commits =>
+        int.Parse(Environment.GetEnvironmentVariable("EFKV_TEST_CHANGES") ?? "4000", CultureInfo.InvariantCulture);
 
     private string Told => Path.Combine(_folder, "told");
 
@@ -56,13 +57,13 @@ public abstract class FollowerKillSpec(KvDatabase database) : IDisposable
             await follower.WrittenAsync(Told, () => End() is [.., '\n'] end && end.Contains($"{last}\t-1=-1", StringComparison.Ordinal));
         }
 
-        // Exactly what the feed tells from its beginning on, in that order: nothing twice, nothing left out, in spite of all that was killed.
+        // Exactly what the feed tells from its beginning on, in that order: nothing twice and nothing left out, in spite of the kills.
         var lines = (await File.ReadAllLinesAsync(Told)).ToList();
-        var told = lines.ConvertAll(static line => (StampOf(line), string.Join(' ', Changes(line).Select(static c => $"{c.Key}{(c.IsDeleted ? "-" : "=")}"))));
+        var told = lines.ConvertAll(static line => (StampOf(line), Text(Changes(line).Select(static c => (c.Key, c.IsDeleted)))));
         List<(KvVersionstamp, string)> whole = [];
         await foreach (var set in test.Store.ChangesAsync(start, KvRange.Prefix(["c"])))
         {
-            whole.Add((set.Versionstamp, string.Join(' ', set.Changes.Select(static c => $"{c.Key[1].AsInt64()}{(c.IsDeleted ? "-" : "=")}"))));
+            whole.Add((set.Versionstamp, Text(set.Changes.Select(static c => (c.Key[1].AsInt64(), c.IsDeleted)))));
             if (set.Versionstamp == last)
             {
                 break;
@@ -106,8 +107,11 @@ public abstract class FollowerKillSpec(KvDatabase database) : IDisposable
 
     private static KvVersionstamp StampOf(string line) => KvVersionstamp.Parse(line.Split('\t')[0]);
 
-    private static IEnumerable<(long Key, bool IsDeleted, string Value)> Changes(string line) => line.Split('\t').Skip(1).Select(static change =>
-        change[^1] == '-'
+    private static string Text(IEnumerable<(long Key, bool IsDeleted)> changes) =>
+        string.Join(' ', changes.Select(static c => $"{c.Key}{(c.IsDeleted ? "-" : "=")}"));
+
+    private static IEnumerable<(long Key, bool IsDeleted, string Value)> Changes(string line) => line.Split('\t').Skip(1).Select(
+        static change => change[^1] == '-'
             ? (long.Parse(change[..^1], CultureInfo.InvariantCulture), true, "")
             : (long.Parse(change.Split('=')[0], CultureInfo.InvariantCulture), false, change.Split('=')[1]));
 
