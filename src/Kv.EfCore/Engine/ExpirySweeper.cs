@@ -31,6 +31,7 @@ internal sealed class ExpirySweeper(
 
     private readonly ClockSteps _steps = new(clock.Time);
     private long? _setAt;
+    private bool _hasFeed;
 
     /// <summary>
     /// Sweeps when something is due, and looks again when the next thing is: earlier if an earlier expiry is committed. In between it has
@@ -44,7 +45,7 @@ internal sealed class ExpirySweeper(
             try
             {
                 wait = await SweepAsync(cancellationToken).ConfigureAwait(false);
-                if (trim is not null && await trim(cancellationToken).ConfigureAwait(false) is var next && next < wait)
+                if (_hasFeed && trim is not null && await trim(cancellationToken).ConfigureAwait(false) is var next && next < wait)
                 {
                     wait = next;
                 }
@@ -83,18 +84,19 @@ internal sealed class ExpirySweeper(
         signals.SweepAt = long.MaxValue;
 
         // Mostly nothing is due, and then this is the only statement.
-        var (now, next) = await reader.NextExpiryAsync(cancellationToken).ConfigureAwait(false);
+        var (now, next, hasFeed) = await reader.NextExpiryAsync(cancellationToken).ConfigureAwait(false);
         var doubt = DoubtLeft();
         if (next <= now && doubt == TimeSpan.Zero)
         {
             await DeleteExpiredAsync(now, cancellationToken).ConfigureAwait(false);
-            (now, next) = await reader.NextExpiryAsync(cancellationToken).ConfigureAwait(false);
+            (now, next, hasFeed) = await reader.NextExpiryAsync(cancellationToken).ConfigureAwait(false);
         }
 
         var longest = (long)options.SweepInterval.TotalMilliseconds;
         var soonest = (long)Math.Clamp(Math.Ceiling(doubt.TotalMilliseconds), 1, longest);
         var wait = TimeSpan.FromMilliseconds(next is { } at ? Math.Clamp(at - now, soonest, longest) : longest);
         signals.SweepsIn(wait);
+        _hasFeed = hasFeed;
         return wait;
     }
 
@@ -102,7 +104,7 @@ internal sealed class ExpirySweeper(
     /// <returns>How many entries, and for how long none are deleted.</returns>
     public async Task<(long Deleted, TimeSpan Doubt)> DeleteAsync(CancellationToken cancellationToken)
     {
-        var (now, next) = await reader.NextExpiryAsync(cancellationToken).ConfigureAwait(false);
+        var (now, next, _) = await reader.NextExpiryAsync(cancellationToken).ConfigureAwait(false);
         var doubt = DoubtLeft();
         return (next <= now && doubt == TimeSpan.Zero ? await DeleteExpiredAsync(now, cancellationToken).ConfigureAwait(false) : 0, doubt);
     }

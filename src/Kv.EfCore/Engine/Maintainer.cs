@@ -128,7 +128,7 @@ internal sealed class Maintainer(
     private async Task<KvMaintenanceState> StateAsync(DbConnection connection, CancellationToken cancellationToken)
     {
         var state = await database.StateAsync(connection, cancellationToken).ConfigureAwait(false);
-        var (now, next) = await reader.NextExpiryAsync(cancellationToken).ConfigureAwait(false);
+        var (now, next, _) = await reader.NextExpiryAsync(cancellationToken).ConfigureAwait(false);
         var expired = next <= now ? await reader.ExpiredAsync(MostCounted, now, cancellationToken).ConfigureAwait(false) : [];
         return state with
         {

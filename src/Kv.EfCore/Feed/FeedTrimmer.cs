@@ -9,8 +9,8 @@ namespace Kv.Feed;
 
 /// <summary>Deletes changes that are no longer kept, in batches, and notes now and then what version the store has at which time.</summary>
 /// <remarks>
-/// Where the feed is off it looks at its switch every <see cref="KvStoreOptions.SweepInterval"/>, and does nothing. It says first that
-/// changes may be missing, and deletes then: a follower that comes between is told, and loses none unseen.
+/// It says first that changes may be missing, and deletes then: a follower that comes between is told, and loses none unseen. Whether the
+/// feed is on, the sweeper learns with what it asks anyway: while it is off, nothing of this runs.
 /// </remarks>
 /// <param name="reader">Reads the feed.</param>
 /// <param name="pipeline">Runs the statements between the commits.</param>

@@ -175,8 +175,8 @@ internal abstract class StoreReader(ReadRunner runner, Driver driver, StoreClock
             },
             cancellationToken);
 
-    /// <summary>What time it is, and when the first entry expires, in Unix milliseconds.</summary>
-    public ValueTask<(long Now, long? Expiry)> NextExpiryAsync(CancellationToken cancellationToken) =>
+    /// <summary>What time it is, and when the first entry expires, in Unix milliseconds; and whether the change feed is on.</summary>
+    public ValueTask<(long Now, long? Expiry, bool HasFeed)> NextExpiryAsync(CancellationToken cancellationToken) =>
         runner.RunAsync(
             this,
             static async (session, own, token) =>
@@ -187,7 +187,7 @@ internal abstract class StoreReader(ReadRunner runner, Driver driver, StoreClock
                     await reader.ReadAsync(token).ConfigureAwait(false);
                     var now = reader.GetInt64(0);
                     own.Clock.Learn(now);
-                    return (now, reader.IsDBNull(1) ? (long?)null : reader.GetInt64(1));
+                    return (now, reader.IsDBNull(1) ? (long?)null : reader.GetInt64(1), reader.GetInt64(2) > 0);
                 }
             },
             cancellationToken);

@@ -22,6 +22,9 @@ internal abstract class FeedSql(TableNames tables, string now, string nowToRead)
         select c.version, c.k, c.deleted, f.at, f.version, f.keep_ms, f.keep_versions from {ChangesTable} c, {FeedTable} f where 1 = 0
         """;
 
+    /// <summary>1 where the feed is on, otherwise 0.</summary>
+    internal string IsOn => $"(select count(*) from {FeedTable} where at = 0)";
+
     /// <summary>Opens the feed after the version that the store has; the version row is locked then.</summary>
     internal string Open => $"insert into {FeedTable} (at, version) select 0, version from {VersionTable} where k = 0";
 
@@ -35,7 +38,7 @@ internal abstract class FeedSql(TableNames tables, string now, string nowToRead)
     public string Keep => field ??= $"update {FeedTable} set keep_ms = @age, keep_versions = @versions where at = 0";
 
     /// <summary>
-    /// The store's version, that after which no change is missing (null where the feed is off), whether triggers fill it, and what it keeps.
+    /// The store's version, that after which no change is missing (null where the feed is off), whether triggers fill it, and what is kept.
     /// </summary>
     public string State => field ??= $"""
         select v.version, f.version, {AreThere}, f.keep_ms, f.keep_versions

@@ -48,9 +48,9 @@ internal abstract class KvSql(TableNames tables, string now = "@now") : SqlParts
     private string List(string columns, string order) =>
         $"select {columns} from {KvTable} where k >= @start and k < @end and {LiveAt(NowToRead)} order by {order} limit @limit";
 
-    /// <summary>What time it is, and when the first entry expires: null where none does.</summary>
+    /// <summary>What time it is, when the first entry expires (null where none does), and 1 if the change feed is on.</summary>
     public string NextExpiry => field ??= $"""
-        select {NowToRead}, (select expiration_ms from {KvTable} where expiration_ms >= 0 order by expiration_ms limit 1)
+        select {NowToRead}, (select expiration_ms from {KvTable} where expiration_ms >= 0 order by expiration_ms limit 1), {Feed.IsOn}
         """;
 
     public string Expired => field ??= $"""

@@ -34,7 +34,7 @@ internal sealed class Rounds(KvStore store, KvWorker? worker, Scheduler? schedul
     public async Task<bool> RunAsync(CancellationToken cancellationToken)
     {
         var more = await RunSchedulesAsync(cancellationToken).ConfigureAwait(false);
-        var (now, expiry) = await store.Engine.Reader.NextExpiryAsync(cancellationToken).ConfigureAwait(false);
+        var (now, expiry, _) = await store.Engine.Reader.NextExpiryAsync(cancellationToken).ConfigureAwait(false);
         if (expiry <= now)
         {
             await store.Engine.Sweeper.SweepAsync(cancellationToken).ConfigureAwait(false);
@@ -81,7 +81,7 @@ internal sealed class Rounds(KvStore store, KvWorker? worker, Scheduler? schedul
     public async Task<List<DateTimeOffset>> NextAsync(CancellationToken cancellationToken)
     {
         List<DateTimeOffset> next = [];
-        var (now, expiry) = await store.Engine.Reader.NextExpiryAsync(cancellationToken).ConfigureAwait(false);
+        var (now, expiry, _) = await store.Engine.Reader.NextExpiryAsync(cancellationToken).ConfigureAwait(false);
         if (expiry > now)
         {
             next.Add(DateTimeOffset.FromUnixTimeMilliseconds(expiry.Value));
