@@ -9,6 +9,7 @@ namespace Kv.Tests.PostgreSql;
 public sealed class PostgresOutageTests(PostgresDatabase database) : IClassFixture<PostgresDatabase>
 {
     private const int Interrupted = 200;
+    private const int FollowerInterrupted = 202;
     private const int Resumed = 201;
 
     [Fact]
@@ -98,10 +99,12 @@ public sealed class PostgresOutageTests(PostgresDatabase database) : IClassFixtu
     [Fact]
     public async Task A_follower_of_changes_outlives_an_outage_and_misses_none()
     {
+        using var logs = new Logs();
         await using var proxied = await FaultyLink.OpenAsync(database);
         await using var test = await database.CreateStoreAsync(
             connectionString: proxied.Test.ConnectionString,
-            options: static o => (o.CommandTimeout, o.Notifications) = (TimeSpan.FromMilliseconds(300), false));
+            options: static o => (o.CommandTimeout, o.Notifications) = (TimeSpan.FromMilliseconds(300), false),
+            services: services => services.AddLogging(l => l.SetMinimumLevel(LogLevel.Debug).AddProvider(logs)));
         await using var other = await database.CreateStoreAsync(connectionString: proxied.Direct);
         var start = (await other.Services.GetRequiredService<IKvChanges>().EnableAsync()).Oldest!.Value;
         await using var changes = test.Store.ChangesAsync(start).GetAsyncEnumerator();
@@ -115,6 +118,8 @@ public sealed class PostgresOutageTests(PostgresDatabase database) : IClassFixtu
             proxied.Proxy.Cut();
             stamps.Add(await other.Store.SetAsync(["b"], outage));
             stamps.Add(await other.Store.SetAsync(["c"], outage));
+            test.Engine.Signals.Raise(Changes.ChangeKinds.Version);
+            await logs.UntilAsync(FollowerInterrupted, outage + 1);
             proxied.Proxy.Heal();
 
             Assert.Equal(stamps[^2], (await next).Versionstamp);
