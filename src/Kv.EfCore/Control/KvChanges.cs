@@ -27,7 +27,7 @@ internal sealed class KvChanges(KvStore store) : IKvChanges
 
         await store.Engine.OpenAsync(cancellationToken).ConfigureAwait(false);
         var keep = (long?)options.KeepFor?.TotalMilliseconds;
-        await store.Engine.FeedSwitch.OnAsync(keep, options.KeepVersions, cancellationToken).ConfigureAwait(false);
+        await store.Engine.Feed.Switch.OnAsync(keep, options.KeepVersions, cancellationToken).ConfigureAwait(false);
         return await GetStateAsync(cancellationToken).ConfigureAwait(false);
     }
 
@@ -35,18 +35,18 @@ internal sealed class KvChanges(KvStore store) : IKvChanges
     {
         cancellationToken.ThrowIfCancellationRequested();
         await store.Engine.OpenAsync(cancellationToken).ConfigureAwait(false);
-        var version = await store.Engine.FeedSwitch.OffAsync(cancellationToken).ConfigureAwait(false);
+        var version = await store.Engine.Feed.Switch.OffAsync(cancellationToken).ConfigureAwait(false);
 
         // Followers look, and are told.
         store.Engine.Signals.Wake(ChangeKinds.Version);
-        await store.Engine.FeedTrimmer.DeleteAsync(version, cancellationToken).ConfigureAwait(false);
+        await store.Engine.Feed.Trimmer.DeleteAsync(version, cancellationToken).ConfigureAwait(false);
     }
 
     public async Task<KvChangesState> GetStateAsync(CancellationToken cancellationToken = default)
     {
         cancellationToken.ThrowIfCancellationRequested();
         await store.Engine.OpenAsync(cancellationToken).ConfigureAwait(false);
-        var state = await store.Engine.Feed.StateAsync(cancellationToken).ConfigureAwait(false);
+        var state = await store.Engine.Feed.Reader.StateAsync(cancellationToken).ConfigureAwait(false);
         return new KvChangesState
         {
             IsOn = state.IsOn,

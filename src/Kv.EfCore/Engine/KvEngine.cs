@@ -103,11 +103,8 @@ internal sealed class KvEngine : IAsyncDisposable
             _signals,
             Listener);
         Views = new QueueViews(Driver.Sql, reads);
-        Feed = new FeedReader(reads, Driver, Clock);
-        FeedSwitch = new FeedSwitch(contexts, Driver, Locks, options);
-        FeedTrimmer = new FeedTrimmer(Feed, Pipeline, Driver.Sql.Feed, Clock, options, logger);
-        Sweeper = new ExpirySweeper(
-            Reader, Pipeline, _signals, Clock, options, Metrics, logger, LookForLossAsync, FeedTrimmer.TrimWhenDueAsync);
+        Feed = new StoreFeed(contexts, reads, Driver, Locks, Pipeline, Clock, options, logger);
+        Sweeper = new(Reader, Pipeline, _signals, Clock, options, Metrics, logger, LookForLossAsync, Feed.Trimmer.TrimWhenDueAsync);
         Maintainer = new(contexts, provider.CreateMaintenance(options, Locks), Reader, Sweeper, Clock, options, logger);
         _background = new BackgroundWork(Sweeper, Maintainer, Clock);
 
@@ -176,11 +173,7 @@ internal sealed class KvEngine : IAsyncDisposable
 
     public Maintainer Maintainer { get; }
 
-    public FeedReader Feed { get; }
-
-    public FeedSwitch FeedSwitch { get; }
-
-    public FeedTrimmer FeedTrimmer { get; }
+    public StoreFeed Feed { get; }
 
     public ChangeNotifier Notifier { get; }
 

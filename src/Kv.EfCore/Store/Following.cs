@@ -167,7 +167,7 @@ internal sealed class Following(KvEngine engine, KeyScope shown, KvRange range)
 
         async ValueTask<(Look Found, long Version)> ReadAsync(CancellationToken token)
         {
-            var read = await engine.Feed.FollowAsync(place, range.Start, range.End, BatchSize, token).ConfigureAwait(false);
+            var read = await engine.Feed.Reader.FollowAsync(place, range.Start, range.End, BatchSize, token).ConfigureAwait(false);
             return (new Look(read), read.State.Version);
         }
     }
@@ -179,7 +179,7 @@ internal sealed class Following(KvEngine engine, KeyScope shown, KvRange range)
 
         async ValueTask<(Versions Found, long Version)> ReadAsync(CancellationToken token)
         {
-            var (state, versions) = await engine.Feed.VersionsAsync(range.Start, range.End, KvLimits.MaxWatchedRange + 1, token)
+            var (state, versions) = await engine.Feed.Reader.VersionsAsync(range.Start, range.End, KvLimits.MaxWatchedRange + 1, token)
                 .ConfigureAwait(false);
             return (new Versions(state, versions), state.Version);
         }
