@@ -1,6 +1,5 @@
 using Kv.Commits;
 using Kv.Connections;
-using Microsoft.EntityFrameworkCore;
 using Microsoft.Extensions.Logging;
 
 namespace Kv.Feed;

@@ -164,6 +164,33 @@ public sealed class DenoFileTests(SqliteDatabase database, DenoPrograms deno) : 
         Assert.Contains("SharedWithDeno", refused.Message, StringComparison.Ordinal);
     }
 
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public async Task What_either_program_writes_is_in_the_change_feed_at_its_version(bool inNode)
+    {
+        var path = await NewPathAsync();
+        await using var test = await OpenAsync(path, isOurs: true);
+        var start = (await test.Changes().EnableAsync()).Oldest!.Value;
+        var names = (await deno.RunAsync(inNode, path, "write", "theirs")).EnumerateArray().Select(static n => n.GetString()!).ToHashSet();
+
+        var told = new Dictionary<KvKey, KvVersionstamp>();
+        await foreach (var set in test.Store.ChangesAsync(start, KvRange.Prefix(["theirs"])))
+        {
+            set.Changes.ToList().ForEach(change => told[change.Key] = set.Versionstamp);
+            if (told.Count == names.Count)
+            {
+                break;
+            }
+        }
+
+        Assert.Equal(names, told.Keys.Select(static key => key[1].AsString()).ToHashSet());
+        await foreach (var entry in test.Store.ListAsync(KvRange.Prefix(["theirs"])))
+        {
+            Assert.Equal(entry.Versionstamp, told[entry.Key]);
+        }
+    }
+
     private async Task<string> NewPathAsync() => new SqliteConnectionStringBuilder(await database.CreateEmptyAsync()).DataSource;
 
     private async Task<KvTestStore> OpenAsync(string path, bool isOurs = false)
