@@ -4,7 +4,9 @@ using System.Numerics;
 
 namespace Kv.Merges;
 
-/// <summary>Adds to numbers and bigints of JavaScript's, as Deno KV does (specification 2.3), but that the entry keeps its expiry.</summary>
+/// <summary>
+/// Adds to numbers and bigints of JavaScript's, as Deno KV does (specification 2.3), but that the entry keeps its expiry.
+/// </summary>
 /// <param name="min">The least result; null for none.</param>
 /// <param name="max">The greatest result; null for none.</param>
 /// <param name="clamp">Whether a result outside is drawn to the nearest bound.</param>
@@ -42,7 +44,8 @@ internal sealed class ValueSum(V8Primitive? min, V8Primitive? max, bool clamp) :
             || min is not null || max is not null || clamp)
         {
             throw Refusal(
-                KvErrorKind.Type, $"Cannot sum KvU64 with {added.Kind}: a counter takes bigints from 0 to 18446744073709551615, without bounds");
+                KvErrorKind.Type,
+                $"Cannot sum KvU64 with {added.Kind}: a counter takes bigints from 0 to 18446744073709551615, without bounds");
         }
 
         return KvValue.FromUInt64(unchecked(BinaryPrimitives.ReadUInt64LittleEndian(present.Array) + (ulong)number));
@@ -71,5 +74,6 @@ internal sealed class ValueSum(V8Primitive? min, V8Primitive? max, bool clamp) :
         ? value.AsDouble().ToString(CultureInfo.InvariantCulture)
         : value.AsBigInteger().ToString(CultureInfo.InvariantCulture);
 
-    private static KvException Refusal(KvErrorKind kind, string why) => new(kind, $"A sum was refused: {why}. Nothing of this write was written.");
+    private static KvException Refusal(KvErrorKind kind, string why) =>
+        new(kind, $"A sum was refused: {why}. Nothing of this write was written.");
 }

@@ -13,7 +13,8 @@ public abstract class ValueSumSpec(KvDatabase database)
         { "0.1", "0.2", "0.30000000000000004" }, { "NaN", "1", "NaN" }, { "1", "2", "3" },
         { "u18446744073709551615", "2n", "u1" }, { "u5", "0n", "u5" },
         { "u5", "-1n", "Cannot sum KvU64 with BigInt" }, { "u5", "18446744073709551616n", "Cannot sum KvU64 with BigInt" },
-        { "u5", "1", "Cannot sum KvU64 with Number" }, { "7n", "1", "Cannot sum BigInt with Number" }, { "7", "1n", "Cannot sum Number with BigInt" },
+        { "u5", "1", "Cannot sum KvU64 with Number" }, { "7n", "1", "Cannot sum BigInt with Number" },
+        { "7", "1n", "Cannot sum Number with BigInt" },
         { "text", "1", "neither a number" }, { "bytes", "1n", "neither a number" },
     };
 
