@@ -33,6 +33,10 @@ public sealed class KvTestOptions
     /// <value>Default: null, for the standard error stream.</value>
     public Action<string>? Log { get; set; }
 
+    /// <summary>What fails from the start on: the opening of the store, for one.</summary>
+    /// <value>Nothing. It is <see cref="KvTestHost.Faults"/> later.</value>
+    public KvTestFaults Faults { get; } = new();
+
     internal void Validate()
     {
         if (Patience <= TimeSpan.Zero)

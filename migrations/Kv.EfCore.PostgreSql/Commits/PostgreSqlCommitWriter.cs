@@ -105,6 +105,7 @@ internal sealed class PostgreSqlCommitWriter(
 
     public override async ValueTask CommitAsync(CommitGroup group, CommitReads reads, CommitEffects effects)
     {
+        await ReachAsync(FailPoints.BegunCommit, group).ConfigureAwait(false);
         if (IsPlain(group))
         {
             await new PlainMessages(Session, driver.Sql.Plain, ServerClock)
@@ -127,10 +128,10 @@ internal sealed class PostgreSqlCommitWriter(
         }
 
         _trip.Add("commit", IsNested ? KvSql.ReleaseSavepoint : KvSql.Commit);
-        await FailPoints.HitAsync(FailPoints.BeforeCommit).ConfigureAwait(false);
+        await ReachAsync(FailPoints.BeforeCommit, group).ConfigureAwait(false);
         CommitSent = !IsNested;
         await _trip.RunAsync(reads, CancellationToken.None).ConfigureAwait(false);
-        await FailPoints.HitAsync(FailPoints.AfterCommit).ConfigureAwait(false);
+        await ReachAsync(FailPoints.AfterCommit, group).ConfigureAwait(false);
     }
 
     public override void Observe(CommitGroup group, CommitEffects effects) => _searches.Observe(group, effects);

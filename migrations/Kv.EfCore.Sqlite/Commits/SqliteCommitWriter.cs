@@ -75,6 +75,7 @@ internal sealed class SqliteCommitWriter(
 
     public override async ValueTask CommitAsync(CommitGroup group, CommitReads reads, CommitEffects effects)
     {
+        await ReachAsync(FailPoints.BegunCommit, group).ConfigureAwait(false);
         foreach (var (start, end) in effects.Ranges)
         {
             await Session.Statement(driver.Sql.DeleteRange).Set("@start", start).Set("@end", end).ExecuteAsync(default).ConfigureAwait(false);
@@ -137,10 +138,10 @@ internal sealed class SqliteCommitWriter(
             return;
         }
 
-        await FailPoints.HitAsync(FailPoints.BeforeCommit).ConfigureAwait(false);
+        await ReachAsync(FailPoints.BeforeCommit, group).ConfigureAwait(false);
         CommitSent = true;
         await RetryBusyAsync(KvSql.Commit, default).ConfigureAwait(false);
-        await FailPoints.HitAsync(FailPoints.AfterCommit).ConfigureAwait(false);
+        await ReachAsync(FailPoints.AfterCommit, group).ConfigureAwait(false);
     }
 
     protected override async ValueTask BeginTransactionAsync(CancellationToken cancellationToken)

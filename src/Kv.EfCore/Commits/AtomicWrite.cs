@@ -1,3 +1,4 @@
+using Kv.Diagnostics;
 using Kv.Keys;
 using Kv.Messages;
 
@@ -46,6 +47,14 @@ internal sealed class AtomicWrite(KeyScope? scope = null)
     public bool IsPlain => Acknowledges is null && Removes is null && Clears is null && Ends is null && Rates.Count == 0
         && Unblocks.Count == 0 && Checks.Count == 0 && Mutations.Count == 0
         && Messages.TrueForAll(static m => m.GroupKey is null && m.UniqueKey is null && m.Scope is null);
+
+    /// <summary>What it is for. Tokens of rates, and the sweeping of what has expired, are no application's writes.</summary>
+    public CommitKinds Kinds =>
+        (Acknowledges is null ? CommitKinds.None : CommitKinds.Ends)
+        | (Messages.Count > 0 || Removes is not null || Mutations.Exists(static m => m.Kind != MutationKind.DeleteExpired)
+            || (Acknowledges is null && Mutations.Count == 0 && Rates.Count == 0)
+            ? CommitKinds.Writes
+            : CommitKinds.None);
 
     public int Size => Mutations.Sum(static m => m.Value.Length + m.Key.Length) + Messages.Sum(static m => m.Data.Length);
 }

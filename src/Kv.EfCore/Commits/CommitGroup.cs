@@ -1,3 +1,4 @@
+using Kv.Diagnostics;
 using Kv.Messages;
 
 namespace Kv.Commits;
@@ -20,6 +21,22 @@ internal sealed class CommitGroup
     public IEnumerable<Work> All => Writes.Concat<Work>(Completions).Concat(Requeues).Concat(Updates).Concat(Claims);
 
     public int Count => Writes.Count + Completions.Count + Requeues.Count + Updates.Count + Claims.Count;
+
+    /// <summary>What it is for.</summary>
+    public CommitKinds Kinds
+    {
+        get
+        {
+            var kinds = Claims.Count > 0 ? CommitKinds.Claims : CommitKinds.None;
+            kinds |= Completions.Count > 0 || Requeues.Count > 0 ? CommitKinds.Ends : CommitKinds.None;
+            foreach (var work in Writes)
+            {
+                kinds |= work.Write.Kinds;
+            }
+
+            return kinds;
+        }
+    }
 
     /// <summary>Whether it takes versions of the store. All of its writes do, or none.</summary>
     public bool TakesVersions => Writes.Count > 0 && Writes[0].TakesVersion;

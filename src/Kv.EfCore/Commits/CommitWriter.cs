@@ -13,7 +13,9 @@ internal abstract class CommitWriter(Session session, FailPoints failPoints) : I
 {
     public Session Session { get; } = session;
 
-    protected FailPoints FailPoints { get; } = failPoints;
+    /// <summary>A point of a group's transaction is reached. In a transaction of the user's nothing fails as asked.</summary>
+    protected ValueTask ReachAsync(string point, CommitGroup group) =>
+        failPoints.IsWatched ? failPoints.HitAsync(point, IsNested ? CommitKinds.None : group.Kinds) : default;
 
     /// <summary>Whether COMMIT may have reached the database: from here on an error does not prove that nothing happened.</summary>
     public bool CommitSent { get; protected set; }
@@ -90,6 +92,11 @@ internal abstract class CommitWriter(Session session, FailPoints failPoints) : I
     /// <remarks>The version row is locked first, so that a transaction that holds it has ended when the marker is read.</remarks>
     public async ValueTask<long?> ResolveAsync(CommitMark mark, CancellationToken cancellationToken)
     {
+        if (failPoints.IsWatched)
+        {
+            await failPoints.HitAsync(FailPoints.Resolve).ConfigureAwait(false);
+        }
+
         await BeginTransactionAsync(cancellationToken).ConfigureAwait(false);
         var ended = false;
         try

@@ -16,12 +16,14 @@ namespace Kv.Connections;
 /// </param>
 /// <param name="options">The store's options.</param>
 /// <param name="logger">Where to say what goes wrong.</param>
+/// <param name="failPoints">Where tests have an opening fail; null for nowhere.</param>
 internal sealed class SessionFactory(
     Func<KvDbContext> contexts,
     Driver driver,
     Func<KvDbContext, Driver, CancellationToken, Task<IReadOnlyList<string>>> openCurrent,
     KvStoreOptions options,
-    ILogger logger) : IAsyncDisposable
+    ILogger logger,
+    FailPoints? failPoints = null) : IAsyncDisposable
 {
     private KvDbContext? _first;
     private readonly bool _isShared = IsShared(options, driver);
@@ -45,6 +47,7 @@ internal sealed class SessionFactory(
         var context = contexts();
         try
         {
+            await ReachAsync().ConfigureAwait(false);
             var newer = await openCurrent(context, driver, cancellationToken).ConfigureAwait(false);
             if (newer.Count > 0)
             {
@@ -117,6 +120,7 @@ internal sealed class SessionFactory(
             var connection = context.Database.GetDbConnection();
             driver.CheckConnection(connection);
             driver.RefuseToCreate(connection);
+            ReachAsync().AsTask().GetAwaiter().GetResult();
             context.Database.OpenConnection();
             driver.OpenedAsync(connection, role, options, logger, CancellationToken.None).AsTask().GetAwaiter().GetResult();
             return SessionOf(context, role);
@@ -157,6 +161,11 @@ internal sealed class SessionFactory(
             var connection = context.Database.GetDbConnection();
             driver.CheckConnection(connection);
             driver.RefuseToCreate(connection);
+            if (connection.State != System.Data.ConnectionState.Open)
+            {
+                await ReachAsync().ConfigureAwait(false);
+            }
+
             await context.Database.OpenConnectionAsync(cancellationToken).ConfigureAwait(false);
             await driver.OpenedAsync(connection, role, options, logger, cancellationToken).ConfigureAwait(false);
             await LookAsync(connection, role == SessionRole.Write, cancellationToken).ConfigureAwait(false);
@@ -169,6 +178,8 @@ internal sealed class SessionFactory(
             throw;
         }
     }
+
+    private ValueTask ReachAsync() => failPoints is { IsWatched: true } ? failPoints.HitAsync(FailPoints.Open) : default;
 
     private ValueTask LookAsync(DbConnection connection, bool writes, CancellationToken cancellationToken) =>
         Opened?.Invoke(connection, writes, cancellationToken) ?? ValueTask.CompletedTask;

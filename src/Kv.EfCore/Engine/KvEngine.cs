@@ -50,7 +50,7 @@ internal sealed class KvEngine : IAsyncDisposable
         FailPoints? failPoints = null,
         Func<KvDbContext>? replica = null)
     {
-        (ConnectionString, IsStepped) = (connectionString, failPoints?.IsStepped == true);
+        (ConnectionString, IsStepped, FailPoints) = (connectionString, failPoints?.IsStepped == true, failPoints);
         Logger = logger = new UnfailingLogger(logger);
         (Options, Provider, Ending) = (options, provider, _stop.Token);
         failPoints ??= new FailPoints();
@@ -62,7 +62,7 @@ internal sealed class KvEngine : IAsyncDisposable
         (Unnamed, Merges) = (new UnnamedMessages(logger), new MergeTable(options, time, logger));
         Health = new StoreHealth(time);
         _signals = new CommitSignals(time);
-        _sessions = new SessionFactory(contexts, Driver, SchemaCheck.OpenCurrentAsync, options, logger);
+        _sessions = new SessionFactory(contexts, Driver, SchemaCheck.OpenCurrentAsync, options, logger, failPoints);
         Locks = provider.CreateLocks(Driver, logger);
         _pool = new SessionPool(_sessions, Driver.Readers, options.CommandTimeout, Locks, returned: () => _background!.Answered());
         Metrics.Pool = _pool.Count;
@@ -101,7 +101,8 @@ internal sealed class KvEngine : IAsyncDisposable
             session => provider.CreateLeaseKeeper(Driver, session, Clock, Locks),
             Clock,
             _signals,
-            Listener);
+            Listener,
+            failPoints);
         Views = new QueueViews(Driver.Sql, reads);
         Feed = new StoreFeed(contexts, reads, Driver, Locks, Pipeline, Clock, options, logger);
         Sweeper = new(Reader, Pipeline, _signals, Clock, options, Metrics, logger, LookForLossAsync, Feed.Trimmer.TrimWhenDueAsync);
@@ -192,6 +193,9 @@ internal sealed class KvEngine : IAsyncDisposable
     public UnnamedMessages Unnamed { get; }
 
     public MergeTable Merges { get; }
+
+    /// <summary>Where tests stop it; null without a test.</summary>
+    public FailPoints? FailPoints { get; }
 
     /// <inheritdoc cref="FailPoints.IsStepped" />
     public bool IsStepped { get; }

@@ -1,6 +1,7 @@
 using Kv.Changes;
 using Kv.Commits;
 using Kv.Connections;
+using Kv.Diagnostics;
 using Kv.Messages;
 using Kv.Sql;
 
@@ -19,7 +20,8 @@ internal sealed class MessageQueue(
     Func<Session, LeaseKeeper> newLeaseKeeper,
     StoreClock clock,
     CommitSignals signals,
-    ChangeListener listener)
+    ChangeListener listener,
+    FailPoints failPoints)
 {
     /// <summary>Whether the commits of other processes are heard of, so that looking for them is a precaution.</summary>
     public bool IsListening => listener.IsListening;
@@ -128,6 +130,15 @@ internal sealed class MessageQueue(
 
     /// <summary>Whether a backlog is claimed beside the other writes of this process, and not in turn with them.</summary>
     public bool ClaimsApart => claims != pipeline;
+
+    /// <summary>Leases are about to be extended: a test may have that fail. It blocks the calling thread.</summary>
+    public void ReachExtension()
+    {
+        if (failPoints.IsWatched)
+        {
+            failPoints.HitAsync(FailPoints.Extend).AsTask().GetAwaiter().GetResult();
+        }
+    }
 
     /// <summary>Opens a session that does nothing but keep leases alive. It blocks the calling thread.</summary>
     public LeaseKeeper OpenLeaseKeeper() => newLeaseKeeper(sessions.Open(SessionRole.Heartbeat));

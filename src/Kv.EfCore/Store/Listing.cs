@@ -1,5 +1,6 @@
 using Kv.Commits;
 using Kv.Connections;
+using Kv.Diagnostics;
 using Kv.Reads;
 
 namespace Kv.Store;
@@ -11,9 +12,11 @@ internal sealed class Listing
     private readonly int _limit;
     private readonly bool _snapshot;
     private readonly KvRange _selector;
+    private readonly IFaults? _faults;
 
-    public Listing(KvRange selector, KvListOptions? options, KvStoreOptions store, bool keysOnly)
+    public Listing(KvRange selector, KvListOptions? options, KvStoreOptions store, bool keysOnly, IFaults? faults = null)
     {
+        _faults = faults;
         ArgumentNullException.ThrowIfNull(selector);
         options ??= new KvListOptions();
         if (options.Limit is <= 0)
@@ -101,8 +104,16 @@ internal sealed class Listing
     private async IAsyncEnumerable<List<T>> CutAsync<T>(IAsyncEnumerable<List<T>> batches)
     {
         var left = _limit;
+        var failsAfter = _faults?.ListingFailsAfter();
         await foreach (var batch in batches.ConfigureAwait(false))
         {
+            if (failsAfter <= batch.Count)
+            {
+                yield return batch[..failsAfter.Value];
+                throw _faults!.ListingFailed();
+            }
+
+            failsAfter -= batch.Count;
             if (batch.Count > left)
             {
                 batch.RemoveRange(left, batch.Count - left);

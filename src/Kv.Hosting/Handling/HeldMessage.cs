@@ -110,6 +110,17 @@ internal sealed class HeldMessage : IAsyncDisposable
         }
     }
 
+    /// <summary>
+    /// The process of its worker is gone, as a test has it: nothing more is done about it here, and nothing asks it to stop.
+    /// </summary>
+    public void Kill()
+    {
+        lock (_gate)
+        {
+            (_state, _isDisposed) = (HeldState.Released, true);
+        }
+    }
+
     /// <summary>A write of the handler that takes the message out of the queue begins, or has ended.</summary>
     /// <returns>The state before, to which the message goes back if nothing is written.</returns>
     public HeldState Move(HeldState state)

@@ -104,7 +104,6 @@ public static class KvWorkerServiceCollectionExtensions
 
     private static KvWorker CreateWorker(IServiceProvider provider, WorkerRegistration worker)
     {
-        var (store, workers) = (StoreOf(provider, worker), provider.GetRequiredService<StoreWorkers>());
         if (StoreConfiguration.Find(provider, worker.Store)?.TopicsOf(provider) is { } topics)
         {
             worker.Handlers.Configure(
@@ -112,6 +111,13 @@ public static class KvWorkerServiceCollectionExtensions
                 (topic, options) => StoreConfiguration.Bind(topics.GetSection(topic), options));
         }
 
+        return NewWorker(provider, worker);
+    }
+
+    /// <summary>Makes a worker of what is configured already.</summary>
+    internal static KvWorker NewWorker(IServiceProvider provider, WorkerRegistration worker)
+    {
+        var (store, workers) = (StoreOf(provider, worker), provider.GetRequiredService<StoreWorkers>());
         return new KvWorker(
             store,
             worker.Handlers,

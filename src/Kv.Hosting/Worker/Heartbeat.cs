@@ -167,6 +167,7 @@ internal sealed class Heartbeat : IDisposable
             try
             {
                 _keeper ??= _queue.OpenLeaseKeeper();
+                _queue.ReachExtension();
                 var asked = running.Select(static h => (h.Message.Fence, h.Topic.ClaimDuration)).ToArray();
                 return Tell(running, _keeper.Extend(asked, _owner), sentAt);
             }

@@ -148,6 +148,20 @@ internal sealed class KvWorker : BackgroundService, IMessageConsumer, IAsyncDisp
     /// <summary>Ends the time that handlers have to finish when the worker stops.</summary>
     public void Hurry() => _hurry.TrySetResult();
 
+    /// <summary>Ends it as the end of its process would: nothing is given back, and no end is written.</summary>
+    public void Kill()
+    {
+        _drained = true;
+        foreach (var held in _running.All)
+        {
+            held.Kill();
+            _running.Remove(held);
+        }
+
+        Heartbeat.Dispose();
+        _name.Dispose();
+    }
+
     /// <summary>For a container that is disposed of without its host having stopped: what runs is given back.</summary>
     public async ValueTask DisposeAsync()
     {

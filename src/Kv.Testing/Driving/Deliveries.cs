@@ -40,6 +40,16 @@ internal sealed class Deliveries(TestClock clock)
         return delivery.Turn.Task;
     }
 
+    /// <summary>The process of the workers that have taken these is gone: their handlers stay where they are, for ever.</summary>
+    public void Kill()
+    {
+        foreach (var delivery in Open)
+        {
+            clock.DropTimersOf(delivery.Held);
+            delivery.Kill();
+        }
+    }
+
     /// <summary>Runs what was taken, one after the other, until each has ended or waits for the clock.</summary>
     /// <param name="patience">How long each may take, in real time.</param>
     /// <param name="cancellationToken">Gives up.</param>
@@ -76,7 +86,7 @@ internal sealed class Deliveries(TestClock clock)
             }
 
             var left = patience - TimeProvider.System.GetElapsedTime(since);
-            var change = Task.WhenAny([armed, .. busy.Select(static delivery => delivery.Held.Ended), .. busy.Select(Interrupting)]);
+            var change = Task.WhenAny([armed, .. busy.Select(static delivery => delivery.Ended), .. busy.Select(Interrupting)]);
             try
             {
                 await change.WaitAsync(left > TimeSpan.Zero ? left : TimeSpan.Zero, TimeProvider.System, cancellationToken)
@@ -101,17 +111,17 @@ internal sealed class Deliveries(TestClock clock)
     }
 
     // A handler that was just asked to stop may not have heard of it.
-    private bool IsBusy(OpenDelivery delivery) => delivery.Turn.Task.IsCompleted
+    private bool IsBusy(OpenDelivery delivery) => delivery.Turn.Task.IsCompleted && !delivery.HasEnded
         && (!delivery.Held.Interrupting.IsCompleted || !clock.HasTimerOf(delivery.Held));
 
     private static Task Interrupting(OpenDelivery delivery) =>
-        delivery.Held.Interrupting is { IsCompleted: false } interrupting ? interrupting : delivery.Held.Ended;
+        delivery.Held.Interrupting is { IsCompleted: false } interrupting ? interrupting : delivery.Ended;
 
     private OpenDelivery? NextTurn()
     {
         lock (_gate)
         {
-            return _open.Find(static delivery => !delivery.Turn.Task.IsCompleted);
+            return _open.Find(static delivery => !delivery.Turn.Task.IsCompleted && !delivery.HasEnded);
         }
     }
 

@@ -1,6 +1,8 @@
+using Kv.Handling;
 using Kv.Messages;
 using Kv.Store;
 using Kv.Time;
+using Kv.Worker;
 
 namespace Kv.Driving;
 
@@ -16,6 +18,7 @@ internal sealed class Driver(TestClock clock, KvTestOptions options, Deliveries 
     /// <summary>Has schedules begin: nothing else is due in a store that is empty.</summary>
     public async Task BeginAsync(CancellationToken cancellationToken)
     {
+        clock.Owner = this;
         foreach (var rounds in all)
         {
             await rounds.RunSchedulesAsync(cancellationToken).ConfigureAwait(false);
@@ -31,6 +34,7 @@ internal sealed class Driver(TestClock clock, KvTestOptions options, Deliveries 
         await _one.WaitAsync(cancellationToken).ConfigureAwait(false);
         try
         {
+            clock.Owner = this;
             List<KvDelivery> ran = [];
             var end = clock.GetUtcNow() + by;
             foreach (var rounds in all)
@@ -61,6 +65,54 @@ internal sealed class Driver(TestClock clock, KvTestOptions options, Deliveries 
         }
     }
 
+    /// <summary>Ends the workers as the end of their process would.</summary>
+    /// <returns>Done when they have ended; never for a handler of theirs, which ends with them.</returns>
+    public async Task KillAsync(CancellationToken cancellationToken)
+    {
+        if (clock.Owner is HeldMessage)
+        {
+            Kill();
+            await new TaskCompletionSource().Task.ConfigureAwait(false);
+        }
+
+        await _one.WaitAsync(cancellationToken).ConfigureAwait(false);
+        try
+        {
+            Kill();
+        }
+        finally
+        {
+            _one.Release();
+        }
+    }
+
+    /// <summary>Starts workers in the place of those that were killed.</summary>
+    public async Task RestartAsync(CancellationToken cancellationToken)
+    {
+        await _one.WaitAsync(cancellationToken).ConfigureAwait(false);
+        try
+        {
+            foreach (var rounds in all)
+            {
+                await rounds.RestartAsync(worker => worker.Claimed = deliveries.Claimed, cancellationToken).ConfigureAwait(false);
+            }
+        }
+        finally
+        {
+            _one.Release();
+        }
+    }
+
+    /// <summary>Stops the workers that took the place of others.</summary>
+    public async Task StopSuccessorsAsync(CancellationToken cancellationToken)
+    {
+        foreach (var worker in all.Select(static rounds => rounds.Successor).OfType<KvWorker>())
+        {
+            await worker.StopAsync(cancellationToken).ConfigureAwait(false);
+            worker.Dispose();
+        }
+    }
+
     /// <summary>Has a worker handle one message, and nothing else.</summary>
     /// <param name="rounds">The store and its worker.</param>
     /// <param name="take">Puts the message into the queue and claims it.</param>
@@ -71,6 +123,7 @@ internal sealed class Driver(TestClock clock, KvTestOptions options, Deliveries 
         await _one.WaitAsync(cancellationToken).ConfigureAwait(false);
         try
         {
+            clock.Owner = this;
             var message = await take().ConfigureAwait(false);
             rounds.Worker!.Claims.Give(message);
             await deliveries.RunAsync(options.Patience, cancellationToken).ConfigureAwait(false);
@@ -86,6 +139,15 @@ internal sealed class Driver(TestClock clock, KvTestOptions options, Deliveries 
     public Rounds Of(KvStore store) => all.First(rounds => rounds.Store == store);
 
     public void Dispose() => _one.Dispose();
+
+    private void Kill()
+    {
+        deliveries.Kill();
+        foreach (var rounds in all)
+        {
+            rounds.Kill();
+        }
+    }
 
     private async Task<DateTimeOffset> NextAsync(DateTimeOffset end, CancellationToken cancellationToken)
     {

@@ -41,6 +41,11 @@ internal sealed class MessageTaker(Rounds rounds, KvWorkerOptions worker)
                 + "one: app.Handle<...>().");
         }
 
+        if (isHandled && rounds.Worker is null)
+        {
+            throw new KvTestException("The worker of this host was killed, and handles nothing. Start one: await kv.StartWorkerAsync().");
+        }
+
         var enqueued = await Store.EnqueueAsync(message, options, cancellationToken).ConfigureAwait(false);
         if (!enqueued.IsNew)
         {

@@ -7,12 +7,20 @@ namespace Kv.Driving;
 /// <param name="at">When that was.</param>
 internal sealed class OpenDelivery(HeldMessage held, DateTimeOffset at)
 {
+    private readonly TaskCompletionSource _killed = new(TaskCreationOptions.RunContinuationsAsynchronously);
+
     public HeldMessage Held => held;
 
     /// <summary>Done when its handler may begin.</summary>
     public TaskCompletionSource Turn { get; } = new(TaskCreationOptions.RunContinuationsAsynchronously);
 
-    public bool HasEnded => held.Ended.IsCompleted;
+    public bool HasEnded => held.Ended.IsCompleted || _killed.Task.IsCompleted;
+
+    /// <summary>Done when it has ended.</summary>
+    public Task Ended => Task.WhenAny(held.Ended, _killed.Task);
+
+    /// <summary>The process of its worker is gone.</summary>
+    public void Kill() => _killed.TrySetResult();
 
     /// <summary>What is known of it now.</summary>
     /// <param name="now">What time it is: a delay that it got counts from there.</param>

@@ -61,6 +61,9 @@ public sealed class KvTestHost : IAsyncDisposable
     /// <summary>What time it is on the test's clock.</summary>
     public DateTimeOffset Now => _rig.Clock.GetUtcNow();
 
+    /// <summary>Has the store and its worker fail as the test asks.</summary>
+    public KvTestFaults Faults => _rig.Options.Faults;
+
     private KvStore Inner => Services.GetRequiredService<KvStore>();
 
     private KvWorkerOptions WorkerOptions => Services.GetRequiredService<IOptionsMonitor<KvWorkerOptions>>().CurrentValue;
@@ -223,6 +226,23 @@ public sealed class KvTestHost : IAsyncDisposable
             ended => new OpenDelivery(ended, at).Describe(Now));
     }
 
+    /// <summary>
+    /// Ends the workers of the host as the end of their process would: nothing is released and nothing acknowledged. What they have taken
+    /// comes again when its leases have lapsed and there is a worker.
+    /// </summary>
+    /// <remarks>
+    /// A handler of theirs that waits does so for ever. One may call it itself: then it does not return, and nothing behind it runs.
+    /// Schedules rest too, until <see cref="StartWorkerAsync"/>; the store goes on.
+    /// </remarks>
+    /// <param name="cancellationToken">Gives up.</param>
+    /// <returns>Done when they have ended.</returns>
+    public Task KillWorkerAsync(CancellationToken cancellationToken = default) => _driver.KillAsync(cancellationToken);
+
+    /// <summary>Starts workers in the place of those that <see cref="KillWorkerAsync"/> has ended; does nothing if none has.</summary>
+    /// <param name="cancellationToken">Gives up.</param>
+    /// <returns>Done when they have started. They take messages when the test says so.</returns>
+    public Task StartWorkerAsync(CancellationToken cancellationToken = default) => _driver.RestartAsync(cancellationToken);
+
     /// <summary>Fails if no message of a type waits in the queue that fits.</summary>
     /// <typeparam name="T">The type that it was enqueued as.</typeparam>
     /// <param name="predicate">What must hold of the message; null for anything.</param>
@@ -307,7 +327,10 @@ public sealed class KvTestHost : IAsyncDisposable
 
         await _host!.StartAsync(cancellationToken).ConfigureAwait(false);
 
-        // Schedules begin when a host with them starts.
-        await _driver.BeginAsync(cancellationToken).ConfigureAwait(false);
+        // Schedules begin when a host with them starts; where openings are to fail, those of the test's own calls, with the first drain.
+        if (!Faults.IsSet(KvFault.Open))
+        {
+            await _driver.BeginAsync(cancellationToken).ConfigureAwait(false);
+        }
     }
 }

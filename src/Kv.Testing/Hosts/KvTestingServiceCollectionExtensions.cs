@@ -31,8 +31,9 @@ public static class KvTestingServiceCollectionExtensions
         services.RemoveAll<TestRig>();
         services.RemoveAll<FailPoints>();
         services.AddSingleton(rig);
+        services.AddHostedService<Successors>();
         TestLogs.Add(services, chosen, rig.Clock);
         services.Replace(ServiceDescriptor.Singleton<TimeProvider>(rig.Clock));
-        return services.AddSingleton(new FailPoints { IsStepped = true });
+        return services.AddSingleton(new FailPoints { IsStepped = true, Faults = chosen.Faults.Source });
     }
 }

@@ -19,6 +19,7 @@ internal sealed class TestRig : IDisposable
     public TestRig(KvTestOptions options)
     {
         (Options, Clock) = (options, new TestClock(options.Start));
+        Options.Faults.Use(Clock);
         _deliveries = new Deliveries(Clock);
     }
 
@@ -35,6 +36,10 @@ internal sealed class TestRig : IDisposable
         }
     }
 
+    /// <summary>Stops the workers that took the place of others: the host does not know of them.</summary>
+    public Task StopSuccessorsAsync(CancellationToken cancellationToken) =>
+        _driver?.StopSuccessorsAsync(cancellationToken) ?? Task.CompletedTask;
+
     public void Dispose() => _driver?.Dispose();
 
     private List<Rounds> Find(IServiceProvider services)
@@ -48,7 +53,8 @@ internal sealed class TestRig : IDisposable
             var scheduler = hosted.OfType<Scheduler>().Single(scheduler => scheduler.Store == store);
             worker.Claimed = _deliveries.Claimed;
             registration.Handlers.UseFirst(_deliveries.WatchAsync);
-            all.Add(new Rounds(store, worker, scheduler, registration));
+            all.Add(new Rounds(
+                store, worker, scheduler, registration, () => KvWorkerServiceCollectionExtensions.NewWorker(services, registration)));
         }
 
         if (services.GetService<KvStore>() is { } plain && !all.Exists(rounds => rounds.Store == plain))

@@ -58,6 +58,15 @@ internal sealed class TestClock(DateTimeOffset start) : TimeProvider
         }
     }
 
+    /// <summary>Forgets the timers that were made in the flow of an owner: what waits for them waits for ever.</summary>
+    public void DropTimersOf(object owner)
+    {
+        lock (_gate)
+        {
+            _timers.RemoveAll(timer => ReferenceEquals(timer.Owner, owner));
+        }
+    }
+
     /// <summary>Moves the clock forward: to the next timer, which it fires, or to a time if there is none until then.</summary>
     /// <returns>Whether a timer fired.</returns>
     public bool Fire(DateTimeOffset until)
