@@ -197,6 +197,9 @@ internal sealed class KvEngine : IAsyncDisposable
     /// <summary>Where tests stop it; null without a test.</summary>
     public FailPoints? FailPoints { get; }
 
+    /// <summary>Told of each write of an application that was committed, before its caller is; null without a test.</summary>
+    public Func<AtomicWrite, ValueTask>? Written { get; set; }
+
     /// <inheritdoc cref="FailPoints.IsStepped" />
     public bool IsStepped { get; }
 

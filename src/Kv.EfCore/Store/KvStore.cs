@@ -186,12 +186,13 @@ internal sealed partial class KvStore(KvEngine engine, IKvValueSerializer serial
     public ValueTask<AtomicOutcome> SubmitAsync(AtomicWrite write, CancellationToken cancellationToken, KvDurability? durability = null)
     {
         AmbientTransaction.RefuseWrite();
-        return CallAsync(
+        var outcome = CallAsync(
             "commit",
             new AtomicWork(write) { Durability = durability }, // Made here: the time in which the store is opened is part of its caller's.
             static (engine, work, token) => engine.Pipeline.SubmitAsync(work, token),
             cancellationToken,
             write.Count);
+        return Engine.Written is { } written ? TellAsync(outcome, write, written) : outcome;
     }
 
     // A write of nothing, which takes a version: what is on the disk when it is answered holds all versions before.
@@ -209,6 +210,17 @@ internal sealed partial class KvStore(KvEngine engine, IKvValueSerializer serial
 
     /// <summary>For containers that are disposed synchronously.</summary>
     public void Dispose() => DisposeAsync().AsTask().GetAwaiter().GetResult();
+
+    private static async ValueTask<AtomicOutcome> TellAsync(ValueTask<AtomicOutcome> commit, AtomicWrite write, Func<AtomicWrite, ValueTask> written)
+    {
+        var outcome = await commit.ConfigureAwait(false);
+        if (outcome.Version > 0)
+        {
+            await written(write).ConfigureAwait(false);
+        }
+
+        return outcome;
+    }
 
     private async ValueTask<KvEnqueueResult> EnqueueAsync(AtomicWrite write, CancellationToken cancellationToken)
     {

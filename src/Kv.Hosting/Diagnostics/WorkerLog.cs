@@ -186,6 +186,26 @@ internal static partial class WorkerLog
     [LoggerMessage(355, LogLevel.Warning, "Looking for topics without a handler failed; it is tried again.")]
     public static partial void LookFailed(ILogger logger, Exception error);
 
+    /// <summary>Says of options that they have no effect, or not the whole one.</summary>
+    /// <param name="logger">Where to.</param>
+    /// <param name="idle">The topics that have options and no handler.</param>
+    /// <param name="topics">The topics that are handled.</param>
+    /// <param name="timeout">How long the worker gives its handlers when it stops.</param>
+    /// <param name="hostTimeout">How long the host gives all that stops.</param>
+    public static void WarnOfOptions(
+        ILogger logger, IReadOnlyList<string> idle, IReadOnlyCollection<string> topics, TimeSpan timeout, TimeSpan hostTimeout)
+    {
+        foreach (var topic in idle)
+        {
+            OptionsOfNothing(logger, topic, topics.Count == 0 ? "none" : string.Join(", ", topics));
+        }
+
+        if (timeout > hostTimeout)
+        {
+            ShutdownIsCutShort(logger, timeout, hostTimeout);
+        }
+    }
+
     [LoggerMessage(
         356,
         LogLevel.Warning,

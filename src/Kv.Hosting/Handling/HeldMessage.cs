@@ -1,3 +1,4 @@
+using Kv.Diagnostics;
 using Kv.Messages;
 using Kv.Queue;
 using Kv.Store;
@@ -109,6 +110,11 @@ internal sealed class HeldMessage : IAsyncDisposable
             return true;
         }
     }
+
+    /// <summary>Whether its end cannot be written any more after an error: the message is another worker's by then.</summary>
+    /// <remarks>What a test has asked for lasts until the lease has lapsed: its clock stands still between the tries.</remarks>
+    public bool IsOver(Exception error) => error is ObjectDisposedException || Lease.IsLost || Lease.HasLapsed
+        || (error is not KvCommitUnknownException && FailPoints.IsInjected(error));
 
     /// <summary>
     /// The process of its worker is gone, as a test has it: nothing more is done about it here, and nothing asks it to stop.

@@ -103,7 +103,7 @@ internal sealed class MessageEnding(KvStore store, Action<HeldMessage> handled, 
         {
             OnGone(held);
         }
-        catch (Exception error) when (error is ObjectDisposedException || IsForGood(error) || held.Lease.IsLost || held.Lease.HasLapsed)
+        catch (Exception error) when (held.IsOver(error))
         {
             held.End = default;
             WorkerLog.NotFinished(logger, error, held.Message.Fence.Id, held.Message.Topic);
@@ -111,9 +111,6 @@ internal sealed class MessageEnding(KvStore store, Action<HeldMessage> handled, 
 
         return true;
     }
-
-    // What a test has asked for lasts until the lease has lapsed: its clock stands still between the tries.
-    private static bool IsForGood(Exception error) => error is not KvCommitUnknownException && FailPoints.IsInjected(error);
 
     private void OnGone(HeldMessage held)
     {

@@ -139,6 +139,11 @@ internal sealed class MessageHandling(HeldMessage held, MessageQueue queue)
                 var result = await commit(write).ConfigureAwait(false);
                 after = result.Succeeded ? done : before;
                 Refusal = result.Succeeded ? null : Refused(result);
+                if (result.Succeeded && held.Store.Engine.Written is { } written)
+                {
+                    await written(write).ConfigureAwait(false);
+                }
+
                 return result;
             }
             catch (KvCommitUnknownException) when (meanwhile == HeldState.Completing && before == HeldState.Running)

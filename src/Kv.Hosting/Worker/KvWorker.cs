@@ -152,12 +152,7 @@ internal sealed class KvWorker : BackgroundService, IMessageConsumer, IAsyncDisp
     public void Kill()
     {
         _drained = true;
-        foreach (var held in _running.All)
-        {
-            held.Kill();
-            _running.Remove(held);
-        }
-
+        _running.Kill();
         Heartbeat.Dispose();
         _name.Dispose();
     }
@@ -193,7 +188,7 @@ internal sealed class KvWorker : BackgroundService, IMessageConsumer, IAsyncDisp
 
     private async Task WorkAsync(CancellationToken stoppingToken)
     {
-        WarnOfOptions();
+        WorkerLog.WarnOfOptions(_logger, _idleTopics, _topics.Keys, _options.ShutdownTimeout, _hostTimeout);
         if (_topics.Count == 0)
         {
             WorkerLog.NoHandlers(_logger);
@@ -249,19 +244,6 @@ internal sealed class KvWorker : BackgroundService, IMessageConsumer, IAsyncDisp
             var wait = Backoff.AfterRounds(_health.Failed(nameof(KvWorker), error, Time));
             WorkerLog.RoundFailed(_logger, error, wait);
             return wait;
-        }
-    }
-
-    private void WarnOfOptions()
-    {
-        foreach (var topic in _idleTopics)
-        {
-            WorkerLog.OptionsOfNothing(_logger, topic, _topics.Count == 0 ? "none" : string.Join(", ", _topics.Keys));
-        }
-
-        if (_options.ShutdownTimeout > _hostTimeout)
-        {
-            WorkerLog.ShutdownIsCutShort(_logger, _options.ShutdownTimeout, _hostTimeout);
         }
     }
 

@@ -24,6 +24,16 @@ internal sealed class RunningMessages(WorkerCapacity capacity)
         }
     }
 
+    /// <summary>Ends all of them as the end of their process would.</summary>
+    public void Kill()
+    {
+        foreach (var held in All)
+        {
+            held.Kill();
+            Remove(held);
+        }
+    }
+
     /// <summary>Ends a message.</summary>
     public void Remove(HeldMessage held)
     {

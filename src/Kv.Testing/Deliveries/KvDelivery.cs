@@ -10,7 +10,7 @@ public class KvDelivery
     {
         (Id, Topic, Type, Payload, Attempt) = (other.Id, other.Topic, other.Type, other.Payload, other.Attempt);
         (At, Outcome, Error, Reason, DueAt) = (other.At, other.Outcome, other.Error, other.Reason, other.DueAt);
-        (Progress, Note, Checkpoint) = (other.Progress, other.Note, other.Checkpoint);
+        (Progress, Note, Checkpoint, Writes) = (other.Progress, other.Note, other.Checkpoint, other.Writes);
     }
 
     internal KvDelivery(IKvValueSerializer serializer) => Serializer = serializer;
@@ -53,6 +53,13 @@ public class KvDelivery
 
     /// <summary>What the handler saved for the next attempt; null for nothing in this one.</summary>
     public KvValue? Checkpoint { get; internal init; }
+
+    /// <summary>What its handler wrote and was committed, in its order: entries and messages.</summary>
+    /// <remarks>
+    /// Writes of the store and of <c>CompleteAsync</c>, that of a transaction of the handler's own as well, whatever became of that. What a
+    /// context saves beside them is not among it.
+    /// </remarks>
+    public IReadOnlyList<KvTestWrite> Writes { get; internal init; } = [];
 
     private protected IKvValueSerializer Serializer { get; }
 

@@ -1,3 +1,4 @@
+using Kv.Commits;
 using Kv.Handling;
 using Kv.Time;
 
@@ -47,6 +48,15 @@ internal sealed class Deliveries(TestClock clock)
         {
             clock.DropTimersOf(delivery.Held);
             delivery.Kill();
+        }
+    }
+
+    /// <summary>A handler has committed a write.</summary>
+    public void Note(HeldMessage held, AtomicWrite write)
+    {
+        lock (_gate)
+        {
+            _open.Find(delivery => delivery.Held == held)?.Note(write);
         }
     }
 

@@ -1,3 +1,4 @@
+using Kv.Commits;
 using Kv.Handling;
 using Kv.Messages;
 using Kv.Store;
@@ -14,6 +15,29 @@ namespace Kv.Driving;
 internal sealed class Driver(TestClock clock, KvTestOptions options, Deliveries deliveries, IReadOnlyList<Rounds> all) : IDisposable
 {
     private readonly SemaphoreSlim _one = new(1, 1);
+
+    // What commits of the test's have run.
+    private readonly List<KvDelivery> _inline = [];
+
+    /// <summary>When it runs what is due.</summary>
+    public KvTestMode Mode { get; set; }
+
+    /// <summary>A write was committed, and its caller does not know yet.</summary>
+    public async ValueTask WrittenAsync(AtomicWrite write)
+    {
+        if (clock.Owner is HeldMessage held)
+        {
+            deliveries.Note(held, write);
+        }
+        else if (clock.Owner is null && Mode == KvTestMode.Inline)
+        {
+            var ran = await DrainAsync(CancellationToken.None).ConfigureAwait(false);
+            lock (_inline)
+            {
+                _inline.AddRange(ran.Deliveries.Where(static delivery => delivery.Outcome != KvOutcome.Running));
+            }
+        }
+    }
 
     /// <summary>Has schedules begin: nothing else is due in a store that is empty.</summary>
     public async Task BeginAsync(CancellationToken cancellationToken)
@@ -35,7 +59,7 @@ internal sealed class Driver(TestClock clock, KvTestOptions options, Deliveries 
         try
         {
             clock.Owner = this;
-            List<KvDelivery> ran = [];
+            var ran = TakeInline();
             var end = clock.GetUtcNow() + by;
             foreach (var rounds in all)
             {
@@ -139,6 +163,16 @@ internal sealed class Driver(TestClock clock, KvTestOptions options, Deliveries 
     public Rounds Of(KvStore store) => all.First(rounds => rounds.Store == store);
 
     public void Dispose() => _one.Dispose();
+
+    private List<KvDelivery> TakeInline()
+    {
+        lock (_inline)
+        {
+            List<KvDelivery> ran = [.. _inline];
+            _inline.Clear();
+            return ran;
+        }
+    }
 
     private void Kill()
     {

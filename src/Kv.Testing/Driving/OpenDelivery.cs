@@ -1,3 +1,5 @@
+using System.Collections.Concurrent;
+using Kv.Commits;
 using Kv.Handling;
 
 namespace Kv.Driving;
@@ -7,9 +9,21 @@ namespace Kv.Driving;
 /// <param name="at">When that was.</param>
 internal sealed class OpenDelivery(HeldMessage held, DateTimeOffset at)
 {
+    // A handler may commit several at a time.
+    private readonly ConcurrentQueue<KvTestWrite> _writes = new();
+
     private readonly TaskCompletionSource _killed = new(TaskCreationOptions.RunContinuationsAsynchronously);
 
     public HeldMessage Held => held;
+
+    /// <summary>Its handler has committed a write.</summary>
+    public void Note(AtomicWrite write)
+    {
+        foreach (var part in KvTestWrite.Of(write, held.Store.Serializer))
+        {
+            _writes.Enqueue(part);
+        }
+    }
 
     /// <summary>Done when its handler may begin.</summary>
     public TaskCompletionSource Turn { get; } = new(TaskCreationOptions.RunContinuationsAsynchronously);
@@ -42,6 +56,7 @@ internal sealed class OpenDelivery(HeldMessage held, DateTimeOffset at)
             Progress = held.Handling.Progress?.Fraction,
             Note = held.Handling.Progress?.Note,
             Checkpoint = held.Handling.Checkpoint,
+            Writes = [.. _writes],
         };
     }
 

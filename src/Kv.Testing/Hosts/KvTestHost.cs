@@ -61,6 +61,19 @@ public sealed class KvTestHost : IAsyncDisposable
     /// <summary>What time it is on the test's clock.</summary>
     public DateTimeOffset Now => _rig.Clock.GetUtcNow();
 
+    /// <summary>When it runs what is due.</summary>
+    /// <remarks>
+    /// What <see cref="KvTestMode.Inline"/> has run is in the result of the next <see cref="DrainAsync"/> or <see cref="AdvanceAsync"/>. A
+    /// commit of a transaction of the application's own sets nothing off: what it brings runs with the next commit of the store, or drain.
+    /// </remarks>
+    /// <value>Default: <see cref="KvTestMode.Manual"/>.</value>
+    public KvTestMode Mode
+    {
+        get => _driver.Mode;
+        set => _driver.Mode = Enum.IsDefined(value) ? value : throw new ArgumentOutOfRangeException(
+            nameof(value), value, $"{value} is no KvTestMode. Use Manual or Inline.");
+    }
+
     /// <summary>Has the store and its worker fail as the test asks.</summary>
     public KvTestFaults Faults => _rig.Options.Faults;
 

@@ -32,7 +32,14 @@ internal sealed class TestRig : IDisposable
     {
         lock (_gate)
         {
-            return _driver ??= new Driver(Clock, Options, _deliveries, Find(services));
+            if (_driver is null)
+            {
+                var all = Find(services);
+                var driver = _driver = new Driver(Clock, Options, _deliveries, all);
+                all.ForEach(rounds => rounds.Store.Engine.Written = driver.WrittenAsync);
+            }
+
+            return _driver;
         }
     }
 

@@ -11,7 +11,7 @@ internal static class Floors
             "Connections", "Model", "Messages", "Merges", "Values", "V8", "", "Keys", "Sql", "Diagnostics", "Platform",
         ],
         ["Kv.Hosting"] = ["Setup", "Health", "Worker", "Schedules", "Handling", "Topics", "", "Diagnostics"],
-        ["Kv.Testing"] = ["Hosts", "Looking", "Driving", "Deliveries", "Databases", "", "Faults", "Time"],
+        ["Kv.Testing"] = ["Hosts", "Looking", "Driving", "Deliveries", "Databases", "", "Faults", "Keys", "Time"],
         ["Kv.OpenTelemetry"] = [""],
         ["Kv.EfCore.Sqlite"] = ["", "Maintenance", "Queue", "Commits", "Changes", "Reads", "Connections", "Schema", "Sql", "Statements", "CompiledModel", "Migrations"],
         ["Kv.EfCore.PostgreSql"] = ["", "Maintenance", "Queue", "Commits", "Changes", "Reads", "Connections", "Sql", "CompiledModel", "Migrations"],
