@@ -1,3 +1,4 @@
+using Kv.Time;
 using Microsoft.Extensions.Logging;
 
 namespace Kv;
@@ -36,6 +37,12 @@ public sealed class KvTestOptions
     /// <summary>What fails from the start on: the opening of the store, for one.</summary>
     /// <value>Nothing. It is <see cref="KvTestHost.Faults"/> later.</value>
     public KvTestFaults Faults { get; } = new();
+
+    /// <summary>The clock of another host, which this one shares; null for one of its own.</summary>
+    internal TestClock? Clock { get; set; }
+
+    /// <summary>What chance is to come from; null for the system's.</summary>
+    internal Random? Random { get; set; }
 
     internal void Validate()
     {

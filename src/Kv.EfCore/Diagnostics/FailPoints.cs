@@ -28,6 +28,9 @@ internal sealed class FailPoints
     /// </summary>
     public bool IsStepped { get; init; }
 
+    /// <summary>What chance is to come from, so that it is the same again; null for the system's.</summary>
+    public Random? Random { get; init; }
+
     public Func<string, ValueTask>? OnHit { get; set; }
 
     /// <summary>What fails as asked, with a look at what a transaction is for; null for nothing.</summary>

@@ -54,6 +54,7 @@ internal sealed class KvEngine : IAsyncDisposable
         Logger = logger = new UnfailingLogger(logger);
         (Options, Provider, Ending) = (options, provider, _stop.Token);
         failPoints ??= new FailPoints();
+        Ids = new MessageId(failPoints.Random);
         Clock = new StoreClock(time, provider.ServerTime, options.Clock);
         Driver = provider.CreateDriver(options.Tables, Clock.ServerDecides);
         Traced = new TracedStore(Driver.Name, name);
@@ -188,7 +189,7 @@ internal sealed class KvEngine : IAsyncDisposable
     /// <summary>What calls have met.</summary>
     public StoreHealth Health { get; }
 
-    public MessageId Ids { get; } = new();
+    public MessageId Ids { get; }
 
     public UnnamedMessages Unnamed { get; }
 

@@ -27,6 +27,18 @@ internal sealed class Deliveries(TestClock clock)
         }
     }
 
+    /// <summary>How many wait for their turn.</summary>
+    public int Waiting
+    {
+        get
+        {
+            lock (_gate)
+            {
+                return _open.Count(IsWaiting);
+            }
+        }
+    }
+
     /// <summary>A worker has taken a message.</summary>
     /// <returns>Done when it is the message's turn.</returns>
     public Task Claimed(HeldMessage held)
@@ -66,12 +78,25 @@ internal sealed class Deliveries(TestClock clock)
     /// <exception cref="KvTestException">Handlers go on for longer.</exception>
     public async Task RunAsync(TimeSpan patience, CancellationToken cancellationToken)
     {
-        await WhenAtRestAsync(patience, cancellationToken).ConfigureAwait(false);
+        await RestAsync(patience, cancellationToken).ConfigureAwait(false);
         while (NextTurn() is { } next)
         {
             next.Turn.SetResult();
-            await WhenAtRestAsync(patience, cancellationToken).ConfigureAwait(false);
+            await RestAsync(patience, cancellationToken).ConfigureAwait(false);
         }
+    }
+
+    /// <summary>Has the handler of one that waits begin.</summary>
+    /// <param name="index">Which of them, from 0.</param>
+    public void GiveTurn(int index)
+    {
+        OpenDelivery delivery;
+        lock (_gate)
+        {
+            delivery = _open.Where(IsWaiting).ElementAt(index);
+        }
+
+        delivery.Turn.SetResult();
     }
 
     /// <summary>Middleware around all others: what the handler makes of timers is known as its.</summary>
@@ -81,8 +106,10 @@ internal sealed class Deliveries(TestClock clock)
         await next(context, cancellationToken).ConfigureAwait(false);
     }
 
+    private static bool IsWaiting(OpenDelivery delivery) => !delivery.Turn.Task.IsCompleted && !delivery.HasEnded;
+
     /// <summary>Waits until each delivery that has begun has ended or waits for the clock.</summary>
-    private async Task WhenAtRestAsync(TimeSpan patience, CancellationToken cancellationToken)
+    public async Task RestAsync(TimeSpan patience, CancellationToken cancellationToken)
     {
         var since = TimeProvider.System.GetTimestamp();
         while (true)
@@ -131,7 +158,7 @@ internal sealed class Deliveries(TestClock clock)
     {
         lock (_gate)
         {
-            return _open.Find(static delivery => !delivery.Turn.Task.IsCompleted && !delivery.HasEnded);
+            return _open.Find(IsWaiting);
         }
     }
 

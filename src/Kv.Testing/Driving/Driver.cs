@@ -19,8 +19,15 @@ internal sealed class Driver(TestClock clock, KvTestOptions options, Deliveries 
     // What commits of the test's have run.
     private readonly List<KvDelivery> _inline = [];
 
+    /// <summary>The same, one step at a time.</summary>
+    public Steps Steps { get; } = new(clock, options, deliveries, all);
+
     /// <summary>When it runs what is due.</summary>
-    public KvTestMode Mode { get; set; }
+    public KvTestMode Mode { get; private set; }
+
+    /// <summary>Says when it runs what is due.</summary>
+    public void SetMode(KvTestMode value) => Mode = Enum.IsDefined(value) ? value : throw new ArgumentOutOfRangeException(
+        nameof(value), value, $"{value} is no KvTestMode. Use Manual or Inline.");
 
     /// <summary>A write was committed, and its caller does not know yet.</summary>
     public async ValueTask WrittenAsync(AtomicWrite write)

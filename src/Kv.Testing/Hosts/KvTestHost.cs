@@ -70,12 +70,13 @@ public sealed class KvTestHost : IAsyncDisposable
     public KvTestMode Mode
     {
         get => _driver.Mode;
-        set => _driver.Mode = Enum.IsDefined(value) ? value : throw new ArgumentOutOfRangeException(
-            nameof(value), value, $"{value} is no KvTestMode. Use Manual or Inline.");
+        set => _driver.SetMode(value);
     }
 
     /// <summary>Has the store and its worker fail as the test asks.</summary>
     public KvTestFaults Faults => _rig.Options.Faults;
+
+    internal Steps Steps => _driver.Steps;
 
     private KvStore Inner => Services.GetRequiredService<KvStore>();
 

@@ -34,6 +34,6 @@ public static class KvTestingServiceCollectionExtensions
         services.AddHostedService<Successors>();
         TestLogs.Add(services, chosen, rig.Clock);
         services.Replace(ServiceDescriptor.Singleton<TimeProvider>(rig.Clock));
-        return services.AddSingleton(new FailPoints { IsStepped = true, Faults = chosen.Faults.Source });
+        return services.AddSingleton(new FailPoints { IsStepped = true, Faults = chosen.Faults.Source, Random = chosen.Random });
     }
 }

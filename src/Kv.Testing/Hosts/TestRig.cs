@@ -18,7 +18,7 @@ internal sealed class TestRig : IDisposable
 
     public TestRig(KvTestOptions options)
     {
-        (Options, Clock) = (options, new TestClock(options.Start));
+        (Options, Clock) = (options, options.Clock ?? new TestClock(options.Start));
         Options.Faults.Use(Clock);
         _deliveries = new Deliveries(Clock);
     }
