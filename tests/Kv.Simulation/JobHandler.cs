@@ -53,10 +53,11 @@ internal sealed class JobHandler(
         }
     }
 
-    private Task CompleteAsync(Job job, KvMessageContext context, CancellationToken token)
+    private async Task CompleteAsync(Job job, KvMessageContext context, CancellationToken token)
     {
         var write = writes.Completion(job);
-        return RunAsync(write, () => context.CompleteAsync(write.Build, token).AsTask());
+        await RunAsync(write, () => context.CompleteAsync(write.Build, token).AsTask());
+        model.Note(model.Jobs.Completed(process, job.Number));
     }
 
     private async Task RunAsync(Write write, Func<Task<KvCommitResult>> commit)

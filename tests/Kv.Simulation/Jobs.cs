@@ -9,10 +9,18 @@ internal sealed class Jobs(TimeSpan lease)
     private readonly Dictionary<int, Known> _all = [];
     private readonly Dictionary<(int Process, int Number), DateTimeOffset> _open = [];
 
+    // When a process has claimed a job for the last time; what it holds is extended since.
+    private readonly Dictionary<(int Process, int Number), DateTimeOffset> _claimed = [];
+
     /// <summary>A process has claimed a message.</summary>
     public void Held(int process, int number, DateTimeOffset at)
     {
         var since = _open.GetValueOrDefault((process, number));
+        if (at > _claimed.GetValueOrDefault((process, number)))
+        {
+            (_claimed[(process, number)], Of(number).Owner) = (at, process);
+        }
+
         _open[(process, number)] = at > since ? at : since;
     }
 
@@ -30,7 +38,6 @@ internal sealed class Jobs(TimeSpan lease)
     public string? Begin(int process, Job job, int attempt, DateTimeOffset at)
     {
         var known = Of(job.Number);
-        known.Begun++;
         if (known.IsAcknowledged)
         {
             return $"job {job.Number} was acknowledged, and comes again";
@@ -66,8 +73,15 @@ internal sealed class Jobs(TimeSpan lease)
     /// <summary>A handler has done what it does.</summary>
     public void Done(int number) => Of(number).IsDone = true;
 
+    /// <summary>A process has completed a job.</summary>
+    /// <returns>Null if it may; else why it may not.</returns>
+    public string? Completed(int process, int number) => Of(number).Owner == process
+        ? null
+        : $"job {number} was completed by process {process}, and process {Of(number).Owner} had taken it over";
+
     /// <summary>A delivery has ended.</summary>
-    public void Ended(int process, KvDelivery delivery)
+    /// <returns>Null if it may have done so; else why it may not.</returns>
+    public string? Ended(int process, KvDelivery delivery)
     {
         var number = delivery.As<Job>()!.Number;
         _open.Remove((process, number));
@@ -76,6 +90,8 @@ internal sealed class Jobs(TimeSpan lease)
         {
             Of(number).IsAcknowledged = true;
         }
+
+        return delivery.Outcome == KvOutcome.Completed ? Completed(process, number) : null;
     }
 
     /// <summary>A process is gone.</summary>
@@ -142,7 +158,8 @@ internal sealed class Jobs(TimeSpan lease)
 
     private sealed class Known
     {
-        public int Begun { get; set; }
+        /// <summary>The process that has claimed it last.</summary>
+        public int Owner { get; set; }
 
         public int Attempt { get; set; } = 1;
 

@@ -294,7 +294,7 @@ internal sealed class Simulation : IAsyncDisposable
     {
         foreach (var delivery in process.Host.Steps.TakeEnded())
         {
-            _model.Jobs.Ended(process.Number, delivery);
+            _model.Note(_model.Jobs.Ended(process.Number, delivery));
             Say($"{process.Number}: job {delivery.As<Job>()!.Number}: {delivery.Outcome}");
         }
 

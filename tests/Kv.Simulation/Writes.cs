@@ -71,7 +71,7 @@ internal sealed class Writes(Random random)
         var job = new Job(++_jobs, kind, kind switch
         {
             JobKind.Fail => 1 + random.Next(3),
-            JobKind.Wait => 1 + random.Next(15),
+            JobKind.Wait => 1 + random.Next(40),
             _ => times,
         });
         return new Part(PartKind.Enqueue, ["job", job.Number]) { Job = job };

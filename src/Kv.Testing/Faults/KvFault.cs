@@ -13,8 +13,8 @@ public enum KvFault
     BeforeCommit = 0,
 
     /// <summary>
-    /// A commit fails half-way: on SQLite all of it is written when the transaction is taken back, on PostgreSQL the transaction has begun
-    /// and has read. Its caller gets the same as for <see cref="BeforeCommit"/>.
+    /// A commit fails half-way: on SQLite all of it is written when the transaction is taken back, on PostgreSQL the last message to the
+    /// server, with what is written and COMMIT, is not sent. Its caller gets the same as for <see cref="BeforeCommit"/>.
     /// </summary>
     HalfCommit = 1,
 
