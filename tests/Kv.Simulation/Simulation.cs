@@ -1,6 +1,5 @@
 using Kv.Store;
 using Kv.Time;
-using Microsoft.Extensions.DependencyInjection;
 
 namespace Kv.Simulated;
 
@@ -12,7 +11,6 @@ internal sealed class Simulation : IAsyncDisposable
 {
     public static readonly TimeSpan Lease = TimeSpan.FromSeconds(10);
     private const int Processes = 3;
-    private const int Writers = 3;
     private static readonly KvFault[] Faults = Enum.GetValues<KvFault>();
     private static readonly TimeSpan[] Moves =
         [.. new[] { 0.01, 1, 3, 8, 20 }.Select(static seconds => TimeSpan.FromSeconds(seconds))];
@@ -24,8 +22,7 @@ internal sealed class Simulation : IAsyncDisposable
     private readonly List<SimulatedProcess> _processes = [];
     private readonly SimulatedProcess _observer;
     private readonly Writes _writes;
-    private readonly KvVersionstamp?[] _stamps = new KvVersionstamp?[Writers];
-    private readonly KvKey?[] _read = new KvKey?[Writers];
+    private readonly Writers _writers;
     private readonly Model _model = new();
     private readonly List<string> _log = [];
     private Watcher? _watcher;
@@ -35,6 +32,7 @@ internal sealed class Simulation : IAsyncDisposable
     {
         (_random, _token, _database) = (new Random(seed), cancellationToken, new SharedDatabase(database));
         _writes = new Writes(_random);
+        _writers = new Writers(_random, _writes, _model, _clock, Say);
         for (var i = 0; i < Processes; i++)
         {
             var number = i;
@@ -94,81 +92,19 @@ internal sealed class Simulation : IAsyncDisposable
         var process = _processes[_random.Next(Processes)];
         return _random.Next(100) switch
         {
-            < 12 => ReadAsync(process),
-            < 32 => WriteAsync(process),
-            < 37 => BurstAsync(process),
+            < 12 => _writers.ReadAsync(process, _token),
+            < 32 => _writers.WriteAsync(process, _token),
+            < 37 => _writers.BurstAsync(process, _token),
             < 55 => RoundAsync(process),
             < 73 => TurnAsync(process),
             < 78 => BeatAsync(process),
-            < 87 => MoveAsync(Moves[_random.Next(Moves.Length)]),
+            < 84 => MoveAsync(Moves[_random.Next(Moves.Length)]),
+            < 87 => LagAsync(process),
             < 94 => FailAsync(process),
             < 96 => KillAsync(process),
             < 97 => CrashAsync(process),
             _ => ResolveAsync(process),
         };
-    }
-
-    private async Task ReadAsync(SimulatedProcess process)
-    {
-        var (writer, key) = (_random.Next(Writers), _writes.NextKey());
-        try
-        {
-            var entry = await process.Host.Store.GetAsync(key, _token);
-            (_read[writer], _stamps[writer]) = (key, entry?.Versionstamp);
-            Say($"{process.Number}: writer {writer} reads {key}: {(entry is null ? "nothing" : World.Text(entry))}");
-        }
-        catch (KvException error) when (error.Kind == KvErrorKind.Unavailable)
-        {
-            Say($"{process.Number}: writer {writer} cannot read {key}");
-        }
-    }
-
-    private async Task WriteAsync(SimulatedProcess process)
-    {
-        var writer = _random.Next(Writers);
-        var write = _writes.Next(_read[writer], _stamps[writer]);
-        _read[writer] = null;
-        await CommitAsync(process, write);
-        Say($"{process.Number}: writer {writer}: {write}");
-    }
-
-    private async Task CommitAsync(SimulatedProcess process, Write write)
-    {
-        var atomic = process.Host.Store.Atomic();
-        write.Build(atomic);
-        await write.RunAsync(() => atomic.CommitAsync(_token).AsTask(), _clock);
-        _model.Took(write);
-    }
-
-    // The first is held before its COMMIT until the others wait behind it, so that they share the next transaction in their order.
-    private async Task BurstAsync(SimulatedProcess process)
-    {
-        var (reached, released) = (NewSource(), NewSource());
-        var points = process.Host.Services.GetRequiredService<Diagnostics.FailPoints>();
-        points.OnHit = async point =>
-        {
-            if (point == Diagnostics.FailPoints.BeforeCommit && reached.TrySetResult())
-            {
-                await released.Task;
-            }
-        };
-        List<Write> all = [.. Enumerable.Range(0, 2 + _random.Next(4)).Select(_ => _writes.Next(null, null))];
-        List<Task> commits = [];
-        foreach (var write in all)
-        {
-            var atomic = process.Host.Store.Atomic();
-            write.Build(atomic);
-            commits.Add(write.RunAsync(() => atomic.CommitAsync(_token).AsTask(), _clock));
-
-            // One that fails before its COMMIT holds up none.
-            await Task.WhenAny(reached.Task, commits[0]);
-        }
-
-        released.SetResult();
-        await Task.WhenAll(commits);
-        points.OnHit = null;
-        all.ForEach(_model.Took);
-        Say($"{process.Number}: burst of {string.Join("; ", all)}");
     }
 
     private async Task RoundAsync(SimulatedProcess process)
@@ -227,6 +163,18 @@ internal sealed class Simulation : IAsyncDisposable
         }
 
         _processes.ForEach(Settle);
+    }
+
+    // What a process holds goes to others while it stands still, and it goes on as if nothing had happened.
+    private async Task LagAsync(SimulatedProcess process)
+    {
+        Say($"{process.Number}: lags");
+        await MoveAsync(Lease + TimeSpan.FromSeconds(_random.Next(5)));
+        foreach (var other in _processes.Where(other => other != process))
+        {
+            await RoundAsync(other);
+            await RoundAsync(other);
+        }
     }
 
     private Task FailAsync(SimulatedProcess process)
@@ -342,8 +290,6 @@ internal sealed class Simulation : IAsyncDisposable
 
         throw new SimulationFailedException("messages are left, and nothing takes them");
     }
-
-    private static TaskCompletionSource NewSource() => new(TaskCreationOptions.RunContinuationsAsynchronously);
 
     private void Say(string line) => _log.Add($"{_clock.GetUtcNow():HH:mm:ss.fff} {line}");
 }
