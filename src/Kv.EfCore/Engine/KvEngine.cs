@@ -50,10 +50,9 @@ internal sealed class KvEngine : IAsyncDisposable
         FailPoints? failPoints = null,
         Func<KvDbContext>? replica = null)
     {
-        (ConnectionString, IsStepped, FailPoints) = (connectionString, failPoints?.IsStepped == true, failPoints);
+        (ConnectionString, FailPoints) = (connectionString, failPoints ??= new FailPoints());
         Logger = logger = new UnfailingLogger(logger);
         (Options, Provider, Ending) = (options, provider, _stop.Token);
-        failPoints ??= new FailPoints();
         Ids = new MessageId(failPoints.Random);
         Clock = new StoreClock(time, provider.ServerTime, options.Clock);
         Driver = provider.CreateDriver(options.Tables, Clock.ServerDecides);
@@ -195,14 +194,11 @@ internal sealed class KvEngine : IAsyncDisposable
 
     public MergeTable Merges { get; }
 
-    /// <summary>Where tests stop it; null without a test.</summary>
-    public FailPoints? FailPoints { get; }
+    /// <summary>Where tests stop it.</summary>
+    public FailPoints FailPoints { get; }
 
     /// <summary>Told of each write of an application that was committed, before its caller is; null without a test.</summary>
     public Func<AtomicWrite, ValueTask>? Written { get; set; }
-
-    /// <inheritdoc cref="FailPoints.IsStepped" />
-    public bool IsStepped { get; }
 
     /// <summary>Whether the schema is known to be as it must be.</summary>
     public bool IsOpen => _open;
@@ -293,7 +289,7 @@ internal sealed class KvEngine : IAsyncDisposable
             await _replicaIdentity.LearnAsync(cancellationToken).ConfigureAwait(false);
         }
 
-        if (!IsStepped)
+        if (!FailPoints.IsStepped)
         {
             _background.Begin(Ending);
         }

@@ -305,7 +305,7 @@ internal sealed partial class KvStore(KvEngine engine, IKvValueSerializer serial
     internal Listing ListingOf(KvRange range, KvListOptions? options, bool keysOnly)
     {
         ArgumentNullException.ThrowIfNull(range);
-        return new Listing(Shown.In(range), options, Engine.Options, keysOnly, Engine.FailPoints?.Faults);
+        return new Listing(Shown.In(range), options, Engine.Options, keysOnly, Engine.FailPoints.Faults);
     }
 
     internal KvKey[] CopyFew(IReadOnlyList<KvKey> keys) => Copy(keys) is { Length: var count } copy && count <= Engine.Options.MaxReadRanges

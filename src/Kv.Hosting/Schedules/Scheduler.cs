@@ -99,7 +99,7 @@ internal sealed class Scheduler : BackgroundService
 
     protected override async Task ExecuteAsync(CancellationToken stoppingToken)
     {
-        if (_store.Engine.IsStepped)
+        if (_store.Engine.FailPoints.IsStepped)
         {
             return;
         }

@@ -119,13 +119,13 @@ internal sealed class KvWorker : BackgroundService, IMessageConsumer, IAsyncDisp
             _handlers.Needs.Check(scope.ServiceProvider);
         }
 
-        return _store.Engine.IsStepped ? Task.CompletedTask : base.StartAsync(cancellationToken);
+        return _store.Engine.FailPoints.IsStepped ? Task.CompletedTask : base.StartAsync(cancellationToken);
     }
 
     /// <summary>Stops claiming, and lets handlers finish: for the time of the options, or less if the host has less.</summary>
     public override async Task StopAsync(CancellationToken cancellationToken)
     {
-        if (_store.Engine.IsStepped)
+        if (_store.Engine.FailPoints.IsStepped)
         {
             Hurry();
             await DrainAsync().ConfigureAwait(false);
