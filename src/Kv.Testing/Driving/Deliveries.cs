@@ -56,7 +56,9 @@ internal sealed class Deliveries(TestClock clock)
     /// <summary>The process of the workers that have taken these is gone: their handlers stay where they are, for ever.</summary>
     public void Kill()
     {
-        foreach (var delivery in Open)
+        // The one whose handler asks for it comes last: with its end the driver goes on, and must find all others ended.
+        var caller = clock.Owner;
+        foreach (var delivery in Open.OrderBy(delivery => ReferenceEquals(delivery.Held, caller)))
         {
             clock.DropTimersOf(delivery.Held);
             delivery.Kill();

@@ -183,11 +183,12 @@ internal sealed class Driver(TestClock clock, KvTestOptions options, Deliveries 
 
     private void Kill()
     {
-        deliveries.Kill();
         foreach (var rounds in all)
         {
             rounds.Kill();
         }
+
+        deliveries.Kill();
     }
 
     private async Task<DateTimeOffset> NextAsync(DateTimeOffset end, CancellationToken cancellationToken)
