@@ -32,6 +32,9 @@ internal sealed class CommitPipeline(CommitRunner runner, KvStoreOptions options
     /// <summary>Asked before messages are committed that are due at once, with their number by topic: for a claim that shares their commit, or null.</summary>
     public event Func<IReadOnlyDictionary<string, int>, ClaimWork?>? MessagesComing;
 
+    /// <summary>Told of each write of an application that was committed, before its caller is; null without a test.</summary>
+    public Func<AtomicWrite, ValueTask>? Written { get; set; }
+
     /// <summary>Has the work done, and tells its result once it is committed.</summary>
     /// <param name="work">What to do.</param>
     /// <param name="cancellationToken">Gives up while the work waits. What is part of a group already is carried through.</param>

@@ -101,8 +101,7 @@ internal sealed class KvEngine : IAsyncDisposable
             session => provider.CreateLeaseKeeper(Driver, session, Clock, Locks),
             Clock,
             _signals,
-            Listener,
-            failPoints);
+            Listener, failPoints);
         Views = new QueueViews(Driver.Sql, reads);
         Feed = new StoreFeed(contexts, reads, Driver, Locks, Pipeline, Clock, options, logger);
         Sweeper = new(Reader, Pipeline, _signals, Clock, options, Metrics, logger, LookForLossAsync, Feed.Trimmer.TrimWhenDueAsync);
@@ -196,9 +195,6 @@ internal sealed class KvEngine : IAsyncDisposable
 
     /// <summary>Where tests stop it.</summary>
     public FailPoints FailPoints { get; }
-
-    /// <summary>Told of each write of an application that was committed, before its caller is; null without a test.</summary>
-    public Func<AtomicWrite, ValueTask>? Written { get; set; }
 
     /// <summary>Whether the schema is known to be as it must be.</summary>
     public bool IsOpen => _open;

@@ -192,7 +192,7 @@ internal sealed partial class KvStore(KvEngine engine, IKvValueSerializer serial
             static (engine, work, token) => engine.Pipeline.SubmitAsync(work, token),
             cancellationToken,
             write.Count);
-        return Engine.Written is { } written ? TellAsync(outcome, write, written) : outcome;
+        return Engine.Pipeline.Written is { } written ? TellAsync(outcome, write, written) : outcome;
     }
 
     // A write of nothing, which takes a version: what is on the disk when it is answered holds all versions before.

@@ -139,7 +139,7 @@ internal sealed class MessageHandling(HeldMessage held, MessageQueue queue)
                 var result = await commit(write).ConfigureAwait(false);
                 after = result.Succeeded ? done : before;
                 Refusal = result.Succeeded ? null : Refused(result);
-                if (result.Succeeded && held.Store.Engine.Written is { } written)
+                if (result.Succeeded && held.Store.Engine.Pipeline.Written is { } written)
                 {
                     await written(write).ConfigureAwait(false);
                 }

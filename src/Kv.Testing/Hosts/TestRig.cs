@@ -36,7 +36,7 @@ internal sealed class TestRig : IDisposable
             {
                 var all = Find(services);
                 var driver = _driver = new Driver(Clock, Options, _deliveries, all);
-                all.ForEach(rounds => rounds.Store.Engine.Written = driver.WrittenAsync);
+                all.ForEach(rounds => rounds.Store.Engine.Pipeline.Written = driver.WrittenAsync);
             }
 
             return _driver;
