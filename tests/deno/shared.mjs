@@ -86,6 +86,16 @@ const commands = {
     return failed;
   },
 
+  // Takes messages and ends before any of their handlers does.
+  async hold(count) {
+    let taken = 0;
+    await new Promise((resolve) => kv.listenQueue(() => {
+      if (++taken === Number(count)) resolve();
+      return new Promise(() => {});
+    }));
+    return taken;
+  },
+
   async listen(count) {
     const seen = [];
     let done;

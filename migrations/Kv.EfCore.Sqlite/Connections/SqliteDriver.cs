@@ -267,6 +267,13 @@ internal sealed class SqliteDriver(SqliteSql sql) : Driver
 
     public override bool MayBeAdopted => !HasOwnNames;
 
+    public override bool LooksAdopted(DbConnection connection)
+    {
+        using var command = CreateCommand(connection);
+        command.CommandText = DenoFile.IsOne;
+        return command.ExecuteScalar() is not 0L;
+    }
+
     public override ValueTask<bool> IsAdoptedAsync(DbConnection connection, CancellationToken cancellationToken) =>
         HasOwnNames ? new(false) : DenoFile.IsAsync(connection, cancellationToken);
 

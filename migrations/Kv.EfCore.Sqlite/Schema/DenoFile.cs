@@ -21,12 +21,17 @@ internal static class DenoFile
         insert or replace into migration_state (k, version) values (0, 2)
         """;
 
-    /// <summary>Whether Deno made the file, and not this store, which makes it for Deno to open: the table says it in its own words.</summary>
+    /// <summary>
+    /// Asks whether Deno made the file, and not this store, which makes it for Deno to open: the table says it in its own words.
+    /// </summary>
+    public const string IsOne = """
+        select count(*) from sqlite_master
+        where type = 'table' and name = 'migration_state' and sql not like '%k INTEGER PRIMARY KEY NOT NULL%'
+        """;
+
+    /// <summary>Whether Deno made the file.</summary>
     public static async ValueTask<bool> IsAsync(DbConnection connection, CancellationToken cancellationToken) =>
-        await ScalarAsync(
-            connection,
-            "select count(*) from sqlite_master where type = 'table' and name = 'migration_state' and sql not like '%k INTEGER PRIMARY KEY NOT NULL%'",
-            cancellationToken).ConfigureAwait(false) is not 0L;
+        await ScalarAsync(connection, IsOne, cancellationToken).ConfigureAwait(false) is not 0L;
 
     /// <summary>The file's schema step (specification 8.2), or null if Deno did not make it.</summary>
     public static async ValueTask<long?> StateAsync(DbConnection connection, CancellationToken cancellationToken)

@@ -170,6 +170,9 @@ internal abstract class Driver
     /// <summary>Whether another program may have made the tables, and read them still.</summary>
     public virtual bool MayBeAdopted => false;
 
+    /// <summary>Looks whether another program made the tables, on the calling thread and without waiting for a lock.</summary>
+    public virtual bool LooksAdopted(DbConnection connection) => false;
+
     /// <summary>Whether another program made the tables that were taken over.</summary>
     public virtual ValueTask<bool> IsAdoptedAsync(DbConnection connection, CancellationToken cancellationToken) => new(false);
 

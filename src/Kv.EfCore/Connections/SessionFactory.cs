@@ -87,7 +87,9 @@ internal sealed class SessionFactory(
             return _isShared || IsAdopted;
         }
 
-        return _looked ??= Detached.Run(() =>
+        return (_looked ??= Detached.Run(Look)) ?? false;
+
+        bool? Look()
         {
             using var context = contexts();
             var connection = context.Database.GetDbConnection();
@@ -96,14 +98,14 @@ internal sealed class SessionFactory(
                 driver.CheckConnection(connection);
                 driver.RefuseToCreate(connection);
                 context.Database.OpenConnection();
-                return driver.IsAdoptedAsync(connection, CancellationToken.None).AsTask().GetAwaiter().GetResult();
+                return driver.LooksAdopted(connection);
             }
             catch (Exception error) when (error is not OutOfMemoryException)
             {
                 // Whoever opens the store tells, and what was made for another file is refused in the commit.
-                return false;
+                return null;
             }
-        });
+        }
     }
 
     /// <summary>How many sessions may read at the same time.</summary>

@@ -57,7 +57,7 @@ internal sealed class FailPoints
     {
         if (OnHit is { } onHit && point is BeforeCommit or AfterCommit)
         {
-            await OnHit(point).ConfigureAwait(false);
+            await onHit(point).ConfigureAwait(false);
         }
 
         if (Faults is { } faults)

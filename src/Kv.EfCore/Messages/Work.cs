@@ -9,7 +9,7 @@ internal abstract class Work
     private int _state;
 
     /// <summary>When its caller began to wait, as <see cref="TimeProvider.System"/> counts.</summary>
-    public long AskedAt { get; } = TimeProvider.System.GetTimestamp();
+    public long AskedAt { get; init; } = TimeProvider.System.GetTimestamp();
 
     /// <summary>The least size of a write is what its row costs besides the bytes.</summary>
     public virtual int Size => 64;

@@ -188,8 +188,10 @@ internal sealed partial class KvStore(KvEngine engine, IKvValueSerializer serial
         AmbientTransaction.RefuseWrite();
         var outcome = CallAsync(
             "commit",
-            new AtomicWork(write) { Durability = durability }, // Made here: the time in which the store is opened is part of its caller's.
-            static (engine, work, token) => engine.Pipeline.SubmitAsync(work, token),
+            // The time in which the store is opened is part of its caller's.
+            (Write: write, Durability: durability, AskedAt: TimeProvider.System.GetTimestamp()),
+            static (engine, of, token) => engine.Pipeline.SubmitAsync(
+                new AtomicWork(of.Write) { Durability = of.Durability, AskedAt = of.AskedAt }, token),
             cancellationToken,
             write.Count);
         return Engine.Pipeline.Written is { } written ? TellAsync(outcome, write, written) : outcome;

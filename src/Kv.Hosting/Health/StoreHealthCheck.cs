@@ -78,13 +78,14 @@ internal sealed class StoreHealthCheck(KvStore store, QueueWatch queue, WorkerHe
         }
         catch (Exception error) when (error is not OperationCanceledException || !cancellationToken.IsCancellationRequested)
         {
-            if (store.Engine.Driver.IsDamage(error))
+            var isDamage = store.Engine.Driver.IsDamage(error);
+            if (isDamage)
             {
                 health.Damaged(error);
             }
 
-            return new HealthCheckResult(
-                context.Registration.FailureStatus, $"The store cannot be used: {DatabaseErrors.Text(error)}", error);
+            var what = isDamage ? "The database is damaged" : "The store cannot be used";
+            return new HealthCheckResult(context.Registration.FailureStatus, $"{what}: {DatabaseErrors.Text(error)}", error);
         }
 
         if (store.Engine.Loss is { } loss)

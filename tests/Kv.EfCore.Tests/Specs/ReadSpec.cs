@@ -168,7 +168,8 @@ public abstract class ReadSpec(KvDatabase database)
             ("027800", 77, "0102", "[\"x\"]", "The value encoding 77 is unknown."),
             ("027800", 2, "010203", "[\"x\"]", "A value with encoding UInt64 has 8 bytes; this one has 3."),
             ("027800", 4, "7B", "[\"x\"]", "The value has encoding Json, 1 bytes, and cannot be read as System.Int32"),
-            ("027800", 1, "FF0F4902", "[\"x\"]", "The value has encoding V8"),
+            ("027800", 1, "FF0F220161", "[\"x\"]", "The value has encoding V8, 5 bytes, and cannot be read as System.Int32"),
+            ("027800", 1, "FF0F", "[\"x\"]", "The bytes are no value of V8's format"),
             ("0278FF", 77, "0102", "undecodable 0x0278FF", "The value encoding 77 is unknown.")])
         {
             await test.Store.Atomic().DeleteRange(KvRange.Prefix([])).Set(["w"], 1).Set(["y"], 2).CommitAsync();

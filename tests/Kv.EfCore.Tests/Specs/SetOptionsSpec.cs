@@ -67,7 +67,7 @@ public abstract class SetOptionsSpec(KvDatabase database)
         await RefusedAsync(7.0, Counter, KvErrorKind.Type, "a System.Double is none");
         await RefusedAsync<string?>(null, Counter, KvErrorKind.Type, "null is none");
         await RefusedAsync("text", new KvSetOptions { Encoding = KvEncoding.Bytes }, KvErrorKind.Encoding, "Pass a byte[]");
-        await RefusedAsync("text", new KvSetOptions { Encoding = KvEncoding.V8 }, KvErrorKind.Encoding, "pass a KvValue");
+        await RefusedAsync(0.1234567890123456789m, new() { Encoding = KvEncoding.V8 }, KvErrorKind.Encoding, "is none of JavaScript's");
         await RefusedAsync(new KvValue([1], KvEncoding.Bytes), Json, KvErrorKind.Encoding, "as Json");
         await RefusedAsync("text", new KvSetOptions { Encoding = (KvEncoding)99 }, KvErrorKind.Encoding, "as 99");
 

@@ -3,6 +3,7 @@ using System.Text.Json;
 using System.Text.Json.Serialization;
 using Kv.TestKit;
 using Microsoft.Data.Sqlite;
+using Microsoft.EntityFrameworkCore;
 using Microsoft.Extensions.DependencyInjection;
 
 namespace Kv.Tests.Sqlite;
@@ -133,6 +134,70 @@ public sealed class DenoMessageTests(SqliteDatabase database, DenoPrograms deno)
         var letter = Assert.Single(await test.Queue().ListDeadLettersAsync().ToListAsync());
         Assert.Equal(KvEncoding.V8, letter.Payload.Encoding);
         Assert.Equal(JsonValueKind.Array, listed.EnumerateObject().Single().Value.ValueKind);
+    }
+
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public async Task All_that_the_queue_and_the_schedules_note_can_be_listed_there(bool isOurs)
+    {
+        var path = await MakeAsync(isOurs);
+        await using var test = await OpenAsync(
+            path,
+            static worker =>
+            {
+                worker.Handle<Work>(static (_, _, _) => throw new InvalidOperationException("As asked."), "job");
+                worker.Topic("job", static topic => topic.Rate = new KvRate(2, TimeSpan.FromHours(1)));
+                worker.Schedule("minutely", ScheduleTesting.Minutely, new Work(1, DateTimeOffset.UnixEpoch, false));
+            },
+            isOurs);
+        await ScheduleTesting.RoundAsync(test);
+        await ScheduleTesting.SchedulesOf(test)
+            .SetAsync("at run time", ScheduleTesting.Minutely, new Work(2, DateTimeOffset.UnixEpoch, false));
+        await test.Store.EnqueueAsync(
+            new Work(3, DateTimeOffset.UnixEpoch, true),
+            new() { Topic = "job", UniqueKey = "u", UniqueFor = TimeSpan.FromHours(1), BackoffSchedule = [] });
+        await test.SettleAsync();
+        await test.Queue().PauseAsync("job");
+
+        var listed = await deno.RunAsync(inNode: false, path, "list");
+
+        var keys = listed.EnumerateObject().Select(static p => p.Name).ToList();
+        Assert.All(
+            ["[\"dead_letters\",\"job\",", "[\"efkv\",\"paused\",\"job\"]", "[\"efkv\",\"schedules\",\"minutely\"]",
+                "[\"efkv\",\"schedules\",\"at run time\"]", "[\"efkv\",\"unique\",\"job\",\"u\"]", "[\"efkv\",\"rate\",\"job\"]"],
+            key => Assert.Contains(keys, listed => listed.StartsWith(key, StringComparison.Ordinal)));
+        await using var context = test.CreateContext();
+        Assert.Empty(await context.Entries.Where(static e => e.Encoding == KvEncoding.Json).ToListAsync());
+        Assert.Empty(await context.QueuedMessages.Where(static m => m.Encoding == KvEncoding.Json).ToListAsync());
+    }
+
+    [Fact]
+    public async Task A_message_of_ours_that_dies_there_is_read_here_under_its_keys()
+    {
+        var path = await MakeAsync();
+        await using var test = await OpenAsync(path, static _ => { });
+        var work = new Work(7, DateTimeOffset.UnixEpoch, true);
+        await test.Store.EnqueueAsync(work, new() { BackoffSchedule = [], KeysIfUndelivered = [["dead", 1], ["dead", "two"]] });
+
+        await deno.RunAsync(inNode: false, path, "fail", "1");
+
+        Assert.Equal(work, await test.Store.GetAsync<Work>(["dead", 1]));
+        Assert.Equal(work, await test.Store.GetAsync<Work>(["dead", "two"]));
+        await test.AssertEmptyAsync();
+    }
+
+    [Fact]
+    public async Task A_file_is_taken_over_with_the_messages_that_Deno_has_begun()
+    {
+        var path = await MakeAsync();
+        await deno.RunAsync(inNode: false, path, "enqueue", "5");
+        await deno.RunAsync(inNode: false, path, "hold", "3");
+
+        await using var test = await OpenAsync(path, static _ => { });
+
+        Assert.Equal(5, (await test.QueuedAsync()).Count + (await test.RunningAsync()).Count);
+        Assert.InRange((await test.RunningAsync()).Count, 3, 5);
     }
 
     private async Task<string> MakeAsync(bool isOurs = false)
