@@ -122,7 +122,8 @@ public sealed class KvRange
     /// <returns>
     /// Text that is good for this range in either direction, on any store; the entry may be gone by then. It is the cursor of Deno KV,
     /// which says nothing of its range: of another one it is refused only where it names an entry outside of that. The cursor of a
-    /// <see cref="KvPage"/> is refused by every other range.
+    /// <see cref="KvPage"/> is refused by every other range, and so is that of an entry whose key all others of the range begin with, for
+    /// which Deno has none.
     /// </returns>
     /// <exception cref="ArgumentException">The range does not have the key.</exception>
     public string CursorAt(KvKey key)
@@ -136,11 +137,16 @@ public sealed class KvRange
                 nameof(key));
         }
 
-        return Cursor.Encode(bytes[_commonSize..]);
+        // Of the entry that is the beginning of all others nothing is left, and an empty cursor would begin anew, as Deno's does.
+        var tail = bytes[_commonSize..];
+        return tail.IsEmpty ? Marked("") : Cursor.Encode(tail);
     }
 
     /// <summary>The cursor of a page: that of Deno, and what tells its range.</summary>
-    internal string PageCursorAt(KvKey key) => $"{CursorAt(key)}{Cursor.Separator}{Cursor.MarkOf(Start, End, _commonSize)}";
+    internal string PageCursorAt(KvKey key) =>
+        CursorAt(key) is var cursor && cursor.Contains(Cursor.Separator, StringComparison.Ordinal) ? cursor : Marked(cursor);
+
+    private string Marked(string cursor) => $"{cursor}{Cursor.Separator}{Cursor.MarkOf(Start, End, _commonSize)}";
 
     /// <summary>The range as text for logs, such as <c>prefix ["users"], start ["users", 42]</c>.</summary>
     public override string ToString() => _scope is null ? Text : $"{Text} of the scope {_scope}";
@@ -173,7 +179,8 @@ public sealed class KvRange
             return (Start, End);
         }
 
-        var (rest, mark) = Cursor.Decode(cursor) ?? throw new ArgumentException(
+        var isFirst = cursor[0] == Cursor.Separator && cursor == Marked("");
+        var (rest, mark) = isFirst ? ([], null) : Cursor.Decode(cursor) ?? throw new ArgumentException(
             $"invalid cursor: '{Shortened(cursor)}' is not padded base64url. Pass a cursor unchanged as a listing gave it.",
             nameof(cursor));
         if (mark is not null && mark != Cursor.MarkOf(Start, End, _commonSize))

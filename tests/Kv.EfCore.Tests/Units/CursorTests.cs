@@ -126,6 +126,20 @@ public sealed class CursorTests
     }
 
     [Fact]
+    public void The_cursor_of_an_entry_that_all_others_begin_with_resumes_after_it_and_does_not_begin_anew()
+    {
+        KvKey first = [Array.Empty<byte>()];
+        var range = KvRange.Between(first, [new byte[] { 0 }]);
+
+        foreach (var cursor in new[] { range.CursorAt(first), range.PageCursorAt(first) })
+        {
+            Assert.Equal("010000", Convert.ToHexString(range.Resume(cursor, reverse: false).Start));
+            Assert.Equal("0100", Convert.ToHexString(range.Resume(cursor, reverse: true).End));
+            Assert.Throws<ArgumentException>(() => KvRange.Prefix([]).Resume(cursor, reverse: false));
+        }
+    }
+
+    [Fact]
     public void The_cursor_of_a_page_is_the_same_in_every_version() => Assert.Equal("AmIA.-OgxMdPj", KvRange.Prefix(["a"]).PageCursorAt(["a", "b"]));
 
     [Fact]
