@@ -38,7 +38,8 @@ internal sealed class JoinedCommits(
         var group = new CommitGroup();
         group.Add(work);
         var writer = newWriter(session);
-        var backoff = Backoff.ForLocks(session.Longest is var own && own < options.CommandTimeout ? own : options.CommandTimeout);
+        var longest = session.Longest is var own && own < options.CommandTimeout ? own : options.CommandTimeout;
+        var backoff = Backoff.ForLocks(longest, work.AskedAt);
         var isOver = false;
         string? holder = null;
         return await Retry.UntilAsync(TryOnceAsync, Classify, GiveUp, cancellationToken).ConfigureAwait(false);
