@@ -12,11 +12,13 @@ namespace Kv.TestKit;
 public sealed class DenoPrograms : IAsyncLifetime
 {
     private static readonly string Folder = Find();
-    private static readonly Lazy<Task<string?>> Installed = new(InstallAsync);
+    private static readonly Lazy<Task<string?>> Installed = new(static () => Task.Run(Install));
     private string? _missing;
 
     private static string Deno =>
         Path.Combine(Folder, "node_modules", "@deno", Platform, OperatingSystem.IsWindows() ? "deno.exe" : "deno");
+
+    private static bool IsThere => File.Exists(Deno) && Directory.Exists(Path.Combine(Folder, "node_modules", "@deno", "kv"));
 
     private static bool IsRefused => Environment.GetEnvironmentVariable("EFKV_TEST_DENO") == "none";
 
@@ -74,19 +76,36 @@ public sealed class DenoPrograms : IAsyncLifetime
         return Path.Combine(root, "tests", "deno");
     }
 
-    private static async Task<string?> InstallAsync()
+    // Test processes run side by side, and would install into each other's files. A mutex is its thread's, so nothing is awaited here.
+    private static string? Install()
     {
         if (IsRefused)
         {
             return "EFKV_TEST_DENO is none.";
         }
 
-        await using var alone = await AloneAsync();
-        if (File.Exists(Deno) && Directory.Exists(Path.Combine(Folder, "node_modules", "@deno", "kv")))
+        using var alone = new Mutex(initiallyOwned: false, "efkv-tests-deno");
+        try
         {
-            return null;
+            alone.WaitOne();
+        }
+        catch (AbandonedMutexException)
+        {
+            // A process that was killed while it installed. It is this one's then.
         }
 
+        try
+        {
+            return IsThere ? null : RunNpm();
+        }
+        finally
+        {
+            alone.ReleaseMutex();
+        }
+    }
+
+    private static string? RunNpm()
+    {
         var npm = OperatingSystem.IsWindows() ? "npm.cmd" : "npm";
         try
         {
@@ -95,34 +114,15 @@ public sealed class DenoPrograms : IAsyncLifetime
                 {
                     WorkingDirectory = Folder,
                     UseShellExecute = false,
-                    RedirectStandardOutput = true,
                     RedirectStandardError = true,
                 })!;
-            var error = install.StandardError.ReadToEndAsync();
-            await install.StandardOutput.ReadToEndAsync();
-            await install.WaitForExitAsync();
-            return install.ExitCode == 0 && File.Exists(Deno) ? null : $"npm could not install Deno into tests/deno: {await error}";
+            var error = install.StandardError.ReadToEnd();
+            install.WaitForExit();
+            return install.ExitCode == 0 && IsThere ? null : $"npm could not install Deno into tests/deno: {error}";
         }
         catch (System.ComponentModel.Win32Exception)
         {
             return "Deno is not there, and neither is npm to install it: install Node 20 or later (https://nodejs.org).";
-        }
-    }
-
-    // Test processes run side by side, and would install into each other's files.
-    private static async Task<FileStream> AloneAsync()
-    {
-        while (true)
-        {
-            try
-            {
-                var file = Path.Combine(Path.GetTempPath(), "efkv-deno.lock");
-                return new FileStream(file, FileMode.OpenOrCreate, FileAccess.Write, FileShare.None);
-            }
-            catch (IOException)
-            {
-                await Task.Delay(TimeSpan.FromMilliseconds(200), TimeProvider.System);
-            }
         }
     }
 }

@@ -12,7 +12,8 @@ public sealed class ArchitectureTests
     [Theory]
     [InlineData("Kv.EfCore", new string[0])]
     [InlineData("Kv.Hosting", new[] { "Kv.EfCore" })]
-    [InlineData("Kv.Testing", new[] { "Kv.EfCore", "Kv.Hosting", "Microsoft.EntityFrameworkCore.Sqlite", "Npgsql.EntityFrameworkCore.PostgreSQL" })]
+    [InlineData(
+        "Kv.Testing", new[] { "Kv.EfCore", "Kv.Hosting", "Microsoft.EntityFrameworkCore.Sqlite", "Npgsql.EntityFrameworkCore.PostgreSQL" })]
     [InlineData("Kv.EfCore.Sqlite", new[] { "Kv.EfCore", "Microsoft.EntityFrameworkCore.Sqlite" })]
     [InlineData("Kv.EfCore.PostgreSql", new[] { "Kv.EfCore", "Npgsql.EntityFrameworkCore.PostgreSQL" })]
     public void An_assembly_references_those_below_it(string assembly, string[] below)
@@ -36,11 +37,14 @@ public sealed class ArchitectureTests
     public void The_engine_knows_no_driver(string driver) => Assert.DoesNotContain(
         Assembly.Load("Kv.EfCore").GetReferencedAssemblies(), name => name.Name!.StartsWith(driver, StringComparison.Ordinal));
 
-    /// <summary>Statements stand in the folders for SQL; what is asked of pragmas, sessions and Deno's files stands with what asks.</summary>
+    /// <summary>
+    /// Statements stand in the folders for SQL; what is asked of pragmas, sessions and Deno's files stands with what asks.
+    /// </summary>
     [Fact]
     public void Statements_stand_in_one_class()
     {
-        var files = Repo.Sources("src").Concat(Repo.Sources("migrations")).Where(static file => !file.Contains("/Migrations/", StringComparison.Ordinal));
+        var files = Repo.Sources("src").Concat(Repo.Sources("migrations")).Where(
+            static file => !file.Contains("/Migrations/", StringComparison.Ordinal));
 
         var found = files.Where(static file => CSharpSyntaxTree.ParseText(File.ReadAllText(Repo.PathOf(file))).GetRoot().DescendantNodes().Any(IsStatement)).ToList();
 
@@ -76,6 +80,7 @@ public sealed class ArchitectureTests
         };
 
         static bool IsSql(string text) => Array.Exists(Statements, statement =>
-            text.TrimStart().StartsWith(statement, StringComparison.OrdinalIgnoreCase) || text.Contains('\n' + statement, StringComparison.OrdinalIgnoreCase));
+            text.TrimStart().StartsWith(statement, StringComparison.OrdinalIgnoreCase) || text.Contains(
+                '\n' + statement, StringComparison.OrdinalIgnoreCase));
     }
 }

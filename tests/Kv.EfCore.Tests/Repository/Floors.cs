@@ -1,6 +1,8 @@
 namespace Kv.Tests.Repository;
 
-/// <summary>The folders of the source of each package, the roof first: a folder uses only those that stand below it. The root of a project is empty.</summary>
+/// <summary>
+/// The folders of the source of each package, the roof first: a folder uses only those that stand below it. The root of a project is empty.
+/// </summary>
 internal static class Floors
 {
     public static IReadOnlyDictionary<string, string[]> Of { get; } = new Dictionary<string, string[]>(StringComparer.Ordinal)

@@ -34,7 +34,8 @@ public abstract class CancellationSpec(KvDatabase database)
         // What goes out all the same may be answered before the token is looked at, or after it: once tells little.
         for (var i = 0; i < Tries; i++)
         {
-            var error = await Record.ExceptionAsync(() => EndAsync(() => method.Invoke(target, [.. method.GetParameters().Select(Argument)])!));
+            var error = await Record.ExceptionAsync(
+                () => EndAsync(() => method.Invoke(target, [.. method.GetParameters().Select(Argument)])!));
             Assert.True(error is OperationCanceledException, $"{name}, call {i}: {error}");
             await test.Store.GetAsync(["k"]);
         }
@@ -52,7 +53,8 @@ public abstract class CancellationSpec(KvDatabase database)
         await using var transaction = await context.Database.BeginTransactionAsync();
         var cancelled = new CancellationToken(canceled: true);
 
-        await Assert.ThrowsAnyAsync<OperationCanceledException>(() => test.Store.Atomic().Set(["a"], 1).CommitAsync(context, cancelled).AsTask());
+        await Assert.ThrowsAnyAsync<OperationCanceledException>(
+            () => test.Store.Atomic().Set(["a"], 1).CommitAsync(context, cancelled).AsTask());
         await transaction.RollbackAsync();
         await Assert.ThrowsAnyAsync<OperationCanceledException>(() => test.Store.Atomic().Set(["a"], 1).CommitAsync(cancelled).AsTask());
 

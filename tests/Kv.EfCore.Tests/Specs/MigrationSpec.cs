@@ -39,7 +39,8 @@ public abstract class MigrationSpec(KvDatabase database)
         Assert.Equal(Text(made), Text(context.Model));
 
         // What queries and commands are made of; the rest matters to migrations alone, which do not see it.
-        static string Text(IReadOnlyModel model) => string.Join('\n', model.GetEntityTypes().OrderBy(static e => e.Name, StringComparer.Ordinal).SelectMany(static e =>
+        static string Text(IReadOnlyModel model) =>
+            string.Join('\n', model.GetEntityTypes().OrderBy(static e => e.Name, StringComparer.Ordinal).SelectMany(static e =>
             e.GetProperties().OrderBy(static p => p.Name, StringComparer.Ordinal)
                 .Select(static p => $"{p.DeclaringType.Name}.{p.Name}: {p.GetColumnName()} {p.GetColumnType()} {p.ClrType} {p.IsNullable} {p.ValueGenerated} {p.GetDefaultValue()}")
                 .Append($"{e.GetTableName()} {e.FindPrimaryKey()}")
@@ -70,14 +71,18 @@ public abstract class MigrationSpec(KvDatabase database)
         Assert.Equal(-1, (await context.Entries.SingleAsync()).ExpiresAt);
         var waiting = await context.QueuedMessages.SingleAsync();
         Assert.Equal(("waiting", 5, "", "", KvEncoding.V8, 0, 0, 0), (waiting.Id, waiting.DueAt, waiting.Topic, waiting.Type, waiting.Encoding, waiting.Attempt, waiting.Crashes, waiting.Claim));
-        Assert.Equal(("[100]", "[[2,97,0]]", 0, null), (waiting.BackoffSchedule, waiting.KeysIfUndelivered, waiting.EnqueuedAt, waiting.Trace));
+        Assert.Equal(
+            ("[100]", "[[2,97,0]]", 0, null), (waiting.BackoffSchedule, waiting.KeysIfUndelivered, waiting.EnqueuedAt, waiting.Trace));
         var running = await context.RunningMessages.SingleAsync();
-        Assert.Equal(("running", 6, null, "", KvEncoding.V8), (running.Id, running.Deadline, running.DueAt, running.Owner, running.Encoding));
+        Assert.Equal(
+            ("running", 6, null, "", KvEncoding.V8), (running.Id, running.Deadline, running.DueAt, running.Owner, running.Encoding));
         Assert.Equal(message, running.Data);
         Assert.Equal("00000000000000040000", (await test.Store.SetAsync(["b"], 1)).ToString());
 
-        // What was running belongs to nobody and is long overdue, so the first worker to look takes both. Since when it was due nobody knows.
-        var claimed = await test.Engine.Queue.ClaimAsync(new ClaimWork([new TopicClaim("", 10, TimeSpan.FromMinutes(1))], 10, "me") { Recover = true }, default);
+        // What was running belongs to nobody and is long overdue, so the first worker to look takes both. Since when it was due nobody
+        // knows.
+        var claimed = await test.Engine.Queue.ClaimAsync(
+            new ClaimWork([new TopicClaim("", 10, TimeSpan.FromMinutes(1))], 10, "me") { Recover = true }, default);
         Assert.Equal(["waiting", "running"], claimed.Select(static m => m.Fence.Id));
     }
 
@@ -291,7 +296,8 @@ public abstract class MigrationSpec(KvDatabase database)
 
     private async Task<IReadOnlyList<string>[]> MigrateTogetherAsync(string connectionString)
     {
-        var stores = await Task.WhenAll(Enumerable.Range(0, Starters).Select(_ => database.CreateStoreAsync(connectionString: connectionString)));
+        var stores = await Task.WhenAll(
+            Enumerable.Range(0, Starters).Select(_ => database.CreateStoreAsync(connectionString: connectionString)));
         try
         {
             return await Task.WhenAll(stores.Select(static store => Task.Run(() => store.Services.MigrateKvStoreAsync())));

@@ -50,7 +50,8 @@ public abstract partial class QueryPlanSpec(KvDatabase database)
 
     [Fact]
     public void Every_statement_is_built_from_the_names_of_the_tables() => Assert.Empty(
-        Statements(OfTables(new TableNames("app_"))).Where(static statement => Unprefixed().IsMatch(statement.Text)).Select(static s => s.Name));
+        Statements(OfTables(new TableNames("app_"))).Where(static statement => Unprefixed().IsMatch(statement.Text)).Select(
+            static s => s.Name));
 
     /// <summary>The statements for tables of these names.</summary>
     private protected abstract KvSql OfTables(TableNames tables);
@@ -193,7 +194,8 @@ public sealed partial class PostgresQueryPlanTests(PostgresDatabase database) : 
         var byProcess = Statements(new PostgreSqlSql(TableNames.Default, serverClock: false)).ToList();
 
         // The end of a lease ahead of its time is for where no server decides.
-        Assert.Equal([nameof(KvSql.Lapse)], byServer.Where(static s => s.Text.Contains("@now", StringComparison.Ordinal)).Select(static s => s.Name));
+        Assert.Equal([nameof(KvSql.Lapse)], byServer.Where(static s => s.Text.Contains("@now", StringComparison.Ordinal)).Select(
+            static s => s.Name));
         Assert.True(byProcess.Count(static s => s.Text.Contains("@now", StringComparison.Ordinal)) > 20);
     }
 
@@ -201,7 +203,8 @@ public sealed partial class PostgresQueryPlanTests(PostgresDatabase database) : 
     public async Task What_the_planner_takes_for_dear_is_not_compiled_at_each_commit()
     {
         await using var test = await database.CreateStoreAsync();
-        var sessions = new SessionFactory(test.CreateContext, test.Engine.Driver, SchemaCheck.OpenCurrentAsync, new KvStoreOptions(), NullLogger.Instance);
+        var sessions = new SessionFactory(
+            test.CreateContext, test.Engine.Driver, SchemaCheck.OpenCurrentAsync, new KvStoreOptions(), NullLogger.Instance);
         await using var session = await sessions.OpenAsync(SessionRole.Write, default);
 
         Assert.Equal("off", await session.Statement("show jit").ScalarAsync(default));
@@ -214,9 +217,11 @@ public sealed partial class PostgresQueryPlanTests(PostgresDatabase database) : 
         await using var context = test.CreateContext();
         await context.Database.OpenConnectionAsync();
         await ExecuteAsync(context, "analyze kv");
-        var sessions = new SessionFactory(test.CreateContext, test.Engine.Driver, SchemaCheck.OpenCurrentAsync, new KvStoreOptions(), NullLogger.Instance);
+        var sessions = new SessionFactory(
+            test.CreateContext, test.Engine.Driver, SchemaCheck.OpenCurrentAsync, new KvStoreOptions(), NullLogger.Instance);
         await using var session = await sessions.OpenAsync(SessionRole.Read, default);
-        var list = session.Statement(test.Engine.Driver.Sql.ListForward).Set("@start", new byte[] { 2 }).Set("@end", new byte[] { 3 }).Set("@limit", 10);
+        var list = session.Statement(test.Engine.Driver.Sql.ListForward).Set("@start", new byte[] { 2 }).Set("@end", new byte[] { 3 }).Set(
+            "@limit", 10);
         for (var call = 0; call < 7; call++)
         {
             await using var rows = await list.ReadAsync(default);

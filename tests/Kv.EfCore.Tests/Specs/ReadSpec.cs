@@ -67,7 +67,8 @@ public abstract class ReadSpec(KvDatabase database)
         await using var test = await database.CreateStoreAsync();
         var order = new Order(7, ["a", "b"]);
         await test.Store.Atomic()
-            .Set(["json"], order).Set(["counter"], 18_446_744_073_709_551_615UL).Set(["bytes"], (byte[])[0, 255, 0]).Set(["empty"], (byte[])[])
+            .Set(["json"], order).Set(["counter"], 18_446_744_073_709_551_615UL).Set(["bytes"], (byte[])[0, 255, 0]).Set(
+                ["empty"], (byte[])[])
             .CommitAsync();
 
         Assert.Equivalent(order, await test.Store.GetAsync<Order>(["json"]), strict: true);
@@ -156,7 +157,8 @@ public abstract class ReadSpec(KvDatabase database)
             () => test.Store.ExistsAsync(larger).AsTask(), () => test.Store.GetManyAsync([larger]).AsTask()])
         {
             var error = await Assert.ThrowsAsync<ArgumentException>(read);
-            Assert.StartsWith("Key too large for read (max 2049 bytes): the key encodes to 2050 bytes.", error.Message, StringComparison.Ordinal);
+            Assert.StartsWith(
+                "Key too large for read (max 2049 bytes): the key encodes to 2050 bytes.", error.Message, StringComparison.Ordinal);
         }
     }
 

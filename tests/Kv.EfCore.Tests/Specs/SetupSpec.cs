@@ -178,7 +178,8 @@ public sealed class SqliteSetupTests(SqliteDatabase database) : SetupSpec(databa
 
     private static string FileOf(string connectionString) => new SqliteConnectionStringBuilder(connectionString).DataSource;
 
-    private static Func<Task>[] Uses(KvTestStore test) => [() => test.Store.GetAsync(["k"]).AsTask(), () => test.Services.MigrateKvStoreAsync()];
+    private static Func<Task>[] Uses(KvTestStore test) =>
+        [() => test.Store.GetAsync(["k"]).AsTask(), () => test.Services.MigrateKvStoreAsync()];
 }
 
 public sealed class PostgresSetupTests(PostgresDatabase database) : SetupSpec(database), IClassFixture<PostgresDatabase>
@@ -196,7 +197,8 @@ public sealed class PostgresSetupTests(PostgresDatabase database) : SetupSpec(da
         var error = await Assert.ThrowsAsync<KvException>(() => test.Store.SetAsync(["k"], 1).AsTask());
 
         Assert.Equal(KvErrorKind.Schema, error.Kind);
-        Assert.Contains($"database \"efkv_nodb\" does not exist on {settings.Host}:{settings.Port}", error.Message, StringComparison.Ordinal);
+        Assert.Contains(
+            $"database \"efkv_nodb\" does not exist on {settings.Host}:{settings.Port}", error.Message, StringComparison.Ordinal);
         Assert.DoesNotContain("secret", error.Message, StringComparison.Ordinal);
     }
 
@@ -243,7 +245,8 @@ public sealed class PostgresSetupTests(PostgresDatabase database) : SetupSpec(da
     public async Task Migrating_waits_for_a_server_that_is_not_there_as_long_as_a_command_may_take_and_says_why()
     {
         var settings = new NpgsqlConnectionStringBuilder(Postgres.Server.ConnectionString) { Host = "127.0.0.1", Port = 1, Database = "shop" };
-        await using var test = await Database.CreateStoreAsync(connectionString: settings.ConnectionString, options: static o => o.CommandTimeout = TimeSpan.FromMilliseconds(300));
+        await using var test = await Database.CreateStoreAsync(
+            connectionString: settings.ConnectionString, options: static o => o.CommandTimeout = TimeSpan.FromMilliseconds(300));
 
         var error = await Assert.ThrowsAsync<KvException>(() => test.Services.MigrateKvStoreAsync());
 

@@ -31,7 +31,8 @@ public sealed class SqliteMigrationTests(SqliteDatabase database) : MigrationSpe
         Assert.All(listed, static e => Assert.Equal(KvEncoding.UInt64, e.Value.Encoding));
         Assert.Equal([1, 2, 3, 4, 5], keys.Select(key => (int)listed.Single(e => e.Key == key).As<ulong>()));
         Assert.Equal("00000000000000060000", (await test.Store.SetAsync(["c"], 1UL)).ToString());
-        var claimed = await test.Engine.Queue.ClaimAsync(new ClaimWork([new TopicClaim("", 10, TimeSpan.FromMinutes(1))], 10, "me") { Recover = true }, default);
+        var claimed = await test.Engine.Queue.ClaimAsync(
+            new ClaimWork([new TopicClaim("", 10, TimeSpan.FromMinutes(1))], 10, "me") { Recover = true }, default);
         Assert.Equal(["running", "waiting"], claimed.Select(static m => m.Fence.Id).Order(StringComparer.Ordinal));
         Assert.Equal("[[2,97,0]]", claimed.Single(static m => m.Fence.Id == "waiting").Undelivered);
 
@@ -48,10 +49,12 @@ public sealed class SqliteMigrationTests(SqliteDatabase database) : MigrationSpe
         KvKey[] keys = [["a"], ["b", 1]];
         await MakeDenoFileAsync(test.ConnectionString, 1, keys);
 
-        Assert.Equal(["Expiry", "Messages", "Delivery", "Place", "Scope", "Changes"], (await test.Services.MigrateKvStoreAsync()).Select(NameOf));
+        Assert.Equal(
+            ["Expiry", "Messages", "Delivery", "Place", "Scope", "Changes"], (await test.Services.MigrateKvStoreAsync()).Select(NameOf));
 
         Assert.Equal(keys.Order(), await test.Store.ListKeysAsync(KvRange.Prefix(KvKey.Empty)).ToListAsync());
-        Assert.Equal("00000000000000060000", (await test.Store.SetAsync(["c"], new KvValue(new byte[] { 1 }, KvEncoding.Bytes))).ToString());
+        Assert.Equal(
+            "00000000000000060000", (await test.Store.SetAsync(["c"], new KvValue(new byte[] { 1 }, KvEncoding.Bytes))).ToString());
         await AssertTakenOverAsync(test);
     }
 
@@ -61,9 +64,11 @@ public sealed class SqliteMigrationTests(SqliteDatabase database) : MigrationSpe
     public async Task A_file_of_which_a_Deno_of_2023_had_only_begun_to_make_the_tables_is_taken_over(string row)
     {
         await using var test = await _database.CreateStoreAsync(connectionString: await _database.CreateEmptyAsync());
-        await ExecuteAsync(test.ConnectionString, $"create table migration_state (k integer not null primary key, version integer not null); {row}");
+        await ExecuteAsync(
+            test.ConnectionString, $"create table migration_state (k integer not null primary key, version integer not null); {row}");
 
-        Assert.Equal(["Expiry", "Messages", "Delivery", "Place", "Scope", "Changes"], (await test.Services.MigrateKvStoreAsync()).Select(NameOf));
+        Assert.Equal(
+            ["Expiry", "Messages", "Delivery", "Place", "Scope", "Changes"], (await test.Services.MigrateKvStoreAsync()).Select(NameOf));
 
         await AssertTakenOverAsync(test);
     }
@@ -79,7 +84,8 @@ public sealed class SqliteMigrationTests(SqliteDatabase database) : MigrationSpe
 
         await test.Services.MigrateKvStoreAsync();
 
-        var claimed = await test.Engine.Queue.ClaimAsync(new ClaimWork([new TopicClaim("", 10, TimeSpan.FromMinutes(1))], 10, "me") { Recover = true }, default);
+        var claimed = await test.Engine.Queue.ClaimAsync(
+            new ClaimWork([new TopicClaim("", 10, TimeSpan.FromMinutes(1))], 10, "me") { Recover = true }, default);
         Assert.Equal(["02", "02", "04", "06"], claimed.Select(static m => Convert.ToHexString(m.Data)[6..]).Order(StringComparer.Ordinal));
         Assert.Equal(4, claimed.Select(static m => m.Fence.Id).Distinct().Count());
         await AssertTakenOverAsync(test);
@@ -106,10 +112,12 @@ public sealed class SqliteMigrationTests(SqliteDatabase database) : MigrationSpe
         }
 
         Assert.All([value, suffix, message, merged], static error => Assert.Equal(KvErrorKind.Encoding, error.Kind));
-        Assert.All(["[\"orders\", 42]", "JSON", "Deno", "byte[]", "V8"], part => Assert.Contains(part, value.Message, StringComparison.Ordinal));
+        Assert.All(
+            ["[\"orders\", 42]", "JSON", "Deno", "byte[]", "V8"], part => Assert.Contains(part, value.Message, StringComparison.Ordinal));
         Assert.All(["JSON", "Deno", "byte[]", "V8"], part => Assert.Contains(part, message.Message, StringComparison.Ordinal));
         Assert.False(await test.Store.ExistsAsync(["n"]));
-        await test.Store.Atomic().Set(["bytes"], new byte[] { 1 }).Set(["v8"], new KvValue(new byte[] { 0xFF, 0x0F, 0x49, 2 }, KvEncoding.V8)).Sum(["n"], 1)
+        await test.Store.Atomic().Set(["bytes"], new byte[] { 1 })
+            .Set(["v8"], new KvValue(new byte[] { 0xFF, 0x0F, 0x49, 2 }, KvEncoding.V8)).Sum(["n"], 1)
             .Enqueue(new KvValue(new byte[] { 0xFF, 0x0F, 0x49, 2 }, KvEncoding.V8)).CommitAsync();
         await using var read = test.CreateContext();
         Assert.Empty(await read.Set<Model.StoredEntry>().Where(static e => e.Encoding == KvEncoding.Json).ToListAsync());
@@ -165,7 +173,8 @@ public sealed class SqliteMigrationTests(SqliteDatabase database) : MigrationSpe
     private static async Task AssertTakenOverAsync(KvTestStore test)
     {
         await using var context = test.CreateContext();
-        Assert.Equal(3, (await context.Database.SqlQuery<int>($"select version as Value from migration_state where k = 0").ToListAsync()).Single());
+        Assert.Equal(
+            3, (await context.Database.SqlQuery<int>($"select version as Value from migration_state where k = 0").ToListAsync()).Single());
         await test.Store.Atomic().Sum(["n"], 1).CommitAsync();
         Assert.Equal(1UL, await test.Store.GetAsync<ulong>(["n"]));
         Assert.Empty(await test.Services.MigrateKvStoreAsync());

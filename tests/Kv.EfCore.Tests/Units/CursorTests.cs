@@ -92,7 +92,8 @@ public sealed class CursorTests
     {
         var all = KvRange.Prefix(["a"]);
         foreach (var (selector, cursor) in ((KvRange, string)[])[
-            (KvRange.Prefix(["a"], null, ["a", "m"]), all.CursorAt(["a", "y"])), (KvRange.Prefix(["a"], null, ["a", "m"]), all.CursorAt(["a", "m"])),
+            (KvRange.Prefix(["a"], null, ["a", "m"]), all.CursorAt(["a", "y"])), (KvRange.Prefix(["a"], null, ["a", "m"]), all.CursorAt(
+                ["a", "m"])),
             (KvRange.Prefix(["a"], ["a", "m"], null), all.CursorAt(["a", "b"])), (all, "_____w==")])
         {
             Assert.StartsWith("cursor out of bounds", Assert.Throws<ArgumentException>(() => selector.Resume(cursor, reverse)).Message, StringComparison.Ordinal);
@@ -106,8 +107,10 @@ public sealed class CursorTests
     {
         KvRange[] selectors =
         [
-            KvRange.Prefix([]), KvRange.Prefix(["pg"]), KvRange.Prefix(["pq"]), KvRange.Prefix(["pg"], ["pg", 1], null), KvRange.Prefix(["pg"], null, ["pg", 9]),
-            KvRange.Between(["pg"], ["pq"]), KvRange.Between(["pg", 1], ["pg", 9]), KvRange.Between(["a"], ["z"]), KvRange.Between(["pg", 0], ["pz"]),
+            KvRange.Prefix([]), KvRange.Prefix(["pg"]), KvRange.Prefix(["pq"]), KvRange.Prefix(["pg"], ["pg", 1], null), KvRange.Prefix(
+                ["pg"], null, ["pg", 9]),
+            KvRange.Between(["pg"], ["pq"]), KvRange.Between(["pg", 1], ["pg", 9]), KvRange.Between(["a"], ["z"]), KvRange.Between(
+                ["pg", 0], ["pz"]),
         ];
         foreach (var of in selectors)
         {
@@ -140,7 +143,8 @@ public sealed class CursorTests
     }
 
     [Fact]
-    public void The_cursor_of_a_page_is_the_same_in_every_version() => Assert.Equal("AmIA.-OgxMdPj", KvRange.Prefix(["a"]).PageCursorAt(["a", "b"]));
+    public void The_cursor_of_a_page_is_the_same_in_every_version() =>
+        Assert.Equal("AmIA.-OgxMdPj", KvRange.Prefix(["a"]).PageCursorAt(["a", "b"]));
 
     [Fact]
     public void A_cursor_is_given_for_selected_keys_only()

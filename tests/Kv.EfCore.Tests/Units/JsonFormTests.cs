@@ -15,8 +15,10 @@ public sealed partial class JsonFormTests
     // What one calls, configures, registers or throws, and does not get as an answer.
     private static readonly Type[] NoAnswers =
     [
-        typeof(IKvStore), typeof(IKvQueue), typeof(IKvValueSerializer), typeof(KvAtomic), typeof(KvTransaction), typeof(KvRange), typeof(KvJsonSerializer),
-        typeof(KvDbContext), typeof(KvKeyTypeConverter), typeof(KvJsonConverter), typeof(KvMessageAttribute), typeof(KvException), typeof(KvCommitUnknownException),
+        typeof(IKvStore), typeof(IKvQueue), typeof(IKvValueSerializer), typeof(KvAtomic), typeof(KvTransaction), typeof(KvRange), typeof(
+            KvJsonSerializer),
+        typeof(KvDbContext), typeof(KvKeyTypeConverter), typeof(KvJsonConverter), typeof(KvMessageAttribute), typeof(KvException), typeof(
+            KvCommitUnknownException),
         typeof(KvPartlyEnqueuedException), typeof(KvConflictException), typeof(KvUnitOfWork), typeof(IKvStoreFactory), typeof(KvStoreLease),
         typeof(KvBound), typeof(IKvMaintenance), typeof(KvChangesTooOldException), typeof(KvMaintenancePolicy),
     ];
@@ -59,7 +61,8 @@ public sealed partial class JsonFormTests
         {
             var written = JsonSerializer.Serialize(value, value.GetType(), options);
             Assert.Equal(json, written);
-            Assert.Equal(json, JsonSerializer.Serialize(JsonSerializer.Deserialize(written, value.GetType(), options), value.GetType(), options));
+            Assert.Equal(
+                json, JsonSerializer.Serialize(JsonSerializer.Deserialize(written, value.GetType(), options), value.GetType(), options));
         }
     }
 
@@ -120,7 +123,8 @@ public sealed partial class JsonFormTests
         var json = JsonSerializer.Serialize(result, Web);
         var read = JsonSerializer.Deserialize<KvCommitResult>(json, Web)!;
 
-        Assert.StartsWith("""{"succeeded":false,"versionstamp":null,"messageIds":[],"failedChecks":[{"index":1,""", json, StringComparison.Ordinal);
+        Assert.StartsWith(
+            """{"succeeded":false,"versionstamp":null,"messageIds":[],"failedChecks":[{"index":1,""", json, StringComparison.Ordinal);
         Assert.False(read.Succeeded);
         Assert.Equal(result.FailedChecks, read.FailedChecks);
     }

@@ -111,12 +111,33 @@ public sealed class DenoMessageTests(SqliteDatabase database, DenoPrograms deno)
         var path = await MakeAsync();
         await using var test = await OpenAsync(path, static _ => { });
         await test.Store.EnqueueAsync(new Work(1, DateTimeOffset.UnixEpoch, false), new() { Topic = "job" });
-        var cancelled = await test.Store.EnqueueAsync(new Work(2, DateTimeOffset.UnixEpoch, false), new() { Topic = "job" });
-        await test.Queue().CancelAsync(cancelled.MessageId);
 
         await deno.RunAsync(inNode: false, path, "listen", "1");
 
         await test.AssertEmptyAsync();
+        await using var context = test.CreateContext();
+        Assert.Equal([0], await context.Database.SqlQuery<int>($"select count(*) as Value from kv_moved_messages").ToListAsync());
+    }
+
+    [Fact]
+    public async Task A_message_that_Deno_takes_from_a_worker_that_died_keeps_all_that_Deno_does_not_know()
+    {
+        var path = await MakeAsync();
+        await using var test = await OpenAsync(path, static worker => worker.Handle<Work>(static (_, _, _) => Task.CompletedTask, "job"));
+        await test.Store.EnqueueAsync(
+            new Work(1, DateTimeOffset.UnixEpoch, false), new() { Topic = "job", Priority = 7, BackoffSchedule = [TimeSpan.FromHours(1)] });
+        var before = Assert.Single(await test.QueuedAsync());
+        await test.Engine().Queue.ClaimAsync(new([new("job", 1, TimeSpan.FromMinutes(1))], 1, "dead"), CancellationToken.None);
+        await test.ExecuteAsync("update queue_running set deadline = 1");
+
+        // Its cleaning, at its start, puts back what has lapsed.
+        await deno.RunAsync(inNode: false, path, "count", "1");
+
+        var after = Assert.Single(await test.QueuedAsync());
+        Assert.Empty(await test.RunningAsync());
+        Assert.Equal(
+            (before.Topic, before.Type, before.Encoding, before.Priority, before.Attempt + 1),
+            (after.Topic, after.Type, after.Encoding, after.Priority, after.Attempt));
     }
 
     [Fact]

@@ -25,7 +25,8 @@ public sealed class ConfigurationTests
     {
         var error = Assert.ThrowsAny<InvalidOperationException>(() => Bind<KvStoreOptions>(new() { [path] = value }));
 
-        Assert.Contains(path.StartsWith("Dead", StringComparison.Ordinal) ? "KvKey" : "CommandTimeout", error.Message, StringComparison.Ordinal);
+        Assert.Contains(
+            path.StartsWith("Dead", StringComparison.Ordinal) ? "KvKey" : "CommandTimeout", error.Message, StringComparison.Ordinal);
     }
 
     [Theory]
