@@ -25,12 +25,8 @@ internal sealed class MovedMessages(TableNames names)
     /// <summary>What was kept of a message that did not come again within the same transaction is of no more use; in seconds.</summary>
     private const int Lifetime = 3600;
 
-    private static readonly string[] Columns =
-    [
-        "topic", "type", "encoding", "enqueued_at", "trace", "priority", "group_key", "group_limit", "rate_key", "unique_key",
-        "unique_until", "topic_retries", "cancelled", "checkpoint", "checkpoint_encoding", "scope", "attempt", "crashes", "claim",
-        "rate_turn", "first_error", "last_error",
-    ];
+    private static readonly string[] Denos = ["id", "data", "keys_if_undelivered", "backoff_schedule"];
+    private static readonly string[] Columns = [.. SqlParts.ColumnsOfMessages.Except(Denos, StringComparer.Ordinal)];
 
     private string Create
     {

@@ -25,6 +25,9 @@ internal abstract class SqlParts(TableNames tables, string now)
 
     protected const string Unkept = "backoff_schedule, attempt, crashes, claim, rate_turn, first_error, last_error";
 
+    /// <summary>What both tables of messages have, but for times, states and owners.</summary>
+    internal static IEnumerable<string> ColumnsOfMessages => $"{Kept}, {Unkept}".Split(", ");
+
     /// <summary>
     /// In the order in which a message is read. Most have nothing in most columns, and the last one says so: to read one takes a tenth of
     /// a microsecond on SQLite.

@@ -16,9 +16,7 @@ internal readonly struct WrittenValues(KvEngine engine, IKvValueSerializer seria
     {
         try
         {
-            return encoding is { } asked ? serializer.SerializeAs(value, asked)
-                : serializer.Serialize(value) is var stored && IsForDeno(stored, value) ? serializer.SerializeAs(value, KvEncoding.V8)
-                : stored;
+            return encoding is { } asked ? serializer.SerializeAs(value, asked) : Usual(value);
         }
         catch (Exception error) when (error is not OutOfMemoryException)
         {
@@ -26,9 +24,18 @@ internal readonly struct WrittenValues(KvEngine engine, IKvValueSerializer seria
         }
     }
 
-    // What the caller made itself is as the caller wants it, and refused where it cannot be.
-    private bool IsForDeno<T>(KvValue stored, T value) =>
-        stored.Encoding == KvEncoding.Json && value is not KvValue && engine.WritesForDeno;
+    // In a file that Deno shares, what would be JSON is V8's. Serializers of others tell by what they give.
+    private KvValue Usual<T>(T value)
+    {
+        if (!engine.WritesForDeno)
+        {
+            return serializer.Serialize(value);
+        }
+
+        return serializer is KvJsonSerializer json ? json.Serialize(value, KvEncoding.V8)
+            : serializer.Serialize(value) is var stored && (stored.Encoding != KvEncoding.Json || value is KvValue) ? stored
+            : serializer.SerializeAs(value, KvEncoding.V8);
+    }
 
     /// <summary>An operand of a merge as it waits for the commit.</summary>
     public KvValue Operand<T>(KvKey key, MergeOperator merge, T operand)
@@ -56,14 +63,9 @@ internal readonly struct WrittenValues(KvEngine engine, IKvValueSerializer seria
     {
         try
         {
-            if (name.Type == typeof(T))
-            {
-                var stored = serializer.Serialize(message);
-                return IsForDeno(stored, message) ? serializer.SerializeAs(message, KvEncoding.V8) : stored;
-            }
-
-            return serializer is KvJsonSerializer json
-                ? json.Serialize(message!, name.Type, engine.WritesForDeno ? KvEncoding.V8 : KvEncoding.Json)
+            return name.Type == typeof(T) ? Usual(message)
+                : serializer is KvJsonSerializer json
+                ? json.SerializeAs(message!, name.Type, engine.WritesForDeno ? KvEncoding.V8 : KvEncoding.Json)
                 : SerializeAs(name.Type, message!);
         }
         catch (Exception error) when (error is not OutOfMemoryException)

@@ -8,13 +8,7 @@ internal static class V8Numbers
 {
     public static IEnumerable<V8Primitive> Of(V8View view)
     {
-        var size = view.Type switch
-        {
-            V8ViewType.Int8 or V8ViewType.Uint8 or V8ViewType.Uint8Clamped or V8ViewType.DataView => 1,
-            V8ViewType.Int16 or V8ViewType.Uint16 or V8ViewType.Float16 => 2,
-            V8ViewType.Int32 or V8ViewType.Uint32 or V8ViewType.Float32 => 4,
-            _ => 8,
-        };
+        var size = V8View.SizeOf(view.Type);
         for (var at = 0; at < view.Length; at += size)
         {
             yield return (V8Primitive)At(view.Type, view.Bytes.Span[at..]);

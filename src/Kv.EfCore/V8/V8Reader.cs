@@ -4,8 +4,8 @@ namespace Kv.V8;
 
 /// <summary>Reads a value of V8's structured-clone format: every kind of input is a value or a refusal.</summary>
 /// <remarks>
-/// The data may be anybody's. What is nested is kept in a list and not on the thread's stack, and counts and sizes are compared with the
-/// bytes that are left before anything is made of them.
+/// The data may come from any program. What is nested is kept in a list and not on the thread's stack, and counts and sizes are compared
+/// with the bytes that are left before anything is made of them.
 /// </remarks>
 internal ref struct V8Reader(ReadOnlySpan<byte> data)
 {

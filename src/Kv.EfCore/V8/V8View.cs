@@ -63,7 +63,8 @@ public sealed class V8View : V8Value
         return offset >= 0 && length >= 0 && offset % size == 0 && length % size == 0 && (long)offset + length <= buffer.Bytes.Length;
     }
 
-    private static int SizeOf(V8ViewType type) => type switch
+    /// <summary>The size of an element, in bytes.</summary>
+    internal static int SizeOf(V8ViewType type) => type switch
     {
         V8ViewType.Int16 or V8ViewType.Uint16 or V8ViewType.Float16 => 2,
         V8ViewType.Int32 or V8ViewType.Uint32 or V8ViewType.Float32 => 4,

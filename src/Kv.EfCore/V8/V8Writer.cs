@@ -160,20 +160,17 @@ internal sealed class V8Writer
 
     private void Properties(V8Object of)
     {
-        var indexes = of.Properties.Where(static p => IndexOf(p.Key) is not null).OrderBy(static p => IndexOf(p.Key)!.Value);
-        foreach (var (name, value) in indexes)
+        var byIndex = of.Properties.ToLookup(static property => IndexOf(property.Key));
+        foreach (var property in byIndex.Where(static group => group.Key is not null).OrderBy(static group => group.Key))
         {
-            Index(IndexOf(name)!.Value);
-            Value(value);
+            Index(property.Key!.Value);
+            Value(property.Single().Value);
         }
 
-        foreach (var (name, value) in of.Properties)
+        foreach (var (name, value) in byIndex[null])
         {
-            if (IndexOf(name) is null)
-            {
-                _to.Text(name);
-                Value(value);
-            }
+            _to.Text(name);
+            Value(value);
         }
     }
 

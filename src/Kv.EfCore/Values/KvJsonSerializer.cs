@@ -16,9 +16,9 @@ namespace Kv;
 /// </summary>
 /// <remarks>
 /// A value is stored as what it is, not as what it is declared as, unless the declared type keeps the types of its values itself
-/// (<see cref="JsonPolymorphicAttribute"/>, a converter of its own). What JSON would not bring back is refused and never stored in part: state
-/// that the contract of a type leaves out, an object of a derived type where another is declared, half of a surrogate pair.
-/// Members with <see cref="JsonIgnoreAttribute"/> are left out as they say. Every type is looked at once.
+/// (<see cref="JsonPolymorphicAttribute"/>, a converter of its own). What JSON would not bring back is refused and never stored in part:
+/// state that the contract of a type leaves out, an object of a derived type where another is declared, half of a surrogate pair. Members
+/// with <see cref="JsonIgnoreAttribute"/> are left out as they say. Every type is looked at once.
 /// </remarks>
 public sealed class KvJsonSerializer : IKvValueSerializer
 {
@@ -30,8 +30,8 @@ public sealed class KvJsonSerializer : IKvValueSerializer
     /// <summary>Makes a serializer.</summary>
     /// <param name="options">
     /// Options for JSON, for example those of a source-generated context, which are copied. Default: the defaults of
-    /// <see cref="JsonSerializer"/>, which nest up to 64 deep and take no type names from the data, with characters beyond ASCII as they are
-    /// instead of escaped, with public fields, and with NaN and infinities by their names.
+    /// <see cref="JsonSerializer"/>, which nest up to 64 deep and take no type names from the data, with characters beyond ASCII as they
+    /// are instead of escaped, with public fields, and with NaN and infinities by their names.
     /// </param>
     public KvJsonSerializer(JsonSerializerOptions? options = null)
         : this(options, JsonSerializer.IsReflectionEnabledByDefault)
@@ -49,17 +49,25 @@ public sealed class KvJsonSerializer : IKvValueSerializer
 
     private JsonSerializerOptions Options => _options ?? throw new KvException(
         KvErrorKind.Encoding,
-        $"{nameof(KvJsonSerializer)} has no source-generated context, and JSON by reflection is switched off in this program, as PublishAot "
-        + "and PublishTrimmed do (a program of one file has PublishAot by default). In such a file write '#:property PublishAot=false', in a project "
+        $"{nameof(KvJsonSerializer)} has no source-generated context, and JSON by reflection is switched off in this program, as "
+        + "PublishAot "
+        + "and PublishTrimmed do (a program of one file has PublishAot by default). In such a file write '#:property PublishAot=false', in "
+        + "a project "
         + "<JsonSerializerIsReflectionEnabledByDefault>true</JsonSerializerIsReflectionEnabledByDefault>; or register "
-        + $"services.AddSingleton<{nameof(IKvValueSerializer)}>(new {nameof(KvJsonSerializer)}(MyContext.Default.Options)) before AddKvStore.");
+        + $"services.AddSingleton<{nameof(IKvValueSerializer)}>(new {nameof(KvJsonSerializer)}(MyContext.Default.Options)) before "
+        + "AddKvStore.");
 
     /// <summary>How deep JSON may be nested that is read.</summary>
     internal int MaxDepth => _options?.MaxDepth is > 0 and var depth ? depth : 64;
 
     /// <inheritdoc />
-    /// <exception cref="KvException"><see cref="KvErrorKind.Encoding"/>: the value cannot be stored as JSON, or not whole; the message says what of it.</exception>
-    public KvValue Serialize<T>(T value) => value switch
+    /// <exception cref="KvException">
+    /// <see cref="KvErrorKind.Encoding"/>: the value cannot be stored as JSON, or not whole; the message says what of it.
+    /// </exception>
+    public KvValue Serialize<T>(T value) => Serialize(value, KvEncoding.Json);
+
+    /// <summary>Makes the value to store, with what would be JSON in an encoding.</summary>
+    internal KvValue Serialize<T>(T value, KvEncoding encoding) => value switch
     {
         KvValue stored => stored,
         ulong number => KvValue.FromUInt64(number),
@@ -67,13 +75,13 @@ public sealed class KvJsonSerializer : IKvValueSerializer
         ReadOnlyMemory<byte> bytes => KvValue.FromBytes(bytes.Span),
         Memory<byte> bytes => KvValue.FromBytes(bytes.Span),
         V8Value value8 => new(value8.ToBytes(), KvEncoding.V8),
-        _ => Write(value, KvEncoding.Json),
+        _ => Write(value, encoding),
     };
 
     /// <inheritdoc />
     /// <exception cref="KvException">
-    /// The value cannot be stored in that encoding (<see cref="KvErrorKind.Encoding"/>, <see cref="KvErrorKind.Type"/>), or is an integer that
-    /// no counter can be (<see cref="KvErrorKind.Range"/>).
+    /// The value cannot be stored in that encoding (<see cref="KvErrorKind.Encoding"/>, <see cref="KvErrorKind.Type"/>), or is an integer
+    /// that no counter can be (<see cref="KvErrorKind.Range"/>).
     /// </exception>
     public KvValue SerializeAs<T>(T value, KvEncoding encoding) => (encoding, value) switch
     {
@@ -94,7 +102,7 @@ public sealed class KvJsonSerializer : IKvValueSerializer
             : Write(value, value.GetType(), encoding);
 
     /// <summary>Stores a message as the type that it goes by.</summary>
-    internal KvValue Serialize(object message, Type type, KvEncoding encoding) =>
+    internal KvValue SerializeAs(object message, Type type, KvEncoding encoding) =>
         message is KvValue or V8Value or ulong or byte[] or ReadOnlyMemory<byte> or Memory<byte>
             ? Serialize(message)
             : Write(message, type, encoding);
@@ -105,12 +113,12 @@ public sealed class KvJsonSerializer : IKvValueSerializer
 
     /// <summary>
     /// Reads a stored value. Counters are read as ulong, long, int, uint, UInt128, BigInteger, decimal or double, bytes as byte[] or
-    /// (ReadOnly)Memory of byte, JSON as anything that JSON can be read as, what Deno wrote as that, too, or as a <see cref="V8Value"/>, and
-    /// all of them as <see cref="KvValue"/>.
+    /// (ReadOnly)Memory of byte, JSON as anything that JSON can be read as, what Deno wrote as that, too, or as a <see cref="V8Value"/>,
+    /// and all of them as <see cref="KvValue"/>.
     /// </summary>
     /// <exception cref="KvException">
-    /// <see cref="KvErrorKind.Type"/>: the value has another type. <see cref="KvErrorKind.Range"/>: the counter does not fit the type without
-    /// loss. <see cref="KvErrorKind.Encoding"/>: the bytes are malformed, or have an encoding that is not read here.
+    /// <see cref="KvErrorKind.Type"/>: the value has another type. <see cref="KvErrorKind.Range"/>: the counter does not fit the type
+    /// without loss. <see cref="KvErrorKind.Encoding"/>: the bytes are malformed, or have an encoding that is not read here.
     /// </exception>
     public T? Deserialize<T>(KvValue value)
     {
