@@ -90,7 +90,8 @@ public sealed class Measuring(Settings settings)
 
     private QueueSystem Queue() => _system == "raw" ? new RawQueue(Queues()) : new EfKvQueue(Queues());
 
-    private OutboxSystem Outbox() => _system == "ef" ? new PlainEfOutbox(Queues()) : new EfKvOutbox(Queues(), handles: _system != Plan.Producer);
+    private OutboxSystem Outbox() =>
+        _system == "ef" ? new PlainEfOutbox(Queues()) : new EfKvOutbox(Queues(), handles: _system != Plan.Producer);
 
     private ProcessLoad Processes() => new(Queues(), settings, _system);
 

@@ -5,13 +5,15 @@ namespace Kv.Benchmarks;
 /// <summary>Which questions are asked, and to whom.</summary>
 public static class Plan
 {
-    /// <summary>The store of another build of this program, whose path is in EFKV_BENCH_BEFORE: what a change did, measured beside what it changed.</summary>
+    /// <summary>
+    /// The store of another build of this program, whose path is in EFKV_BENCH_BEFORE: what a change did, measured beside what it changed.
+    /// </summary>
     public const string Before = "before";
 
     /// <summary>The store where no worker runs.</summary>
     public const string Producer = "efkv-producer";
 
-    /// <summary>The store with its change feed on, and nobody who follows it.</summary>
+    /// <summary>The store with its change feed on, and no follower.</summary>
     public const string Changes = "efkv-changes";
 
     private static readonly string[] Large = ["get", "set", "set10"];
@@ -60,7 +62,8 @@ public static class Plan
     };
 
     public static IEnumerable<Case> Cases(Settings settings, string database) =>
-        KeyValue(settings, database).Concat(Rest(settings, database)).Where(@case => settings.Operations?.Contains(@case.Operation) ?? true);
+        KeyValue(settings, database).Concat(Rest(settings, database)).Where(
+            @case => settings.Operations?.Contains(@case.Operation) ?? true);
 
     private static bool IsPlainDrain(Case @case) => @case is { Operation: "drain", In.Waiting: 0 };
 

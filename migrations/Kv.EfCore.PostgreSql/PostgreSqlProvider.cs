@@ -31,7 +31,8 @@ internal sealed class PostgreSqlProvider : KvProvider
             + "NpgsqlDataSource. Add one of them."));
     }
 
-    public override Driver CreateDriver(TableNames tables, bool serverClock) => new PostgreSqlDriver(new PostgreSqlSql(tables, serverClock));
+    public override Driver CreateDriver(TableNames tables, bool serverClock) =>
+        new PostgreSqlDriver(new PostgreSqlSql(tables, serverClock));
 
     public override string? Refuse(TableNames tables) => tables.Prefix.Length == 0
         ? null
@@ -40,7 +41,8 @@ internal sealed class PostgreSqlProvider : KvProvider
 
     public override void Place(DbContextOptionsBuilder builder, TableNames tables, KvStoreOptions options)
     {
-        // A pooler lends the session to other clients next, which would search there. The engine's statements name the schema; LINQ does not.
+        // A pooler lends the session to other clients next, which would search there. The engine's statements name the schema; LINQ does
+        // not.
         if (tables.Schema is { } schema && !options.TransactionPooling)
         {
             builder.AddInterceptors(new SearchPath(schema));

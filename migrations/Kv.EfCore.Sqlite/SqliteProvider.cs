@@ -33,7 +33,8 @@ internal sealed class SqliteProvider : KvProvider
 
     public override bool IsMemory(string connectionString) => DataSource.IsMemory(connectionString);
 
-    public override void Discard(string connectionString) => MemoryFolder.Delete(new SqliteConnectionStringBuilder(connectionString).DataSource);
+    public override void Discard(string connectionString) =>
+        MemoryFolder.Delete(new SqliteConnectionStringBuilder(connectionString).DataSource);
 
     public override string? Refuse(TableNames tables) => tables.Schema is null
         ? null
@@ -54,7 +55,8 @@ internal sealed class SqliteProvider : KvProvider
 
     public override IModel Model => KvDbContextModel.Instance;
 
-    public override SharedLocks CreateLocks(Driver driver, ILogger logger) => new FileLocks(new SharedReadLock(driver.Sql, TimeProvider.System, logger));
+    public override SharedLocks CreateLocks(Driver driver, ILogger logger) =>
+        new FileLocks(new SharedReadLock(driver.Sql, TimeProvider.System, logger));
 
     public override void Opened(DbConnection connection)
     {

@@ -15,7 +15,9 @@ public enum KvErrorKind
     /// <summary>The tables of the store are missing or of another version. Apply the migrations.</summary>
     Schema = 3,
 
-    /// <summary>Others kept changing the same entries for <see cref="KvStoreOptions.CommandTimeout"/>. Nothing was written; try again later.</summary>
+    /// <summary>
+    /// Others kept changing the same entries for <see cref="KvStoreOptions.CommandTimeout"/>. Nothing was written; try again later.
+    /// </summary>
     Conflict = 4,
 
     /// <summary>The message belongs to another worker by now. Nothing was written; stop working on it.</summary>
@@ -49,7 +51,8 @@ public enum KvErrorKind
     ChangesOff = 12,
 
     /// <summary>
-    /// Changes that were asked for may be missing. List what is followed, then follow from <see cref="KvChangesTooOldException.FollowFrom"/>.
+    /// Changes that were asked for may be missing. List what is followed, then follow from <see
+    /// cref="KvChangesTooOldException.FollowFrom"/>.
     /// </summary>
     ChangesTooOld = 13,
 }

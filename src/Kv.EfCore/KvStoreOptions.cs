@@ -30,12 +30,13 @@ public sealed class KvStoreOptions
     /// more, payloads, and 4 for each interval of a backoff.
     /// </summary>
     /// <value>
-    /// Default: 10,485,760 (10 MiB), or as much as one value of <see cref="MaxValueSize"/> or message of <see cref="MaxMessageSize"/> takes,
-    /// if that is more.
+    /// Default: 10,485,760 (10 MiB), or as much as one value of <see cref="MaxValueSize"/> or message of <see cref="MaxMessageSize"/>
+    /// takes, if that is more.
     /// </value>
     public int MaxTotalSize
     {
-        get => _maxTotalSize ?? (int)Math.Min(int.MaxValue, Math.Max(10L * Mebibyte, Math.Max(MaxValueSize, MaxMessageSize) + (4L * KvLimits.MaxKeySize)));
+        get => _maxTotalSize ?? (int)Math.Min(
+            int.MaxValue, Math.Max(10L * Mebibyte, Math.Max(MaxValueSize, MaxMessageSize) + (4L * KvLimits.MaxKeySize)));
         set => _maxTotalSize = value;
     }
 
@@ -73,8 +74,8 @@ public sealed class KvStoreOptions
     /// <summary>
     /// How long a call waits: for the store to open, for other writes to end, for locks of others, for a connection, and while the
     /// database is away, full or restarting. It counts from the call, whatever others wait for. Past it, a call fails with
-    /// <see cref="KvErrorKind.Unavailable"/>, or <see cref="KvErrorKind.CommitUnknown"/> if its commit was under way and could not be found out about
-    /// in as long again. Watches go on without end.
+    /// <see cref="KvErrorKind.Unavailable"/>, or <see cref="KvErrorKind.CommitUnknown"/> if its commit was under way and could not be found
+    /// out about in as long again. Watches go on without end.
     /// </summary>
     /// <value>Default: 30 seconds.</value>
     public TimeSpan CommandTimeout { get; set; } = TimeSpan.FromSeconds(30);
@@ -83,12 +84,15 @@ public sealed class KvStoreOptions
     /// <value>Default: 60 seconds. From 1 second to 1 day. The database keeps for so long what was overwritten meanwhile.</value>
     public TimeSpan SnapshotTimeout { get; set; } = TimeSpan.FromSeconds(60);
 
-    /// <summary>Where messages go that could not be delivered and name no keys themselves: under this key, their topic and their id.</summary>
+    /// <summary>
+    /// Where messages go that could not be delivered and name no keys themselves: under this key, their topic and their id.
+    /// </summary>
     /// <value>Default: null, for <c>["dead_letters"]</c>. The same in all processes of a store.</value>
     /// <remarks>In configuration it is the key's text: <c>"DeadLetterPrefix": "[\"dead_letters\"]"</c>.</remarks>
     public KvKey? DeadLetterPrefix { get; set; }
 
-    // Null until it is set: a binder of configuration passes over what it finds there and cannot fill, and refuses to make a key of an array.
+    // Null until it is set: a binder of configuration passes over what it finds there and cannot fill, and refuses to make a key of an
+    // array.
     internal KvKey DeadLetters => DeadLetterPrefix ?? DefaultDeadLetters;
 
     private static KvKey DefaultDeadLetters { get; } = ["dead_letters"];
@@ -146,24 +150,29 @@ public sealed class KvStoreOptions
     public TimeSpan MaintenanceInterval { get; set; } = TimeSpan.FromHours(1);
 
     /// <summary>
-    /// Whose clock decides what is expired, due or lapsed, and when a schedule ticks. On PostgreSQL it is the server's, so that no machine's
-    /// wrong clock deletes an entry, ends a lease or stops a schedule of all.
+    /// Whose clock decides what is expired, due or lapsed, and when a schedule ticks. On PostgreSQL it is the server's, so that no
+    /// machine's wrong clock deletes an entry, ends a lease or stops a schedule of all.
     /// </summary>
     /// <value>Default: <see cref="KvClockSource.Automatic"/>. The same in all processes of a store.</value>
     public KvClockSource Clock { get; set; }
 
-    /// <summary>The schema of PostgreSQL that has the store's tables, so that a database can have several stores, or tables of the same names.</summary>
+    /// <summary>
+    /// The schema of PostgreSQL that has the store's tables, so that a database can have several stores, or tables of the same names.
+    /// </summary>
     /// <value>
-    /// Default: null, for where the connection's search path leads. Otherwise 1 to 50 letters, digits and underscores of ASCII, of which the
-    /// first is no digit; <c>MigrateKvStoreAsync</c> creates the schema if it is missing. The same in all processes of a store.
+    /// Default: null, for where the connection's search path leads. Otherwise 1 to 50 letters, digits and underscores of ASCII, of which
+    /// the first is no digit; <c>MigrateKvStoreAsync</c> creates the schema if it is missing. The same in all processes of a store.
     /// </value>
     /// <remarks>On SQLite there are no schemas: see <see cref="TablePrefix"/>.</remarks>
     public string? Schema { get; set; }
 
-    /// <summary>What the names of the store's tables and indexes begin with on SQLite, so that a file can have other tables of these names.</summary>
+    /// <summary>
+    /// What the names of the store's tables and indexes begin with on SQLite, so that a file can have other tables of these names.
+    /// </summary>
     /// <value>
-    /// Default: null, for nothing: the tables are <c>kv</c>, <c>data_version</c>, <c>queue</c> and <c>queue_running</c>, and Deno can open the
-    /// file. Otherwise 1 to 50 letters, digits and underscores of ASCII, of which the first is no digit. The same in all processes of a store.
+    /// Default: null, for nothing: the tables are <c>kv</c>, <c>data_version</c>, <c>queue</c> and <c>queue_running</c>, and Deno can open
+    /// the file. Otherwise 1 to 50 letters, digits and underscores of ASCII, of which the first is no digit. The same in all processes of a
+    /// store.
     /// </value>
     /// <remarks>On PostgreSQL the tables are kept apart by a schema: see <see cref="Schema"/>.</remarks>
     public string? TablePrefix { get; set; }
@@ -176,13 +185,13 @@ public sealed class KvStoreOptions
     /// </summary>
     /// <value>
     /// Default: null; such reads are served by the store's own database. Otherwise a connection string, also of several hosts, of which
-    /// <c>Target Session Attributes=prefer-standby</c> takes a standby first. All else that is configured for the store's connections (callbacks
-    /// of the driver, interceptors, <see cref="Schema"/>) applies to it.
+    /// <c>Target Session Attributes=prefer-standby</c> takes a standby first. All else that is configured for the store's connections
+    /// (callbacks of the driver, interceptors, <see cref="Schema"/>) applies to it.
     /// </value>
     /// <remarks>
     /// It holds up to eight connections more. While the replica is away, or is none of the store's database, a warning is logged once, the
-    /// store's own database serves, and the replica is tried again until it is back. A statement has half of <see cref="CommandTimeout"/> on it,
-    /// so that the other half is left. On SQLite it is refused.
+    /// store's own database serves, and the replica is tried again until it is back. A statement has half of <see cref="CommandTimeout"/>
+    /// on it, so that the other half is left. On SQLite it is refused.
     /// </remarks>
     public string? ReplicaConnectionString { get; set; }
 

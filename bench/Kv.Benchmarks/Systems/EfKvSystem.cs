@@ -19,7 +19,8 @@ public sealed class EfKvSystem(Target target, bool recordsChanges = false) : Key
         await _services.MigrateKvStoreAsync();
         await using var connection = await target.OpenAsync();
         await Seeder.FillAsync(
-            connection, "kv", ["k", "v", "v_encoding", "version"], Seed(rows).Select(static row => (object[])[row.Key, row.Value, Bytes, 1L]));
+            connection, "kv", ["k", "v", "v_encoding", "version"], Seed(rows).Select(
+                static row => (object[])[row.Key, row.Value, Bytes, 1L]));
         await Seeder.RunAsync(connection, "update data_version set version = 1 where k = 0 and version < 1");
         if (recordsChanges)
         {
@@ -45,7 +46,8 @@ public sealed class EfKvSystem(Target target, bool recordsChanges = false) : Key
     public override async ValueTask<int> ListAsync(long from, int count)
     {
         var found = 0;
-        await foreach (var _ in Store.ListAsync(KvRange.Prefix([Range], [Range, from], null), new KvListOptions { Limit = count, BatchSize = count }))
+        await foreach (var _ in Store.ListAsync(
+            KvRange.Prefix([Range], [Range, from], null), new KvListOptions { Limit = count, BatchSize = count }))
         {
             found++;
         }

@@ -5,8 +5,8 @@ namespace Kv.PostgreSql;
 /// <summary>The statements of the change feed on PostgreSQL, where triggers fire once for a statement, with all of its rows.</summary>
 /// <remarks>
 /// A change is recorded at the version that the version row has, which its transaction has raised and holds: so versions are committed in
-/// their order. The function runs with the rights of who made it, so that a role which may write entries needs no others, and names its
-/// tables with their schema, whatever the writer searches.
+/// their order. The function runs with the rights of the role that made it, so that a role which may write entries needs no others, and
+/// names its tables with their schema, whatever the writer searches.
 /// </remarks>
 /// <param name="tables">The store's tables.</param>
 /// <param name="now">Where times are judged.</param>

@@ -5,7 +5,9 @@ using Kv.Connections;
 namespace Kv.Sqlite;
 
 /// <summary>Sees in the file that another connection has committed, of this process or of another.</summary>
-/// <remarks>Soon again after something was seen, since commits come in swarms; then ever more rarely. No injected clock moves other processes.</remarks>
+/// <remarks>
+/// Soon again after something was seen, since commits come in swarms; then ever more rarely. No injected clock moves other processes.
+/// </remarks>
 internal sealed class FileFeed(Session session, Driver driver, TimeSpan longest) : NoticeFeed(session)
 {
     private static readonly TimeSpan First = TimeSpan.FromMilliseconds(10);
@@ -23,7 +25,9 @@ internal sealed class FileFeed(Session session, Driver driver, TimeSpan longest)
         }
 
         var before = _seen;
-        _seen = Convert.ToInt64(await _session.Statement(SqliteSql.FileVersion).ScalarAsync(cancellationToken).ConfigureAwait(false), CultureInfo.InvariantCulture);
+        _seen = Convert.ToInt64(
+            await _session.Statement(SqliteSql.FileVersion).ScalarAsync(cancellationToken).ConfigureAwait(false),
+            CultureInfo.InvariantCulture);
         return _seen != before;
     }
 
@@ -36,8 +40,8 @@ internal sealed class FileFeed(Session session, Driver driver, TimeSpan longest)
             {
                 _wait = Shorter(First, longest);
 
-                // What to look for it does not say. Heartbeats commit, so if each commit asked for one, they would never end: a worker learns
-                // at its next regular one that a message of its is to be cancelled.
+                // What to look for it does not say. Heartbeats commit, so if each commit asked for one, they would never end: a worker
+                // learns at its next regular one that a message of its is to be cancelled.
                 return new Notice(0, ChangeKinds.Version | ChangeKinds.Messages, 0);
             }
 

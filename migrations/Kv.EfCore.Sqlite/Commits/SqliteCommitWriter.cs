@@ -78,7 +78,8 @@ internal sealed class SqliteCommitWriter(
         await ReachAsync(FailPoints.BegunCommit, group).ConfigureAwait(false);
         foreach (var (start, end) in effects.Ranges)
         {
-            await Session.Statement(driver.Sql.DeleteRange).Set("@start", start).Set("@end", end).ExecuteAsync(default).ConfigureAwait(false);
+            await Session.Statement(driver.Sql.DeleteRange).Set("@start", start).Set("@end", end)
+                .ExecuteAsync(default).ConfigureAwait(false);
         }
 
         foreach (var key in effects.Deletes)
@@ -95,7 +96,8 @@ internal sealed class SqliteCommitWriter(
         foreach (var put in effects.Puts)
         {
             await Session.Statement(driver.Sql.Put).Set("@k", put.Key).Set("@v", put.Value).Set("@encoding", put.Encoding)
-                .Set("@version", reads.LastVersion - put.VersionOffset).Set("@expires", put.ExpiresAt).ExecuteAsync(default).ConfigureAwait(false);
+                .Set("@version", reads.LastVersion - put.VersionOffset).Set("@expires", put.ExpiresAt)
+                .ExecuteAsync(default).ConfigureAwait(false);
         }
 
         // Slots that are freed first: a message that comes then may find one.
@@ -176,7 +178,8 @@ internal sealed class SqliteCommitWriter(
         {
             if (mark.Sequence == 1 && !IsNested)
             {
-                await Session.Statement(driver.Sql.DeleteOldMarks).Set("@now", _now).Set("@lifetime", (long)CommitMarks.Lifetime.TotalMilliseconds)
+                await Session.Statement(driver.Sql.DeleteOldMarks).Set("@now", _now)
+                    .Set("@lifetime", (long)CommitMarks.Lifetime.TotalMilliseconds)
                     .ExecuteAsync(cancellationToken).ConfigureAwait(false);
             }
 
@@ -238,7 +241,8 @@ internal sealed class SqliteCommitWriter(
         HashSet<TopicClaim> clear = [];
         foreach (var topic in plan.Topics)
         {
-            if (await Session.Statement(driver.Sql.IsClear).Set("@topic", topic.Topic).Set("@pause", topic.Pause).Set("@now", _now).ScalarAsync(default).ConfigureAwait(false) is not null)
+            var look = Session.Statement(driver.Sql.IsClear).Set("@topic", topic.Topic).Set("@pause", topic.Pause).Set("@now", _now);
+            if (await look.ScalarAsync(default).ConfigureAwait(false) is not null)
             {
                 clear.Add(topic);
             }
@@ -246,13 +250,15 @@ internal sealed class SqliteCommitWriter(
 
         foreach (var (message, versionOffset) in messages)
         {
-            if (plan.TakerOf(message) is { } taker && clear.Contains(taker.Topic) && await TryHoldAsync(message, taker).ConfigureAwait(false))
+            if (plan.TakerOf(message) is { } taker && clear.Contains(taker.Topic)
+                && await TryHoldAsync(message, taker).ConfigureAwait(false))
             {
                 reads.Hold(taker.Claim, ClaimedMessage.Of(message, taker.Claim.Owner, _now, UniqueUntil(message)));
             }
             else
             {
-                await Filled(driver.Sql.Enqueue, message).Set("@delay", message.Delay).Set("@group", message.GroupKey).Set("@grouplimit", message.GroupLimit)
+                await Filled(driver.Sql.Enqueue, message).Set("@delay", message.Delay).Set("@group", message.GroupKey)
+                    .Set("@grouplimit", message.GroupLimit)
                     .Set("@version", reads.LastVersion - versionOffset).ExecuteAsync(default).ConfigureAwait(false);
             }
         }
@@ -262,7 +268,8 @@ internal sealed class SqliteCommitWriter(
         {
             try
             {
-                await Filled(driver.Sql.EnqueueHeld, message).Set("@lease", taker.Topic.LeaseMilliseconds).Set("@owner", taker.Claim.Owner).ExecuteAsync(default).ConfigureAwait(false);
+                await Filled(driver.Sql.EnqueueHeld, message).Set("@lease", taker.Topic.LeaseMilliseconds).Set("@owner", taker.Claim.Owner)
+                    .ExecuteAsync(default).ConfigureAwait(false);
                 return true;
             }
             catch (DbException error) when (driver.Classify(error) == Fault.Permanent)
@@ -271,9 +278,12 @@ internal sealed class SqliteCommitWriter(
             }
         }
 
-        Statement Filled(string text, NewMessage message) => Session.Statement(text).Set("@now", _now).Set("@id", message.Id).Set("@data", message.Data)
-            .Set("@backoff", message.Backoff).Set("@undelivered", message.Undelivered).Set("@topic", message.Topic).Set("@type", message.Type)
-            .Set("@encoding", message.Encoding).Set("@trace", message.Trace).Set("@priority", message.Priority).Set("@rate", message.RateKey)
+        Statement Filled(string text, NewMessage message) => Session.Statement(text)
+            .Set("@now", _now).Set("@id", message.Id).Set("@data", message.Data)
+            .Set("@backoff", message.Backoff).Set("@undelivered", message.Undelivered).Set("@topic", message.Topic)
+            .Set("@type", message.Type)
+            .Set("@encoding", message.Encoding).Set("@trace", message.Trace).Set("@priority", message.Priority)
+            .Set("@rate", message.RateKey)
             .Set("@unique", message.UniqueKey).Set("@uniqueuntil", UniqueUntil(message)).Set("@topicretries", message.TopicRetries ? 1 : 0)
             .Set("@scope", message.Scope);
 
@@ -304,7 +314,8 @@ internal sealed class SqliteCommitWriter(
     private async ValueTask RequeueAsync(RequeueWork requeue, CommitReads reads, CancellationToken cancellationToken)
     {
         var copied = await Fenced(driver.Sql.CopyToQueue, requeue.Fence).Set("@now", _now).Set("@delay", requeue.Delay)
-            .Set("@backoff", requeue.Backoff).Set("@attempt", requeue.Attempt).Set("@turn", requeue.Token).Set("@error", requeue.Error).ExecuteAsync(cancellationToken).ConfigureAwait(false);
+            .Set("@backoff", requeue.Backoff).Set("@attempt", requeue.Attempt).Set("@turn", requeue.Token).Set("@error", requeue.Error)
+            .ExecuteAsync(cancellationToken).ConfigureAwait(false);
         if (copied > 0)
         {
             await FencedAsync(driver.Sql.Complete, requeue.Fence, cancellationToken).ConfigureAwait(false);

@@ -36,12 +36,14 @@ internal static class DenoFile
     /// <summary>The file's schema step (specification 8.2), or null if Deno did not make it.</summary>
     public static async ValueTask<long?> StateAsync(DbConnection connection, CancellationToken cancellationToken)
     {
-        if (await ScalarAsync(connection, "select count(*) from sqlite_master where type = 'table' and name = 'migration_state'", cancellationToken).ConfigureAwait(false) is 0L)
+        const string Table = "select count(*) from sqlite_master where type = 'table' and name = 'migration_state'";
+        if (await ScalarAsync(connection, Table, cancellationToken).ConfigureAwait(false) is 0L)
         {
             return null;
         }
 
-        var state = await ScalarAsync(connection, "select version from migration_state where k = 0", cancellationToken).ConfigureAwait(false);
+        var state = await ScalarAsync(connection, "select version from migration_state where k = 0", cancellationToken)
+            .ConfigureAwait(false);
         return state is null ? 0 : Convert.ToInt64(state, CultureInfo.InvariantCulture);
     }
 
@@ -62,7 +64,8 @@ internal static class DenoFile
             // Its key allows what ours does not: a message has one holder. Each is a message of its own then.
             await ScalarAsync(
                 connection,
-                "update queue_running set id = lower(hex(randomblob(16))) where rowid not in (select min(rowid) from queue_running group by id)",
+                "update queue_running set id = lower(hex(randomblob(16))) where rowid not in (select min(rowid) from queue_running group "
+                + "by id)",
                 cancellationToken).ConfigureAwait(false);
         }
     }

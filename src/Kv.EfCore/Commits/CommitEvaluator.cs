@@ -48,7 +48,8 @@ internal sealed class CommitEvaluator
         {
             throw new KvException(
                 KvErrorKind.LeaseLost,
-                $"The message {fence.Id} is not held by this worker any more: its lease ran out, and others may be handling it. Nothing was written; stop handling it.");
+                $"The message {fence.Id} is not held by this worker any more: its lease ran out, and others may be handling it. Nothing "
+                + "was written; stop handling it.");
         }
 
         var outcome = new AtomicOutcome(0, []);
@@ -57,12 +58,14 @@ internal sealed class CommitEvaluator
             if (write.Removes is { } waiting && !_reads.Waiting.Remove(waiting))
             {
                 throw new KvException(
-                    KvErrorKind.NotFound, $"The message {waiting} does not wait in the queue any more: it is being handled, or it is done. Nothing was written.");
+                    KvErrorKind.NotFound,
+                    $"The message {waiting} does not wait in the queue any more: it is being handled, or it is done. Nothing was written.");
             }
 
             if (write.Clears is { } stray && !_reads.Strays.Remove(stray))
             {
-                throw new KvException(KvErrorKind.NotFound, $"The row of the message {stray.Id} is not in the queue any more. Nothing was written.");
+                throw new KvException(
+                    KvErrorKind.NotFound, $"The row of the message {stray.Id} is not in the queue any more. Nothing was written.");
             }
 
             if (FailedChecks(write) is { } failed)
@@ -78,7 +81,8 @@ internal sealed class CommitEvaluator
 
             if (write.Ends is { Unique: { } unique } ends)
             {
-                _messages.Release(unique, write.Acknowledges?.Id ?? write.Removes ?? (string)write.Clears!.Value.Id, ends.UniqueUntil, _reads.Now, version, versionOffset);
+                var id = write.Acknowledges?.Id ?? write.Removes ?? (string)write.Clears!.Value.Id;
+                _messages.Release(unique, id, ends.UniqueUntil, _reads.Now, version, versionOffset);
             }
 
             outcome = outcome with { Wait = RateTokens.Take(_keys, write.Rates, _reads.Now, version, versionOffset) };
@@ -139,7 +143,8 @@ internal sealed class CommitEvaluator
                 throw new KvException(
                     KvErrorKind.Encoding,
                     $"The message '{message.Type}' on the topic '{message.Topic}' is JSON. {DenoRule}: whatever listens there would end "
-                    + "with it. Nothing was written. Enqueue an object, a byte[] or a KvValue of the encoding V8, or use a file of its own.");
+                    + "with it. Nothing was written. Enqueue an object, a byte[] or a KvValue of the encoding V8, or use a file of its "
+                    + "own.");
             }
         }
     }
@@ -150,7 +155,8 @@ internal sealed class CommitEvaluator
         {
             throw new KvException(
                 KvErrorKind.Encoding,
-                $"The value of {KvKey.FromStored(key)} is JSON. {DenoRule}: it could neither get it nor list what is beside it. Nothing was written. "
+                $"The value of {KvKey.FromStored(key)} is JSON. {DenoRule}: it could neither get it nor list what is beside it. Nothing "
+                + "was written. "
                 + "Store an object, a ulong, a byte[], or a KvValue of the encoding V8, or keep it in a file of its own.");
         }
     }

@@ -5,7 +5,8 @@ namespace Kv.Commits;
 
 /// <summary>
 /// The one door for the writes of a process to a store; where claims of a backlog run apart, they have one of their own. What waits while a
-/// group commits is the next group, so the price of a commit is shared without any timer; each write of a group keeps an outcome of its own.
+/// group commits is the next group, so the price of a commit is shared without any timer; each write of a group keeps an outcome of its
+/// own.
 /// </summary>
 /// <remarks>
 /// A caller that finds the pipeline idle leads: it runs its own group at once, without a hop to another thread. Work that yields lets
@@ -13,7 +14,9 @@ namespace Kv.Commits;
 /// </remarks>
 internal sealed class CommitPipeline(CommitRunner runner, KvStoreOptions options) : IAsyncDisposable
 {
-    /// <summary>How much one transaction takes: enough for its price not to matter, little enough not to hold up what came before.</summary>
+    /// <summary>
+    /// How much one transaction takes: enough for its price not to matter, little enough not to hold up what came before.
+    /// </summary>
     private const int MaxGroupWrites = 512;
 
     /// <summary>In bytes: with so much a group takes no further write.</summary>
@@ -29,7 +32,9 @@ internal sealed class CommitPipeline(CommitRunner runner, KvStoreOptions options
     private bool _busy;
     private bool _disposed;
 
-    /// <summary>Asked before messages are committed that are due at once, with their number by topic: for a claim that shares their commit, or null.</summary>
+    /// <summary>
+    /// Asked before messages are committed that are due at once, with their number by topic: for a claim that shares their commit, or null.
+    /// </summary>
     public event Func<IReadOnlyDictionary<string, int>, ClaimWork?>? MessagesComing;
 
     /// <summary>Told of each write of an application that was committed, before its caller is; null without a test.</summary>

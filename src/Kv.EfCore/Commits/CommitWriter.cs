@@ -32,7 +32,9 @@ internal abstract class CommitWriter(Session session, FailPoints failPoints) : I
     /// <summary>Whether the database itself waits for locks, and is told for how long.</summary>
     public virtual bool WaitsAtServer => false;
 
-    /// <summary>How long the next transaction waits for locks, and which session looks meanwhile; null for as long as its session may.</summary>
+    /// <summary>
+    /// How long the next transaction waits for locks, and which session looks meanwhile; null for as long as its session may.
+    /// </summary>
     public LockWait? Wait { get; set; }
 
     /// <summary>Whether an error proves that the commit that was sent did not happen.</summary>
@@ -61,8 +63,8 @@ internal abstract class CommitWriter(Session session, FailPoints failPoints) : I
 
     /// <summary>Takes everything back. An error here means that the connection is of no more use; it never hides the cause.</summary>
     /// <remarks>
-    /// The savepoint goes as well: one that stayed would be what the next write, failing before it has one of its own, goes back to, past all
-    /// that the user did between.
+    /// The savepoint goes as well: one that stayed would be what the next write, failing before it has one of its own, goes back to, past
+    /// all that the user did between.
     /// </remarks>
     public async ValueTask<bool> TryRollbackAsync()
     {
@@ -134,16 +136,21 @@ internal abstract class CommitWriter(Session session, FailPoints failPoints) : I
     public async ValueTask<(long Version, long Sequence)> LookAsync(long writer, CancellationToken cancellationToken)
     {
         var version = Convert.ToInt64(
-            await Session.Statement(Session.Sql.Version).ScalarAsync(cancellationToken).ConfigureAwait(false), CultureInfo.InvariantCulture);
+            await Session.Statement(Session.Sql.Version)
+                .ScalarAsync(cancellationToken).ConfigureAwait(false), CultureInfo.InvariantCulture);
         return (version, writer == 0 ? 0 : (await ReadMarkerAsync(writer, cancellationToken).ConfigureAwait(false)).Sequence);
     }
 
-    /// <summary>Takes the version to a number, if it lies below; who follows changes from a version below it is told that some are lost.</summary>
+    /// <summary>
+    /// Takes the version to a number, if it lies below; a follower of changes from a version below it is told that some are lost.
+    /// </summary>
     public ValueTask RaiseVersionAsync(long version, CancellationToken cancellationToken) => CommitAloneAsync(
         async () =>
         {
-            await Session.Statement(Session.Sql.RaiseVersion).Set("@version", version).ExecuteAsync(cancellationToken).ConfigureAwait(false);
-            return await Session.Statement(Session.Sql.Feed.Cut).Set("@version", version).ExecuteAsync(cancellationToken).ConfigureAwait(false);
+            await Session.Statement(Session.Sql.RaiseVersion).Set("@version", version)
+                .ExecuteAsync(cancellationToken).ConfigureAwait(false);
+            return await Session.Statement(Session.Sql.Feed.Cut).Set("@version", version)
+                .ExecuteAsync(cancellationToken).ConfigureAwait(false);
         },
         cancellationToken);
 
@@ -151,7 +158,8 @@ internal abstract class CommitWriter(Session session, FailPoints failPoints) : I
     /// <returns>Null, always.</returns>
     public async ValueTask<long?> ProbeAsync(CancellationToken cancellationToken)
     {
-        await CommitAloneAsync(() => Session.ExecuteAsync(Session.Sql.LockVersion, cancellationToken), cancellationToken).ConfigureAwait(false);
+        await CommitAloneAsync(() => Session.ExecuteAsync(Session.Sql.LockVersion, cancellationToken), cancellationToken)
+            .ConfigureAwait(false);
         return null;
     }
 
@@ -183,7 +191,9 @@ internal abstract class CommitWriter(Session session, FailPoints failPoints) : I
 
     protected abstract ValueTask BeginTransactionAsync(CancellationToken cancellationToken);
 
-    /// <summary>The rows that the group's writes need to see, apart from those that merges need whole, however long their values are.</summary>
+    /// <summary>
+    /// The rows that the group's writes need to see, apart from those that merges need whole, however long their values are.
+    /// </summary>
     protected static (IReadOnlyCollection<byte[]> Short, IReadOnlyCollection<byte[]> Whole) KeysToRead(CommitGroup group)
     {
         HashSet<byte[]>? keys = null, whole = null;
@@ -218,7 +228,8 @@ internal abstract class CommitWriter(Session session, FailPoints failPoints) : I
                 {
                     (whole ??= new(KeyComparer.Instance)).Add(mutation.Key);
                 }
-                else if (mutation.Kind is not (MutationKind.Set or MutationKind.SetVersionstamped or MutationKind.Delete or MutationKind.DeleteRange))
+                else if (mutation.Kind is not (MutationKind.Set or MutationKind.SetVersionstamped
+                    or MutationKind.Delete or MutationKind.DeleteRange))
                 {
                     (keys ??= new(KeyComparer.Instance)).Add(mutation.Key);
                 }
@@ -247,7 +258,8 @@ internal abstract class CommitWriter(Session session, FailPoints failPoints) : I
         return fences as IReadOnlyCollection<Fence> ?? [];
     }
 
-    protected static IEnumerable<StrayRow> StraysToCheck(CommitGroup group) => group.Writes.Where(static w => w.Write.Clears is not null).Select(static w => w.Write.Clears!.Value);
+    protected static IEnumerable<StrayRow> StraysToCheck(CommitGroup group) =>
+        group.Writes.Where(static w => w.Write.Clears is not null).Select(static w => w.Write.Clears!.Value);
 
     protected static IReadOnlyCollection<string> WaitingToCheck(CommitGroup group)
     {

@@ -38,9 +38,12 @@ internal abstract class Driver
     public virtual ValueTask<bool> IsMissingAsync(DbConnection connection, CancellationToken cancellationToken) => new(true);
 
     /// <summary>Prepares a connection that was just opened.</summary>
-    public abstract ValueTask OpenedAsync(DbConnection connection, SessionRole role, KvStoreOptions options, ILogger logger, CancellationToken cancellationToken);
+    public abstract ValueTask OpenedAsync(
+        DbConnection connection, SessionRole role, KvStoreOptions options, ILogger logger, CancellationToken cancellationToken);
 
-    /// <summary>Makes a command that gives up at a lock where the driver would otherwise block the thread: its caller tries again.</summary>
+    /// <summary>
+    /// Makes a command that gives up at a lock where the driver would otherwise block the thread: its caller tries again.
+    /// </summary>
     public virtual DbCommand CreateCommand(DbConnection connection) => connection.CreateCommand();
 
     /// <summary>Whether a transaction on one connection keeps all writes of another one waiting, whatever it is about.</summary>
@@ -58,27 +61,36 @@ internal abstract class Driver
     {
     }
 
-    /// <summary>Where the tables of the application's own model are, if the connection does not find them there, and what to do about it.</summary>
+    /// <summary>
+    /// Where the tables of the application's own model are, if the connection does not find them there, and what to do about it.
+    /// </summary>
     /// <returns>Null if they are nowhere, or the connection says where it wants its own.</returns>
-    public virtual ValueTask<string?> FindElsewhereAsync(DbConnection connection, CancellationToken cancellationToken) => new((string?)null);
+    public virtual ValueTask<string?> FindElsewhereAsync(DbConnection connection, CancellationToken cancellationToken) =>
+        new((string?)null);
 
     /// <summary>Where a store's tables can go that do not fit beside the application's.</summary>
     public abstract string OwnLocation { get; }
 
     /// <summary>Which tables a connection works on. It looks in a way that fails for no table that is missing.</summary>
-    public abstract ValueTask<DatabaseIdentity> IdentifyAsync(DbConnection connection, DbTransaction? transaction, CancellationToken cancellationToken);
+    public abstract ValueTask<DatabaseIdentity> IdentifyAsync(
+        DbConnection connection, DbTransaction? transaction, CancellationToken cancellationToken);
 
     /// <summary>The same for a connection that was just opened, where that takes no round trip; otherwise null.</summary>
-    public virtual ValueTask<DatabaseIdentity?> IdentifyOpenedAsync(DbConnection connection, CancellationToken cancellationToken) => new((DatabaseIdentity?)null);
+    public virtual ValueTask<DatabaseIdentity?> IdentifyOpenedAsync(DbConnection connection, CancellationToken cancellationToken) =>
+        new((DatabaseIdentity?)null);
 
-    /// <summary>What is there of a database that was identified before, where that can be told without a connection; otherwise null.</summary>
+    /// <summary>
+    /// What is there of a database that was identified before, where that can be told without a connection; otherwise null.
+    /// </summary>
     public virtual DatabaseIdentity? IdentifyAgain(DatabaseIdentity known) => null;
 
     /// <summary>Which server an open connection leads to, and whose data it has.</summary>
     public virtual ValueTask<ServerIdentity> IdentifyServerAsync(DbConnection connection, CancellationToken cancellationToken) =>
         throw new NotSupportedException($"The database ({Name}) has no server.");
 
-    /// <summary>Names the session of the server that a connection has, which keeps what is prepared; null where that cannot be told.</summary>
+    /// <summary>
+    /// Names the session of the server that a connection has, which keeps what is prepared; null where that cannot be told.
+    /// </summary>
     public virtual string? SessionName(DbConnection connection) => null;
 
     /// <summary>Whether an error is that of the guard before a statement in a user's transaction.</summary>
@@ -125,7 +137,9 @@ internal abstract class Driver
     /// <summary>Whether the error says that the database is starting, or as good as, and a start may wait for it.</summary>
     public virtual bool IsStarting(Exception exception) => false;
 
-    /// <summary>Has the driver let go when a caller gives up, where it would otherwise wait for the network; null where nothing is waited for.</summary>
+    /// <summary>
+    /// Has the driver let go when a caller gives up, where it would otherwise wait for the network; null where nothing is waited for.
+    /// </summary>
     public virtual Interruption? Interrupt(CancellationToken cancellationToken) => null;
 
     /// <summary>A statement on some topics with a limit for each: ready to be run, once or more often.</summary>
@@ -147,7 +161,8 @@ internal abstract class Driver
     /// <param name="session">Where to ask.</param>
     /// <param name="backend">By which number the server knows the session that waits.</param>
     /// <param name="cancellationToken">Gives up.</param>
-    public virtual ValueTask<string?> FindHolderAsync(Session session, int backend, CancellationToken cancellationToken) => new((string?)null);
+    public virtual ValueTask<string?> FindHolderAsync(Session session, int backend, CancellationToken cancellationToken) =>
+        new((string?)null);
 
     /// <summary>Whether the error says that a lock was not to be had in time.</summary>
     public abstract bool IsLockWait(Exception exception);
@@ -165,7 +180,8 @@ internal abstract class Driver
     /// <param name="longest">How long a transaction may be open.</param>
     /// <param name="cancellationToken">Gives up.</param>
     /// <returns>What it is and what to do about it; null for nothing.</returns>
-    public virtual ValueTask<string?> FindBurdenAsync(DbConnection connection, TimeSpan longest, CancellationToken cancellationToken) => new((string?)null);
+    public virtual ValueTask<string?> FindBurdenAsync(DbConnection connection, TimeSpan longest, CancellationToken cancellationToken) =>
+        new((string?)null);
 
     /// <summary>Whether another program may have made the tables, and read them still.</summary>
     public virtual bool MayBeAdopted => false;

@@ -102,7 +102,7 @@ internal sealed class SessionFactory(
             }
             catch (Exception error) when (error is not OutOfMemoryException)
             {
-                // Whoever opens the store tells, and what was made for another file is refused in the commit.
+                // The opening of the store tells, and what was made for another file is refused in the commit.
                 return null;
             }
         }

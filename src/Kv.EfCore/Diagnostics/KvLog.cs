@@ -53,13 +53,15 @@ internal static partial class KvLog
     [LoggerMessage(
         12,
         LogLevel.Warning,
-        "SQLite {Version} can corrupt a file in WAL mode when two processes write and checkpoint at one moment (fixed in 3.51.3). Share the file between processes only with a newer native library.")]
+        "SQLite {Version} can corrupt a file in WAL mode when two processes write and checkpoint at one moment (fixed in 3.51.3). Share "
+        + "the file between processes only with a newer native library.")]
     public static partial void OldSqlite(ILogger logger, string version);
 
     [LoggerMessage(13, LogLevel.Warning, "PostgreSQL runs with {Setting} = {Value}: commits that were answered can be lost in a crash.")]
     public static partial void NotDurable(ILogger logger, string setting, string value);
 
-    [LoggerMessage(14, LogLevel.Error, "It could not be found out whether the commit of {Count} writes happened; their callers are told so.")]
+    [LoggerMessage(
+        14, LogLevel.Error, "It could not be found out whether the commit of {Count} writes happened; their callers are told so.")]
     public static partial void CommitUnresolved(ILogger logger, Exception error, int count);
 
     [LoggerMessage(EventId = 15, Message = "Commits of other processes are not heard of for now; they are looked for until they are.")]
@@ -68,10 +70,12 @@ internal static partial class KvLog
     [LoggerMessage(
         16,
         LogLevel.Warning,
-        "Notifications of PostgreSQL do not come through this connection, as behind a pooler of transactions; commits of other processes are looked for instead. Connect directly, or set KvStoreOptions.TransactionPooling, or Notifications to false.")]
+        "Notifications of PostgreSQL do not come through this connection, as behind a pooler of transactions; commits of other processes "
+        + "are looked for instead. Connect directly, or set KvStoreOptions.TransactionPooling, or Notifications to false.")]
     public static partial void NoticesLost(ILogger logger);
 
-    [LoggerMessage(EventId = 17, Message = "Other processes could not be told of commits; it is tried again, and meanwhile they look for themselves.")]
+    [LoggerMessage(
+        EventId = 17, Message = "Other processes could not be told of commits; it is tried again, and meanwhile they look for themselves.")]
     public static partial void NotifyingFailed(ILogger logger, LogLevel level, Exception error);
 
     [LoggerMessage(18, LogLevel.Warning, "A connection that was given up could not be closed.")]
@@ -95,13 +99,21 @@ internal static partial class KvLog
     [LoggerMessage(EventId = 205, Message = "Changes that are no longer kept could not be deleted; it is tried again in {Wait}.")]
     public static partial void TrimFailed(ILogger logger, LogLevel level, Exception error, TimeSpan wait);
 
-    [LoggerMessage(320, LogLevel.Information, "The clock was set forward by {Step}. If that was wrong, set it right: what has expired by it is hidden, and deleted in {Doubt} at the earliest.")]
+    [LoggerMessage(
+        320, LogLevel.Information,
+        "The clock was set forward by {Step}. If that was wrong, set it right: what has expired by it is hidden, and deleted in {Doubt} at "
+        + "the earliest.")]
     public static partial void ClockSetForward(ILogger logger, TimeSpan step, TimeSpan doubt);
 
-    [LoggerMessage(19, LogLevel.Debug, "The connection that keeps the read lock for all readers failed; until another one does, each takes it for itself.")]
+    [LoggerMessage(
+        19, LogLevel.Debug,
+        "The connection that keeps the read lock for all readers failed; until another one does, each takes it for itself.")]
     public static partial void ReadLockGivenUp(ILogger logger, Exception error);
 
-    [LoggerMessage(340, LogLevel.Warning, "The topic '{Topic}' is paused, and has no message that waits or runs. If it should have some, look at the name: a topic is known by its messages alone.")]
+    [LoggerMessage(
+        340, LogLevel.Warning,
+        "The topic '{Topic}' is paused, and has no message that waits or runs. If it should have some, look at the name: a topic is known "
+        + "by its messages alone.")]
     public static partial void PausedNothing(ILogger logger, string topic);
 
     [LoggerMessage(EventId = 180, Level = LogLevel.Error, Message = "{Loss}")]
@@ -110,7 +122,9 @@ internal static partial class KvLog
     [LoggerMessage(182, LogLevel.Warning, "The store '{Name}', which had no lease any more, did not close as it should.")]
     public static partial void StoreNotClosed(ILogger logger, Exception error, string name);
 
-    [LoggerMessage(EventId = 181, Level = LogLevel.Debug, Message = "Other processes could not be told of the last commits before the store ended; they find them by looking.")]
+    [LoggerMessage(
+        EventId = 181, Level = LogLevel.Debug,
+        Message = "Other processes could not be told of the last commits before the store ended; they find them by looking.")]
     public static partial void LastNoticeFailed(ILogger logger, Exception error);
 
     [LoggerMessage(EventId = 184, Level = LogLevel.Error, Message = "{Text}")]
@@ -131,13 +145,15 @@ internal static partial class KvLog
     [LoggerMessage(
         170,
         LogLevel.Warning,
-        "Messages of the type {Type} are stored under its full name, since it has no [KvMessage] attribute: when the type is renamed or moved, no handler takes those that wait. Give it one: [KvMessage(\"order-placed\")].")]
+        "Messages of the type {Type} are stored under its full name, since it has no [KvMessage] attribute: when the type is renamed or "
+        + "moved, no handler takes those that wait. Give it one: [KvMessage(\"order-placed\")].")]
     public static partial void MessageUnnamed(ILogger logger, string type);
 
     [LoggerMessage(
         190,
         LogLevel.Warning,
-        "The encoding of {Database} is {Encoding}: what it lacks cannot be written into topics, names, keys and notes of messages. Make the database with encoding UTF8.")]
+        "The encoding of {Database} is {Encoding}: what it lacks cannot be written into topics, names, keys and notes of messages. Make "
+        + "the database with encoding UTF8.")]
     public static partial void NotUtf8(ILogger logger, string database, string encoding);
 
     [LoggerMessage(191, LogLevel.Information, "Waiting for {Database} to be there, to migrate the store.")]
@@ -146,12 +162,14 @@ internal static partial class KvLog
     [LoggerMessage(
         210,
         LogLevel.Warning,
-        "{Count} writes that were collected by db.Kv() in a transaction of {Context} were dropped: the transaction ended without a commit.")]
+        "{Count} writes that were collected by db.Kv() in a transaction of {Context} were dropped: the transaction ended without a "
+        + "commit.")]
     public static partial void JoinedDropped(ILogger logger, int count, string context);
 
     [LoggerMessage(
         EventId = 211,
-        Message = "{Context} ended with {Count} writes that were collected by db.Kv() and never committed; they are dropped. SaveChanges commits them, or the transaction that is open.")]
+        Message = "{Context} ended with {Count} writes that were collected by db.Kv() and never committed; they are dropped. SaveChanges "
+            + "commits them, or the transaction that is open.")]
     public static partial void JoinedLeft(ILogger logger, LogLevel level, int count, string context);
 
     [LoggerMessage(212, LogLevel.Warning, "After a save that failed, the transaction could not go back to where it was before.")]
@@ -163,9 +181,12 @@ internal static partial class KvLog
     [LoggerMessage(
         220,
         LogLevel.Warning,
-        "The merge operator '{Operator}' took {Milliseconds} ms to fold an operand into a value of {Size} bytes. All writers of the store wait meanwhile: make it quicker, or its values shorter.")]
+        "The merge operator '{Operator}' took {Milliseconds} ms to fold an operand into a value of {Size} bytes. All writers of the store "
+        + "wait meanwhile: make it quicker, or its values shorter.")]
     public static partial void MergeSlow(ILogger logger, string @operator, long milliseconds, int size);
 
-    [LoggerMessage(160, LogLevel.Debug, "The database refused to move messages: it has rows that have an id in common. The statement runs in another form.")]
+    [LoggerMessage(
+        160, LogLevel.Debug,
+        "The database refused to move messages: it has rows that have an id in common. The statement runs in another form.")]
     public static partial void Adapts(ILogger logger, Exception error);
 }

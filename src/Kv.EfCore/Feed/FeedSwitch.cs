@@ -43,8 +43,8 @@ internal sealed class FeedSwitch(Func<KvDbContext> contexts, Driver driver, Shar
         "on",
         cancellationToken);
 
-    /// <summary>Switches it off. What it has recorded is nobody's then.</summary>
-    /// <returns>The store's version: whoever switches it on again begins with none before it.</returns>
+    /// <summary>Switches it off. What it has recorded is of no use then.</summary>
+    /// <returns>The store's version: a feed that is switched on again begins with none before it.</returns>
     public async Task<long> OffAsync(CancellationToken cancellationToken)
     {
         var version = 0L;

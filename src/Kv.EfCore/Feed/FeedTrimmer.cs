@@ -90,7 +90,7 @@ internal sealed class FeedTrimmer(
         return wait;
     }
 
-    /// <summary>Deletes all changes up to a version, of which nobody is told.</summary>
+    /// <summary>Deletes all changes up to a version, of which no follower is told.</summary>
     public async Task DeleteAsync(long version, CancellationToken cancellationToken)
     {
         while (await RunAsync(sql.Trim, cancellationToken, ("@version", version), ("@limit", BatchSize)).ConfigureAwait(false))

@@ -1,6 +1,9 @@
 namespace Kv.Messages;
 
-/// <summary>Names messages: UUIDs of version 7 (RFC 9562), rising within a process, so messages that are due together run in the order of their making.</summary>
+/// <summary>
+/// Names messages: UUIDs of version 7 (RFC 9562), rising within a process, so messages that are due together run in the order of their
+/// making.
+/// </summary>
 /// <param name="random">Where the rest of them comes from; null for the system's.</param>
 internal sealed class MessageId(Random? random = null)
 {
@@ -12,7 +15,8 @@ internal sealed class MessageId(Random? random = null)
     {
         lock (_gate)
         {
-            // 48 bits of milliseconds and 12 bits of counter, as one number that never falls; a full counter borrows from the next millisecond.
+            // 48 bits of milliseconds and 12 bits of counter, as one number that never falls; a full counter borrows from the next
+            // millisecond.
             _last = Math.Max(_last + 1, now << 12);
             Span<byte> bytes = stackalloc byte[16];
             _random.NextBytes(bytes);

@@ -8,14 +8,16 @@ namespace Microsoft.EntityFrameworkCore;
 public static class KvModelBuilderExtensions
 {
     /// <summary>
-    /// Maps <c>kv</c>, <c>data_version</c>, <c>queue</c>, <c>queue_running</c>, <c>kv_changes</c> and <c>kv_feed</c>, in the model's default schema.
+    /// Maps <c>kv</c>, <c>data_version</c>, <c>queue</c>, <c>queue_running</c>, <c>kv_changes</c> and <c>kv_feed</c>, in the model's
+    /// default schema.
     /// </summary>
     /// <remarks>
     /// Call it in <c>OnModelCreating</c> of your own context to have the tables in your own model and migrations. Then never call
-    /// <c>MigrateKvStoreAsync</c> on that database, and add a migration when a new version brings columns. What the packages' migrations do by
-    /// hand-written SQL (<c>WITHOUT ROWID</c> on SQLite, fill factor and autovacuum on PostgreSQL; see their <c>Initial</c>) yours do only if
-    /// you add it. With <c>HasDefaultSchema</c>, add the store by
-    /// <c>AddKvStore&lt;TContext&gt;()</c>, or set <see cref="KvStoreOptions.Schema"/> to the same. Names and meaning are those of Deno KV's SQLite file, so a column of ours that Deno does not know has a default.
+    /// <c>MigrateKvStoreAsync</c> on that database, and add a migration when a new version brings columns. What the packages' migrations do
+    /// by hand-written SQL (<c>WITHOUT ROWID</c> on SQLite, fill factor and autovacuum on PostgreSQL; see their <c>Initial</c>) yours do
+    /// only if you add it. With <c>HasDefaultSchema</c>, add the store by <c>AddKvStore&lt;TContext&gt;()</c>, or set <see
+    /// cref="KvStoreOptions.Schema"/> to the same. Names and meaning are those of Deno KV's SQLite file, so a column of ours that Deno does
+    /// not know has a default.
     /// </remarks>
     /// <param name="modelBuilder">The builder of the model to add the tables to.</param>
     /// <returns>The same builder.</returns>
@@ -84,11 +86,13 @@ public static class KvModelBuilderExtensions
             MapMessage(message);
             message.Property(m => m.State).HasColumnName("state").HasDefaultValue(MessageState.Ready);
             message.Property(m => m.Version).HasColumnName("version").HasDefaultValue(0L);
-            // Claim: where topic = … and state = 0 and priority = … and ts <= … order by ts, id. What waits for its group is out of its way.
+            // Claim: where topic = … and state = 0 and priority = … and ts <= … order by ts, id. What waits for its group is out of its
+            // way.
             message.HasIndex(m => new { m.Topic, m.State, m.Priority, m.DueAt, m.Id }).HasDatabaseName(tablePrefix + "queue_topic_idx");
             message.HasIndex(m => m.Id).HasDatabaseName(tablePrefix + "queue_id_idx");
             // The next of a group: where topic = … and group_key = … and state = 1 order by version, id.
-            message.HasIndex(m => new { m.Topic, m.GroupKey, m.State, m.Version, m.Id }).HasDatabaseName(tablePrefix + "queue_group_idx").HasFilter("group_key is not null");
+            message.HasIndex(m => new { m.Topic, m.GroupKey, m.State, m.Version, m.Id }).HasDatabaseName(tablePrefix + "queue_group_idx")
+                .HasFilter("group_key is not null");
         });
 
         modelBuilder.Entity<RunningMessage>(message =>
@@ -101,7 +105,8 @@ public static class KvModelBuilderExtensions
             message.Property(m => m.Owner).HasColumnName("owner").HasDefaultValue("");
             // Complete, fail, extend: where id = … Unique, since a message has at most one holder.
             message.HasIndex(m => m.Id).IsUnique().HasDatabaseName(tablePrefix + "queue_running_id_idx");
-            message.HasIndex(m => new { m.Topic, m.GroupKey }).HasDatabaseName(tablePrefix + "queue_running_group_idx").HasFilter("group_key is not null");
+            message.HasIndex(m => new { m.Topic, m.GroupKey }).HasDatabaseName(tablePrefix + "queue_running_group_idx")
+                .HasFilter("group_key is not null");
             message.Property(m => m.Progress).HasColumnName("progress");
             message.Property(m => m.Note).HasColumnName("note");
         });

@@ -14,17 +14,22 @@ internal abstract class StoreReader(ReadRunner runner, Driver driver, StoreClock
     public virtual ValueTask<Row?> GetAsync(byte[] key, CancellationToken cancellationToken) => GetAloneAsync(key, cancellationToken);
 
     protected ValueTask<Row?> GetAloneAsync(byte[] key, CancellationToken cancellationToken) =>
-        runner.RunAsync((Reader: this, Key: key), static (session, arg, token) => arg.Reader.GetAsync(session, arg.Key, token), cancellationToken);
+        runner.RunAsync(
+            (Reader: this, Key: key), static (session, arg, token) => arg.Reader.GetAsync(session, arg.Key, token), cancellationToken);
 
     public ValueTask<bool> ExistsAsync(byte[] key, CancellationToken cancellationToken) =>
         runner.RunAsync(
             (Reader: this, Key: key),
             static async (session, arg, token) =>
-                await session.Statement(session.Sql.Exists).Set("@k", arg.Key).Set("@now", arg.Reader.Now).ScalarAsync(token).ConfigureAwait(false) is not null,
+                await session.Statement(session.Sql.Exists).Set("@k", arg.Key).Set("@now", arg.Reader.Now)
+                    .ScalarAsync(token).ConfigureAwait(false) is not null,
             cancellationToken);
 
     public ValueTask<Row?[]> GetManyAsync(IReadOnlyList<byte[]> keys, CancellationToken cancellationToken) =>
-        runner.RunAsync((Reader: this, Keys: keys), static (session, arg, token) => arg.Reader.GetManyAsync(session, arg.Keys, token), cancellationToken);
+        runner.RunAsync(
+            (Reader: this, Keys: keys),
+            static (session, arg, token) => arg.Reader.GetManyAsync(session, arg.Keys, token),
+            cancellationToken);
 
     public ValueTask<long> CountAsync(byte[] start, byte[] end, CancellationToken cancellationToken) =>
         runner.RunAsync(
@@ -47,9 +52,14 @@ internal abstract class StoreReader(ReadRunner runner, Driver driver, StoreClock
     /// <summary>Reads one batch of a range.</summary>
     /// <returns>What became of its rows, and the last key if there may be more.</returns>
     public ValueTask<(List<T> Rows, byte[]? Last)> ListAsync<T>(ListRange range, Func<Row, T> read, CancellationToken cancellationToken) =>
-        runner.RunAsync((Reader: this, Range: range, Read: read), static (session, arg, token) => arg.Reader.ListAsync(session, arg.Range, arg.Read, arg.Reader.Now, token), cancellationToken);
+        runner.RunAsync(
+            (Reader: this, Range: range, Read: read),
+            static (session, arg, token) => arg.Reader.ListAsync(session, arg.Range, arg.Read, arg.Reader.Now, token),
+            cancellationToken);
 
-    /// <summary>Pages through a range in one snapshot, which holds a session and, on SQLite, keeps the log from being recycled, until the end.</summary>
+    /// <summary>
+    /// Pages through a range in one snapshot, which holds a session and, on SQLite, keeps the log from being recycled, until the end.
+    /// </summary>
     /// <param name="range">The range.</param>
     /// <param name="read">What becomes of a row.</param>
     /// <param name="cursorAt">Says where a listing can go on that failed after a key.</param>
@@ -101,7 +111,8 @@ internal abstract class StoreReader(ReadRunner runner, Driver driver, StoreClock
         }
     }
 
-    private ValueTask<(Session Session, long Now, List<T> Rows, byte[]? Last)> BeginListAsync<T>(ListRange range, Func<Row, T> read, CancellationToken cancellationToken) =>
+    private ValueTask<(Session Session, long Now, List<T> Rows, byte[]? Last)> BeginListAsync<T>(
+        ListRange range, Func<Row, T> read, CancellationToken cancellationToken) =>
         runner.RunAsync(
             (Reader: this, Range: range, Read: read),
             static async (session, arg, token) =>
@@ -158,7 +169,8 @@ internal abstract class StoreReader(ReadRunner runner, Driver driver, StoreClock
         runner.RunAsync(
             this,
             static async (session, _, token) =>
-                Convert.ToInt64(await session.Statement(session.Sql.Version).ScalarAsync(token).ConfigureAwait(false), CultureInfo.InvariantCulture),
+                Convert.ToInt64(
+                    await session.Statement(session.Sql.Version).ScalarAsync(token).ConfigureAwait(false), CultureInfo.InvariantCulture),
             cancellationToken);
 
     /// <summary>The rows of some keys together with the store's version, all of one snapshot.</summary>
@@ -168,7 +180,8 @@ internal abstract class StoreReader(ReadRunner runner, Driver driver, StoreClock
             static async (session, arg, token) =>
             {
                 await session.ExecuteAsync(arg.Reader.BeginSnapshot, token).ConfigureAwait(false);
-                var version = Convert.ToInt64(await session.Statement(session.Sql.Version).ScalarAsync(token).ConfigureAwait(false), CultureInfo.InvariantCulture);
+                var version = Convert.ToInt64(
+                    await session.Statement(session.Sql.Version).ScalarAsync(token).ConfigureAwait(false), CultureInfo.InvariantCulture);
                 var rows = await arg.Reader.ReadManyAsync(session, arg.Keys, arg.Reader.Now, token).ConfigureAwait(false);
                 await session.ExecuteAsync(KvSql.Commit, CancellationToken.None).ConfigureAwait(false);
                 return (rows, version);
@@ -201,7 +214,8 @@ internal abstract class StoreReader(ReadRunner runner, Driver driver, StoreClock
                 this,
                 static async (session, own, token) =>
                 {
-                    own.Clock.Learn(Convert.ToInt64(await session.Statement(own.Clock.ServerTime!).ScalarAsync(token).ConfigureAwait(false), CultureInfo.InvariantCulture));
+                    var now = await session.Statement(own.Clock.ServerTime!).ScalarAsync(token).ConfigureAwait(false);
+                    own.Clock.Learn(Convert.ToInt64(now, CultureInfo.InvariantCulture));
                     return true;
                 },
                 cancellationToken).ConfigureAwait(false);
@@ -244,7 +258,8 @@ internal abstract class StoreReader(ReadRunner runner, Driver driver, StoreClock
 
     private async ValueTask<Row?> GetAsync(Session session, byte[] key, CancellationToken cancellationToken)
     {
-        var reader = await session.Statement(session.Sql.Get).Set("@k", key).Set("@now", Now).ReadAsync(cancellationToken).ConfigureAwait(false);
+        var reader = await session.Statement(session.Sql.Get).Set("@k", key).Set("@now", Now)
+            .ReadAsync(cancellationToken).ConfigureAwait(false);
         await using (reader.ConfigureAwait(false))
         {
             return await reader.ReadAsync(cancellationToken).ConfigureAwait(false)
@@ -302,7 +317,8 @@ internal abstract class StoreReader(ReadRunner runner, Driver driver, StoreClock
         };
         var rows = new List<T>(Math.Min(range.Limit, KvLimits.MaxDefaultBatchSize));
         byte[]? last = null;
-        var statement = session.Statement(list).Set("@start", range.Start).Set("@end", range.End).Set("@limit", range.Limit).Set("@now", now);
+        var statement = session.Statement(list).Set("@start", range.Start).Set("@end", range.End).Set("@limit", range.Limit)
+            .Set("@now", now);
         var reader = await statement.ReadAsync(cancellationToken).ConfigureAwait(false);
         await using (reader.ConfigureAwait(false))
         {

@@ -21,13 +21,17 @@ namespace Microsoft.Extensions.DependencyInjection;
 /// <summary>Registers stores.</summary>
 public static class KvServiceCollectionExtensions
 {
-    /// <summary>Adds <see cref="IKvStore"/> and <see cref="IKvQueue"/> as singletons, and <see cref="KvDbContext"/> with its factory for LINQ over the store's tables.</summary>
+    /// <summary>
+    /// Adds <see cref="IKvStore"/> and <see cref="IKvQueue"/> as singletons, and <see cref="KvDbContext"/> with its factory for LINQ over
+    /// the store's tables.
+    /// </summary>
     /// <remarks>
     /// The database and the migrations follow from the provider. Nothing is migrated: see <c>MigrateKvStoreAsync</c>. Options can also come
-    /// from configuration: <c>services.Configure&lt;KvStoreOptions&gt;(configuration.GetSection("Kv"))</c>; they are validated when the host starts.
-    /// <c>dotnet ef</c> sees the context only where <c>--context KvDbContext</c> names it, so that a context of your own stays the one it takes.
-    /// A <see cref="TimeProvider"/> (see <see cref="KvStoreOptions.Clock"/>) or <see cref="IKvValueSerializer"/> in the container takes the
-    /// place of the default. Calling it again changes only what the last call says: the database as a whole, and the options that it sets.
+    /// from configuration: <c>services.Configure&lt;KvStoreOptions&gt;(configuration.GetSection("Kv"))</c>; they are validated when the
+    /// host starts. <c>dotnet ef</c> sees the context only where <c>--context KvDbContext</c> names it, so that a context of your own stays
+    /// the one it takes. A <see cref="TimeProvider"/> (see <see cref="KvStoreOptions.Clock"/>) or <see cref="IKvValueSerializer"/> in the
+    /// container takes the place of the default. Calling it again changes only what the last call says: the database as a whole, and the
+    /// options that it sets.
     /// </remarks>
     /// <param name="services">The services.</param>
     /// <param name="database">Chooses the database, as for any context: <c>db => db.UseSqlite("Data Source=app.db")</c>.</param>
@@ -42,7 +46,9 @@ public static class KvServiceCollectionExtensions
 
     /// <inheritdoc cref="AddKvStore(IServiceCollection, Action{DbContextOptionsBuilder}, Action{KvStoreOptions}?)" />
     public static IServiceCollection AddKvStore(
-        this IServiceCollection services, Action<IServiceProvider, DbContextOptionsBuilder> database, Action<KvStoreOptions>? options = null)
+        this IServiceCollection services,
+        Action<IServiceProvider, DbContextOptionsBuilder> database,
+        Action<KvStoreOptions>? options = null)
     {
         ArgumentNullException.ThrowIfNull(services);
         ArgumentNullException.ThrowIfNull(database);
@@ -51,7 +57,8 @@ public static class KvServiceCollectionExtensions
         services.TryAddSingleton(static provider =>
         {
             var factory = provider.GetRequiredService<IDbContextFactory<KvDbContext>>();
-            return Create(provider, Options.Options.DefaultName, provider.GetRequiredService<DbContextOptions<KvDbContext>>(), factory.CreateDbContext);
+            var context = provider.GetRequiredService<DbContextOptions<KvDbContext>>();
+            return Create(provider, Options.Options.DefaultName, context, factory.CreateDbContext);
         });
         services.TryAddSingleton<IKvStore>(static provider => provider.GetRequiredService<KvStore>());
         services.TryAddSingleton<IKvQueue>(static provider => new KvQueue(provider.GetRequiredService<KvStore>()));
@@ -63,8 +70,8 @@ public static class KvServiceCollectionExtensions
     /// <summary>Adds a further store under a name: a keyed singleton, <c>[FromKeyedServices("name")] IKvStore store</c>.</summary>
     /// <remarks>
     /// Its messages are handled by the worker of its name, <c>AddKvWorker("name")</c>, here or in another process; its health check is
-    /// <c>AddHealthChecks().AddKvStore("name")</c>. An <see cref="IKvValueSerializer"/> under the same service key takes the place of the one
-    /// without a key, for this store alone. Its spans have the tag <see cref="KvDiagnostics.StoreTag"/>.
+    /// <c>AddHealthChecks().AddKvStore("name")</c>. An <see cref="IKvValueSerializer"/> under the same service key takes the place of the
+    /// one without a key, for this store alone. Its spans have the tag <see cref="KvDiagnostics.StoreTag"/>.
     /// </remarks>
     /// <param name="services">The services.</param>
     /// <param name="name">The service key, which is also the name of its <see cref="KvStoreOptions"/>.</param>
@@ -72,7 +79,10 @@ public static class KvServiceCollectionExtensions
     /// <param name="options">Changes the store's options.</param>
     /// <returns>The same services.</returns>
     public static IServiceCollection AddKvStore(
-        this IServiceCollection services, string name, Action<IServiceProvider, DbContextOptionsBuilder> database, Action<KvStoreOptions>? options = null)
+        this IServiceCollection services,
+        string name,
+        Action<IServiceProvider, DbContextOptionsBuilder> database,
+        Action<KvStoreOptions>? options = null)
     {
         ArgumentNullException.ThrowIfNull(services);
         ArgumentException.ThrowIfNullOrEmpty(name);
@@ -83,14 +93,19 @@ public static class KvServiceCollectionExtensions
         {
             var builder = new DbContextOptionsBuilder<KvDbContext>();
             builder.UseApplicationServiceProvider(provider);
-            KvContextOptions.Configure(builder, OptionsOf(provider, (string)key!), inner => DatabaseChoice.Apply([.. provider.GetKeyedServices<DatabaseChoice>(key)], provider, inner));
+            KvContextOptions.Configure(
+                builder,
+                OptionsOf(provider, (string)key!),
+                inner => DatabaseChoice.Apply([.. provider.GetKeyedServices<DatabaseChoice>(key)], provider, inner));
             return Create(provider, (string)key!, builder.Options, () => new KvDbContext(builder.Options));
         });
         services.TryAddKeyedSingleton<IKvStore>(name, static (provider, key) => provider.GetRequiredKeyedService<KvStore>(key));
-        services.TryAddKeyedSingleton<IKvQueue>(name, static (provider, key) => new KvQueue(provider.GetRequiredKeyedService<KvStore>(key)));
+        services.TryAddKeyedSingleton<IKvQueue>(
+            name, static (provider, key) => new KvQueue(provider.GetRequiredKeyedService<KvStore>(key)));
         services.TryAddKeyedSingleton<IKvMaintenance>(
             name, static (provider, key) => new KvMaintenance(provider.GetRequiredKeyedService<KvStore>(key)));
-        services.TryAddKeyedSingleton<IKvChanges>(name, static (provider, key) => new KvChanges(provider.GetRequiredKeyedService<KvStore>(key)));
+        services.TryAddKeyedSingleton<IKvChanges>(
+            name, static (provider, key) => new KvChanges(provider.GetRequiredKeyedService<KvStore>(key)));
         return services;
     }
 
@@ -100,7 +115,9 @@ public static class KvServiceCollectionExtensions
     /// the context's model maps the store's tables (<c>modelBuilder.UseKv()</c>), schema and prefix are the model's, too. With
     /// <c>UseKv()</c> in the options of the context, <c>db.Kv()</c> commits to this store together with the context's entities.
     /// </remarks>
-    /// <typeparam name="TContext">The context, which is added by itself: <c>AddDbContext</c>, <c>AddDbContextPool</c>, <c>AddDbContextFactory</c>.</typeparam>
+    /// <typeparam name="TContext">
+    /// The context, which is added by itself: <c>AddDbContext</c>, <c>AddDbContextPool</c>, <c>AddDbContextFactory</c>.
+    /// </typeparam>
     /// <param name="services">The services.</param>
     /// <param name="options">Changes the store's options.</param>
     /// <returns>The same services.</returns>
@@ -112,7 +129,9 @@ public static class KvServiceCollectionExtensions
     /// <summary>Adds a further store under a name, on the database of a context of the application's.</summary>
     /// <typeparam name="TContext">The context.</typeparam>
     /// <param name="services">The services.</param>
-    /// <param name="name">The service key, which is also the name of its <see cref="KvStoreOptions"/> and what <c>UseKv(name)</c> takes.</param>
+    /// <param name="name">
+    /// The service key, which is also the name of its <see cref="KvStoreOptions"/> and what <c>UseKv(name)</c> takes.
+    /// </param>
     /// <param name="options">Changes the store's options.</param>
     /// <returns>The same services.</returns>
     public static IServiceCollection AddKvStore<[DynamicallyAccessedMembers(DynamicallyAccessedMemberTypes.PublicConstructors)] TContext>(
@@ -120,7 +139,8 @@ public static class KvServiceCollectionExtensions
         where TContext : DbContext =>
         services.AddKvStore(name, ContextDatabase.Configure<TContext>, options).AddContextTables<TContext>(name);
 
-    // EF Core runs the configurations of all calls one after the other; here the last one that names a database counts, and whole: it may choose another provider.
+    // EF Core runs the configurations of all calls one after the other; here the last one that names a database counts, and whole: it may
+    // choose another provider.
     private static void AddContext(this IServiceCollection services, DatabaseChoice choice)
     {
         var first = !services.Any(static s => s.ServiceType == typeof(DatabaseChoice) && !s.IsKeyedService);
@@ -131,7 +151,10 @@ public static class KvServiceCollectionExtensions
         }
 
         services.AddDbContextFactory<KvDbContext, KvDbContextFactory>(
-            static (provider, db) => KvContextOptions.Configure(db, OptionsOf(provider, Options.Options.DefaultName), inner => DatabaseChoice.Apply([.. provider.GetServices<DatabaseChoice>()], provider, inner)));
+            static (provider, db) => KvContextOptions.Configure(
+                db,
+                OptionsOf(provider, Options.Options.DefaultName),
+                inner => DatabaseChoice.Apply([.. provider.GetServices<DatabaseChoice>()], provider, inner)));
         if (KvContextOptions.HidesFromTools(Environment.GetCommandLineArgs())
             && services.LastOrDefault(static s => s.ServiceType == typeof(DbContextOptions)) is { } shown)
         {
@@ -141,8 +164,8 @@ public static class KvServiceCollectionExtensions
 
     /// <summary>Adds stores that are made at run time by their names, for tenants: <see cref="IKvStoreFactory"/>, a singleton.</summary>
     /// <remarks>
-    /// A store is opened when it is rented first, migrated unless <see cref="KvStoreFactoryOptions.Migrate"/> is false, and closed when it has
-    /// had no lease for a while. Calling it again changes what the last call says.
+    /// A store is opened when it is rented first, migrated unless <see cref="KvStoreFactoryOptions.Migrate"/> is false, and closed when it
+    /// has had no lease for a while. Calling it again changes what the last call says.
     /// </remarks>
     /// <param name="services">The services.</param>
     /// <param name="database">
@@ -182,7 +205,8 @@ public static class KvServiceCollectionExtensions
         services.TryAddSingleton(TimeProvider.System);
     }
 
-    private static IServiceCollection AddContextTables<[DynamicallyAccessedMembers(DynamicallyAccessedMemberTypes.PublicConstructors)] TContext>(
+    private static IServiceCollection AddContextTables<
+        [DynamicallyAccessedMembers(DynamicallyAccessedMemberTypes.PublicConstructors)] TContext>(
         this IServiceCollection services, string name)
         where TContext : DbContext => services.AddSingleton<IPostConfigureOptions<KvStoreOptions>>(
             provider => new ContextTables<TContext>(provider, name));
@@ -206,23 +230,29 @@ public static class KvServiceCollectionExtensions
 
     // A store serves many: the caller that asks for it first leaves nothing of its own in it.
     internal static KvStore Create(
-        IServiceProvider provider, string name, KvStoreOptions options, DbContextOptions database, Func<KvDbContext> contexts) => Detached.Run(() =>
+        IServiceProvider provider, string name, KvStoreOptions options, DbContextOptions database, Func<KvDbContext> contexts) =>
+        Detached.Run(() =>
     {
         var kind = KvContextOptions.ProviderOf(database);
         if (options.Clock == KvClockSource.Server && kind.ServerTime is null)
         {
             throw new OptionsValidationException(name, typeof(KvStoreOptions),
             [
-                $"KvStoreOptions.Clock is Server, but the store's database ({kind.CreateDriver(TableNames.Default, serverClock: false).Name}) has no server with a clock of its own. Leave it Automatic: then the clock of the machine decides, which all processes of the file share.",
+                "KvStoreOptions.Clock is Server, but the store's database "
+                + $"({kind.CreateDriver(TableNames.Default, serverClock: false).Name}) has no server with a clock of its own. Leave it "
+                + "Automatic: then the clock of the machine decides, which all processes of the file share.",
             ]);
         }
 
         DbContextOptions<KvDbContext>? replica = null;
         if (options.ReplicaConnectionString is { } address)
         {
-            replica = kind.OnReplica((DbContextOptions<KvDbContext>)database, address) ?? throw new OptionsValidationException(name, typeof(KvStoreOptions),
+            replica = kind.OnReplica((DbContextOptions<KvDbContext>)database, address) ?? throw new OptionsValidationException(
+                name, typeof(KvStoreOptions),
             [
-                $"KvStoreOptions.ReplicaConnectionString is set, but the store's database ({kind.CreateDriver(TableNames.Default, serverClock: false).Name}) has no replicas. Leave it out: reads that ask for KvConsistency.Eventual are served by the store's own database.",
+                "KvStoreOptions.ReplicaConnectionString is set, but the store's database "
+                + $"({kind.CreateDriver(TableNames.Default, serverClock: false).Name}) has no replicas. Leave it out: reads that ask for "
+                + "KvConsistency.Eventual are served by the store's own database.",
             ]);
         }
 

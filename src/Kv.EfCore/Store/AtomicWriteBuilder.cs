@@ -7,7 +7,9 @@ using Kv.Messages;
 
 namespace Kv.Store;
 
-/// <summary>Turns what an atomic write is asked to do into the engine's terms, and refuses what is over a limit before anything is read or written.</summary>
+/// <summary>
+/// Turns what an atomic write is asked to do into the engine's terms, and refuses what is over a limit before anything is read or written.
+/// </summary>
 /// <param name="engine">The store's parts.</param>
 /// <param name="serializer">Makes values of what is passed.</param>
 /// <param name="scope">What its keys are in.</param>
@@ -51,7 +53,8 @@ internal sealed class AtomicWriteBuilder(KvEngine engine, IKvValueSerializer ser
         var bytes = Key(key);
         var stored = Values.Fitting(Values.Stored(key, value, encoding), key, nameof(value));
         Count(bytes, stored.Array.Length);
-        _write.Mutations.Add(new Mutation(kind, bytes) { Value = stored.Array, Encoding = (int)stored.Encoding, ExpireIn = ExpireIn(expireIn, key) });
+        _write.Mutations.Add(
+            new Mutation(kind, bytes) { Value = stored.Array, Encoding = (int)stored.Encoding, ExpireIn = ExpireIn(expireIn, key) });
     }
 
     public void Merge<T>(KvKey key, string name, T operand, TimeSpan? expireIn)
@@ -102,7 +105,8 @@ internal sealed class AtomicWriteBuilder(KvEngine engine, IKvValueSerializer ser
         ArgumentNullException.ThrowIfNull(range);
         var stored = scope.In(range);
         _totalSize += stored.Start.Length + stored.End.Length;
-        _write.Mutations.Add(new Mutation(MutationKind.DeleteRange, Bound(stored.Start, nameof(range))) { End = Bound(stored.End, nameof(range)) });
+        _write.Mutations.Add(
+            new Mutation(MutationKind.DeleteRange, Bound(stored.Start, nameof(range))) { End = Bound(stored.End, nameof(range)) });
     }
 
     public void Count(MutationKind kind, KvKey key, ulong operand, TimeSpan? expireIn = null)
@@ -146,7 +150,8 @@ internal sealed class AtomicWriteBuilder(KvEngine engine, IKvValueSerializer ser
         if (payload.Array.Length > Options.MaxMessageSize)
         {
             throw new ArgumentException(
-                $"enqueue payload too large (max {Options.MaxMessageSize} bytes): the message takes {payload.Array.Length} bytes. Store the large part under a key and send the key, or raise KvStoreOptions.MaxMessageSize.",
+                $"enqueue payload too large (max {Options.MaxMessageSize} bytes): the message takes {payload.Array.Length} bytes. Store "
+                + "the large part under a key and send the key, or raise KvStoreOptions.MaxMessageSize.",
                 nameof(message));
         }
 
@@ -195,11 +200,14 @@ internal sealed class AtomicWriteBuilder(KvEngine engine, IKvValueSerializer ser
     public bool IsOverLimit =>
         _write.Mutations.Count + _write.Messages.Count > Options.MaxMutations || _totalSize > Options.MaxTotalSize;
 
-    /// <summary>The write, if it is within the limits as a whole. Each time that it is asked for, its messages get ids of their own.</summary>
+    /// <summary>
+    /// The write, if it is within the limits as a whole. Each time that it is asked for, its messages get ids of their own.
+    /// </summary>
     public AtomicWrite Build()
     {
         Limit(_write.Checks.Count, Options.MaxChecks, "Too many checks", "", nameof(KvStoreOptions.MaxChecks));
-        Limit(_write.Mutations.Count + _write.Messages.Count, Options.MaxMutations, "Too many mutations", "", nameof(KvStoreOptions.MaxMutations));
+        var changes = _write.Mutations.Count + _write.Messages.Count;
+        Limit(changes, Options.MaxMutations, "Too many mutations", "", nameof(KvStoreOptions.MaxMutations));
         Limit(_totalSize, Options.MaxTotalSize, "Total mutation size too large", " bytes", nameof(KvStoreOptions.MaxTotalSize));
         Limit(_totalKeySize, Options.MaxTotalKeySize, "Total key size too large", " bytes", nameof(KvStoreOptions.MaxTotalKeySize));
         foreach (var message in _write.Messages)
@@ -214,7 +222,8 @@ internal sealed class AtomicWriteBuilder(KvEngine engine, IKvValueSerializer ser
     {
         if (value > most)
         {
-            throw new ArgumentException($"{what} (max {most}{unit}): the atomic write has {value}{unit}. Split it, or raise KvStoreOptions.{option}.");
+            throw new ArgumentException(
+                $"{what} (max {most}{unit}): the atomic write has {value}{unit}. Split it, or raise KvStoreOptions.{option}.");
         }
     }
 
@@ -246,13 +255,15 @@ internal sealed class AtomicWriteBuilder(KvEngine engine, IKvValueSerializer ser
     private static byte[] Bound(byte[] bound, string parameter) => bound.Length <= KvLimits.MaxReadKeySize
         ? bound
         : throw new ArgumentException(
-            $"Key too large for read (max {KvLimits.MaxReadKeySize} bytes): a bound of the range takes {bound.Length} bytes. Shorten its parts.", parameter);
+            $"Key too large for read (max {KvLimits.MaxReadKeySize} bytes): a bound of the range takes {bound.Length} bytes. Shorten its "
+            + "parts.", parameter);
 
     private static long ExpireIn(TimeSpan? expireIn, KvKey key) => expireIn switch
     {
         null => -1,
         { } time when time < TimeSpan.Zero => throw new ArgumentException(
-            $"expireIn must be a non-negative TimeSpan: received {time} for {key}. Leave it out for an entry that lives for ever; delete the key to end it now.", nameof(expireIn)),
+            $"expireIn must be a non-negative TimeSpan: received {time} for {key}. Leave it out for an entry that lives for ever; delete "
+            + "the key to end it now.", nameof(expireIn)),
         { } time when time.TotalDays > 365_000 => throw new ArgumentException(
             $"expireIn is too large: {time} for {key}. Leave it out for an entry that lives for ever.", nameof(expireIn)),
         { } time => (long)time.TotalMilliseconds,
@@ -273,7 +284,8 @@ internal sealed class AtomicWriteBuilder(KvEngine engine, IKvValueSerializer ser
         if (schedule.Count > KvLimits.MaxBackoffIntervals)
         {
             throw new ArgumentException(
-                $"Invalid backoffSchedule, max {KvLimits.MaxBackoffIntervals} intervals allowed: received {schedule.Count}. Use fewer and longer ones.", nameof(schedule));
+                $"Invalid backoffSchedule, max {KvLimits.MaxBackoffIntervals} intervals allowed: received {schedule.Count}. Use fewer and "
+                + "longer ones.", nameof(schedule));
         }
 
         for (var i = 0; i < schedule.Count; i++)
@@ -281,7 +293,8 @@ internal sealed class AtomicWriteBuilder(KvEngine engine, IKvValueSerializer ser
             if (schedule[i] < TimeSpan.Zero || schedule[i] > KvLimits.MaxBackoffInterval)
             {
                 throw new ArgumentException(
-                    $"Invalid backoffSchedule, interval at index {i} is invalid: {schedule[i]} is not between zero and an hour.", nameof(schedule));
+                    $"Invalid backoffSchedule, interval at index {i} is invalid: {schedule[i]} is not between zero and an "
+                    + "hour.", nameof(schedule));
             }
         }
 
@@ -292,7 +305,8 @@ internal sealed class AtomicWriteBuilder(KvEngine engine, IKvValueSerializer ser
     {
         if (keys.Count > MaxUndeliveredKeys)
         {
-            throw new ArgumentException($"A message can have {MaxUndeliveredKeys} keys if undelivered; received {keys.Count}.", nameof(keys));
+            throw new ArgumentException(
+                $"A message can have {MaxUndeliveredKeys} keys if undelivered; received {keys.Count}.", nameof(keys));
         }
 
         return keys.Count == 0 ? MessageColumns.NoKeys : MessageColumns.WriteKeys([.. keys.Select(Key)]);

@@ -3,9 +3,10 @@ namespace Kv;
 /// <summary>An ordered, transactional key-value store with a durable message queue, in tables of the application's own database.</summary>
 /// <remarks>
 /// A singleton, safe for concurrent use. All writes of a process share commits; a read sees every commit that was answered before it
-/// began, unless it asks for less (<see cref="KvReadOptions.Eventual"/>). Errors of the database are <see cref="KvException"/>, with the database's own inside, except in a commit that is part of a caller's own
-/// transaction, where they pass through; absent is null; a failed check is a result. Inside a <c>TransactionScope</c> reads run outside of it,
-/// and writes are refused with an <see cref="InvalidOperationException"/>: a store is never part of one.
+/// began, unless it asks for less (<see cref="KvReadOptions.Eventual"/>). Errors of the database are <see cref="KvException"/>, with the
+/// database's own inside, except in a commit that is part of a caller's own transaction, where they pass through; absent is null; a failed
+/// check is a result. Inside a <c>TransactionScope</c> reads run outside of it, and writes are refused with an <see
+/// cref="InvalidOperationException"/>: a store is never part of one.
 /// </remarks>
 public interface IKvStore
 {
@@ -27,7 +28,9 @@ public interface IKvStore
     /// <param name="key">The key.</param>
     /// <param name="cancellationToken">Stops waiting.</param>
     /// <returns>The value, or the default of the type if the key is absent.</returns>
-    /// <exception cref="KvException">The value cannot be read as that type (<see cref="KvErrorKind.Encoding"/>, <see cref="KvErrorKind.Type"/>).</exception>
+    /// <exception cref="KvException">
+    /// The value cannot be read as that type (<see cref="KvErrorKind.Encoding"/>, <see cref="KvErrorKind.Type"/>).
+    /// </exception>
     ValueTask<T?> GetAsync<T>(KvKey key, CancellationToken cancellationToken = default);
 
     /// <inheritdoc cref="GetAsync{T}(KvKey, CancellationToken)" />
@@ -46,7 +49,8 @@ public interface IKvStore
     /// <param name="keys">Up to <see cref="KvStoreOptions.MaxReadRanges"/> keys; duplicates are allowed.</param>
     /// <param name="options">How fresh they have to be.</param>
     /// <param name="cancellationToken">Stops waiting.</param>
-    ValueTask<IReadOnlyList<KvEntry?>> GetManyAsync(IReadOnlyList<KvKey> keys, KvReadOptions options, CancellationToken cancellationToken = default);
+    ValueTask<IReadOnlyList<KvEntry?>> GetManyAsync(
+        IReadOnlyList<KvKey> keys, KvReadOptions options, CancellationToken cancellationToken = default);
 
     /// <summary>Whether a key has an entry, without loading its value.</summary>
     /// <param name="key">The key.</param>
@@ -61,7 +65,8 @@ public interface IKvStore
 
     /// <summary>The entries of a range in key order, read batch by batch while they are consumed.</summary>
     /// <remarks>
-    /// Each batch is a snapshot of its own unless <see cref="KvListOptions.Snapshot"/> is asked for. Memory stays flat however long the range is.
+    /// Each batch is a snapshot of its own unless <see cref="KvListOptions.Snapshot"/> is asked for. Memory stays flat however long the
+    /// range is.
     /// </remarks>
     /// <param name="range">The range.</param>
     /// <param name="options">Limit, direction, cursor, batch size.</param>
@@ -99,13 +104,14 @@ public interface IKvStore
 
     /// <summary>A part of this store as a store of its own: the keys below a prefix, without that prefix.</summary>
     /// <remarks>
-    /// No call of a scope reads, writes, deletes, lists, counts or watches a key outside of it, and none of its cursors is good in another one.
-    /// Group, concurrency, unique and rate keys of messages are its own, too; topics are those of all, and what a handler gets as its
-    /// context's store is the scope that the message was enqueued in. Commits are shared with the whole store, as are versionstamps.
-    /// Making a scope costs nothing, and it lives as long as this store.
+    /// No call of a scope reads, writes, deletes, lists, counts or watches a key outside of it, and none of its cursors is good in another
+    /// one. Group, concurrency, unique and rate keys of messages are its own, too; topics are those of all, and what a handler gets as its
+    /// context's store is the scope that the message was enqueued in. Commits are shared with the whole store, as are versionstamps. Making
+    /// a scope costs nothing, and it lives as long as this store.
     /// </remarks>
     /// <param name="prefix">
-    /// What its keys begin with here: one part or more; as text, with the scopes that it is in, at most <see cref="KvLimits.MaxScopeSize"/> bytes.
+    /// What its keys begin with here: one part or more; as text, with the scopes that it is in, at most <see cref="KvLimits.MaxScopeSize"/>
+    /// bytes.
     /// </param>
     /// <exception cref="ArgumentException">The prefix has no parts, or is too long.</exception>
     IKvStore Scope(KvKey prefix);
@@ -154,8 +160,8 @@ public interface IKvStore
 
     /// <summary>Puts any number of messages into the queue, in their order, in batches of which each is one commit.</summary>
     /// <remarks>
-    /// A batch has as many as one write may (<see cref="KvStoreOptions.MaxMutations"/>, <see cref="KvStoreOptions.MaxTotalSize"/>). The messages
-    /// are taken from the sequence as they are needed, so it may be longer than memory is large.
+    /// A batch has as many as one write may (<see cref="KvStoreOptions.MaxMutations"/>, <see cref="KvStoreOptions.MaxTotalSize"/>). The
+    /// messages are taken from the sequence as they are needed, so it may be longer than memory is large.
     /// </remarks>
     /// <typeparam name="T">What the messages are passed as; the type that each has names it.</typeparam>
     /// <param name="messages">The messages.</param>
@@ -163,8 +169,8 @@ public interface IKvStore
     /// <param name="cancellationToken">Gives up before the next batch.</param>
     /// <returns>The ids of the messages, in their order.</returns>
     /// <exception cref="KvPartlyEnqueuedException">
-    /// A batch failed, a message is not one that can be enqueued, or the token was cancelled, after earlier batches were committed. What failed
-    /// before anything was committed is thrown as it is.
+    /// A batch failed, a message is not one that can be enqueued, or the token was cancelled, after earlier batches were committed. What
+    /// failed before anything was committed is thrown as it is.
     /// </exception>
     ValueTask<IReadOnlyList<string>> EnqueueManyAsync<T>(
         IEnumerable<T> messages, KvEnqueueOptions? options = null, CancellationToken cancellationToken = default);
@@ -172,7 +178,9 @@ public interface IKvStore
     /// <summary>Adds to an unsigned 64-bit counter, modulo 2^64, and says what it has then. An absent key counts as 0.</summary>
     /// <param name="key">The key.</param>
     /// <param name="value">What is added. To subtract n, add 2^64 - n, or use <see cref="KvAtomic.SumWithin"/>.</param>
-    /// <param name="expireIn">How long a counter lives, from the commit, that this sum begins; null for ever. That of one which is there stays.</param>
+    /// <param name="expireIn">
+    /// How long a counter lives, from the commit, that this sum begins; null for ever. That of one which is there stays.
+    /// </param>
     /// <param name="cancellationToken">Gives up while the write waits.</param>
     /// <returns>The value after the sum.</returns>
     /// <exception cref="KvException">The value is no counter (<see cref="KvErrorKind.Type"/>).</exception>
@@ -183,7 +191,9 @@ public interface IKvStore
     /// <param name="key">The key; the operator says what becomes of an absent one.</param>
     /// <param name="name">The operator: one of <see cref="KvMerge"/>, or of those that <see cref="KvMergeExtensions"/> added.</param>
     /// <param name="operand">The operand.</param>
-    /// <param name="expireIn">How long an entry lives, from the commit, that this merge begins; null for ever. That of one which is there stays.</param>
+    /// <param name="expireIn">
+    /// How long an entry lives, from the commit, that this merge begins; null for ever. That of one which is there stays.
+    /// </param>
     /// <param name="cancellationToken">Gives up while the write waits.</param>
     /// <returns>The versionstamp of the commit.</returns>
     /// <exception cref="ArgumentException">The store has no operator of that name, or the key or operand is over a limit.</exception>
@@ -191,7 +201,8 @@ public interface IKvStore
     /// The operand cannot be stored (<see cref="KvErrorKind.Encoding"/>); it or what is stored is none of the operator's
     /// (<see cref="KvErrorKind.Type"/>); the operator failed or made a value that is over a limit (<see cref="KvErrorKind.Merge"/>).
     /// </exception>
-    ValueTask<KvVersionstamp> MergeAsync<T>(KvKey key, string name, T operand, TimeSpan? expireIn = null, CancellationToken cancellationToken = default);
+    ValueTask<KvVersionstamp> MergeAsync<T>(
+        KvKey key, string name, T operand, TimeSpan? expireIn = null, CancellationToken cancellationToken = default);
 
     /// <summary>Changes when an entry expires, without rewriting its value. It takes the versionstamp of the commit.</summary>
     /// <param name="key">The key.</param>
@@ -201,15 +212,19 @@ public interface IKvStore
     ValueTask<bool> TouchAsync(KvKey key, TimeSpan? expireIn, CancellationToken cancellationToken = default);
 
     /// <summary>
-    /// Runs a block whose reads are remembered as checks and whose writes are committed together, again and again until no other write came between.
+    /// Runs a block whose reads are remembered as checks and whose writes are committed together, again and again until no other write came
+    /// between.
     /// </summary>
     /// <typeparam name="T">What the block returns.</typeparam>
     /// <param name="body">The block. It may run several times: its effects belong into the transaction.</param>
     /// <param name="cancellationToken">Stops trying.</param>
     /// <returns>What the run that was committed returned.</returns>
-    /// <exception cref="InvalidOperationException">The block committed <see cref="KvTransaction.Writes"/> itself, which is what this does.</exception>
+    /// <exception cref="InvalidOperationException">
+    /// The block committed <see cref="KvTransaction.Writes"/> itself, which is what this does.
+    /// </exception>
     /// <exception cref="KvException">
-    /// Others came between for <see cref="KvStoreOptions.CommandTimeout"/> (<see cref="KvErrorKind.Conflict"/>), or what a commit can throw.
+    /// Others came between for <see cref="KvStoreOptions.CommandTimeout"/> (<see cref="KvErrorKind.Conflict"/>), or what a commit can
+    /// throw.
     /// </exception>
     ValueTask<T> TransactAsync<T>(Func<KvTransaction, CancellationToken, Task<T>> body, CancellationToken cancellationToken = default);
 
@@ -232,7 +247,9 @@ public interface IKvStore
     /// others share.
     /// </remarks>
     /// <param name="cancellationToken">Gives up while the flush waits.</param>
-    /// <exception cref="InvalidOperationException">A <c>TransactionScope</c> is around the call, of which no commit can be part.</exception>
+    /// <exception cref="InvalidOperationException">
+    /// A <c>TransactionScope</c> is around the call, of which no commit can be part.
+    /// </exception>
     /// <exception cref="KvException">The database is away, or full: what it has is as durable as before.</exception>
     ValueTask FlushAsync(CancellationToken cancellationToken = default);
 
@@ -260,11 +277,11 @@ public interface IKvStore
     /// commit in their order, and then those of each commit to come.
     /// </summary>
     /// <remarks>
-    /// None is left out, repeated, split or told before an earlier one: who keeps the versionstamp of the last element together with what
-    /// it made of it goes on from there after any crash. Begin with <see cref="IKvSnapshot.Versionstamp"/> of a snapshot that was listed,
-    /// or with <see cref="KvChangesState.Oldest"/>. Commits that change nothing of the range are passed over. A key that one commit of the
-    /// database wrote several times is told of once, as it was left. The sequence ends, without an exception, when the token is cancelled or
-    /// the store is disposed; while the database is away it waits. What expires is told of when it is deleted.
+    /// None is left out, repeated, split or told before an earlier one: a program that keeps the versionstamp of the last element together
+    /// with what it made of it goes on from there after any crash. Begin with <see cref="IKvSnapshot.Versionstamp"/> of a snapshot that was
+    /// listed, or with <see cref="KvChangesState.Oldest"/>. Commits that change nothing of the range are passed over. A key that one commit
+    /// of the database wrote several times is told of once, as it was left. The sequence ends, without an exception, when the token is
+    /// cancelled or the store is disposed; while the database is away it waits. What expires is told of when it is deleted.
     /// </remarks>
     /// <param name="after">The versionstamp after which to begin, of any commit.</param>
     /// <param name="range">The keys to tell of; null for all.</param>
@@ -272,7 +289,9 @@ public interface IKvStore
     /// <exception cref="KvException">
     /// The feed is off (<see cref="KvErrorKind.ChangesOff"/>): switch it on by <see cref="IKvChanges.EnableAsync"/>.
     /// </exception>
-    /// <exception cref="KvChangesTooOldException">Changes after that versionstamp are no longer kept, or the database has gone back.</exception>
+    /// <exception cref="KvChangesTooOldException">
+    /// Changes after that versionstamp are no longer kept, or the database has gone back.
+    /// </exception>
     IAsyncEnumerable<KvChangeSet> ChangesAsync(KvVersionstamp after, KvRange? range = null, CancellationToken cancellationToken = default);
 
     /// <summary>Tells what became of a write whose commit was of unknown outcome.</summary>

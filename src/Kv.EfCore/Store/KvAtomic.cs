@@ -55,9 +55,13 @@ public sealed partial class KvAtomic
         return this;
     }
 
-    /// <summary>Sets a value under a key that ends with the versionstamp of this commit, as a string of 20 hex digits: a log in commit order.</summary>
+    /// <summary>
+    /// Sets a value under a key that ends with the versionstamp of this commit, as a string of 20 hex digits: a log in commit order.
+    /// </summary>
     /// <typeparam name="T">The value's type.</typeparam>
-    /// <param name="prefix">The key without its last part. Two such sets with one prefix in one write name the same key; the last one stays.</param>
+    /// <param name="prefix">
+    /// The key without its last part. Two such sets with one prefix in one write name the same key; the last one stays.
+    /// </param>
     /// <param name="value">The value.</param>
     /// <param name="expireIn">How long the entry lives from the commit; null for ever.</param>
     /// <returns>This write.</returns>
@@ -85,8 +89,13 @@ public sealed partial class KvAtomic
         return this;
     }
 
-    /// <summary>Adds to an unsigned 64-bit counter, modulo 2^64. An absent key counts as 0; the expiry of a counter that is there stays.</summary>
-    /// <remarks>To subtract n, add 2^64 - n, or use <see cref="SumWithin"/>. The commit fails with <see cref="KvErrorKind.Type"/> if the value is no counter.</remarks>
+    /// <summary>
+    /// Adds to an unsigned 64-bit counter, modulo 2^64. An absent key counts as 0; the expiry of a counter that is there stays.
+    /// </summary>
+    /// <remarks>
+    /// To subtract n, add 2^64 - n, or use <see cref="SumWithin"/>. The commit fails with <see cref="KvErrorKind.Type"/> if the value is no
+    /// counter.
+    /// </remarks>
     /// <param name="key">The key.</param>
     /// <param name="value">What is added.</param>
     /// <param name="expireIn">How long a counter lives, from the commit, that this sum begins; null for ever.</param>
@@ -98,7 +107,9 @@ public sealed partial class KvAtomic
     }
 
     /// <summary>Adds to an unsigned 64-bit counter, or subtracts, without leaving a range.</summary>
-    /// <remarks>The commit fails with <see cref="KvErrorKind.Range"/> if the result is outside and <paramref name="clamp"/> is false.</remarks>
+    /// <remarks>
+    /// The commit fails with <see cref="KvErrorKind.Range"/> if the result is outside and <paramref name="clamp"/> is false.
+    /// </remarks>
     /// <param name="key">The key; absent counts as 0.</param>
     /// <param name="delta">What is added.</param>
     /// <param name="min">The least result.</param>
@@ -152,9 +163,10 @@ public sealed partial class KvAtomic
 
     /// <summary>Folds an operand into the value, by a merge operator of the store: no read, no check and no second try.</summary>
     /// <remarks>
-    /// The operator runs in the commit, on what is stored then, after the mutations of the key that stand before it in this write. The write
-    /// fails if what is stored is none of the operator's values (<see cref="KvErrorKind.Type"/>), and if the operator fails or makes a value
-    /// of more than <see cref="KvStoreOptions.MaxValueSize"/> bytes (<see cref="KvErrorKind.Merge"/>). An entry that is there keeps its expiry.
+    /// The operator runs in the commit, on what is stored then, after the mutations of the key that stand before it in this write. The
+    /// write fails if what is stored is none of the operator's values (<see cref="KvErrorKind.Type"/>), and if the operator fails or makes
+    /// a value of more than <see cref="KvStoreOptions.MaxValueSize"/> bytes (<see cref="KvErrorKind.Merge"/>). An entry that is there keeps
+    /// its expiry.
     /// </remarks>
     /// <typeparam name="T">The operand's type.</typeparam>
     /// <param name="key">The key; the operator says what becomes of an absent one.</param>
@@ -172,7 +184,9 @@ public sealed partial class KvAtomic
         return this;
     }
 
-    /// <summary>Changes when an entry expires, without rewriting its value. It takes the versionstamp of this commit. An absent key stays absent.</summary>
+    /// <summary>
+    /// Changes when an entry expires, without rewriting its value. It takes the versionstamp of this commit. An absent key stays absent.
+    /// </summary>
     /// <param name="key">The key.</param>
     /// <param name="expireIn">How long the entry lives from the commit; null for ever.</param>
     /// <returns>This write.</returns>
@@ -183,7 +197,9 @@ public sealed partial class KvAtomic
     }
 
     /// <summary>Puts a message into the queue if the write is committed.</summary>
-    /// <typeparam name="T">What the message is passed as; the type that it has names it, by its <see cref="KvMessageAttribute"/>.</typeparam>
+    /// <typeparam name="T">
+    /// What the message is passed as; the type that it has names it, by its <see cref="KvMessageAttribute"/>.
+    /// </typeparam>
     /// <param name="message">The message, serialized now.</param>
     /// <param name="options">Delay, retries, topic, where it goes if it cannot be delivered.</param>
     /// <returns>This write.</returns>

@@ -1,12 +1,10 @@
 using System.Diagnostics;
 using System.Runtime.CompilerServices;
 using Kv.Commits;
-using Kv.Connections;
 using Kv.Diagnostics;
 using Kv.Engine;
 using Kv.Keys;
 using Kv.Reads;
-using Microsoft.EntityFrameworkCore;
 
 namespace Kv.Store;
 
@@ -14,7 +12,8 @@ namespace Kv.Store;
 /// <param name="engine">Its parts.</param>
 /// <param name="serializer">Makes values of what is passed, and back.</param>
 /// <param name="scope">What it shows.</param>
-internal sealed partial class KvStore(KvEngine engine, IKvValueSerializer serializer, KeyScope scope) : IKvStore, IAsyncDisposable, IDisposable
+internal sealed partial class KvStore(KvEngine engine, IKvValueSerializer serializer, KeyScope scope)
+    : IKvStore, IAsyncDisposable, IDisposable
 {
     public KvEngine Engine { get; } = engine;
 
@@ -26,7 +25,8 @@ internal sealed partial class KvStore(KvEngine engine, IKvValueSerializer serial
     public async ValueTask<KvEntry?> GetAsync(KvKey key, CancellationToken cancellationToken = default)
     {
         var bytes = ReadKey(key);
-        return await CallAsync("get", bytes, static (engine, of, token) => engine.Reader.GetAsync(of, token), cancellationToken).ConfigureAwait(false) is { } row
+        return await CallAsync("get", bytes, static (engine, of, token) => engine.Reader.GetAsync(of, token), cancellationToken)
+            .ConfigureAwait(false) is { } row
             ? Entry(key, row)
             : null;
     }
@@ -39,11 +39,17 @@ internal sealed partial class KvStore(KvEngine engine, IKvValueSerializer serial
         keys = CopyFew(keys);
         return Entries(
             keys,
-            await CallAsync("get_many", ReadKeys(keys), static (engine, of, token) => engine.Reader.GetManyAsync(of, token), cancellationToken, keys.Count).ConfigureAwait(false));
+            await CallAsync(
+                "get_many",
+                ReadKeys(keys),
+                static (engine, of, token) => engine.Reader.GetManyAsync(of, token),
+                cancellationToken,
+                keys.Count).ConfigureAwait(false));
     }
 
     public async ValueTask<bool> ExistsAsync(KvKey key, CancellationToken cancellationToken = default) =>
-        await CallAsync("exists", ReadKey(key), static (engine, of, token) => engine.Reader.ExistsAsync(of, token), cancellationToken).ConfigureAwait(false);
+        await CallAsync("exists", ReadKey(key), static (engine, of, token) => engine.Reader.ExistsAsync(of, token), cancellationToken)
+            .ConfigureAwait(false);
 
     /// <summary>What time it is by the clock that decides: the server is asked if it is its.</summary>
     public ValueTask<DateTimeOffset> UtcNowAsync(CancellationToken cancellationToken) => Engine.Clock.ServerDecides
@@ -63,13 +69,16 @@ internal sealed partial class KvStore(KvEngine engine, IKvValueSerializer serial
         return true;
     }
 
-    public IAsyncEnumerable<KvEntry> ListAsync(KvRange range, KvListOptions? options = null, CancellationToken cancellationToken = default) =>
+    public IAsyncEnumerable<KvEntry> ListAsync(
+        KvRange range, KvListOptions? options = null, CancellationToken cancellationToken = default) =>
         ListRowsAsync(ListingOf(range, options, keysOnly: false), row => Entry(Shown.Out(row.Key), row), cancellationToken);
 
-    public IAsyncEnumerable<KvKey> ListKeysAsync(KvRange range, KvListOptions? options = null, CancellationToken cancellationToken = default) =>
+    public IAsyncEnumerable<KvKey> ListKeysAsync(
+        KvRange range, KvListOptions? options = null, CancellationToken cancellationToken = default) =>
         ListRowsAsync(ListingOf(range, options, keysOnly: true), row => Shown.Out(row.Key), cancellationToken);
 
-    public async ValueTask<KvPage> ListPageAsync(KvRange range, KvListOptions? options = null, CancellationToken cancellationToken = default)
+    public async ValueTask<KvPage> ListPageAsync(
+        KvRange range, KvListOptions? options = null, CancellationToken cancellationToken = default)
     {
         options ??= new KvListOptions();
 
@@ -79,7 +88,8 @@ internal sealed partial class KvStore(KvEngine engine, IKvValueSerializer serial
 
         // One more than asked tells whether there is a next page.
         List<KvEntry> entries = [];
-        await foreach (var entry in ListAsync(range, options with { Limit = size == int.MaxValue ? size : size + 1 }, cancellationToken).ConfigureAwait(false))
+        var oneMore = options with { Limit = size == int.MaxValue ? size : size + 1 };
+        await foreach (var entry in ListAsync(range, oneMore, cancellationToken).ConfigureAwait(false))
         {
             entries.Add(entry);
         }
@@ -98,7 +108,10 @@ internal sealed partial class KvStore(KvEngine engine, IKvValueSerializer serial
         // Counting takes the ranges that listing takes.
         _ = ListingOf(range, null, keysOnly: true);
         return await CallAsync(
-            "count", Shown.In(range), static (engine, of, token) => engine.Reader.CountAsync(of.Start, of.End, token), cancellationToken).ConfigureAwait(false);
+            "count",
+            Shown.In(range),
+            static (engine, of, token) => engine.Reader.CountAsync(of.Start, of.End, token),
+            cancellationToken).ConfigureAwait(false);
     }
 
     public KvAtomic Atomic() => new(this);
@@ -112,7 +125,8 @@ internal sealed partial class KvStore(KvEngine engine, IKvValueSerializer serial
     /// <summary>An atomic write in the engine's terms, to be built.</summary>
     public AtomicWriteBuilder Build() => new(Engine, Serializer, Shown);
 
-    public ValueTask<KvVersionstamp> SetAsync<T>(KvKey key, T value, TimeSpan? expireIn = null, CancellationToken cancellationToken = default) =>
+    public ValueTask<KvVersionstamp> SetAsync<T>(
+        KvKey key, T value, TimeSpan? expireIn = null, CancellationToken cancellationToken = default) =>
         CommitUncheckedAsync(Atomic().Set(key, value, expireIn), cancellationToken);
 
     public ValueTask<KvVersionstamp> SetAsync<T>(KvKey key, T value, KvSetOptions options, CancellationToken cancellationToken = default) =>
@@ -124,7 +138,8 @@ internal sealed partial class KvStore(KvEngine engine, IKvValueSerializer serial
     public ValueTask<KvVersionstamp> DeleteRangeAsync(KvRange range, CancellationToken cancellationToken = default) =>
         CommitUncheckedAsync(Atomic().DeleteRange(range), cancellationToken);
 
-    public ValueTask<KvEnqueueResult> EnqueueAsync<T>(T message, KvEnqueueOptions? options = null, CancellationToken cancellationToken = default)
+    public ValueTask<KvEnqueueResult> EnqueueAsync<T>(
+        T message, KvEnqueueOptions? options = null, CancellationToken cancellationToken = default)
     {
         var builder = Build();
         builder.Enqueue(message, options);
@@ -162,50 +177,16 @@ internal sealed partial class KvStore(KvEngine engine, IKvValueSerializer serial
         if (keys.Count is 0 or > KvLimits.MaxWatchedKeys)
         {
             throw new ArgumentException(
-                $"Too many keys (max {KvLimits.MaxWatchedKeys}) or none: received {keys.Count}. Watch one key that every change touches, or several times fewer.", nameof(keys));
+                $"Too many keys (max {KvLimits.MaxWatchedKeys}) or none: received {keys.Count}. Watch one key that every change touches, "
+                + "or several times fewer.", nameof(keys));
         }
 
         return new Watching(Engine, Entries).RunAsync(keys, ReadKeys(keys), cancellationToken);
     }
 
-    public async ValueTask<KvVersionstamp?> ResolveAsync(KvOperationId operationId, CancellationToken cancellationToken = default)
-    {
-        cancellationToken.ThrowIfCancellationRequested();
-        await Engine.OpenAsync(cancellationToken).ConfigureAwait(false);
-        var version = await Engine.Runner.ResolveAsync(new CommitMark(operationId.Writer, operationId.Sequence), cancellationToken).ConfigureAwait(false);
-        return version is { } last ? KvVersionstamp.FromVersion(last - operationId.VersionOffset) : null;
-    }
-
     /// <summary>A write for a callback to fill, which its lender commits.</summary>
     /// <param name="lender">The member that lends it, for errors.</param>
     public KvAtomic Lend(string lender) => new(this, lender);
-
-    /// <param name="write">The write.</param>
-    /// <param name="cancellationToken">Gives up while the write waits.</param>
-    /// <param name="durability">How durable its commit is; null for what the store's options say.</param>
-    public ValueTask<AtomicOutcome> SubmitAsync(AtomicWrite write, CancellationToken cancellationToken, KvDurability? durability = null)
-    {
-        AmbientTransaction.RefuseWrite();
-        var outcome = CallAsync(
-            "commit",
-            // The time in which the store is opened is part of its caller's.
-            (Write: write, Durability: durability, AskedAt: TimeProvider.System.GetTimestamp()),
-            static (engine, of, token) => engine.Pipeline.SubmitAsync(
-                new AtomicWork(of.Write) { Durability = of.Durability, AskedAt = of.AskedAt }, token),
-            cancellationToken,
-            write.Count);
-        return Engine.Pipeline.Written is { } written ? TellAsync(outcome, write, written) : outcome;
-    }
-
-    // A write of nothing, which takes a version: what is on the disk when it is answered holds all versions before.
-    public async ValueTask FlushAsync(CancellationToken cancellationToken = default) =>
-        await SubmitAsync(new AtomicWrite(), cancellationToken, KvDurability.Full).ConfigureAwait(false);
-
-    public async ValueTask<KvCommitResult> CommitAsync(AtomicWrite write, CancellationToken cancellationToken) =>
-        WriteResults.Of(write, await SubmitAsync(write, cancellationToken).ConfigureAwait(false));
-
-    public async ValueTask<KvCommitResult> CommitAsync(AtomicWrite write, DbContext context, CancellationToken cancellationToken) =>
-        WriteResults.Of(write, await new ContextWrites(this).JoinAsync(new AtomicWork(write), context, cancellationToken).ConfigureAwait(false));
 
     // A scope is a view of what another store opened.
     public ValueTask DisposeAsync() => Shown.IsAll ? Engine.DisposeAsync() : ValueTask.CompletedTask;
@@ -213,41 +194,23 @@ internal sealed partial class KvStore(KvEngine engine, IKvValueSerializer serial
     /// <summary>For containers that are disposed synchronously.</summary>
     public void Dispose() => DisposeAsync().AsTask().GetAwaiter().GetResult();
 
-    private static async ValueTask<AtomicOutcome> TellAsync(ValueTask<AtomicOutcome> commit, AtomicWrite write, Func<AtomicWrite, ValueTask> written)
-    {
-        var outcome = await commit.ConfigureAwait(false);
-        if (outcome.Version > 0)
-        {
-            await written(write).ConfigureAwait(false);
-        }
-
-        return outcome;
-    }
-
-    private async ValueTask<KvEnqueueResult> EnqueueAsync(AtomicWrite write, CancellationToken cancellationToken)
-    {
-        var outcome = await SubmitAsync(write, cancellationToken).ConfigureAwait(false);
-        var own = write.Messages[0].Id;
-        var id = outcome.Kept?[0] ?? own;
-        return new KvEnqueueResult(id, KvVersionstamp.FromVersion(outcome.Version), id == own);
-    }
-
-    private async ValueTask<ulong> ResultAsync(AtomicWrite write, CancellationToken cancellationToken) =>
-        (await SubmitAsync(write, cancellationToken).ConfigureAwait(false)).Result;
-
-    private async ValueTask<bool> TouchAsync(AtomicWrite write, CancellationToken cancellationToken) =>
-        await ResultAsync(write, cancellationToken).ConfigureAwait(false) == 1;
-
-    private static async ValueTask<KvVersionstamp> CommitUncheckedAsync(KvAtomic atomic, CancellationToken cancellationToken) =>
-        (await atomic.CommitAsync(cancellationToken).ConfigureAwait(false)).Versionstamp;
-
     /// <summary>Makes sure of the schema, then does what is asked, in a span of its own while a listener traces.</summary>
     public ValueTask<TResult> CallAsync<TArgument, TResult>(
-        string operation, TArgument argument, Func<KvEngine, TArgument, CancellationToken, ValueTask<TResult>> call, CancellationToken cancellationToken, int size = 1) =>
-        Engine.IsOpen && !KvTracing.IsOn && !KvMeter.TimesCalls && !cancellationToken.IsCancellationRequested ? call(Engine, argument, cancellationToken) : OpenAndCallAsync(operation, size, argument, call, cancellationToken);
+        string operation,
+        TArgument argument,
+        Func<KvEngine, TArgument, CancellationToken, ValueTask<TResult>> call,
+        CancellationToken cancellationToken,
+        int size = 1) =>
+        Engine.IsOpen && !KvTracing.IsOn && !KvMeter.TimesCalls && !cancellationToken.IsCancellationRequested
+            ? call(Engine, argument, cancellationToken)
+            : OpenAndCallAsync(operation, size, argument, call, cancellationToken);
 
     private async ValueTask<TResult> OpenAndCallAsync<TArgument, TResult>(
-        string operation, int size, TArgument argument, Func<KvEngine, TArgument, CancellationToken, ValueTask<TResult>> call, CancellationToken cancellationToken)
+        string operation,
+        int size,
+        TArgument argument,
+        Func<KvEngine, TArgument, CancellationToken, ValueTask<TResult>> call,
+        CancellationToken cancellationToken)
     {
         cancellationToken.ThrowIfCancellationRequested();
         using var span = KvTracing.Start(operation, Engine.Traced, size);
@@ -270,7 +233,8 @@ internal sealed partial class KvStore(KvEngine engine, IKvValueSerializer serial
         }
     }
 
-    private async IAsyncEnumerable<T> ListRowsAsync<T>(Listing listing, Func<Row, T> read, [EnumeratorCancellation] CancellationToken cancellationToken)
+    private async IAsyncEnumerable<T> ListRowsAsync<T>(
+        Listing listing, Func<Row, T> read, [EnumeratorCancellation] CancellationToken cancellationToken)
     {
         cancellationToken.ThrowIfCancellationRequested();
         await Engine.OpenAsync(cancellationToken).ConfigureAwait(false);
@@ -313,7 +277,8 @@ internal sealed partial class KvStore(KvEngine engine, IKvValueSerializer serial
     internal KvKey[] CopyFew(IReadOnlyList<KvKey> keys) => Copy(keys) is { Length: var count } copy && count <= Engine.Options.MaxReadRanges
         ? copy
         : throw new ArgumentException(
-            $"Too many ranges (max {Engine.Options.MaxReadRanges}): received {keys.Count} keys. Read them in several calls, or raise KvStoreOptions.MaxReadRanges.",
+            $"Too many ranges (max {Engine.Options.MaxReadRanges}): received {keys.Count} keys. Read them in several calls, or raise "
+            + "KvStoreOptions.MaxReadRanges.",
             nameof(keys));
 
     internal byte[][] ReadKeys(IReadOnlyList<KvKey> keys)

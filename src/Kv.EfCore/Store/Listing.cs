@@ -21,18 +21,21 @@ internal sealed class Listing
         options ??= new KvListOptions();
         if (options.Limit is <= 0)
         {
-            throw new ArgumentException($"Limit must be a positive integer: received {options.Limit}. Leave it out to list everything.", nameof(options));
+            throw new ArgumentException(
+                $"Limit must be a positive integer: received {options.Limit}. Leave it out to list everything.", nameof(options));
         }
 
         if (options.BatchSize is <= 0)
         {
-            throw new ArgumentException($"batchSize must be a positive integer: received {options.BatchSize}. Leave it out for the default.", nameof(options));
+            throw new ArgumentException(
+                $"batchSize must be a positive integer: received {options.BatchSize}. Leave it out for the default.", nameof(options));
         }
 
         if (options.BatchSize > store.MaxReadEntries)
         {
             throw new ArgumentException(
-                $"Too many entries (max {store.MaxReadEntries}): the batch size is {options.BatchSize}. A listing may have any length; only its batches are bounded. Lower it, or raise KvStoreOptions.MaxReadEntries.",
+                $"Too many entries (max {store.MaxReadEntries}): the batch size is {options.BatchSize}. A listing may have any length; "
+                + "only its batches are bounded. Lower it, or raise KvStoreOptions.MaxReadEntries.",
                 nameof(options));
         }
 
@@ -40,7 +43,8 @@ internal sealed class Listing
         _selector = selector;
         _limit = options.Limit ?? int.MaxValue;
         _snapshot = options.Snapshot;
-        var batch = options.BatchSize ?? Math.Min(Math.Min(options.Limit ?? KvLimits.DefaultBatchSize, KvLimits.MaxDefaultBatchSize), store.MaxReadEntries);
+        var batch = options.BatchSize ?? Math.Min(
+            Math.Min(options.Limit ?? KvLimits.DefaultBatchSize, KvLimits.MaxDefaultBatchSize), store.MaxReadEntries);
         var (start, end) = selector.Resume(options.Cursor, options.Reverse);
 
         // A listing finds versionstamped keys, which are longer than any key that can be asked for, and its cursor may name one.
@@ -48,7 +52,8 @@ internal sealed class Listing
         if (start.Length > most || end.Length > most)
         {
             throw new ArgumentException(
-                $"Key too large for read (max {most} bytes): a bound of the range takes {Math.Max(start.Length, end.Length)} bytes. Shorten its parts.",
+                $"Key too large for read (max {most} bytes): a bound of the range takes {Math.Max(start.Length, end.Length)} bytes. "
+                + "Shorten its parts.",
                 nameof(selector));
         }
 
@@ -62,7 +67,8 @@ internal sealed class Listing
     /// <param name="read">What becomes of a row, called while the database still sends the next ones.</param>
     /// <param name="cancellationToken">Gives up.</param>
     public IAsyncEnumerable<List<T>> ReadAsync<T>(StoreReader reader, Func<Row, T> read, CancellationToken cancellationToken) =>
-        CutAsync(_snapshot ? reader.ListSnapshotAsync(_first, read, CursorAt, cancellationToken) : ReadBatchesAsync(range => reader.ListAsync(range, read, cancellationToken)));
+        CutAsync(_snapshot ? reader.ListSnapshotAsync(_first, read, CursorAt, cancellationToken) : ReadBatchesAsync(
+            range => reader.ListAsync(range, read, cancellationToken)));
 
     /// <inheritdoc cref="ReadAsync{T}(StoreReader, Func{Row, T}, CancellationToken)" />
     /// <param name="reader">What reads.</param>
