@@ -15,6 +15,7 @@ public sealed class SqliteMigrationTests(SqliteDatabase database) : MigrationSpe
     private readonly SqliteDatabase _database = database;
 
     [Theory]
+    [InlineData(4, new[] { "Messages", "Delivery", "Place", "Scope", "Changes" })]
     [InlineData(3, new[] { "Messages", "Delivery", "Place", "Scope", "Changes" })]
     [InlineData(2, new[] { "Expiry", "Messages", "Delivery", "Place", "Scope", "Changes" })]
     public async Task A_file_that_Deno_made_is_taken_over_with_its_data(int state, string[] missing)
@@ -38,7 +39,8 @@ public sealed class SqliteMigrationTests(SqliteDatabase database) : MigrationSpe
 
         // Deno goes by its own number, and would make the columns of its step 3 again if the number were behind them.
         await using var context = test.CreateContext();
-        Assert.Equal(3, (await context.Database.SqlQuery<int>($"select version as Value from migration_state").ToListAsync()).Single());
+        var number = (await context.Database.SqlQuery<int>($"select version as Value from migration_state").ToListAsync()).Single();
+        Assert.Equal(Math.Max(3, state), number);
         Assert.Empty(await test.Services.MigrateKvStoreAsync());
     }
 

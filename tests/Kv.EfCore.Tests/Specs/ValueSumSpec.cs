@@ -64,6 +64,20 @@ public abstract class ValueSumSpec(KvDatabase database)
     }
 
     [Fact]
+    public async Task An_entry_that_is_added_to_keeps_its_expiry()
+    {
+        var time = new ManualTime();
+        await using var test = await database.CreateStoreAsync(time);
+        await test.Store.SetAsync(["n"], (V8Value)1.0, TimeSpan.FromMinutes(1));
+
+        await test.Store.Atomic().SumValue(["n"], 2).CommitAsync();
+
+        Assert.Equal(3, await test.Store.GetAsync<int>(["n"]));
+        time.Advance(TimeSpan.FromMinutes(2));
+        Assert.Null(await test.Store.GetAsync(["n"]));
+    }
+
+    [Fact]
     public async Task What_cannot_be_added_is_refused_when_it_is_passed()
     {
         await using var test = await database.CreateStoreAsync();
