@@ -12,6 +12,9 @@ public class KvException(KvErrorKind kind, string message, Exception? inner = nu
     /// <summary>What a caller can do about it.</summary>
     public KvErrorKind Kind { get; } = kind;
 
+    /// <summary>Whether it comes again until something is configured otherwise, so that waiting does not help.</summary>
+    internal bool IsLasting { get; init; }
+
     /// <summary>
     /// Where a listing can go on that failed in the middle: pass it as <see cref="KvListOptions.Cursor"/> with the same selector and direction.
     /// Null if nothing was listed before, and for all other errors.

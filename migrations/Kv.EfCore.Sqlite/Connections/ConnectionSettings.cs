@@ -55,7 +55,10 @@ internal sealed class ConnectionSettings(SqliteDriver driver, DbConnection conne
             throw new KvException(
                 KvErrorKind.Unavailable,
                 $"The {driver.Describe(connection)} is read-only for this process, so reads work and writes do not; nothing was written. "
-                + "Leave Mode=ReadOnly out of the connection string, or change the permissions of the file and its folder.");
+                + "Leave Mode=ReadOnly out of the connection string, or change the permissions of the file and its folder.")
+            {
+                IsLasting = true,
+            };
         }
 
         await ScalarAsync($"pragma cache_size = -{16 * 1024}", cancellationToken).ConfigureAwait(false);

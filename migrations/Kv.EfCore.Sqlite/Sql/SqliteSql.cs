@@ -13,6 +13,9 @@ internal sealed class SqliteSql(TableNames tables) : KvSql(tables)
 
     public override string BeginSnapshot => "begin deferred";
 
+    public override string Flush => field ??=
+        $"{LockVersion} and version >= @version returning k";
+
     public override string BeginMigration => "begin immediate";
 
     public override string HasTable(string name) =>

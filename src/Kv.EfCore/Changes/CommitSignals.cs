@@ -63,7 +63,7 @@ internal sealed class CommitSignals(TimeProvider time)
     {
         if (commit.Version > 0)
         {
-            Seen.Learn(era, commit.Version);
+            Seen.Learn(era, commit.Version, commit.IsDurable);
             Change(commit.Version);
         }
 

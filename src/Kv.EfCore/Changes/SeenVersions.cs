@@ -24,12 +24,16 @@ internal sealed class SeenVersions
     public long Highest => Interlocked.Read(ref _highest);
 
     /// <summary>A version was committed that was begun in an era.</summary>
-    public void Learn(Era era, long version)
+    /// <param name="era">The era.</param>
+    /// <param name="version">The version.</param>
+    /// <param name="isDurable">Whether it is on the disk, and so all versions before it are.</param>
+    public void Learn(Era era, long version, bool isDurable = false)
     {
         lock (_gate)
         {
             _highest = Math.Max(_highest, version);
             era.Version = Math.Max(era.Version, version);
+            era.Durable = Math.Max(era.Durable, isDurable ? version : 0);
         }
     }
 
@@ -58,12 +62,20 @@ internal sealed class SeenVersions
     internal sealed class Era(long version)
     {
         private long _version = version;
+        private long _durable;
 
         /// <summary>The highest one known.</summary>
         public long Version
         {
             get => Interlocked.Read(ref _version);
             set => Interlocked.Exchange(ref _version, value);
+        }
+
+        /// <summary>The highest one that is known to be on the disk; 0 for none.</summary>
+        public long Durable
+        {
+            get => Interlocked.Read(ref _durable);
+            set => Interlocked.Exchange(ref _durable, value);
         }
 
         /// <summary>What is known now.</summary>

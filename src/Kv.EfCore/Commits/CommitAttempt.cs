@@ -37,14 +37,16 @@ internal sealed class CommitAttempt(CommitGroup group, CommitReads reads, bool a
     }
 
     /// <summary>What those hear of the commit that wait for one.</summary>
-    public CommitSummary Summarize()
+    /// <param name="isDurable">Whether it is known to be on the disk.</param>
+    public CommitSummary Summarize(bool isDurable)
     {
         var left = Left();
         return new(
             Reads.LastVersion,
             Effects.SoonestExpiry,
             HasDue: Effects.Unblocked.Count > 0 || left.Exists(static m => m.Message.Delay == 0),
-            HasQueued: left.Count > 0 || Effects.FreesSlots || Reads.Recovered > 0 || group.Requeues.Count > 0);
+            HasQueued: left.Count > 0 || Effects.FreesSlots || Reads.Recovered > 0 || group.Requeues.Count > 0,
+            isDurable);
     }
 
     /// <summary>Gives every member its answer.</summary>

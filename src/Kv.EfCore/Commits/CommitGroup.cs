@@ -34,6 +34,11 @@ internal sealed class CommitGroup
                 kinds |= work.Write.Kinds;
             }
 
+            foreach (var work in Updates)
+            {
+                kinds |= work.Kinds;
+            }
+
             return kinds;
         }
     }
@@ -46,8 +51,10 @@ internal sealed class CommitGroup
     /// <param name="usual">What members ask for that do not say.</param>
     public KvDurability DurabilityOr(KvDurability usual)
     {
-        var others = Completions.Count + Requeues.Count + Updates.Count + (Writes.Count == 0 ? Claims.Count : 0);
-        return (others > 0 && usual == KvDurability.Full) || Writes.Exists(w => (w.Durability ?? usual) == KvDurability.Full)
+        var others = Completions.Count + Requeues.Count + (Writes.Count + Updates.Count == 0 ? Claims.Count : 0);
+        return (others > 0 && usual == KvDurability.Full)
+            || Writes.Exists(w => (w.Durability ?? usual) == KvDurability.Full)
+            || Updates.Exists(w => (w.Durability ?? usual) == KvDurability.Full)
             ? KvDurability.Full
             : KvDurability.Relaxed;
     }

@@ -265,7 +265,7 @@ internal sealed class CommitRunner(
                 return;
             }
 
-            Announce(group, attempt, era);
+            Announce(group, attempt, era, writer.Durability == KvDurability.Full);
             metrics.Ran(group.Count, since);
         }
 
@@ -303,7 +303,7 @@ internal sealed class CommitRunner(
             }
 
             attempt.Reads.LastVersion = version.Value;
-            Announce(group, attempt, signals.Seen.Current);
+            Announce(group, attempt, signals.Seen.Current, isDurable: false);
             attempt.Tell(certain: false);
         }
         catch (Exception error)
@@ -323,11 +323,11 @@ internal sealed class CommitRunner(
         .SetTag("efkv.retries", group.Requeues.Count).SetTag("efkv.claims", group.Claims.Count);
 
     // What writers know is right before anything that the commit brought can lead to the next one.
-    private void Announce(CommitGroup group, CommitAttempt attempt, SeenVersions.Era era)
+    private void Announce(CommitGroup group, CommitAttempt attempt, SeenVersions.Era era, bool isDurable)
     {
         _history.Answered(group, _marks.Current, era);
         Committed?.Invoke(group, attempt.Effects);
-        signals.Committed(attempt.Summarize(), era);
+        signals.Committed(attempt.Summarize(isDurable), era);
     }
 
     private async ValueTask EndTransactionAsync(bool broken)

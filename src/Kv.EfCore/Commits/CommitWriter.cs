@@ -154,7 +154,7 @@ internal abstract class CommitWriter(Session session, FailPoints failPoints) : I
         },
         cancellationToken);
 
-    /// <summary>Writes the version row as it is.</summary>
+    /// <summary>Writes to the version row, and no version.</summary>
     /// <returns>Null, always.</returns>
     public async ValueTask<long?> ProbeAsync(CancellationToken cancellationToken)
     {

@@ -313,7 +313,7 @@ internal sealed class KvEngine : IAsyncDisposable
     private void AnnounceJoined(CommitGroup group, CommitAttempt attempt, SeenVersions.Era era)
     {
         Observe(group, attempt.Effects);
-        _signals.Committed(attempt.Summarize(), era);
+        _signals.Committed(attempt.Summarize(isDurable: false), era);
     }
 
     private void Observe(CommitGroup group, CommitEffects effects)

@@ -26,6 +26,13 @@ internal static class FeedErrors
         + $"as after a backup was restored, and its last commit is {KvVersionstamp.FromVersion(state.Version)}. {Anew(state)}",
         KvVersionstamp.FromVersion(state.Version));
 
+    /// <summary>Changes cannot be made durable.</summary>
+    public static KvException ReadOnly(FeedState state, Exception error) => new(
+        KvErrorKind.Refused,
+        $"The changes up to {KvVersionstamp.FromVersion(state.Version)} are not known to be on the disk, where a crash takes nothing back, "
+        + $"and this process cannot bring them there, since it may not write. Follow them in a process that may. {error.Message}",
+        error);
+
     /// <summary>A range has too many keys to be compared.</summary>
     public static KvException TooMany(FeedState state) => state.Oldest is null
         ? new KvException(

@@ -1,12 +1,32 @@
+using Kv.Diagnostics;
 using Kv.Sql;
 
 namespace Kv.Messages;
 
-/// <summary>A statement on a few rows of the queue's tables that stands for itself. The answer is whether it met a row.</summary>
+/// <summary>A statement on a few rows that stands for itself. The answer is whether it met a row.</summary>
 internal sealed class UpdateWork(string text, IReadOnlyList<(string Name, object? Value)> values) : Work<bool>
 {
     /// <summary>One of <see cref="KvSql"/> that returns a row for each that it changed.</summary>
     public string Text { get; } = text;
 
     public IReadOnlyList<(string Name, object? Value)> Values { get; } = values;
+
+    /// <summary>How durable its commit is; null for what the store's options say.</summary>
+    public KvDurability? Durability { get; init; }
+
+    /// <summary>What it is for.</summary>
+    public CommitKinds Kinds { get; init; }
+
+    /// <summary>Makes durable what was committed before. The answer is whether the store has a version, or a later one.</summary>
+    /// <param name="sql">The store's SQL.</param>
+    /// <param name="version">The version.</param>
+    /// <param name="kinds">What it is for.</param>
+    /// <param name="askedAt">When its caller began to wait, as <see cref="TimeProvider.System"/> counts; null for now.</param>
+    public static UpdateWork Flush(KvSql sql, long version, CommitKinds kinds = CommitKinds.None, long? askedAt = null) =>
+        new(sql.Flush, [("@version", version)])
+        {
+            Durability = KvDurability.Full,
+            Kinds = kinds,
+            AskedAt = askedAt ?? TimeProvider.System.GetTimestamp(),
+        };
 }

@@ -96,6 +96,12 @@ internal abstract class KvSql(TableNames tables, string now = "@now") : SqlParts
 
     public abstract string BeginSnapshot { get; }
 
+    /// <summary>
+    /// Writes to the log, and changes nothing: once that is on the disk, so is all that was committed before. A row if the store has a
+    /// version, or a later one.
+    /// </summary>
+    public abstract string Flush { get; }
+
     public const string Commit = "commit";
 
     public const string Rollback = "rollback";
@@ -109,7 +115,7 @@ internal abstract class KvSql(TableNames tables, string now = "@now") : SqlParts
     // Resolving a commit. The version row is locked first: a transaction that holds it ends before the marker is read. A transaction that
     // is still on its way, whole, cannot be waited for: where no marker is found, one is set that makes it fail when it arrives.
 
-    public string LockVersion => field ??= $"update {VersionTable} set version = version where k = 0";
+    public string LockVersion => field ??= $"update {VersionTable} set seq = 1 - seq where k = 0";
 
     /// <summary>Takes the version to a number that lies above it, so that those between are given to no commit.</summary>
     public string RaiseVersion => field ??= $"update {VersionTable} set version = @version where k = 0 and version < @version";

@@ -5,6 +5,7 @@ using Kv.Diagnostics;
 using Kv.Engine;
 using Kv.Feed;
 using Kv.Keys;
+using Kv.Messages;
 
 namespace Kv.Store;
 
@@ -33,7 +34,7 @@ internal sealed class Following(KvEngine engine, KeyScope shown, KvRange range)
             while (!cancellationToken.IsCancellationRequested)
             {
                 var change = engine.Signals.NextChange;
-                if (await LookAsync(place, ending.Token, cancellationToken).ConfigureAwait(false) is not { } batch)
+                if (await LookAsync(place, durably: true, ending.Token, cancellationToken).ConfigureAwait(false) is not { } batch)
                 {
                     yield break;
                 }
@@ -111,7 +112,7 @@ internal sealed class Following(KvEngine engine, KeyScope shown, KvRange range)
                     continue;
                 }
 
-                if (await LookAsync(place.Value, ending.Token, cancellationToken).ConfigureAwait(false) is not { } batch)
+                if (await LookAsync(place.Value, durably: false, ending.Token, cancellationToken).ConfigureAwait(false) is not { } batch)
                 {
                     yield break;
                 }
@@ -142,9 +143,14 @@ internal sealed class Following(KvEngine engine, KeyScope shown, KvRange range)
         Comparer<byte[]>.Create(static (one, other) => one.AsSpan().SequenceCompareTo(other));
 
     /// <summary>Reads on from a place.</summary>
+    /// <param name="place">The place.</param>
+    /// <param name="durably">Whether only what is on the disk is read.</param>
+    /// <param name="ending">Cancelled when the caller gives up, or the store ends.</param>
+    /// <param name="cancellationToken">Cancelled when the caller gives up.</param>
     /// <returns>Null when the sequence is over.</returns>
     /// <exception cref="KvException">The feed is off, or changes may be missing.</exception>
-    private async ValueTask<FeedBatch?> LookAsync(FeedPlace place, CancellationToken ending, CancellationToken cancellationToken)
+    private async ValueTask<FeedBatch?> LookAsync(
+        FeedPlace place, bool durably, CancellationToken ending, CancellationToken cancellationToken)
     {
         var found = await _reads.TryAsync(ReadAsync, ending, cancellationToken).ConfigureAwait(false);
         if (found is not { Batch: var batch })
@@ -167,9 +173,41 @@ internal sealed class Following(KvEngine engine, KeyScope shown, KvRange range)
 
         async ValueTask<(Look Found, long Version)> ReadAsync(CancellationToken token)
         {
-            var read = await engine.Feed.Reader.FollowAsync(place, range.Start, range.End, BatchSize, token).ConfigureAwait(false);
+            FeedBatch read;
+            do
+            {
+                read = await engine.Feed.Reader.FollowAsync(place, range.Start, range.End, BatchSize, token).ConfigureAwait(false);
+            }
+            while (durably && !await IsDurableAsync(read, token).ConfigureAwait(false));
             return (new Look(read), read.State.Version);
         }
+    }
+
+    /// <summary>Makes what was read durable, unless it is known to be: what a follower is told, no crash takes back.</summary>
+    /// <returns>False if the database does not have it any more.</returns>
+    private async ValueTask<bool> IsDurableAsync(FeedBatch read, CancellationToken cancellationToken)
+    {
+        var era = engine.Signals.Seen.Current;
+        if (read.Rows.Count == 0 || read.Rows[^1].Version <= era.Durable)
+        {
+            return true;
+        }
+
+        try
+        {
+            var flush = UpdateWork.Flush(engine.Driver.Sql, read.State.Version);
+            if (!await engine.Pipeline.SubmitAsync(flush, cancellationToken).ConfigureAwait(false))
+            {
+                return false;
+            }
+        }
+        catch (KvException error) when (error.IsLasting)
+        {
+            throw FeedErrors.ReadOnly(read.State, error);
+        }
+
+        engine.Signals.Seen.Learn(era, read.State.Version, isDurable: true);
+        return true;
     }
 
     private async ValueTask<Versions?> CompareAsync(CancellationToken ending, CancellationToken cancellationToken)

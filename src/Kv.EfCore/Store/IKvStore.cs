@@ -244,7 +244,7 @@ public interface IKvStore
     /// <summary>Makes durable what was committed before, by any process that shares the database.</summary>
     /// <remarks>
     /// It is for <see cref="KvDurability.Relaxed"/> writes: all others are durable when they are answered. It takes one full commit, which
-    /// others share.
+    /// others share, and no version.
     /// </remarks>
     /// <param name="cancellationToken">Gives up while the flush waits.</param>
     /// <exception cref="InvalidOperationException">
@@ -281,13 +281,15 @@ public interface IKvStore
     /// with what it made of it goes on from there after any crash. Begin with <see cref="IKvSnapshot.Versionstamp"/> of a snapshot that was
     /// listed, or with <see cref="KvChangesState.Oldest"/>. Commits that change nothing of the range are passed over. A key that one commit
     /// of the database wrote several times is told of once, as it was left. The sequence ends, without an exception, when the token is
-    /// cancelled or the store is disposed; while the database is away it waits. What expires is told of when it is deleted.
+    /// cancelled or the store is disposed; while the database is away it waits. What expires is told of when it is deleted. What is told of
+    /// is on the disk: for commits of which this process does not know that, the sequence makes a flush first (<see cref="FlushAsync"/>).
     /// </remarks>
     /// <param name="after">The versionstamp after which to begin, of any commit.</param>
     /// <param name="range">The keys to tell of; null for all.</param>
     /// <param name="cancellationToken">Ends the sequence.</param>
     /// <exception cref="KvException">
-    /// The feed is off (<see cref="KvErrorKind.ChangesOff"/>): switch it on by <see cref="IKvChanges.EnableAsync"/>.
+    /// The feed is off (<see cref="KvErrorKind.ChangesOff"/>): switch it on by <see cref="IKvChanges.EnableAsync"/>. Or this process may
+    /// not write the SQLite file, and so cannot bring to the disk what it would tell of (<see cref="KvErrorKind.Refused"/>).
     /// </exception>
     /// <exception cref="KvChangesTooOldException">
     /// Changes after that versionstamp are no longer kept, or the database has gone back.

@@ -1,5 +1,7 @@
 using Kv.Commits;
 using Kv.Connections;
+using Kv.Diagnostics;
+using Kv.Messages;
 using Microsoft.EntityFrameworkCore;
 
 namespace Kv.Store;
@@ -25,9 +27,16 @@ internal sealed partial class KvStore
         return Engine.Pipeline.Written is { } written ? TellAsync(outcome, write, written) : outcome;
     }
 
-    // A write of nothing, which takes a version: what is on the disk when it is answered holds all versions before.
-    public async ValueTask FlushAsync(CancellationToken cancellationToken = default) =>
-        await SubmitAsync(new AtomicWrite(), cancellationToken, KvDurability.Full).ConfigureAwait(false);
+    public async ValueTask FlushAsync(CancellationToken cancellationToken = default)
+    {
+        AmbientTransaction.RefuseWrite();
+        await CallAsync(
+            "flush",
+            TimeProvider.System.GetTimestamp(),
+            static (engine, askedAt, token) => engine.Pipeline.SubmitAsync(
+                UpdateWork.Flush(engine.Driver.Sql, version: 0, CommitKinds.Writes, askedAt), token),
+            cancellationToken).ConfigureAwait(false);
+    }
 
     public async ValueTask<KvCommitResult> CommitAsync(AtomicWrite write, CancellationToken cancellationToken) =>
         WriteResults.Of(write, await SubmitAsync(write, cancellationToken).ConfigureAwait(false));

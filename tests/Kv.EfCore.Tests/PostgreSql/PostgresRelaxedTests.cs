@@ -20,6 +20,20 @@ public sealed class PostgresRelaxedTests(PrivatePostgresDatabase database) : ICl
     }
 
     [Fact]
+    public async Task A_follower_is_told_of_a_relaxed_write_when_it_is_on_the_disk()
+    {
+        await SleepAsync();
+        await using var test = await database.CreateWithFeedAsync();
+        await using var other = await database.CreateStoreAsync(connectionString: test.ConnectionString);
+        await using var changes = other.Store.ChangesAsync(await test.NowAsync()).GetAsyncEnumerator();
+        await test.Store.SetAsync(["warm"], 1);
+        await changes.NextAsync();
+
+        await test.Store.Atomic().Set(["n"], 1).CommitAsync(KvDurability.Relaxed);
+        await AssertComesToTheDiskAsync(test, () => changes.NextAsync());
+    }
+
+    [Fact]
     public async Task A_store_whose_usual_is_relaxed_waits_for_the_disk_where_a_write_asks_for_it()
     {
         await SleepAsync();

@@ -1,4 +1,5 @@
 using Kv.Commits;
+using Kv.Diagnostics;
 using Kv.Messages;
 using Kv.TestKit;
 
@@ -65,6 +66,62 @@ public abstract class DurabilitySpec(KvDatabase database)
 
         Assert.Equal([["k"]], await test.KeysAsync());
         Assert.Equal(before, (await test.Store.GetAsync(["k"]))!.Versionstamp);
+        Assert.Equal(before.Version, await test.VersionAsync());
+    }
+
+    [Theory]
+    [InlineData(FailPoints.BeforeCommit)]
+    [InlineData(FailPoints.AfterCommit)]
+    public async Task A_flush_that_is_interrupted_is_run_again(string point)
+    {
+        await using var test = await database.CreateStoreAsync();
+        await test.Store.SetAsync(["k"], 1);
+        var hits = 0;
+        test.FailPoints.OnHit = hit => hit == point && ++hits == 1 ? throw new IOException("The connection is gone.") : default(ValueTask);
+
+        await test.Store.FlushAsync();
+
+        Assert.Equal(2, hits);
+    }
+
+    [Fact]
+    public async Task A_flush_tells_whether_the_store_has_a_version()
+    {
+        await using var test = await database.CreateStoreAsync();
+        await test.Store.SetAsync(["k"], 1);
+        var version = await test.VersionAsync();
+
+        Assert.True(await FlushAsync(version - 1));
+        Assert.True(await FlushAsync(version));
+        Assert.False(await FlushAsync(version + 1));
+
+        Task<bool> FlushAsync(long of) =>
+            test.Engine.Pipeline.SubmitAsync(UpdateWork.Flush(test.Engine.Driver.Sql, of), CancellationToken.None).AsTask();
+    }
+
+    [Fact]
+    public async Task A_process_knows_to_be_durable_what_it_committed_as_full_and_flushed_for_a_follower()
+    {
+        await using var test = await database.CreateWithFeedAsync();
+        await using var other = await database.CreateStoreAsync(connectionString: test.ConnectionString);
+        var start = await test.NowAsync();
+        await using var changes = test.Store.ChangesAsync(start).GetAsyncEnumerator();
+
+        var full = await test.Store.Atomic().Set(["k"], 1).CommitAsync(KvDurability.Full);
+        await changes.NextAsync();
+        Assert.Equal(full.Versionstamp.Version, Durable());
+
+        await test.Store.Atomic().Set(["k"], 2).CommitAsync(KvDurability.Relaxed);
+        Assert.Equal(full.Versionstamp.Version, Durable());
+        var relaxed = await changes.NextAsync();
+        Assert.Equal(relaxed.Versionstamp.Version, Durable());
+
+        var others = await other.Store.Atomic().Set(["k"], 3).CommitAsync(KvDurability.Full);
+        Assert.Equal(others.Versionstamp, (await changes.NextAsync()).Versionstamp);
+        Assert.Equal(others.Versionstamp.Version, Durable());
+        Assert.Equal(others.Versionstamp.Version, await test.VersionAsync());
+
+        long Durable() => test.Engine.Signals.Seen.Current.Durable;
     }
 
     [Fact]
@@ -78,8 +135,12 @@ public abstract class DurabilitySpec(KvDatabase database)
         Assert.Equal(KvDurability.Relaxed, Of(KvDurability.Full, Write(KvDurability.Relaxed), Claim()));
         Assert.Equal(KvDurability.Full, Of(KvDurability.Full, Claim()));
         Assert.Equal(KvDurability.Relaxed, Of(KvDurability.Relaxed, Claim()));
+        Assert.Equal(KvDurability.Relaxed, Of(KvDurability.Relaxed, Update(null)));
+        Assert.Equal(KvDurability.Full, Of(KvDurability.Full, Update(null), Write(KvDurability.Relaxed)));
+        Assert.Equal(KvDurability.Full, Of(KvDurability.Relaxed, Update(KvDurability.Full), Write(KvDurability.Relaxed), Claim()));
 
         static AtomicWork Write(KvDurability? durability) => new(new AtomicWrite()) { Durability = durability };
+        static Work Update(KvDurability? durability) => new UpdateWork("", []) { Durability = durability };
         static Work Complete() => new CompleteWork(new Fence("id", "owner", 1));
         static Work Claim() => new ClaimWork([], 0, "owner");
         static KvDurability Of(KvDurability usual, params Work[] members)

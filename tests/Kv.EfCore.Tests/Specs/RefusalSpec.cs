@@ -107,6 +107,13 @@ public sealed class SqliteRefusalTests(SqliteDatabase database) : RefusalSpec(da
 
         Assert.Equal(1, await test.Store.GetAsync<int>(["k"]));
         await AssertRefusedAsync(test, KvErrorKind.Unavailable, "is read-only for this process", reads: false, asked: false);
+        await owner.Changes().EnableAsync();
+        var start = await owner.NowAsync();
+        Assert.Empty((await test.Store.WatchAsync(KvRange.All).TakeAsync(1)).Single().Changes);
+        await owner.Store.SetAsync(["k"], 1);
+        var refused = await Assert.ThrowsAsync<KvException>(() => test.Store.ChangesAsync(start).FirstAsync());
+        Assert.Equal(KvErrorKind.Refused, refused.Kind);
+        Assert.Contains("Follow them in a process that may. The ", refused.Message, StringComparison.Ordinal);
         Assert.Equal(1, await test.Store.GetAsync<int>(["k"]));
         Assert.True(test.Engine.Driver.IsSpent(new SqliteException("attempt to write a readonly database", 8)));
     }
@@ -135,6 +142,10 @@ public sealed class PostgresRefusalTests(PostgresDatabase database) : RefusalSpe
 
         Assert.Equal(1, await test.Store.GetAsync<int>(["k"]));
         await AssertRefusedAsync(test, KvErrorKind.Refused, "42501", reads: false);
+        await owner.Changes().EnableAsync();
+        var start = await owner.NowAsync();
+        var written = await owner.Store.SetAsync(["k"], 1);
+        Assert.Equal(written, (await test.Store.ChangesAsync(start).TakeAsync(1)).Single().Versionstamp);
         Assert.Equal(1, await owner.Store.GetAsync<int>(["k"]));
     }
 

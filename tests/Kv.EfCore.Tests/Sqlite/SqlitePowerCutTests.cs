@@ -68,6 +68,39 @@ public sealed class SqlitePowerCutTests(SqliteDatabase database) : IClassFixture
     }
 
     [Fact]
+    public async Task A_power_cut_takes_nothing_that_a_follower_was_told_of()
+    {
+        var random = new Random(5);
+        var connectionString = await database.CreateMigratedAsync();
+        var history = RecordedFiles.Record(new SqliteConnectionStringBuilder(connectionString).DataSource);
+        var recorded = $"{connectionString};Vfs={RecordedFiles.Name}";
+        await using var test = await database.CreateStoreAsync(connectionString: recorded);
+        await using var other = await database.CreateStoreAsync(connectionString: recorded);
+        await test.Changes().EnableAsync();
+        await using var changes = other.Store.ChangesAsync(await test.NowAsync()).GetAsyncEnumerator();
+        List<(int Told, int Events)> told = [(0, 0)];
+        for (var i = 1; i <= Writes; i++)
+        {
+            var write = test.Store.Atomic().Set(["n", i], new byte[random.Next(3000)]).Enqueue(i, new() { Delay = TimeSpan.FromDays(1) });
+            var written = await write.CommitAsync(KvDurability.Relaxed);
+            if (random.Next(3) == 0)
+            {
+                while ((await changes.NextAsync()).Versionstamp < written.Versionstamp)
+                {
+                }
+
+                told.Add((i, history.Count));
+            }
+        }
+
+        for (var cut = 0; cut < Cuts; cut++)
+        {
+            var events = random.Next(history.Count + 1);
+            Assert.InRange(await LeftAsync(history, events, random), told.Last(t => t.Events <= events).Told, Writes);
+        }
+    }
+
+    [Fact]
     public async Task A_relaxed_write_waits_for_no_sync_and_a_full_one_or_a_flush_for_one()
     {
         var connectionString = await database.CreateMigratedAsync();
@@ -90,6 +123,31 @@ public sealed class SqlitePowerCutTests(SqliteDatabase database) : IClassFixture
     }
 
     [Fact]
+    public async Task A_follower_syncs_what_is_not_known_to_be_on_the_disk_and_nothing_else()
+    {
+        var connectionString = await database.CreateMigratedAsync();
+        var history = RecordedFiles.Record(new SqliteConnectionStringBuilder(connectionString).DataSource);
+        await using var test = await database.CreateStoreAsync(connectionString: $"{connectionString};Vfs={RecordedFiles.Name}");
+        await test.Changes().EnableAsync();
+        await using var changes = test.Store.ChangesAsync(await test.NowAsync()).GetAsyncEnumerator();
+        await test.Store.SetAsync(["warm"], 1);
+        await changes.NextAsync();
+        var before = history.SyncsOfLog();
+
+        await test.Store.Atomic().Set(["n"], 1).CommitAsync(KvDurability.Full);
+        await changes.NextAsync();
+        Assert.Equal(before + 1, history.SyncsOfLog());
+        await test.Store.Atomic().Set(["n"], 2).CommitAsync(KvDurability.Relaxed);
+        await changes.NextAsync();
+        Assert.Equal(before + 2, history.SyncsOfLog());
+        await using var second = test.Store.ChangesAsync(await test.NowAsync()).GetAsyncEnumerator();
+        var next = second.NextAsync();
+        await test.Store.Atomic().Set(["n"], 3).CommitAsync(KvDurability.Full);
+        await next;
+        Assert.Equal(before + 3, history.SyncsOfLog());
+    }
+
+    [Fact]
     public async Task A_store_whose_usual_is_relaxed_syncs_for_a_write_that_asks_for_it()
     {
         var connectionString = await database.CreateMigratedAsync();
@@ -104,6 +162,21 @@ public sealed class SqlitePowerCutTests(SqliteDatabase database) : IClassFixture
         Assert.Equal(before, history.SyncsOfLog());
         await test.Store.Atomic().Set(["full"], 1).CommitAsync(KvDurability.Full);
         Assert.Equal(before + 1, history.SyncsOfLog());
+    }
+
+    [Fact]
+    public async Task Whether_the_file_takes_writes_is_found_out_by_one()
+    {
+        var connectionString = await database.CreateMigratedAsync();
+        var history = RecordedFiles.Record(new SqliteConnectionStringBuilder(connectionString).DataSource);
+        await using var test = await database.CreateStoreAsync(connectionString: $"{connectionString};Vfs={RecordedFiles.Name}");
+        await test.Store.SetAsync(["warm"], 1);
+        var before = history.SyncsOfLog();
+
+        await test.Engine.Runner.ProbeAsync(CancellationToken.None);
+        await test.Engine.Runner.ProbeAsync(CancellationToken.None);
+
+        Assert.Equal(before + 2, history.SyncsOfLog());
     }
 
     /// <returns>How many of the writes are left: those from the first to that one, and no others.</returns>
