@@ -31,19 +31,21 @@ internal sealed class Shop : IAsyncDisposable
     /// <param name="add">Adds the context to the services; a factory by default.</param>
     /// <param name="connectionString">A database that has the tables already; a new one by default.</param>
     /// <param name="store">Changes the store's options.</param>
+    /// <param name="time">The clock.</param>
     public static async Task<Shop> OpenAsync(
         KvDatabase database,
         Action<DbContextOptionsBuilder>? context = null,
         Action<DbContextOptionsBuilder>? after = null,
         Action<IServiceCollection, Action<DbContextOptionsBuilder>>? add = null,
         string? connectionString = null,
-        Action<KvStoreOptions>? store = null)
+        Action<KvStoreOptions>? store = null,
+        TimeProvider? time = null)
     {
         var logs = new LogCollector();
         var fresh = connectionString is null;
         connectionString ??= await database.CreateMigratedAsync();
         add ??= static (services, options) => services.AddDbContextFactory<ShopContext>(options);
-        var test = await database.CreateStoreAsync(options: store, connectionString: connectionString, services: services =>
+        var test = await database.CreateStoreAsync(time, store, connectionString: connectionString, services: services =>
         {
             services.AddSingleton<ILoggerProvider>(_ => logs.CreateProvider());
             add(services, options =>

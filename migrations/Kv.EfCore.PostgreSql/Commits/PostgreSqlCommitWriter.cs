@@ -34,7 +34,7 @@ internal sealed class PostgreSqlCommitWriter(
         CommitSent = false;
         var now = ServerClock ? 0 : clock.Now;
         _trip.Clear();
-        if (IsPlain(group))
+        if (Session.Prepares && IsPlain(group))
         {
             _mark = mark;
             return new CommitReads { Now = now };
@@ -106,7 +106,7 @@ internal sealed class PostgreSqlCommitWriter(
     public override async ValueTask CommitAsync(CommitGroup group, CommitReads reads, CommitEffects effects)
     {
         await ReachAsync(FailPoints.BegunCommit, group).ConfigureAwait(false);
-        if (IsPlain(group))
+        if (Session.Prepares && IsPlain(group))
         {
             await new PlainMessages(Session, driver.Sql.Plain, ServerClock)
                 .PutAsync(effects.Messages, _mark, reads.Now, default).ConfigureAwait(false);
@@ -145,10 +145,6 @@ internal sealed class PostgreSqlCommitWriter(
             await _trip.RunAsync(new CommitReads { Now = clock.Now }, cancellationToken).ConfigureAwait(false);
         }
     }
-
-    /// <summary>Whether it brings messages that nothing orders into a transaction of the user's, and nothing else.</summary>
-    private bool IsPlain(CommitGroup group) =>
-        IsNested && group is { TakesVersions: false, Writes: [{ Write.Messages.Count: > 0 }] } && Session.Prepares;
 
     private void AddLimit(LockWait wait) => _trip.Add(
         "limit", ServerSql.LimitLocks, p => RoundTrip.Set(p, ("@wait", wait.Text)), (reader, _) => wait.Begin(reader.GetInt32(0)));

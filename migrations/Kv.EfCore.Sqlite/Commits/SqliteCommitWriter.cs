@@ -16,10 +16,17 @@ internal sealed class SqliteCommitWriter(
     private readonly RowClaims _claims = new(session, driver);
     private KvDurability _level = options.Durability;
     private long _now;
+    private NewMessage? _message;
 
     public override async ValueTask<CommitReads> BeginAsync(CommitGroup group, CommitMark mark, CancellationToken cancellationToken)
     {
         CommitSent = false;
+        _message = IsPlain(group) && mark.Writer == 0 && group.Writes[0].Write.Messages is [var one] ? one : null;
+        if (_message is not null)
+        {
+            return new CommitReads { Now = clock.Now };
+        }
+
         if (Session.Identity is { } identity)
         {
             await identity.EnsureAsync(Session, cancellationToken).ConfigureAwait(false);
@@ -55,7 +62,7 @@ internal sealed class SqliteCommitWriter(
 
         foreach (var update in group.Updates)
         {
-            if (await Fill(Session.Statement(update.Text), update).ScalarAsync(cancellationToken).ConfigureAwait(false) is not null)
+            if (await Filled(update).ScalarAsync(cancellationToken).ConfigureAwait(false) is not null)
             {
                 reads.Updated.Add(update);
             }
@@ -76,6 +83,12 @@ internal sealed class SqliteCommitWriter(
     public override async ValueTask CommitAsync(CommitGroup group, CommitReads reads, CommitEffects effects)
     {
         await ReachAsync(FailPoints.BegunCommit, group).ConfigureAwait(false);
+        if (_message is not null)
+        {
+            await new PlainMessage(Session, driver).PutAsync(_message, reads.Now, default).ConfigureAwait(false);
+            return;
+        }
+
         foreach (var (start, end) in effects.Ranges)
         {
             await Session.Statement(driver.Sql.DeleteRange).Set("@start", start).Set("@end", end)
@@ -325,15 +338,8 @@ internal sealed class SqliteCommitWriter(
 
     private Statement At(string text, StrayRow stray) => Session.Statement(text).Set("@place", stray.Position).Set("@id", stray.Id);
 
-    private static Statement Fill(Statement statement, UpdateWork update)
-    {
-        foreach (var (name, value) in update.Values)
-        {
-            statement.Set(name, value);
-        }
-
-        return statement;
-    }
+    private Statement Filled(UpdateWork update) =>
+        update.Values.Aggregate(Session.Statement(update.Text), static (statement, value) => statement.Set(value.Name, value.Value));
 
     private Statement Fenced(string text, Fence fence) =>
         Session.Statement(text).Set("@id", fence.Id).Set("@owner", fence.Owner).Set("@claim", fence.Claim);

@@ -107,13 +107,20 @@ internal sealed class SqliteDriver(SqliteSql sql) : Driver
     public override ValueTask<DatabaseIdentity> IdentifyAsync(
         DbConnection connection, DbTransaction? transaction, CancellationToken cancellationToken)
     {
-        var file = MainFile.Of((SqliteConnection)connection);
+        var file = IdentifyFile(connection);
         using var command = connection.CreateCommand();
         command.CommandText = Sql.TemporaryTable;
         command.Transaction = transaction;
         return new(command.ExecuteScalar() is string hidden
-            ? new DatabaseIdentity(null, file.Path, $"{file}, where a temporary table hides {hidden}")
-            : new DatabaseIdentity(file.Identity, file.Path, file.ToString()));
+            ? file with { Tables = null, Location = $"{file.Location}, where a temporary table hides {hidden}" }
+            : file);
+    }
+
+    /// <summary>Which file a connection works on, whatever temporary tables it has.</summary>
+    public static DatabaseIdentity IdentifyFile(DbConnection connection)
+    {
+        var file = MainFile.Of((SqliteConnection)connection);
+        return new DatabaseIdentity(file.Identity, file.Path, file.ToString());
     }
 
     public override async ValueTask<DatabaseIdentity?> IdentifyOpenedAsync(DbConnection connection, CancellationToken cancellationToken) =>

@@ -82,8 +82,8 @@ internal sealed class SqliteSql(TableNames tables) : KvSql(tables)
 
     public string Enqueue => field ??= $"""
         insert into {QueueTable} (ts, {NewColumns})
-        values (case when @delay > {NewMessage.LongestDelay} then max(@now, @delay) else @now + @delay end,
-            @id, @data, @backoff, @undelivered, @topic, @type, @encoding, @now, @trace, @priority, @group, @grouplimit, @rate, @unique,
+        values ({DueAt}, @id, @data, @backoff, @undelivered, @topic, @type, @encoding, @now, @trace, @priority, @group, @grouplimit,
+            @rate, @unique,
             @uniqueuntil, @topicretries, @scope, @version,
             case when @group is null then 0 when @grouplimit > 0 and @delay > 0 then 2
                 when (select count(*) from {QueueTable} where topic = @topic and group_key = @group and state = 0)
@@ -91,6 +91,15 @@ internal sealed class SqliteSql(TableNames tables) : KvSql(tables)
                         and group_key = @group) < case when @grouplimit > 1 then @grouplimit else 1 end
                 then 0 else 1 end)
         """;
+
+    /// <summary>A message that nothing orders, whatever tables the connection has beside the file's.</summary>
+    public string PutPlain => field ??= $"""
+        insert into main.{QueueTable} (ts, id, data, backoff_schedule, keys_if_undelivered, topic, type, encoding, enqueued_at, trace,
+            priority, rate_key, topic_retries)
+        values ({DueAt}, @id, @data, @backoff, @undelivered, @topic, @type, @encoding, @now, @trace, @priority, @rate, @topicretries)
+        """;
+
+    private static string DueAt => $"case when @delay > {NewMessage.LongestDelay} then max(@now, @delay) else @now + @delay end";
 
     /// <summary>A message that runs from the first.</summary>
     public string EnqueueHeld => field ??= $"""

@@ -46,6 +46,10 @@ internal abstract class CommitWriter(Session session, FailPoints failPoints) : I
     /// <summary>In a user's transaction a savepoint stands for the transaction: beginning, committing and marking are the user's.</summary>
     protected bool IsNested => Session.Transaction is not null;
 
+    /// <summary>Whether it brings messages that nothing orders into a transaction of the user's, and nothing else.</summary>
+    protected bool IsPlain(CommitGroup group) =>
+        IsNested && group is { TakesVersions: false, Writes: [{ Write.Messages.Count: > 0 }] };
+
     /// <summary>Begins the transaction, takes the group's versions, lets go of messages, and reads what its writes ask for.</summary>
     public abstract ValueTask<CommitReads> BeginAsync(CommitGroup group, CommitMark mark, CancellationToken cancellationToken);
 

@@ -55,6 +55,15 @@ internal sealed class StoreIdentity(ReadRunner reads, Driver driver)
     private async ValueTask EnsureAsync(DbConnection connection, DbTransaction? transaction, CancellationToken cancellationToken)
     {
         var there = await driver.IdentifyAsync(connection, transaction, cancellationToken).ConfigureAwait(false);
+        await EnsureAsync(there, cancellationToken).ConfigureAwait(false);
+    }
+
+    /// <summary>Makes sure that what a transaction of the user's is to write into are the store's tables.</summary>
+    /// <param name="there">What it is to write into.</param>
+    /// <param name="cancellationToken">Gives up.</param>
+    /// <exception cref="InvalidOperationException">They are not. Nothing was written, and the transaction can go on.</exception>
+    public async ValueTask EnsureAsync(DatabaseIdentity there, CancellationToken cancellationToken)
+    {
         var known = _known;
         if (known?.IsStill(there) == true)
         {
@@ -63,11 +72,14 @@ internal sealed class StoreIdentity(ReadRunner reads, Driver driver)
 
         // The server was restarted, the database was made anew, or this is the first time: the store's own connections tell.
         var here = (known is null ? null : driver.IdentifyAgain(known)) ?? (_known = await reads.RunAsync(
-            driver, static (own, of, token) => of.IdentifyAsync(own.Connection, own.Transaction, token), cancellationToken).ConfigureAwait(false));
+            driver,
+            static (own, of, token) => of.IdentifyAsync(own.Connection, own.Transaction, token),
+            cancellationToken).ConfigureAwait(false));
         if (!here.Is(there))
         {
             throw new InvalidOperationException(
-                $"The context is on {there.Location}, and the store on {here.Location}{(here.Location == there.Location ? ", another one by the same name: it was replaced since it was opened" : "")}; "
+                $"The context is on {there.Location}, and the store on {here.Location}"
+                + (here.Location == there.Location ? ", another one by the same name: it was replaced since it was opened; " : "; ")
                 + "one commit spans one database. Nothing was written, and the transaction can go on. "
                 + "Use a context on the store's database, or the store that is on the context's.");
         }

@@ -1,3 +1,4 @@
+using System.Collections.Concurrent;
 using System.Data.Common;
 using Kv.Changes;
 using Kv.Commits;
@@ -8,7 +9,10 @@ using Kv.Queue;
 using Kv.Reads;
 using Kv.Sql;
 using Microsoft.EntityFrameworkCore;
+using Microsoft.EntityFrameworkCore.Infrastructure;
 using Microsoft.EntityFrameworkCore.Metadata;
+using Microsoft.EntityFrameworkCore.Storage;
+using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Logging;
 
 namespace Kv.Engine;
@@ -22,11 +26,15 @@ internal abstract class KvProvider
         // The names stand where they are looked up, for the trimmer keeps what it can read there.
         ["Microsoft.EntityFrameworkCore.Sqlite"] = Of(
             "Kv.EfCore.Sqlite",
-            static () => Activator.CreateInstance(Type.GetType("Kv.Sqlite.SqliteProvider, Kv.EfCore.Sqlite", throwOnError: true)!, nonPublic: true)),
+            static () => Activator.CreateInstance(
+                Type.GetType("Kv.Sqlite.SqliteProvider, Kv.EfCore.Sqlite", throwOnError: true)!, nonPublic: true)),
         ["Npgsql.EntityFrameworkCore.PostgreSQL"] = Of(
             "Kv.EfCore.PostgreSql",
-            static () => Activator.CreateInstance(Type.GetType("Kv.PostgreSql.PostgreSqlProvider, Kv.EfCore.PostgreSql", throwOnError: true)!, nonPublic: true)),
+            static () => Activator.CreateInstance(
+                Type.GetType("Kv.PostgreSql.PostgreSqlProvider, Kv.EfCore.PostgreSql", throwOnError: true)!, nonPublic: true)),
     };
+
+    private static readonly ConcurrentDictionary<Type, KvProvider> ByType = new();
 
     /// <summary>Has a context use this database.</summary>
     /// <param name="services">The application's services.</param>
@@ -66,7 +74,8 @@ internal abstract class KvProvider
     /// <summary>What sessions need to know of a replica, whose clock is not the one that decides.</summary>
     /// <param name="tables">The store's tables.</param>
     /// <param name="connectionString">Where the replica is.</param>
-    public virtual Driver CreateReplicaDriver(TableNames tables, string connectionString) => throw new NotSupportedException("The database has no replicas.");
+    public virtual Driver CreateReplicaDriver(TableNames tables, string connectionString) =>
+        throw new NotSupportedException("The database has no replicas.");
 
     /// <summary>The connection string as it is to be kept: what it names relative to something that may change is named in full.</summary>
     public virtual string Settle(string connectionString) => connectionString;
@@ -83,10 +92,14 @@ internal abstract class KvProvider
     /// <summary>The assembly that holds this database's migrations: the provider package itself.</summary>
     public string MigrationsAssembly => GetType().Assembly.GetName().Name!;
 
-    /// <summary>The model of <see cref="KvDbContext"/> as EF Core would make it at every start, made ahead by <c>migrations/optimize.sh</c>.</summary>
+    /// <summary>
+    /// The model of <see cref="KvDbContext"/> as EF Core would make it at every start, made ahead by <c>migrations/optimize.sh</c>.
+    /// </summary>
     public abstract IModel Model { get; }
 
-    /// <summary>The statement that asks the database for the time by a clock that all its clients share, which then decides; null if it has none.</summary>
+    /// <summary>
+    /// The statement that asks the database for the time by a clock that all its clients share, which then decides; null if it has none.
+    /// </summary>
     public virtual string? ServerTime => null;
 
     /// <summary>What the sessions of a process share of the database's locks; null where each has its own.</summary>
@@ -101,7 +114,8 @@ internal abstract class KvProvider
     public abstract StoreReader CreateReader(Driver driver, ReadRunner runner, StoreClock clock, StoreMetrics metrics);
 
     /// <summary>A new writer of commit groups over a session.</summary>
-    public abstract CommitWriter CreateWriter(Driver driver, Session session, StoreClock clock, KvStoreOptions options, FailPoints failPoints);
+    public abstract CommitWriter CreateWriter(
+        Driver driver, Session session, StoreClock clock, KvStoreOptions options, FailPoints failPoints);
 
     /// <summary>The pipeline for claims of a backlog.</summary>
     /// <param name="pipeline">The one for all else.</param>
@@ -128,7 +142,15 @@ internal abstract class KvProvider
     public static KvProvider For(string? provider) => provider is not null && Providers.TryGetValue(provider, out var found)
         ? found.Value
         : throw new NotSupportedException(
-            $"Kv stores run on SQLite and PostgreSQL; the context uses '{provider ?? "no provider"}'. Configure it with UseSqlite(...) or UseNpgsql(...).");
+            $"Kv stores run on SQLite and PostgreSQL; the context uses '{provider ?? "no provider"}'. "
+            + "Configure it with UseSqlite(...) or UseNpgsql(...).");
+
+    /// <summary>The provider for a context.</summary>
+    /// <exception cref="NotSupportedException">Its EF Core provider is not one that stores run on.</exception>
+    /// <remarks>The name of an EF Core provider is that of its assembly, which is read anew each time it is asked for.</remarks>
+    public static KvProvider For(DbContext context) => context.GetInfrastructure().GetService<IDatabaseProvider>() is { } provider
+        ? ByType.GetOrAdd(provider.GetType(), static (_, of) => For(of.Name), provider)
+        : For(context.Database.ProviderName);
 
     /// <summary>The provider of a name as configuration has it; null if it is none.</summary>
     public static KvProvider? Named(string name) => name.ToUpperInvariant() switch
@@ -147,7 +169,9 @@ internal abstract class KvProvider
         catch (Exception missing) when (missing is FileNotFoundException or TypeLoadException)
         {
             throw new NotSupportedException(
-                $"The package {package}, which runs the store on the context's database, is not here, or is of another version than Kv.EfCore. Add it in the same version: dotnet add package {package}.", missing);
+                $"The package {package}, which runs the store on the context's database, is not here, or is of another version than "
+                + $"Kv.EfCore. Add it in the same version: dotnet add package {package}.",
+                missing);
         }
     });
 }

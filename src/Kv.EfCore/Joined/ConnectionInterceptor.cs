@@ -17,7 +17,7 @@ internal sealed class ConnectionInterceptor : DbConnectionInterceptor
     {
         if (ContextUnits.Of(eventData.Context) is not null)
         {
-            KvProvider.For(eventData.Context!.Database.ProviderName).Opened(connection);
+            KvProvider.For(eventData.Context!).Opened(connection);
         }
     }
 

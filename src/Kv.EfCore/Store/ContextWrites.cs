@@ -59,7 +59,7 @@ internal sealed class ContextWrites(KvStore store)
 
     private void RefuseOtherProvider(DbContext context)
     {
-        if (KvProvider.For(context.Database.ProviderName) != store.Engine.Provider)
+        if (KvProvider.For(context) != store.Engine.Provider)
         {
             throw new InvalidOperationException(
                 $"The context uses '{context.Database.ProviderName}' and the store another database; one commit spans one database. "

@@ -30,6 +30,42 @@ public abstract class UnitOfWorkSpec(KvDatabase database)
     }
 
     [Theory]
+    [InlineData(1)]
+    [InlineData(2)]
+    public async Task A_message_that_is_committed_with_entities_is_stored_as_any_other(int count)
+    {
+        var time = new ManualTime();
+        await using var shop = await Shop.OpenAsync(database, store: static options => options.Clock = KvClockSource.Injected, time: time);
+        KvEnqueueOptions[] all =
+        [
+            new(),
+            new() { Delay = TimeSpan.FromMinutes(5), Priority = 3, KeysIfUndelivered = [["dead"]] },
+            new() { Topic = "other", DueAt = time.GetUtcNow().AddDays(100), BackoffSchedule = [TimeSpan.FromSeconds(1)] },
+        ];
+        foreach (var options in all)
+        {
+            List<string> ids = [(await shop.Store.EnqueueAsync("m", options)).MessageId];
+            await using var db = shop.Open();
+            db.Orders.Add(new ShopOrder { Name = ids[0] });
+            for (var i = 0; i < count; i++)
+            {
+                db.Kv().Enqueue("m", options);
+            }
+
+            await db.SaveChangesAsync();
+            ids.AddRange(db.Kv().LastCommit!.MessageIds);
+
+            await using var context = shop.Test.CreateContext();
+            var rows = await context.QueuedMessages.Where(m => ids.Contains(m.Id)).OrderBy(static m => m.Id).ToListAsync();
+            var columns = rows.ConvertAll(row => string.Join(", ", context.Entry(row).Properties
+                .Where(static p => p.Metadata.Name is not ("Id" or "Version" or "Trace"))
+                .Select(static p => $"{p.Metadata.Name}={(p.CurrentValue is byte[] b ? Convert.ToHexString(b) : p.CurrentValue)}")));
+            Assert.Equal(count + 1, columns.Count);
+            Assert.Single(columns.Distinct());
+        }
+    }
+
+    [Theory]
     [InlineData(true)]
     [InlineData(false)]
     public async Task Without_entities_a_save_commits_what_is_collected(bool isAsync)

@@ -24,6 +24,23 @@ public sealed class SqliteIdentityTests(SqliteDatabase database) : IClassFixture
     }
 
     [Fact]
+    public async Task A_message_gets_into_the_files_table_whatever_temporary_ones_there_are()
+    {
+        await using var shop = await Shop.OpenAsync(database);
+        await using var db = shop.Open();
+        await db.Database.OpenConnectionAsync();
+        await db.Database.ExecuteSqlRawAsync("create temporary table queue as select * from queue");
+        db.Orders.Add(new ShopOrder { Name = "first" });
+        db.Kv().Enqueue("m");
+
+        await db.SaveChangesAsync();
+
+        Assert.Equal(db.Kv().LastCommit!.MessageIds, await shop.MessagesAsync());
+        Assert.Equal(["first"], await shop.OrdersAsync());
+        Assert.Equal(0, (await db.Database.SqlQuery<int>($"select count(*) as Value from temp.queue").ToListAsync()).Single());
+    }
+
+    [Fact]
     public async Task A_file_that_is_attached_to_the_stores_changes_nothing()
     {
         await using var test = await database.CreateStoreAsync();

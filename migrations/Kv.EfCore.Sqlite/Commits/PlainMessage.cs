@@ -1,0 +1,37 @@
+using Kv.Connections;
+using Kv.Messages;
+
+namespace Kv.Sqlite;
+
+/// <summary>
+/// Puts a message that nothing orders into a transaction of the user's, by one statement: it puts the message in or does nothing, so it
+/// needs no savepoint. The tables are named by their file, so a temporary one cannot hide them.
+/// </summary>
+/// <remarks>
+/// On a connection of the user's no statement stays prepared. SQLite took as long to prepare a savepoint, a look at temporary tables and
+/// an insert that would count a message group as it takes for the entity.
+/// </remarks>
+/// <param name="session">The user's transaction.</param>
+/// <param name="driver">The database.</param>
+internal sealed class PlainMessage(Session session, SqliteDriver driver)
+{
+    /// <summary>Puts it in.</summary>
+    /// <param name="message">The message.</param>
+    /// <param name="now">The time.</param>
+    /// <param name="cancellationToken">Gives up.</param>
+    /// <exception cref="InvalidOperationException">The transaction is one of another file. Nothing was written.</exception>
+    public async ValueTask PutAsync(NewMessage message, long now, CancellationToken cancellationToken)
+    {
+        if (session.Identity is { } identity)
+        {
+            await identity.EnsureAsync(SqliteDriver.IdentifyFile(session.Connection), cancellationToken).ConfigureAwait(false);
+        }
+
+        await session.Statement(driver.Sql.PutPlain)
+            .Set("@now", now).Set("@delay", message.Delay).Set("@id", message.Id).Set("@data", message.Data)
+            .Set("@backoff", message.Backoff).Set("@undelivered", message.Undelivered).Set("@topic", message.Topic)
+            .Set("@type", message.Type).Set("@encoding", message.Encoding).Set("@trace", message.Trace)
+            .Set("@priority", message.Priority).Set("@rate", message.RateKey).Set("@topicretries", message.TopicRetries ? 1 : 0)
+            .ExecuteAsync(cancellationToken).ConfigureAwait(false);
+    }
+}
