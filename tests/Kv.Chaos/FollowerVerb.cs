@@ -26,6 +26,12 @@ internal static class FollowerVerb
         using var sink = new Sink(path);
         await foreach (var set in store.ChangesAsync(after, KvRange.Prefix(["c"])))
         {
+            if (set.Changes.Count == 0)
+            {
+                // Only how far it is.
+                continue;
+            }
+
             var line = new StringBuilder($"{set.Versionstamp}");
             foreach (var change in set.Changes)
             {

@@ -136,10 +136,11 @@ internal sealed class CommitSignals(TimeProvider time)
     /// <summary>Waits for a change.</summary>
     /// <param name="change">From <see cref="NextChange"/>, taken before what it is about was looked at.</param>
     /// <param name="cancellationToken">Ends the wait.</param>
+    /// <param name="longest">How long to wait, as the store's time goes; null for as long as it takes.</param>
     /// <returns>False if the wait was cancelled, or there is nothing more to wait for.</returns>
-    public async ValueTask<bool> TryWaitAsync(Task change, CancellationToken cancellationToken)
+    public async ValueTask<bool> TryWaitAsync(Task change, CancellationToken cancellationToken, TimeSpan? longest = null)
     {
-        await change.WaitAsync(cancellationToken).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+        await change.WaitAsync(longest ?? Timeout.InfiniteTimeSpan, time, cancellationToken).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
         lock (_gate)
         {
             return !_ended && !cancellationToken.IsCancellationRequested;

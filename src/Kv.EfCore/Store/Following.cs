@@ -30,11 +30,12 @@ internal sealed class Following(KvEngine engine, KeyScope shown, KvRange range)
         using (engine.Listener.Listen(watches: true))
         {
             var place = FeedPlace.After(version);
+            var progress = new FeedProgress(engine.Clock.Time, engine.Options.SweepInterval, version);
             var open = new List<KvChange>();
             while (!cancellationToken.IsCancellationRequested)
             {
-                var change = engine.Signals.NextChange;
-                if (await LookAsync(place, durably: true, ending.Token, cancellationToken).ConfigureAwait(false) is not { } batch)
+                var (change, isDue) = (engine.Signals.NextChange, progress.IsDue);
+                if (await LookAsync(place, LastToTell, ending.Token, cancellationToken).ConfigureAwait(false) is not { } batch)
                 {
                     yield break;
                 }
@@ -43,8 +44,7 @@ internal sealed class Following(KvEngine engine, KeyScope shown, KvRange range)
                 {
                     if (open.Count > 0 && row.Version != place.Version)
                     {
-                        yield return new KvChangeSet(KvVersionstamp.FromVersion(place.Version), open);
-                        open = [];
+                        yield return Take();
                     }
 
                     place = new FeedPlace(row.Version, row.Key);
@@ -58,15 +58,31 @@ internal sealed class Following(KvEngine engine, KeyScope shown, KvRange range)
 
                 if (open.Count > 0)
                 {
-                    yield return new KvChangeSet(KvVersionstamp.FromVersion(place.Version), open);
-                    open = [];
+                    yield return Take();
                 }
 
                 place = FeedPlace.After(batch.State.Version);
-                if (!await WaitAsync(batch, change, cancellationToken).ConfigureAwait(false))
+                if (batch.Rows.Count == 0 && LastToTell(batch) > 0)
+                {
+                    yield return Take();
+                }
+
+                if (!await WaitAsync(batch, change, progress.DueIn(place.Version), cancellationToken).ConfigureAwait(false))
                 {
                     yield break;
                 }
+
+                long LastToTell(FeedBatch of) => of.Rows is [.., var last] ? last.Version
+                    : isDue && progress.IsNews(of.State.Version) ? of.State.Version
+                    : 0;
+            }
+
+            KvChangeSet Take()
+            {
+                var set = new KvChangeSet(KvVersionstamp.FromVersion(place.Version), open);
+                progress.Told(place.Version);
+                open = [];
+                return set;
             }
         }
     }
@@ -112,7 +128,7 @@ internal sealed class Following(KvEngine engine, KeyScope shown, KvRange range)
                     continue;
                 }
 
-                if (await LookAsync(place.Value, durably: false, ending.Token, cancellationToken).ConfigureAwait(false) is not { } batch)
+                if (await LookAsync(place.Value, static _ => 0, ending.Token, cancellationToken).ConfigureAwait(false) is not { } batch)
                 {
                     yield break;
                 }
@@ -131,7 +147,7 @@ internal sealed class Following(KvEngine engine, KeyScope shown, KvRange range)
                     changed.Clear();
                 }
 
-                if (!await WaitAsync(batch, change, cancellationToken).ConfigureAwait(false))
+                if (!await WaitAsync(batch, change, Timeout.InfiniteTimeSpan, cancellationToken).ConfigureAwait(false))
                 {
                     yield break;
                 }
@@ -144,13 +160,13 @@ internal sealed class Following(KvEngine engine, KeyScope shown, KvRange range)
 
     /// <summary>Reads on from a place.</summary>
     /// <param name="place">The place.</param>
-    /// <param name="durably">Whether only what is on the disk is read.</param>
+    /// <param name="lastToTell">The last version of what was read that is told, and is to be on the disk; 0 for none.</param>
     /// <param name="ending">Cancelled when the caller gives up, or the store ends.</param>
     /// <param name="cancellationToken">Cancelled when the caller gives up.</param>
     /// <returns>Null when the sequence is over.</returns>
     /// <exception cref="KvException">The feed is off, or changes may be missing.</exception>
     private async ValueTask<FeedBatch?> LookAsync(
-        FeedPlace place, bool durably, CancellationToken ending, CancellationToken cancellationToken)
+        FeedPlace place, Func<FeedBatch, long> lastToTell, CancellationToken ending, CancellationToken cancellationToken)
     {
         var found = await _reads.TryAsync(ReadAsync, ending, cancellationToken).ConfigureAwait(false);
         if (found is not { Batch: var batch })
@@ -178,24 +194,24 @@ internal sealed class Following(KvEngine engine, KeyScope shown, KvRange range)
             {
                 read = await engine.Feed.Reader.FollowAsync(place, range.Start, range.End, BatchSize, token).ConfigureAwait(false);
             }
-            while (durably && !await IsDurableAsync(read, token).ConfigureAwait(false));
+            while (!await IsDurableAsync(read.State, lastToTell(read), token).ConfigureAwait(false));
             return (new Look(read), read.State.Version);
         }
     }
 
-    /// <summary>Makes what was read durable, unless it is known to be: what a follower is told, no crash takes back.</summary>
-    /// <returns>False if the database does not have it any more.</returns>
-    private async ValueTask<bool> IsDurableAsync(FeedBatch read, CancellationToken cancellationToken)
+    /// <summary>Makes a version durable, unless it is known to be: what a follower is told, no crash takes back.</summary>
+    /// <returns>False if the database does not have what was read any more.</returns>
+    private async ValueTask<bool> IsDurableAsync(FeedState read, long version, CancellationToken cancellationToken)
     {
         var era = engine.Signals.Seen.Current;
-        if (read.Rows.Count == 0 || read.Rows[^1].Version <= era.Durable)
+        if (version <= era.Durable)
         {
             return true;
         }
 
         try
         {
-            var flush = UpdateWork.Flush(engine.Driver.Sql, read.State.Version);
+            var flush = UpdateWork.Flush(engine.Driver.Sql, read.Version);
             if (!await engine.Pipeline.SubmitAsync(flush, cancellationToken).ConfigureAwait(false))
             {
                 return false;
@@ -203,10 +219,10 @@ internal sealed class Following(KvEngine engine, KeyScope shown, KvRange range)
         }
         catch (KvException error) when (error.IsLasting)
         {
-            throw FeedErrors.ReadOnly(read.State, error);
+            throw FeedErrors.ReadOnly(read, error);
         }
 
-        engine.Signals.Seen.Learn(era, read.State.Version, isDurable: true);
+        engine.Signals.Seen.Learn(era, read.Version, isDurable: true);
         return true;
     }
 
@@ -223,8 +239,8 @@ internal sealed class Following(KvEngine engine, KeyScope shown, KvRange range)
         }
     }
 
-    /// <summary>Waits for the next commit. One is made for what is recorded for it, if none comes.</summary>
-    private async ValueTask<bool> WaitAsync(FeedBatch batch, Task change, CancellationToken cancellationToken)
+    /// <summary>Waits for the next commit, or for a time. A commit is made for what is recorded for it, if none comes.</summary>
+    private async ValueTask<bool> WaitAsync(FeedBatch batch, Task change, TimeSpan longest, CancellationToken cancellationToken)
     {
         if (batch.IsAhead && !change.IsCompleted)
         {
@@ -239,7 +255,7 @@ internal sealed class Following(KvEngine engine, KeyScope shown, KvRange range)
             }
         }
 
-        return await engine.Signals.TryWaitAsync(change, cancellationToken).ConfigureAwait(false);
+        return await engine.Signals.TryWaitAsync(change, cancellationToken, longest).ConfigureAwait(false);
     }
 
     private static SortedDictionary<byte[], bool> Differences(Dictionary<byte[], long> before, Dictionary<byte[], long> after)

@@ -279,8 +279,10 @@ public interface IKvStore
     /// <remarks>
     /// None is left out, repeated, split or told before an earlier one: a program that keeps the versionstamp of the last element together
     /// with what it made of it goes on from there after any crash. Begin with <see cref="IKvSnapshot.Versionstamp"/> of a snapshot that was
-    /// listed, or with <see cref="KvChangesState.Oldest"/>. Commits that change nothing of the range are passed over. A key that one commit
-    /// of the database wrote several times is told of once, as it was left. The sequence ends, without an exception, when the token is
+    /// listed, or with <see cref="KvChangesState.Oldest"/>. Commits that change nothing of the range are passed over; where there were only
+    /// such for <see cref="KvStoreOptions.SweepInterval"/>, an element without keys tells how far the feed was followed, so that the
+    /// versionstamp that is kept does not become too old. A key that one commit of the database wrote several times is told of once, as it
+    /// was left. The sequence ends, without an exception, when the token is
     /// cancelled or the store is disposed; while the database is away it waits. What expires is told of when it is deleted. What is told of
     /// is on the disk: for commits of which this process does not know that, the sequence makes a flush first (<see cref="FlushAsync"/>).
     /// </remarks>

@@ -106,6 +106,56 @@ public abstract class FeedSwitchSpec(KvDatabase database)
     }
 
     [Fact]
+    public async Task A_follower_of_what_seldom_changes_is_told_how_far_it_is_and_goes_on_from_there_when_all_else_is_trimmed()
+    {
+        var time = new ManualTime();
+        await using var test = await database.CreateWithFeedAsync(
+            time: time, keep: new KvChangesOptions { KeepFor = TimeSpan.FromHours(20) });
+        var start = await test.NowAsync();
+        var seldom = KvRange.Prefix(["seldom"]);
+        await using var changes = test.Store.ChangesAsync(start, seldom).GetAsyncEnumerator();
+        var next = changes.NextAsync();
+        await test.Store.SetAsync(["often"], 1);
+        await test.Store.EnqueueAsync("m");
+        var last = await test.Store.SetAsync(["often"], 2);
+
+        // The follower looks, finds nothing, and waits for the rest of the interval.
+        var told = await NextAsync(next);
+        Assert.Equal((last, ""), told.Text());
+        Assert.True(time.GetUtcNow() - new ManualTime().GetUtcNow() >= TimeSpan.FromMinutes(1));
+        var again = changes.NextAsync();
+        var one = await test.Store.SetAsync(["seldom", 1], 1);
+        Assert.Equal(one, (await again).Versionstamp);
+
+        var beyond = NextAsync(changes.NextAsync());
+        last = await test.Store.SetAsync(["often"], 3);
+        Assert.Equal((last, ""), (await beyond).Text());
+        for (var hour = 0; hour < 60; hour++)
+        {
+            time.Advance(TimeSpan.FromHours(1));
+            await test.Engine.Feed.Trimmer.TrimAsync(default);
+        }
+
+        Assert.Equal(0, await test.RecordedAsync());
+        await Assert.ThrowsAsync<KvChangesTooOldException>(() => test.Store.ChangesAsync(one, seldom).FirstAsync());
+        var resumed = test.Store.ChangesAsync(last, seldom).TakeAsync(1);
+        var two = await test.Store.SetAsync(["seldom", 2], 1);
+        Assert.Equal(two, (await resumed).Single().Versionstamp);
+
+        // Time goes on until it comes, since nothing tells when the follower has begun to wait.
+        async Task<KvChangeSet> NextAsync(Task<KvChangeSet> coming)
+        {
+            while (!coming.IsCompleted)
+            {
+                time.Advance(TimeSpan.FromSeconds(1));
+                await Task.Yield();
+            }
+
+            return await coming;
+        }
+    }
+
+    [Fact]
     public async Task So_many_versions_are_kept_as_were_asked_for_and_many_go_in_batches()
     {
         await using var test = await database.CreateWithFeedAsync(keep: new KvChangesOptions { KeepFor = null, KeepVersions = 3 });
