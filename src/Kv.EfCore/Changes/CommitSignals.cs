@@ -140,7 +140,8 @@ internal sealed class CommitSignals(TimeProvider time)
     /// <returns>False if the wait was cancelled, or there is nothing more to wait for.</returns>
     public async ValueTask<bool> TryWaitAsync(Task change, CancellationToken cancellationToken, TimeSpan? longest = null)
     {
-        await change.WaitAsync(longest ?? Timeout.InfiniteTimeSpan, time, cancellationToken).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+        await change.WaitAsync(longest ?? Timeout.InfiniteTimeSpan, time, cancellationToken)
+            .ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
         lock (_gate)
         {
             return !_ended && !cancellationToken.IsCancellationRequested;
