@@ -162,11 +162,7 @@ public sealed class KvTestFaults
 
         if (delay > TimeSpan.Zero && _clock is { } clock)
         {
-            var until = clock.GetUtcNow() + delay;
-            while (clock.Fire(until))
-            {
-                // One timer after the other, each at its time.
-            }
+            clock.FireAll(clock.GetUtcNow() + delay);
         }
 
         return strikes;

@@ -42,6 +42,18 @@ internal sealed class TestClock(DateTimeOffset start) : TimeProvider
         }
     }
 
+    /// <summary>How many timers are armed that fire once, and not by a period.</summary>
+    public int ArmedOnce
+    {
+        get
+        {
+            lock (_gate)
+            {
+                return _timers.Count(static timer => timer.DueAt is not null && timer.Period == Timeout.InfiniteTimeSpan);
+            }
+        }
+    }
+
     public override long TimestampFrequency => TimeSpan.TicksPerSecond;
 
     // What has passed is all that moves: both readings follow from it, so no reader sees one without the other.
@@ -78,6 +90,15 @@ internal sealed class TestClock(DateTimeOffset start) : TimeProvider
 
         timer.Fire();
         return true;
+    }
+
+    /// <summary>Moves the clock forward to a time, and fires each timer on the way at its own.</summary>
+    public void FireAll(DateTimeOffset until)
+    {
+        while (Fire(until))
+        {
+            // What a timer sets is on the way as well.
+        }
     }
 
     public override ITimer CreateTimer(TimerCallback callback, object? state, TimeSpan dueTime, TimeSpan period)

@@ -46,11 +46,74 @@ public sealed class ManualTimeTests
     }
 
     [Fact]
-    public void A_timer_that_is_due_now_fires_at_once()
+    public async Task A_timer_that_is_due_now_fires_at_once_and_not_within_the_call_that_sets_it()
     {
-        using var timer = Timer("now", 0);
+        var gate = new Lock();
+        var isSet = false;
+        var fired = new TaskCompletionSource<bool>(TaskCreationOptions.RunContinuationsAsynchronously);
+        ITimer timer;
+        lock (gate)
+        {
+            timer = _time.CreateTimer(_ => Fire(), null, TimeSpan.Zero, Timeout.InfiniteTimeSpan);
+            isSet = true;
+        }
 
-        Assert.Equal(["now at 0"], _fired);
+        Assert.True(await fired.Task.WaitAsync(TimeSpan.FromSeconds(30)));
+        Assert.Null(_time.NextTimer);
+        await timer.DisposeAsync();
+
+        void Fire()
+        {
+            // Only the thread that sets the timer comes in here while the lock is held.
+            lock (gate)
+            {
+                fired.SetResult(isSet);
+            }
+        }
+    }
+
+    [Fact]
+    public void A_timer_runs_with_what_was_around_its_maker_and_not_around_the_move()
+    {
+        var around = new AsyncLocal<string> { Value = "maker" };
+        string? seen = null;
+        using var timer = _time.CreateTimer(_ => seen = around.Value, null, TimeSpan.FromSeconds(1), Timeout.InfiniteTimeSpan);
+        around.Value = "move";
+
+        _time.Advance(TimeSpan.FromSeconds(1));
+
+        Assert.Equal("maker", seen);
+        Assert.Equal("move", around.Value);
+    }
+
+    [Fact]
+    public void A_wall_clock_that_is_set_alone_lets_no_time_pass()
+    {
+        var start = _time.GetUtcNow();
+        using var timer = Timer("on time", 2);
+
+        _time.Step(TimeSpan.FromHours(1));
+        Assert.Equal(start.AddHours(1).AddSeconds(2), _time.NextTimer);
+        Assert.Equal(0, _time.GetTimestamp());
+        Assert.Empty(_fired);
+
+        _time.Advance(TimeSpan.FromSeconds(2));
+        Assert.Equal(["on time at 3602"], _fired);
+    }
+
+    [Fact]
+    public async Task Loops_rest_when_each_has_a_timer_that_fires_once()
+    {
+        using var periodic = Timer("tick", 1, period: 1);
+        using var first = Timer("first", 1);
+        var resting = _time.WhenRestingAsync(2, TimeSpan.FromSeconds(30));
+        Assert.False(resting.IsCompleted);
+
+        using var second = Timer("second", 5);
+
+        await resting;
+        _time.Advance(TimeSpan.FromSeconds(1));
+        Assert.False(_time.WhenRestingAsync(2, TimeSpan.FromSeconds(30)).IsCompleted);
     }
 
     [Fact]

@@ -1,3 +1,4 @@
+using Kv.TestKit;
 using Kv.Worker;
 
 namespace Kv.Tests.Units;
@@ -9,40 +10,20 @@ public sealed class ClockGuardTests
     [Fact]
     public void A_clock_that_was_set_makes_deadlines_doubtful_for_one_lease()
     {
-        var time = new StepTime();
+        var time = new ManualTime();
         var clock = new ClockGuard(time, Lease);
-        time.Pass(TimeSpan.FromHours(1));
+        time.Advance(TimeSpan.FromHours(1));
         Assert.False(clock.HasStepped());
         Assert.True(clock.IsSteady);
 
         time.Step(TimeSpan.FromHours(1));
         Assert.True(clock.HasStepped());
         Assert.False(clock.IsSteady);
-        time.Pass(Lease);
+        time.Advance(Lease);
         Assert.False(clock.HasStepped());
         Assert.True(clock.IsSteady);
 
         time.Step(TimeSpan.FromHours(-1));
         Assert.True(clock.HasStepped());
-    }
-
-    private sealed class StepTime : TimeProvider
-    {
-        private DateTimeOffset _wall = DateTimeOffset.UnixEpoch;
-        private long _monotonic;
-
-        public override long TimestampFrequency => TimeSpan.TicksPerSecond;
-
-        public override DateTimeOffset GetUtcNow() => _wall;
-
-        public override long GetTimestamp() => _monotonic;
-
-        public void Step(TimeSpan by) => _wall += by;
-
-        public void Pass(TimeSpan by)
-        {
-            _wall += by;
-            _monotonic += by.Ticks;
-        }
     }
 }
