@@ -1,4 +1,5 @@
 using Kv.Diagnostics;
+using Kv.Hosts;
 using Microsoft.EntityFrameworkCore;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Logging;
@@ -43,12 +44,14 @@ public abstract class KvDatabase : IAsyncLifetime
         connectionString ??= await CreateMigratedAsync();
         var collection = new ServiceCollection();
         collection.AddLogging(static logging => logging.SetMinimumLevel(LogLevel.Warning));
+        TestLogs.Add(collection, new KvTestOptions(), time ?? TimeProvider.System);
         if (time is not null)
         {
             collection.AddSingleton(time);
         }
 
-        var failPoints = new FailPoints();
+        var faults = new KvTestFaults();
+        var failPoints = new FailPoints { Faults = faults.Source };
         collection.AddSingleton(failPoints);
         collection.AddKvStore(db => Configure(db, connectionString), Place);
         if (options is not null)
@@ -57,7 +60,7 @@ public abstract class KvDatabase : IAsyncLifetime
         }
 
         services?.Invoke(collection);
-        return new KvTestStore(this, collection.BuildServiceProvider(), connectionString, failPoints);
+        return new KvTestStore(this, collection.BuildServiceProvider(), connectionString, faults, failPoints);
     }
 
     public virtual ValueTask InitializeAsync() => ValueTask.CompletedTask;

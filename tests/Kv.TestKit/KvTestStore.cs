@@ -12,8 +12,9 @@ public sealed class KvTestStore : IAsyncDisposable
     private readonly KvDatabase _database;
     private readonly ServiceProvider _services;
 
-    internal KvTestStore(KvDatabase database, ServiceProvider services, string connectionString, FailPoints failPoints) =>
-        (_database, _services, ConnectionString, FailPoints) = (database, services, connectionString, failPoints);
+    internal KvTestStore(
+        KvDatabase database, ServiceProvider services, string connectionString, KvTestFaults faults, FailPoints failPoints) =>
+        (_database, _services, ConnectionString, Faults, FailPoints) = (database, services, connectionString, faults, failPoints);
 
     public KvDatabase Database => _database;
 
@@ -23,6 +24,10 @@ public sealed class KvTestStore : IAsyncDisposable
 
     public string ConnectionString { get; }
 
+    /// <summary>What the public kit has fail by name.</summary>
+    public KvTestFaults Faults { get; }
+
+    /// <summary>The exact places, for a commit that is held, or that something of the test's own happens in.</summary>
     internal FailPoints FailPoints { get; }
 
     internal KvEngine Engine => _services.GetRequiredService<KvStore>().Engine;

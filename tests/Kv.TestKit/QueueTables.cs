@@ -1,4 +1,6 @@
+using Kv.Looking;
 using Kv.Model;
+using Kv.Store;
 using Microsoft.EntityFrameworkCore;
 using Microsoft.Extensions.DependencyInjection;
 
@@ -33,12 +35,9 @@ public static class QueueTables
         return await context.Set<RunningMessage>().AsNoTracking().OrderBy(m => m.Id).ToListAsync();
     }
 
-    /// <summary>Nothing waits, nothing runs.</summary>
-    public static async Task AssertEmptyAsync(this KvTestStore test)
-    {
-        Assert.Empty(await test.QueuedAsync());
-        Assert.Empty(await test.RunningAsync());
-    }
+    /// <summary>Nothing waits, nothing runs; a failure lists what is there.</summary>
+    public static void AssertQueueEmpty(this KvTestStore test) =>
+        new QueueAssertions(test.Services.GetRequiredService<KvStore>()).Empty();
 
     public static long Milliseconds(this TimeProvider time) => time.GetUtcNow().ToUnixTimeMilliseconds();
 }

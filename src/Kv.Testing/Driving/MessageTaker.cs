@@ -1,8 +1,12 @@
+using Kv.Handling;
 using Kv.Messages;
 using Kv.Model;
 using Kv.Store;
 using Kv.Topics;
 using Microsoft.EntityFrameworkCore;
+using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Logging;
+using Microsoft.Extensions.Logging.Abstractions;
 
 namespace Kv.Driving;
 
@@ -15,6 +19,27 @@ internal sealed class MessageTaker(Rounds rounds, KvWorkerOptions worker)
     private readonly string _apart = $"efkv-testing-{Guid.NewGuid():N}";
 
     private KvStore Store => rounds.Store;
+
+    /// <summary>Takes a message as <see cref="TakeAsync"/> does, for a test that handles it itself.</summary>
+    public async Task<KvTestDelivery<T>> BeginAsync<T>(
+        T message,
+        int attempt,
+        KvValue? checkpoint,
+        KvEnqueueOptions? options,
+        IServiceProvider services,
+        TimeProvider time,
+        CancellationToken cancellationToken)
+    {
+        var claimed = await TakeAsync(message, attempt, checkpoint, options, isHandled: false, cancellationToken).ConfigureAwait(false);
+        var held = new HeldMessage(claimed, SettingsOf(claimed.Topic), Store, time.GetTimestamp());
+        var at = time.GetUtcNow();
+        var logger = (services.GetService<ILoggerFactory>() ?? NullLoggerFactory.Instance).CreateLogger("Kv.Worker");
+        return new KvTestDelivery<T>(
+            held,
+            new MessageEnding(Store, static _ => { }, logger),
+            services.CreateAsyncScope(),
+            ended => new OpenDelivery(ended, at).Describe(time.GetUtcNow()));
+    }
 
     /// <summary>How a topic is treated.</summary>
     public TopicSettings SettingsOf(string topic) =>

@@ -1,13 +1,10 @@
 using Kv.Databases;
 using Kv.Driving;
-using Kv.Handling;
 using Kv.Hosts;
 using Kv.Looking;
 using Kv.Store;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Hosting;
-using Microsoft.Extensions.Logging;
-using Microsoft.Extensions.Logging.Abstractions;
 using Microsoft.Extensions.Options;
 
 namespace Kv;
@@ -224,21 +221,10 @@ public sealed class KvTestHost : IAsyncDisposable
     /// <param name="checkpoint">What <see cref="KvMessageContext.GetCheckpoint{T}"/> gives.</param>
     /// <param name="options">How it is enqueued.</param>
     /// <param name="cancellationToken">Gives up.</param>
-    public async Task<KvTestDelivery<T>> BeginAsync<T, TCheckpoint>(
-        T message, int attempt, TCheckpoint checkpoint, KvEnqueueOptions? options = null, CancellationToken cancellationToken = default)
-    {
-        var (store, logger) = (Inner, (Services.GetService<ILoggerFactory>() ?? NullLoggerFactory.Instance).CreateLogger("Kv.Worker"));
-        var taker = new MessageTaker(_driver.Of(store), WorkerOptions);
-        var claimed = await taker.TakeAsync(message, attempt, Stored(checkpoint), options, isHandled: false, cancellationToken)
-            .ConfigureAwait(false);
-        var held = new HeldMessage(claimed, taker.SettingsOf(claimed.Topic), store, Time.GetTimestamp());
-        var at = Now;
-        return new KvTestDelivery<T>(
-            held,
-            new MessageEnding(store, static _ => { }, logger),
-            Services.CreateAsyncScope(),
-            ended => new OpenDelivery(ended, at).Describe(Now));
-    }
+    public Task<KvTestDelivery<T>> BeginAsync<T, TCheckpoint>(
+        T message, int attempt, TCheckpoint checkpoint, KvEnqueueOptions? options = null, CancellationToken cancellationToken = default) =>
+        new MessageTaker(_driver.Of(Inner), WorkerOptions).BeginAsync(
+            message, attempt, Stored(checkpoint), options, Services, Time, cancellationToken);
 
     /// <summary>
     /// Ends the workers of the host as the end of their process would: nothing is released and nothing acknowledged. What they have taken
@@ -272,12 +258,20 @@ public sealed class KvTestHost : IAsyncDisposable
     /// <exception cref="KvTestException">There is one: the message lists what waits.</exception>
     public void AssertNotEnqueued<T>(Func<T, bool>? predicate = null) => new QueueAssertions(Inner).NotEnqueued(predicate);
 
+    /// <summary>Fails if any message waits in the queue or runs.</summary>
+    /// <exception cref="KvTestException">There is one: the message lists what waits, and then what runs.</exception>
+    public void AssertQueueEmpty() => new QueueAssertions(Inner).Empty();
+
     /// <summary>Fails if no message of a type is a dead letter.</summary>
     /// <typeparam name="T">The type that it was enqueued as.</typeparam>
     /// <param name="predicate">What must hold of the message; null for anything.</param>
     /// <returns>The first that fits.</returns>
     /// <exception cref="KvTestException">There is none: the message lists the dead letters.</exception>
     public KvDeadLetter AssertDeadLetter<T>(Func<T, bool>? predicate = null) => new QueueAssertions(Inner).DeadLetter(predicate);
+
+    /// <summary>Fails if there is a dead letter. An entry of <see cref="KvEnqueueOptions.KeysIfUndelivered"/> is none.</summary>
+    /// <exception cref="KvTestException">There is one: the message lists them.</exception>
+    public void AssertNoDeadLetters() => new QueueAssertions(Inner).NoDeadLetters();
 
     /// <summary>Fails unless a range has exactly these entries, in the order of their keys.</summary>
     /// <typeparam name="T">The type of the values; <see cref="KvValue"/> for values as they are stored.</typeparam>

@@ -29,6 +29,20 @@ internal sealed class QueueAssertions(KvStore store)
         }
     }
 
+    /// <summary>No message waits, and none runs.</summary>
+    public void Empty()
+    {
+        using var context = store.Engine.CreateContext();
+        List<string> lines = [
+            .. Rows(context).Select(StoreTexts.Of),
+            .. context.RunningMessages.AsNoTracking().OrderBy(static row => row.Id).AsEnumerable().Select(StoreTexts.Of),
+        ];
+        if (lines.Count > 0)
+        {
+            throw new KvTestException($"No message was expected to wait or run. What is there:{Lines(lines)}");
+        }
+    }
+
     public KvDeadLetter DeadLetter<T>(Func<T, bool>? predicate)
     {
         var letters = Letters();
@@ -37,6 +51,15 @@ internal sealed class QueueAssertions(KvStore store)
             ?? throw new KvTestException(
                 $"{Expected<T>(predicate is not null, due: null)} was expected among the dead letters. "
                 + (letters.Count == 0 ? "There are none." : $"What is there:{Lines(letters.Select(StoreTexts.Of))}"));
+    }
+
+    public void NoDeadLetters()
+    {
+        var letters = Letters();
+        if (letters.Count > 0)
+        {
+            throw new KvTestException($"No dead letter was expected. What is there:{Lines(letters.Select(StoreTexts.Of))}");
+        }
     }
 
     /// <summary>All dead letters.</summary>
@@ -62,8 +85,11 @@ internal sealed class QueueAssertions(KvStore store)
     private List<QueuedMessage> Rows()
     {
         using var context = store.Engine.CreateContext();
-        return [.. context.QueuedMessages.AsNoTracking().OrderBy(static row => row.DueAt).ThenBy(static row => row.Id)];
+        return Rows(context);
     }
+
+    private static List<QueuedMessage> Rows(KvDbContext context) =>
+        [.. context.QueuedMessages.AsNoTracking().OrderBy(static row => row.DueAt).ThenBy(static row => row.Id)];
 
     private IEnumerable<KvEnqueued<T>> Find<T>(List<QueuedMessage> rows, Func<T, bool>? predicate, DateTimeOffset? due)
     {

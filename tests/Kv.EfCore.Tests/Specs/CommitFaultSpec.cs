@@ -12,65 +12,69 @@ namespace Kv.Tests.Specs;
 public abstract class CommitFaultSpec(KvDatabase database)
 {
     [Theory]
-    [InlineData(FailPoints.BeforeCommit)]
-    [InlineData(FailPoints.AfterCommit)]
-    public async Task A_write_whose_commit_was_interrupted_once_is_committed_once(string point)
+    [InlineData(KvFault.CutCommit)]
+    [InlineData(KvFault.CutAnswer)]
+    public async Task A_write_whose_commit_was_interrupted_once_is_committed_once(KvFault fault)
     {
         await using var test = await database.CreateStoreAsync();
         await test.Store.Atomic().Sum(["sum"], 1).CommitAsync();
-        test.FailPoints.OnHit = Once(point);
+        test.Faults.FailNext(fault);
 
         var result = await test.Store.Atomic().Sum(["sum"], 10).SetVersionstamped(["log"], "entry").CommitAsync();
 
+        Assert.Equal(1, test.Faults.CountFailed(fault));
         Assert.Equal(11ul, await test.Store.GetAsync<ulong>(["sum"]));
         Assert.Equal(result.Versionstamp, (await test.Store.GetAsync(["sum"]))!.Versionstamp);
         Assert.Equal(["log", result.Versionstamp.ToString()], Assert.Single(await test.Store.ListKeysAsync(KvRange.Prefix(["log"])).ToListAsync()));
     }
 
     [Theory]
-    [InlineData(FailPoints.BeforeCommit)]
-    [InlineData(FailPoints.AfterCommit)]
-    public async Task A_logger_that_throws_on_the_way_changes_no_answer(string point)
+    [InlineData(KvFault.CutCommit)]
+    [InlineData(KvFault.CutAnswer)]
+    public async Task A_logger_that_throws_on_the_way_changes_no_answer(KvFault fault)
     {
         using var logs = new BrokenLogs();
         await using var test = await database.CreateStoreAsync(services: services => services.AddSingleton<ILoggerProvider>(logs));
         await test.Store.Atomic().Sum(["sum"], 1).CommitAsync();
-        test.FailPoints.OnHit = Once(point);
+        test.Faults.FailNext(fault);
 
         var result = await test.Store.Atomic().Sum(["sum"], 10).CommitAsync();
 
         Assert.Equal(11ul, await test.Store.GetAsync<ulong>(["sum"]));
         Assert.Equal(result.Versionstamp, (await test.Store.GetAsync(["sum"]))!.Versionstamp);
+        Assert.Equal(1, test.Faults.CountFailed(fault));
         Assert.NotEqual(0, logs.Count);
     }
 
     [Theory]
-    [InlineData(FailPoints.BeforeCommit)]
-    [InlineData(FailPoints.AfterCommit)]
-    public async Task A_message_whose_commit_was_interrupted_once_is_there_once(string point)
+    [InlineData(KvFault.CutCommit)]
+    [InlineData(KvFault.CutAnswer)]
+    public async Task A_message_whose_commit_was_interrupted_once_is_there_once(KvFault fault)
     {
         await using var test = await database.CreateStoreAsync();
-        test.FailPoints.OnHit = Once(point);
+        test.Faults.FailNext(fault);
 
         await test.Store.Atomic().Enqueue("hello").CommitAsync();
 
+        Assert.Equal(1, test.Faults.CountFailed(fault));
         await using var context = test.CreateContext();
         Assert.Single(context.QueuedMessages);
     }
 
     [Theory]
-    [InlineData(FailPoints.BeforeCommit)]
-    [InlineData(FailPoints.AfterCommit)]
-    public async Task An_interrupted_commit_leaves_no_lock_behind(string point)
+    [InlineData(KvFault.CutCommit)]
+    [InlineData(KvFault.CutAnswer)]
+    public async Task An_interrupted_commit_leaves_no_lock_behind(KvFault fault)
     {
         await using var test = await database.CreateStoreAsync();
         await using var other = await database.CreateStoreAsync(connectionString: test.ConnectionString, options: static o => o.CommandTimeout = TimeSpan.FromSeconds(10));
-        test.FailPoints.OnHit = Once(point);
+        test.Faults.FailNext(fault);
 
         await test.Store.SetAsync(["a"], 1);
         await other.Store.SetAsync(["a"], 2);
         await test.Store.SetAsync(["b"], 3);
 
+        Assert.Equal(1, test.Faults.CountFailed(fault));
         Assert.Equal(2, await test.Store.GetAsync<int>(["a"]));
         Assert.Equal(3, await other.Store.GetAsync<int>(["b"]));
     }
@@ -145,12 +149,6 @@ public abstract class CommitFaultSpec(KvDatabase database)
 
         Assert.Equal(KvErrorKind.Unavailable, (await Assert.ThrowsAsync<KvException>(() => refused.Task)).Kind);
         await Assert.ThrowsAsync<KvCommitUnknownException>(() => taken.Task);
-    }
-
-    private static Func<string, ValueTask> Once(string point)
-    {
-        var hits = 0;
-        return hit => hit == point && Interlocked.Increment(ref hits) == 1 ? throw new IOException("Cut by the test.") : ValueTask.CompletedTask;
     }
 }
 

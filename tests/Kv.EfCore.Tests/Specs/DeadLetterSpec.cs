@@ -1,5 +1,4 @@
 using System.Text;
-using Kv.Diagnostics;
 using Kv.TestKit;
 
 namespace Kv.Tests.Specs;
@@ -112,9 +111,9 @@ public abstract class DeadLetterSpec(KvDatabase database)
     }
 
     [Theory]
-    [InlineData(FailPoints.BeforeCommit)]
-    [InlineData(FailPoints.AfterCommit)]
-    public async Task A_replay_that_is_interrupted_and_done_again_is_one_enqueue_for_each_dead_letter(string point)
+    [InlineData(KvFault.CutCommit)]
+    [InlineData(KvFault.CutAnswer)]
+    public async Task A_replay_that_is_interrupted_and_done_again_is_one_enqueue_for_each_dead_letter(KvFault fault)
     {
         await using var test = await database.CreateStoreAsync(_time);
         for (var i = 0; i < 5; i++)
@@ -124,10 +123,7 @@ public abstract class DeadLetterSpec(KvDatabase database)
 
         await test.DieAsync("job");
         var ids = (await test.DeadLettersAsync()).ConvertAll(static l => l.Id);
-        var commits = 0;
-        test.FailPoints.OnHit = hit => hit == point && ++commits % 2 == 0
-            ? throw new IOException("The line is cut.")
-            : ValueTask.CompletedTask;
+        test.Faults.FailEvery(2, fault);
         for (var tries = 0; tries < 10 && (await test.DeadLettersAsync()).Count > 0; tries++)
         {
             try
@@ -140,9 +136,9 @@ public abstract class DeadLetterSpec(KvDatabase database)
             }
         }
 
-        test.FailPoints.OnHit = null;
+        test.Faults.Clear();
 
-        Assert.True(commits >= 5);
+        Assert.True(test.Faults.CountFailed(fault) >= 2);
         Assert.Empty(await test.DeadLettersAsync());
         Assert.Equal(ids, (await test.QueuedAsync()).Select(static m => m.Id).Order(StringComparer.Ordinal));
     }
@@ -185,7 +181,7 @@ public abstract class DeadLetterSpec(KvDatabase database)
         Assert.Equal(old.Id, letter.Id);
         Assert.True(await test.Queue().DeleteAsync(letter));
         Assert.False(await test.Queue().DeleteAsync(letter));
-        await test.AssertEmptyAsync();
+        test.AssertQueueEmpty();
     }
 
     [Theory]
@@ -225,7 +221,7 @@ public abstract class DeadLetterSpec(KvDatabase database)
         Assert.Contains("ListDeadLettersAsync", error.Message, StringComparison.Ordinal);
         await Assert.ThrowsAsync<ArgumentException>(() => test.Queue().DeleteAsync(letter).AsTask());
         Assert.Single(await test.DeadLettersAsync());
-        await test.AssertEmptyAsync();
+        test.AssertQueueEmpty();
     }
 
     private async Task<byte[]> ReplayedAsync(byte[] payload, int encoding)
@@ -234,7 +230,7 @@ public abstract class DeadLetterSpec(KvDatabase database)
         await test.Store.EnqueueAsync(new Job(1));
         await test.ExecuteAsync("update queue set data = {0}, encoding = {1}", payload, encoding);
         await test.DieAsync("job");
-        await test.AssertEmptyAsync();
+        test.AssertQueueEmpty();
 
         Assert.Equal(1, await test.Queue().ReplayAllAsync());
 

@@ -43,7 +43,7 @@ public abstract class EnqueueOptionsSpec(KvDatabase database)
         var error = await Assert.ThrowsAsync<ArgumentException>(() => test.Store.Atomic().Set(["a"], 1).Enqueue(new Job(1)).Enqueue(new Job(2), options).CommitAsync().AsTask());
 
         Assert.All(says, text => Assert.Contains(text, error.Message, StringComparison.Ordinal));
-        await test.AssertEmptyAsync();
+        test.AssertQueueEmpty();
         Assert.Equal(0, await test.Store.CountAsync(KvRange.Prefix([])));
     }
 }

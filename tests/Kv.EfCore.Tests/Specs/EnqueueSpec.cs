@@ -69,7 +69,7 @@ public abstract class EnqueueSpec(KvDatabase database)
         await Assert.ThrowsAsync<ArgumentException>(() => test.Store.Atomic().Set(["a"], 1).Enqueue(new string('x', 65_535)).CommitAsync().AsTask());
         await Assert.ThrowsAsync<ArgumentException>(() => test.Store.EnqueueAsync<object>(new object()).AsTask());
 
-        await test.AssertEmptyAsync();
+        test.AssertQueueEmpty();
         Assert.Null(await test.Store.GetAsync(["a"]));
 
         async Task RefusedAsync(string says, KvEnqueueOptions options)
@@ -88,7 +88,7 @@ public abstract class EnqueueSpec(KvDatabase database)
         var result = await test.Store.Atomic().Check(["a"], null).Enqueue(new Job(1)).CommitAsync();
 
         Assert.False(result.Succeeded);
-        await test.AssertEmptyAsync();
+        test.AssertQueueEmpty();
     }
 
     [Fact]

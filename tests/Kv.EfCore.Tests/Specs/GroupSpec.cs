@@ -34,7 +34,7 @@ public abstract class GroupSpec(KvDatabase database)
         _time.Advance(TimeSpan.FromHours(1));
 
         Assert.Equal([1, 2], await test.HandleAsync());
-        await test.AssertEmptyAsync();
+        test.AssertQueueEmpty();
     }
 
     [Fact]
@@ -68,7 +68,7 @@ public abstract class GroupSpec(KvDatabase database)
         await second.WaitAsync(Rows.Patience);
 
         Assert.Equal(expected, await test.HandleAsync());
-        await test.AssertEmptyAsync();
+        test.AssertQueueEmpty();
     }
 
     [Fact]

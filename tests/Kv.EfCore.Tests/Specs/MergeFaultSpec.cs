@@ -170,9 +170,9 @@ public abstract class MergeFaultSpec(KvDatabase database)
     }
 
     [Theory]
-    [InlineData(FailPoints.BeforeCommit)]
-    [InlineData(FailPoints.AfterCommit)]
-    public async Task A_merge_whose_commit_was_interrupted_is_done_once(string point)
+    [InlineData(KvFault.CutCommit)]
+    [InlineData(KvFault.CutAnswer)]
+    public async Task A_merge_whose_commit_was_interrupted_is_done_once(KvFault fault)
     {
         await using var test = await database.CreateStoreAsync(options: static options => options
             .AddMerge<List<int>>("add", static (existing, operand) =>
@@ -181,20 +181,11 @@ public abstract class MergeFaultSpec(KvDatabase database)
                 return operand;
             }));
         await test.Store.MergeAsync(["k"], "add", (List<int>)[1]);
-        test.FailPoints.OnHit = reached =>
-        {
-            if (reached != point)
-            {
-                return ValueTask.CompletedTask;
-            }
-
-            test.FailPoints.OnHit = null;
-            throw new IOException("The connection is gone.");
-        };
+        test.Faults.FailNext(fault);
 
         await test.Store.Atomic().Merge(["k"], "add", (List<int>)[2]).Merge(["log"], KvMerge.Append, 2).CommitAsync();
 
-        Assert.Null(test.FailPoints.OnHit);
+        Assert.Equal(1, test.Faults.CountFailed(fault));
         Assert.Equal([1, 2], await test.Store.GetAsync<List<int>>(["k"]));
         Assert.Equal([2], await test.Store.GetAsync<List<int>>(["log"]));
     }

@@ -17,7 +17,7 @@ public abstract class QueueSpec(KvDatabase database)
         Assert.Equal(KvCancelResult.Removed, await test.Queue().CancelAsync(id));
         Assert.Equal(KvCancelResult.NotFound, await test.Queue().CancelAsync(id));
 
-        await test.AssertEmptyAsync();
+        test.AssertQueueEmpty();
         Assert.Null(await test.Store.GetAsync(["dead"]));
         Assert.Empty(await test.DeadLettersAsync());
     }
@@ -38,7 +38,7 @@ public abstract class QueueSpec(KvDatabase database)
         var next = Assert.Single(await test.ClaimAsync());
         Assert.Equal(ids[1], next.Fence.Id);
         await test.CompleteAsync(next);
-        await test.AssertEmptyAsync();
+        test.AssertQueueEmpty();
     }
 
     [Fact]

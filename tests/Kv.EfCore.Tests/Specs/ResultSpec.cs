@@ -86,7 +86,7 @@ public abstract class ResultSpec(KvDatabase database)
 
         await Assert.ThrowsAsync<ArgumentNullException>(() => test.Store.EnqueueManyAsync<Job>([new(1), null!]).AsTask());
 
-        await test.AssertEmptyAsync();
+        test.AssertQueueEmpty();
     }
 
     [Fact]

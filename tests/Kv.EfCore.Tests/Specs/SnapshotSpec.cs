@@ -149,8 +149,7 @@ public abstract class SnapshotSpec(KvDatabase database)
     {
         await using var test = await database.CreateStoreAsync(_time);
         var random = new Random(42);
-        byte[] few = [0, 1, 2, 255];
-        var keys = Enumerable.Range(0, 80).Select(_ => KvKey.Create("k", random.GetItems(few, random.Next(4)))).Distinct().ToList();
+        var keys = KvTestKeys.Random(seed: 42, count: 80, longest: 4).Select(static bytes => KvKey.Create("k", bytes)).Distinct().ToList();
         var written = keys.Where(static (_, i) => i % 2 == 0).Order().ToList();
         var write = test.Store.Atomic();
         written.ForEach(key => write.Set(key, key.ToString()));

@@ -65,7 +65,7 @@ public abstract class StoredTypeSpec(KvDatabase database)
         await RefusedAsync("1 to 200 are allowed", new Envelope<Envelope<Envelope<Envelope<Envelope<Envelope<int>>>>>>(null!));
         await RefusedAsync(
             "1 to 200 are allowed", new Envelope<Envelope<Envelope<Envelope<Envelope<Envelope<int>>>>>>(null!), new() { Topic = "short" });
-        await test.AssertEmptyAsync();
+        test.AssertQueueEmpty();
 
         async Task RefusedAsync<T>(string says, T message, KvEnqueueOptions? options = null)
         {
@@ -89,7 +89,7 @@ public abstract class StoredTypeSpec(KvDatabase database)
             "The message 'hidden' cannot be stored", () => test.Store.Atomic().Set(["b"], 1).Enqueue(hidden).CommitAsync().AsTask());
         await RefusedAsync("The message 'hidden' cannot be stored", () => test.Store.EnqueueAsync<object>(hidden).AsTask());
 
-        await test.AssertEmptyAsync();
+        test.AssertQueueEmpty();
         Assert.Equal(0, await test.Store.CountAsync(KvRange.Prefix(KvKey.Empty)));
 
         static async Task RefusedAsync(string says, Func<Task> write)

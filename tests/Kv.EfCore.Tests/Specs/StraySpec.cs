@@ -21,7 +21,7 @@ public abstract class StraySpec(KvDatabase database)
         await MendAsync(test);
 
         Assert.Equal([1, 2, 3, 4], (await test.HandleAsync(admit: true)).Order());
-        await test.AssertEmptyAsync();
+        test.AssertQueueEmpty();
     }
 
     [Fact]
@@ -35,7 +35,7 @@ public abstract class StraySpec(KvDatabase database)
         _time.Advance(Claims.Lease);
 
         await test.CompleteAsync(Assert.Single(await test.ClaimAsync(recover: true)));
-        await test.AssertEmptyAsync();
+        test.AssertQueueEmpty();
     }
 
     private static async Task MendAsync(KvTestStore test)

@@ -87,7 +87,7 @@ public abstract class UniqueSpec(KvDatabase database)
         await using var test = await database.CreateStoreAsync(_time);
         var first = await test.EnqueueUniqueAsync(1, Keep with { UniqueFor = TimeSpan.FromMinutes(10) });
         Assert.Equal([1], await test.HandleAsync());
-        await test.AssertEmptyAsync();
+        test.AssertQueueEmpty();
 
         _time.Advance(TimeSpan.FromMinutes(10) - TimeSpan.FromMilliseconds(1));
         await test.AssertTakenAsync(first, KvDuplicatePolicy.Keep);
@@ -150,7 +150,7 @@ public abstract class UniqueSpec(KvDatabase database)
         await Assert.ThrowsAsync<KvException>(
             () => test.Store.Atomic().Enqueue(new Job(1), Refuse).Enqueue(new Job(2), Refuse).CommitAsync().AsTask());
 
-        await test.AssertEmptyAsync();
+        test.AssertQueueEmpty();
         await test.AssertFreeAsync();
     }
 

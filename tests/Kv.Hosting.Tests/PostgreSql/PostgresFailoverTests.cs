@@ -73,7 +73,7 @@ public sealed class PostgresFailoverTests(PostgresPair pair) : IClassFixture<Pos
         Assert.Equal(there.Order(), handled.Keys.Order());
         Assert.DoesNotContain(logs.Entries, static e => e.Event == WentBack);
         await test.StopAsync();
-        await test.AssertEmptyAsync();
+        test.AssertQueueEmpty();
     }
 
     private static async Task WaitAsync(SemaphoreSlim signal, int times)

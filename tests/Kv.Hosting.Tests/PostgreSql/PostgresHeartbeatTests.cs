@@ -42,7 +42,7 @@ public sealed class PostgresHeartbeatTests(PostgresDatabase database) : IClassFi
         gates[0].Open();
         gates[1].Open();
         await test.IdleAsync();
-        await test.AssertEmptyAsync();
+        test.AssertQueueEmpty();
     }
 
     private static Task<bool> BeatAsync(KvTestStore test) => Task.Run(test.Worker().Heartbeat.Beat).WaitAsync(WorkerTesting.Patience);

@@ -66,7 +66,7 @@ public sealed class PostgresRestartTests(PrivatePostgresDatabase database) : ICl
         Assert.False(hang.IsCancellationRequested, $"Only {await test.Store.GetAsync<ulong>(["handled"])} of {answered} messages were handled.");
         await test.StopAsync();
         Assert.Equal(answered, await test.Store.GetAsync<ulong>(["handled"]));
-        await test.AssertEmptyAsync();
+        test.AssertQueueEmpty();
 
         async Task CallAsync(int caller)
         {

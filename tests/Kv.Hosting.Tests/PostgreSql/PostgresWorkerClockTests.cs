@@ -59,7 +59,7 @@ public sealed class PostgresWorkerClockTests(PostgresDatabase database) : IClass
         Assert.Equal(1, Assert.Single(await right.RunningAsync()).Claim);
         _gate.Open();
         await right.IdleAsync();
-        await right.AssertEmptyAsync();
+        right.AssertQueueEmpty();
     }
 
     [Theory]
@@ -79,7 +79,7 @@ public sealed class PostgresWorkerClockTests(PostgresDatabase database) : IClass
         Assert.InRange(Assert.Single(await right.RunningAsync()).Deadline, now, now + 30_000);
         _gate.Open();
         await wrong.IdleAsync();
-        await right.AssertEmptyAsync();
+        right.AssertQueueEmpty();
     }
 
     [Theory]

@@ -28,7 +28,7 @@ public abstract class BackupSpec(KvDatabase database)
         await original.IdleAsync();
         _time.Advance(TimeSpan.FromSeconds(1));
         await original.SettleAsync();
-        await original.AssertEmptyAsync();
+        original.AssertQueueEmpty();
 
         await using var restored = await CreateRestoredAsync(backup);
         Assert.True(await restored.Store.ExistsAsync(["before"]));
@@ -45,7 +45,7 @@ public abstract class BackupSpec(KvDatabase database)
 
         // A lease that ended is a crash, and no failed attempt.
         Assert.Equal([(2, 1), (1, 1)], _again);
-        await restored.AssertEmptyAsync();
+        restored.AssertQueueEmpty();
     }
 
     [Fact]

@@ -45,7 +45,7 @@ public abstract class BusyLeaseSpec(KvDatabase database)
         Assert.False(_gate.Token.IsCancellationRequested);
         _gate.Open();
         await test.IdleAsync();
-        await test.AssertEmptyAsync();
+        test.AssertQueueEmpty();
     }
 
     [Fact]
@@ -167,7 +167,7 @@ public abstract class BusyLeaseSpec(KvDatabase database)
 
         Assert.Equal(TimeSpan.Zero, await begun.Task.WaitAsync(WorkerTesting.Patience));
         await test.IdleAsync();
-        await test.AssertEmptyAsync();
+        test.AssertQueueEmpty();
     }
 
     [Fact]
@@ -215,7 +215,7 @@ public abstract class BusyLeaseSpec(KvDatabase database)
 
         Assert.Equal((Count, 0), (handled, told));
         Assert.DoesNotContain(_logs.Entries, static e => e.Event is 106 or 107);
-        await test.AssertEmptyAsync();
+        test.AssertQueueEmpty();
     }
 
     /// <summary>Whether a heartbeat waits for the commits of others.</summary>

@@ -51,7 +51,7 @@ public abstract class CancelSpec(KvDatabase database)
 
         await test.IdleAsync();
         Assert.True(_gate.Token.IsCancellationRequested);
-        await test.AssertEmptyAsync();
+        test.AssertQueueEmpty();
         await test.StopAsync();
     }
 
@@ -81,7 +81,7 @@ public abstract class CancelSpec(KvDatabase database)
         await test.SettleAsync();
 
         Assert.Equal(1, runs);
-        await test.AssertEmptyAsync();
+        test.AssertQueueEmpty();
         Assert.Null(await test.Store.GetAsync(["dead"]));
         Assert.Empty(await test.DeadLettersAsync());
     }
@@ -106,7 +106,7 @@ public abstract class CancelSpec(KvDatabase database)
         await test.IdleAsync();
 
         Assert.True(await test.Store.GetAsync<bool>(["done"]));
-        await test.AssertEmptyAsync();
+        test.AssertQueueEmpty();
     }
 
     [Fact]
@@ -125,7 +125,7 @@ public abstract class CancelSpec(KvDatabase database)
         await other.SettleAsync();
 
         Assert.Equal(0, runs);
-        await other.AssertEmptyAsync();
+        other.AssertQueueEmpty();
         Assert.Empty(await other.DeadLettersAsync());
         _gate.Open();
         await crashed.IdleAsync();
@@ -172,7 +172,7 @@ public abstract class CancelSpec(KvDatabase database)
             Assert.True(done || cancelled[id] != KvCancelResult.NotFound, "It is neither done nor cancelled.");
         }
 
-        await test.AssertEmptyAsync();
+        test.AssertQueueEmpty();
         Assert.Empty(await test.DeadLettersAsync());
     }
 

@@ -26,7 +26,7 @@ public abstract class CapacitySpec(KvDatabase database)
 
         Assert.Equal(TimeSpan.Zero, await round.WaitAsync(WorkerTesting.Patience));
         await Task.WhenAll(before, test.IdleAsync());
-        await test.AssertEmptyAsync();
+        test.AssertQueueEmpty();
     }
 
     [Fact]
@@ -57,7 +57,7 @@ public abstract class CapacitySpec(KvDatabase database)
         await test.SettleAsync();
         Assert.Equal(Messages, runs);
         Assert.Equal(Messages, (await test.DeadLettersAsync()).Count);
-        await test.AssertEmptyAsync();
+        test.AssertQueueEmpty();
     }
 
     /// <summary>A few at a time are claimed along with the ends of those before.</summary>
@@ -95,7 +95,7 @@ public abstract class CapacitySpec(KvDatabase database)
         await test.IdleAsync();
         await test.ClaimAsync();
         await test.IdleAsync();
-        await test.AssertEmptyAsync();
+        test.AssertQueueEmpty();
     }
 
     /// <summary>The server may have no connection left for it.</summary>
@@ -126,7 +126,7 @@ public abstract class CapacitySpec(KvDatabase database)
         }
 
         await test.IdleAsync();
-        await test.AssertEmptyAsync();
+        test.AssertQueueEmpty();
     }
 
     private static async Task EnqueueAsync(KvTestStore test, int messages)

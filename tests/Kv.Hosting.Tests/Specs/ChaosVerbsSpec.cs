@@ -37,7 +37,7 @@ public abstract class ChaosVerbsSpec(KvDatabase database) : IDisposable
         Assert.Equal(["D", begin[1], "first life", "pay\u00ff\u2603load", "1", "-"], begin);
         Assert.Equal(["E", end[1], "first life", "pay\u00ff\u2603load", "1", "ok"], end);
         Assert.True(long.Parse(begin[1], CultureInfo.InvariantCulture) < long.Parse(end[1], CultureInfo.InvariantCulture));
-        await store.AssertEmptyAsync();
+        store.AssertQueueEmpty();
     }
 
     [Fact]

@@ -30,7 +30,7 @@ public abstract class ClaimSpec(KvDatabase database)
         await gate.Begun;
         gate.Open();
         await test.StopAsync();
-        await test.AssertEmptyAsync();
+        test.AssertQueueEmpty();
     }
 
     [Fact]
@@ -52,7 +52,7 @@ public abstract class ClaimSpec(KvDatabase database)
         gate.Open();
         Assert.Equal([0, 1, 2, 3, 4], await HandledAsync(5));
         await test.StopAsync();
-        await test.AssertEmptyAsync();
+        test.AssertQueueEmpty();
     }
 
     [Fact]
@@ -83,7 +83,7 @@ public abstract class ClaimSpec(KvDatabase database)
         await test.StopAsync();
         Assert.InRange(most, 1, 4);
         Assert.Equal(0, _handled.Reader.Count);
-        await test.AssertEmptyAsync();
+        test.AssertQueueEmpty();
     }
 
     [Fact]
@@ -107,7 +107,7 @@ public abstract class ClaimSpec(KvDatabase database)
         Assert.Equal([1], await HandledAsync(1));
         await test.StopAsync();
         Assert.True(failed);
-        await test.AssertEmptyAsync();
+        test.AssertQueueEmpty();
     }
 
     [Fact]
@@ -150,7 +150,7 @@ public abstract class ClaimSpec(KvDatabase database)
         Assert.Equal(1, await _handled.Reader.ReadAsync().AsTask().WaitAsync(WorkerTesting.Patience));
         Assert.Equal(2, await _handled.Reader.ReadAsync().AsTask().WaitAsync(WorkerTesting.Patience));
         await test.StopAsync();
-        await test.AssertEmptyAsync();
+        test.AssertQueueEmpty();
     }
 
     [Fact]
@@ -220,7 +220,7 @@ public abstract class ClaimSpec(KvDatabase database)
         }
 
         await test.StopAsync();
-        await test.AssertEmptyAsync();
+        test.AssertQueueEmpty();
 
         static ClaimedMessage Plain(ClaimedMessage message) =>
             message with { Fence = message.Fence with { Id = "" }, Data = [], EnqueuedAt = 0, UniqueKey = "", UniqueUntil = 0 };

@@ -64,7 +64,7 @@ public abstract class CompletionSpec(KvDatabase database)
         Assert.True((await completing.WaitAsync(WorkerTesting.Patience)).Succeeded);
         Assert.Empty(await claiming.WaitAsync(WorkerTesting.Patience));
         Assert.Equal(1UL, await test.Store.GetAsync<ulong>(["count"]));
-        await test.AssertEmptyAsync();
+        test.AssertQueueEmpty();
         gate.Open();
         await test.IdleAsync();
     }
@@ -86,7 +86,7 @@ public abstract class CompletionSpec(KvDatabase database)
         Assert.Equal([false, true], results.Select(r => r.Succeeded));
         Assert.Null(await test.Store.GetAsync(["a"]));
         Assert.NotNull(await test.Store.GetAsync(["b"]));
-        await test.AssertEmptyAsync();
+        test.AssertQueueEmpty();
     }
 
     [Fact]
@@ -163,7 +163,7 @@ public abstract class CompletionSpec(KvDatabase database)
         await test.SettleAsync();
 
         Assert.Equal(1UL, await test.Store.GetAsync<ulong>(["count"]));
-        await test.AssertEmptyAsync();
+        test.AssertQueueEmpty();
 
         async Task CompleteAsync()
         {
@@ -201,7 +201,7 @@ public abstract class CompletionSpec(KvDatabase database)
 
         Assert.Contains("one CompleteAsync", error!.Message, StringComparison.Ordinal);
         Assert.Equal(1UL, await test.Store.GetAsync<ulong>(["count"]));
-        await test.AssertEmptyAsync();
+        test.AssertQueueEmpty();
     }
 
     [Fact]
@@ -218,7 +218,7 @@ public abstract class CompletionSpec(KvDatabase database)
 
         Assert.Equal(1UL, await test.Store.GetAsync<ulong>(["count"]));
         Assert.Contains(_logs.Entries, static e => e.Event == 108);
-        await test.AssertEmptyAsync();
+        test.AssertQueueEmpty();
     }
 
     [Theory]
@@ -255,7 +255,7 @@ public abstract class CompletionSpec(KvDatabase database)
         Assert.Equal(committed ? 1 : 2, runs);
         Assert.Equal(1UL, await test.Store.GetAsync<ulong>(["count"]));
         Assert.DoesNotContain(_logs.Entries, static e => e.Event is 104 or 105 or 106);
-        await test.AssertEmptyAsync();
+        test.AssertQueueEmpty();
     }
 
     /// <summary>

@@ -29,7 +29,7 @@ public abstract class ConcurrencyLimitSpec(KvDatabase database)
         await crew.RunAsync(handled: 100, idle: () => _time.Advance(TimeSpan.FromSeconds(1)));
 
         Assert.Empty(crew.Crowded);
-        await crew.First.AssertEmptyAsync();
+        crew.First.AssertQueueEmpty();
     }
 
     [Fact]
@@ -72,7 +72,7 @@ public abstract class ConcurrencyLimitSpec(KvDatabase database)
         gates.ForEach(static gate => gate.Open());
         await test.IdleAsync();
         await test.SettleAsync();
-        await test.AssertEmptyAsync();
+        test.AssertQueueEmpty();
     }
 
     [Fact]
@@ -91,7 +91,7 @@ public abstract class ConcurrencyLimitSpec(KvDatabase database)
         await test.SettleAsync();
 
         Assert.Equal([3, 1, 2], _seen);
-        await test.AssertEmptyAsync();
+        test.AssertQueueEmpty();
     }
 
     [Fact]
@@ -129,7 +129,7 @@ public abstract class ConcurrencyLimitSpec(KvDatabase database)
         await test.SettleAsync();
 
         Assert.Equal([0, 0, 1, 1, 2], _seen.Order());
-        await test.AssertEmptyAsync();
+        test.AssertQueueEmpty();
     }
 
     [Fact]
@@ -155,7 +155,7 @@ public abstract class ConcurrencyLimitSpec(KvDatabase database)
         Assert.Equal([3], await NumbersAsync(test, MessageState.Ready));
         gates[3].Open();
         await test.SettleAsync();
-        await test.AssertEmptyAsync();
+        test.AssertQueueEmpty();
     }
 
     [Fact]

@@ -7,40 +7,39 @@ namespace Kv.Tests.Specs;
 /// <summary>A message that a worker gives up becomes a dead letter, whatever it holds.</summary>
 public abstract class DeadLetterSpec(KvDatabase database)
 {
-    private readonly ManualTime _time = new();
     private readonly LogCollector _logs = new();
 
     [Fact]
     public async Task A_letter_is_an_entry_that_people_can_read()
     {
-        await using var test = await FailingAsync();
-        await test.Store.EnqueueAsync(new Note("Füße <b> & \"☃\" 😀"), WorkerTesting.Once);
-        var id = Assert.Single(await test.QueuedAsync()).Id;
+        await using var kv = await FailingAsync();
+        await kv.Store.EnqueueAsync(new Note("Füße <b> & \"☃\" 😀"), WorkerTesting.Once);
+        var id = kv.AssertEnqueued<Note>().Id;
 
-        await test.SettleAsync();
+        await kv.DrainAsync();
 
-        var entry = (await test.Store.GetAsync(["dead_letters", "note", id]))!;
+        var entry = (await kv.Store.GetAsync(["dead_letters", "note", id]))!;
         Assert.Equal(KvEncoding.Json, entry.Value.Encoding);
         var text = Encoding.UTF8.GetString(entry.Value.Bytes.Span);
         Assert.Contains("\"payload\":{\"Text\":\"Füße <b> & \\\"☃\\\" ", text, StringComparison.Ordinal);
         Assert.DoesNotContain("\"data\"", text, StringComparison.Ordinal);
         Assert.Equal(id, entry.As<JsonElement>().GetProperty("id").GetString());
-        Assert.Equal("Füße <b> & \"☃\" 😀", Assert.Single(await test.DeadLettersAsync()).As<Note>()!.Text);
+        Assert.Equal("Füße <b> & \"☃\" 😀", kv.AssertDeadLetter<Note>().As<Note>()!.Text);
     }
 
     [Fact]
     public async Task A_topic_can_keep_all_its_letters_and_keep_them_for_a_time()
     {
-        await using var test = await FailingAsync(static o => (o.KeepAllDeadLetters, o.DeadLetterExpiry) = (true, TimeSpan.FromDays(2)));
-        await test.Store.EnqueueAsync(new Job(1), new() { BackoffSchedule = [], KeysIfUndelivered = [["dead"]] });
+        await using var kv = await FailingAsync(static o => (o.KeepAllDeadLetters, o.DeadLetterExpiry) = (true, TimeSpan.FromDays(2)));
+        await kv.Store.EnqueueAsync(new Job(1), new() { BackoffSchedule = [], KeysIfUndelivered = [["dead"]] });
 
-        await test.SettleAsync();
-        _time.Advance(TimeSpan.FromDays(2) - TimeSpan.FromMilliseconds(1));
-        Assert.Equal([["dead"]], Assert.Single(await test.DeadLettersAsync()).KeysIfUndelivered);
-        _time.Advance(TimeSpan.FromMilliseconds(1));
+        await kv.DrainAsync();
+        await kv.AdvanceAsync(TimeSpan.FromDays(2) - TimeSpan.FromMilliseconds(1));
+        Assert.Equal([["dead"]], kv.AssertDeadLetter<Job>().KeysIfUndelivered);
+        await kv.AdvanceAsync(TimeSpan.FromMilliseconds(1));
 
-        Assert.Empty(await test.DeadLettersAsync());
-        Assert.Equal(new Job(1), await test.Store.GetAsync<Job>(["dead"]));
+        kv.AssertNoDeadLetters();
+        Assert.Equal(new Job(1), await kv.Store.GetAsync<Job>(["dead"]));
     }
 
     [Theory]
@@ -58,41 +57,40 @@ public abstract class DeadLetterSpec(KvDatabase database)
         + "[2,108,0],[2,109,0]]'")]
     public async Task A_row_of_another_program_ends_as_a_dead_letter_that_can_be_replayed(string columns)
     {
-        await using var test = await FailingAsync(static o => o.KeepAllDeadLetters = true);
-        await test.Store.EnqueueAsync(new Job(1), WorkerTesting.Once);
-        await test.ExecuteAsync(
+        await using var kv = await FailingAsync(static o => o.KeepAllDeadLetters = true);
+        await kv.Store.EnqueueAsync(new Job(1), WorkerTesting.Once);
+        await kv.ExecuteAsync(
             $"update queue set {columns}".Replace("{", "{{", StringComparison.Ordinal).Replace("}", "}}", StringComparison.Ordinal));
-        await test.Store.EnqueueAsync(new Job(2), WorkerTesting.Once);
+        await kv.Store.EnqueueAsync(new Job(2), WorkerTesting.Once);
 
-        await test.SettleAsync();
+        await kv.DrainAsync();
 
         Assert.DoesNotContain(_logs.Entries, static e => e.Event is 112 or 114 or 126);
-        Assert.Equal(2, (await test.DeadLettersAsync()).Count);
-        Assert.Equal(2, await test.Queue().ReplayAllAsync());
-        Assert.Equal(2, (await test.QueuedAsync()).Count);
+        Assert.Equal(2, (await kv.Queue.ListDeadLettersAsync().ToListAsync()).Count);
+        Assert.Equal(2, await kv.Queue.ReplayAllAsync());
+        Assert.Equal(2, (await kv.Queue.PeekAsync("job")).Count);
     }
 
     [Fact]
     public async Task Letters_of_a_topic_that_is_too_long_for_a_key_are_found_by_it()
     {
         var topic = new string('t', 3000);
-        await using var test = await database.CreateWorkerAsync(
-            worker => worker.HandleTopic(topic, static (_, _) => throw new InvalidOperationException("No.")), _time, logs: _logs);
-        await test.Store.EnqueueAsync(new Job(1), WorkerTesting.Once);
-        await test.ExecuteAsync("update queue set topic = {0}", topic);
+        await using var kv = await database.StartAsync(
+            app => app.HandleTopic(topic, static (_, _) => throw new InvalidOperationException("No.")));
+        await kv.Store.EnqueueAsync(new Job(1), WorkerTesting.Once);
+        await kv.ExecuteAsync("update queue set topic = {0}", topic);
 
-        await test.SettleAsync();
+        await kv.DrainAsync();
 
-        Assert.Equal(topic, Assert.Single(await test.Queue().ListDeadLettersAsync(topic).ToListAsync()).Topic);
-        Assert.Equal(1, await test.Queue().ReplayAllAsync(topic));
+        Assert.Equal(topic, Assert.Single(await kv.Queue.ListDeadLettersAsync(topic).ToListAsync()).Topic);
+        Assert.Equal(1, await kv.Queue.ReplayAllAsync(topic));
     }
 
-    private Task<KvTestStore> FailingAsync(Action<KvTopicOptions>? options = null) => database.CreateWorkerAsync(
-        worker => worker
+    private Task<KvTestHost> FailingAsync(Action<KvTopicOptions>? options = null) => database.StartAsync(
+        app => app
             .Handle<Job>(static (_, _, _) => throw new InvalidOperationException("Not today."))
             .Handle<Note>(static (_, _, _) => throw new InvalidOperationException("Not today."))
             .Topic<Job>(options ?? (static _ => { })),
-        _time,
         logs: _logs);
 
     [KvMessage("note")]

@@ -25,7 +25,7 @@ public abstract class EndSpec(KvDatabase database)
         await test.Store.SetAsync(["next"], true);
 
         Assert.Equal(1, commits.Value);
-        await test.AssertEmptyAsync();
+        test.AssertQueueEmpty();
         _line.Run();
         Assert.True(await end.WaitAsync(WorkerTesting.Patience));
         Assert.Equal(1, commits.Value);
@@ -43,7 +43,7 @@ public abstract class EndSpec(KvDatabase database)
 
         Assert.True(await end.WaitAsync(WorkerTesting.Patience));
         Assert.Equal(1, commits.Value);
-        await test.AssertEmptyAsync();
+        test.AssertQueueEmpty();
     }
 
     [Fact]
@@ -58,7 +58,7 @@ public abstract class EndSpec(KvDatabase database)
 
         Assert.All(await Task.WhenAll(ends).WaitAsync(WorkerTesting.Patience), Assert.True);
         Assert.Equal(1, commits.Value);
-        await test.AssertEmptyAsync();
+        test.AssertQueueEmpty();
     }
 
     [Fact]
@@ -78,7 +78,7 @@ public abstract class EndSpec(KvDatabase database)
 
         Assert.True(await second.WaitAsync(WorkerTesting.Patience));
         Assert.Equal(2, commits.Value);
-        await test.AssertEmptyAsync();
+        test.AssertQueueEmpty();
     }
 
     [Fact]

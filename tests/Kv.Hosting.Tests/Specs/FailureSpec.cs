@@ -36,7 +36,7 @@ public abstract class FailureSpec(KvDatabase database)
         await test.SettleAsync();
 
         Assert.Equal([1, 2], _attempts);
-        await test.AssertEmptyAsync();
+        test.AssertQueueEmpty();
         Assert.Empty(await test.DeadLettersAsync());
         Assert.NotEqual(0, logs.Count);
     }
@@ -65,7 +65,7 @@ public abstract class FailureSpec(KvDatabase database)
         _time.Advance(TimeSpan.FromSeconds(10));
         await test.SettleAsync();
         Assert.Equal([1, 2, 3], _attempts);
-        await test.AssertEmptyAsync();
+        test.AssertQueueEmpty();
         var (dead, too) = (await test.Store.GetAsync(["dead"]), await test.Store.GetAsync(["too"]));
         Assert.Equal(queued.Data, dead!.Value.Bytes.ToArray());
         Assert.Equal(queued.Encoding, dead.Value.Encoding);
@@ -87,7 +87,7 @@ public abstract class FailureSpec(KvDatabase database)
         Assert.NotNull(await test.Store.GetAsync(["dead_letters", "job", id]));
         Assert.Equal(new Job(1), Assert.Single(await test.DeadLettersAsync()).As<Job>());
         Assert.Contains(_logs.Entries, e => e.Event == 105 && e.Text.Contains(id, StringComparison.Ordinal));
-        await test.AssertEmptyAsync();
+        test.AssertQueueEmpty();
     }
 
     [Theory]
@@ -115,7 +115,7 @@ public abstract class FailureSpec(KvDatabase database)
             return;
         }
 
-        await test.AssertEmptyAsync();
+        test.AssertQueueEmpty();
     }
 
     [Fact]
@@ -130,7 +130,7 @@ public abstract class FailureSpec(KvDatabase database)
         Assert.Empty(_attempts);
         Assert.Contains(_logs.Entries, static e => e.Event == 104);
         Assert.Equal("{not json", Encoding.UTF8.GetString(Assert.Single(await test.DeadLettersAsync()).Payload.Bytes.Span));
-        await test.AssertEmptyAsync();
+        test.AssertQueueEmpty();
     }
 
     [Theory]
@@ -173,7 +173,7 @@ public abstract class FailureSpec(KvDatabase database)
 
         Assert.Equal(2, (await test.DeadLettersAsync()).Count);
         Assert.Equal(2, _logs.Entries.Count(static e => e.Event == 105));
-        await test.AssertEmptyAsync();
+        test.AssertQueueEmpty();
     }
 
     [Theory]
@@ -230,7 +230,7 @@ public abstract class FailureSpec(KvDatabase database)
         Assert.Single(_attempts);
         Assert.Equal(new Job(1), Assert.Single(await test.DeadLettersAsync()).As<Job>());
         Assert.Equal(text != "null", _logs.Entries.Any(e => e.Event == 109 && e.Text.Contains(column, StringComparison.Ordinal)));
-        await test.AssertEmptyAsync();
+        test.AssertQueueEmpty();
     }
 
     [Fact]
@@ -258,7 +258,7 @@ public abstract class FailureSpec(KvDatabase database)
         await test.SettleAsync();
 
         Assert.Equal(new Job(1), Assert.Single(await test.DeadLettersAsync()).As<Job>());
-        await test.AssertEmptyAsync();
+        test.AssertQueueEmpty();
     }
 
     [Fact]
@@ -311,7 +311,7 @@ public abstract class FailureSpec(KvDatabase database)
         await test.SettleAsync();
 
         Assert.Equal(2, (await test.DeadLettersAsync()).Count);
-        await test.AssertEmptyAsync();
+        test.AssertQueueEmpty();
     }
 
     protected async Task Blob_in_the_place_of_text_is_read_as_text()
@@ -326,7 +326,7 @@ public abstract class FailureSpec(KvDatabase database)
 
         Assert.Equal(new Job(1), await test.Store.GetAsync<Job>(["b"]));
         Assert.Equal(new Job(2), Assert.Single(await test.DeadLettersAsync()).As<Job>());
-        await test.AssertEmptyAsync();
+        test.AssertQueueEmpty();
     }
 }
 

@@ -39,7 +39,7 @@ public abstract class FullDiskWorkerSpec(KvDatabase database, Disk disk)
         Assert.Equal(ending == "fails" ? 3 : 2, _runs);
         Assert.Equal(ending == "fails for good" ? 1 : 0, (await test.DeadLettersAsync()).Count);
         Assert.DoesNotContain(_logs.Entries, static e => e.Event is 106 or 114);
-        await test.AssertEmptyAsync();
+        test.AssertQueueEmpty();
     }
 
     [Fact]
@@ -65,7 +65,7 @@ public abstract class FullDiskWorkerSpec(KvDatabase database, Disk disk)
         _time.Advance(Lease);
         await test.SettleAsync();
         Assert.Equal(2, _runs);
-        await test.AssertEmptyAsync();
+        test.AssertQueueEmpty();
     }
 
     [Fact]
@@ -87,7 +87,7 @@ public abstract class FullDiskWorkerSpec(KvDatabase database, Disk disk)
         await test.IdleAsync();
         await test.StopAsync();
         Assert.Equal(1, _runs);
-        await test.AssertEmptyAsync();
+        test.AssertQueueEmpty();
     }
 
     protected Task<KvMessageContext> Begun => _gate.Begun;
@@ -188,7 +188,7 @@ public sealed class SqliteFullDiskWorkerTests : FullDiskWorkerSpec, IClassFixtur
             File.Delete(ballast);
             await test.IdleAsync();
 
-            await test.AssertEmptyAsync();
+            test.AssertQueueEmpty();
             await test.Store.Atomic().Set(["large", (long)written], new string('x', 50_000)).Sum(["n"], 1).CommitAsync();
             Assert.Equal(written + 1, await test.Store.GetAsync<ulong>(["n"]));
             await using var connection = new SqliteConnection(test.ConnectionString);

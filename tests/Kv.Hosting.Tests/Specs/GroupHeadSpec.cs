@@ -33,7 +33,7 @@ public abstract class GroupHeadSpec(KvDatabase database)
         await test.SettleAsync();
 
         Assert.Equal([1, 1, 1, 2, 3], _seen);
-        await test.AssertEmptyAsync();
+        test.AssertQueueEmpty();
     }
 
     [Fact]
@@ -55,7 +55,7 @@ public abstract class GroupHeadSpec(KvDatabase database)
 
         Assert.Equal([1, 2, 3], _seen);
         Assert.Equal(3, (await test.DeadLettersAsync()).Count);
-        await test.AssertEmptyAsync();
+        test.AssertQueueEmpty();
     }
 
     [Fact]
@@ -73,7 +73,7 @@ public abstract class GroupHeadSpec(KvDatabase database)
         await test.SettleAsync();
 
         Assert.Equal([1, 2, 3, 1], _seen);
-        await test.AssertEmptyAsync();
+        test.AssertQueueEmpty();
     }
 
     [Fact]
@@ -98,7 +98,7 @@ public abstract class GroupHeadSpec(KvDatabase database)
         await test.SettleAsync();
 
         Assert.Equal([1, 1, 2], _seen);
-        await test.AssertEmptyAsync();
+        test.AssertQueueEmpty();
     }
 
     [Fact]
@@ -114,7 +114,7 @@ public abstract class GroupHeadSpec(KvDatabase database)
         await test.SettleAsync();
 
         Assert.Equal([1, 2], _seen);
-        await test.AssertEmptyAsync();
+        test.AssertQueueEmpty();
     }
 
     [Fact]
@@ -134,7 +134,7 @@ public abstract class GroupHeadSpec(KvDatabase database)
         await test.SettleAsync();
 
         Assert.Equal([1, 2], _seen);
-        await test.AssertEmptyAsync();
+        test.AssertQueueEmpty();
     }
 
     [Fact]
@@ -162,7 +162,7 @@ public abstract class GroupHeadSpec(KvDatabase database)
         await test.SettleAsync();
 
         Assert.Equal([2, 4], _seen);
-        await test.AssertEmptyAsync();
+        test.AssertQueueEmpty();
     }
 
     [Fact]

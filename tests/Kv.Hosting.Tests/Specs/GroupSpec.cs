@@ -40,7 +40,7 @@ public abstract class GroupSpec(KvDatabase database)
             Assert.Equal(expected, crew.Begun($"g{group}"));
         }
 
-        await crew.First.AssertEmptyAsync();
+        crew.First.AssertQueueEmpty();
     }
 
     [Fact]
@@ -66,7 +66,7 @@ public abstract class GroupSpec(KvDatabase database)
         await test.SettleAsync();
 
         Assert.Equal([1, 2], _seen);
-        await test.AssertEmptyAsync();
+        test.AssertQueueEmpty();
     }
 
     [Fact]
@@ -84,7 +84,7 @@ public abstract class GroupSpec(KvDatabase database)
         await test.SettleAsync();
 
         Assert.Equal([1, 2, 3], _seen);
-        await test.AssertEmptyAsync();
+        test.AssertQueueEmpty();
     }
 
     [Fact]
@@ -105,7 +105,7 @@ public abstract class GroupSpec(KvDatabase database)
 
         Assert.Equal([1, 2], _seen);
         Assert.True(await test.Store.GetAsync<bool>(["done", 2L]));
-        await test.AssertEmptyAsync();
+        test.AssertQueueEmpty();
     }
 
     [Fact]
@@ -119,7 +119,7 @@ public abstract class GroupSpec(KvDatabase database)
         await working;
 
         AssertOrder(crew, commits);
-        await crew.First.AssertEmptyAsync();
+        crew.First.AssertQueueEmpty();
     }
 
     /// <summary>Three messages a commit, over a few groups.</summary>
@@ -193,6 +193,6 @@ public sealed class PostgresGroupTests(PostgresDatabase database) : GroupSpec(da
         await working;
 
         AssertOrder(crew, commits);
-        await crew.First.AssertEmptyAsync();
+        crew.First.AssertQueueEmpty();
     }
 }

@@ -7,31 +7,31 @@ namespace Kv.Tests.Specs;
 /// <summary>A message's context is good until its handler ends, or until the message is completed, and says so afterwards.</summary>
 public abstract class HandlerEndSpec(KvDatabase database)
 {
-    private readonly ManualTime _time = new();
-
-    public static TheoryData<string> Members => ["complete", "join", "snooze", "retry in", "retry at", "dead letter", "progress", "checkpoint"];
+    public static TheoryData<string> Members =>
+        ["complete", "join", "snooze", "retry in", "retry at", "dead letter", "progress", "checkpoint"];
 
     [Theory]
     [MemberData(nameof(Members))]
     public async Task After_the_handlers_end_its_context_says_that_it_has_ended(string member)
     {
         KvMessageContext? kept = null;
-        await using var test = await HandlingAsync(context =>
+        await using var kv = await HandlingAsync(context =>
         {
             kept = context;
             throw new FormatException("Again.");
         });
-        await test.Store.EnqueueAsync(new Job(1), new() { BackoffSchedule = [TimeSpan.FromMinutes(1)] });
-        await test.SettleAsync();
-        await using var own = test.CreateContext();
+        await kv.Store.EnqueueAsync(new Job(1), new() { BackoffSchedule = [TimeSpan.FromMinutes(1)] });
+        await kv.DrainAsync();
+        await using var own = kv.CreateContext();
         await own.Database.BeginTransactionAsync();
 
         var error = await Assert.ThrowsAsync<InvalidOperationException>(() => ActAsync(member, kept!, own));
 
-        Assert.StartsWith($"The handler of the message {kept!.Id} has ended, and its context with it", error.Message, StringComparison.Ordinal);
+        Assert.StartsWith(
+            $"The handler of the message {kept!.Id} has ended, and its context with it", error.Message, StringComparison.Ordinal);
         await own.Database.RollbackTransactionAsync();
-        Assert.Equal(1, Assert.Single(await test.QueuedAsync()).Attempt);
-        Assert.Null(await test.Store.GetAsync(["late"]));
+        Assert.Equal(1, kv.AssertEnqueued<Job>().FailedAttempts);
+        Assert.Null(await kv.Store.GetAsync(["late"]));
     }
 
     [Theory]
@@ -39,21 +39,21 @@ public abstract class HandlerEndSpec(KvDatabase database)
     public async Task After_the_message_is_completed_its_context_says_that_it_is(string member)
     {
         InvalidOperationException? error = null;
-        await using var test = await HandlingAsync(async context =>
+        await using var kv = await HandlingAsync(async context =>
         {
             await context.CompleteAsync(static write => write.Sum(["done"], 1));
             await using var own = context.Services.GetRequiredService<IDbContextFactory<KvDbContext>>().CreateDbContext();
             await own.Database.BeginTransactionAsync();
             error = await Assert.ThrowsAsync<InvalidOperationException>(() => ActAsync(member, context, own));
         });
-        await test.Store.EnqueueAsync(new Job(1));
+        await kv.Store.EnqueueAsync(new Job(1));
 
-        await test.SettleAsync();
+        await kv.DrainAsync();
 
         Assert.Contains("is completed already", error!.Message, StringComparison.Ordinal);
-        Assert.Equal(1UL, await test.Store.GetAsync<ulong>(["done"]));
-        Assert.Null(await test.Store.GetAsync(["late"]));
-        await test.AssertEmptyAsync();
+        Assert.Equal(1UL, await kv.Store.GetAsync<ulong>(["done"]));
+        Assert.Null(await kv.Store.GetAsync(["late"]));
+        kv.AssertQueueEmpty();
     }
 
     [Theory]
@@ -63,15 +63,15 @@ public abstract class HandlerEndSpec(KvDatabase database)
     public async Task While_the_handler_runs_a_lost_lease_is_told_as_such(string member)
     {
         KvException? error = null;
-        await using var test = await HandlingAsync(async context =>
+        await using var kv = await HandlingAsync(async context =>
         {
             await using var own = context.Services.GetRequiredService<IDbContextFactory<KvDbContext>>().CreateDbContext();
             await own.Database.ExecuteSqlRawAsync("update queue_running set owner = 'another', claim = claim + 1");
             error = await Assert.ThrowsAsync<KvException>(() => ActAsync(member, context, own));
         });
-        await test.Store.EnqueueAsync(new Job(1));
+        await kv.Store.EnqueueAsync(new Job(1));
 
-        await test.SettleAsync();
+        await kv.DrainAsync();
 
         Assert.Equal(KvErrorKind.LeaseLost, error!.Kind);
         Assert.Contains("its lease ran out", error.Message, StringComparison.Ordinal);
@@ -84,26 +84,26 @@ public abstract class HandlerEndSpec(KvDatabase database)
     [InlineData("middleware")]
     public async Task A_handler_that_returns_no_task_fails_its_attempt_by_name(string kind)
     {
-        await using var test = await database.CreateWorkerAsync(
-            worker => _ = kind switch
-            {
-                "class" => worker.Handle<Job, NoTask>(),
-                "delegate" => worker.Handle<Job>(static (_, _, _) => NoTask.Given),
-                "topic" => worker.HandleTopic("job", static (_, _) => NoTask.Given),
-                _ => worker.Handle<Job>(static (_, _, _) => Task.CompletedTask).Use(static (_, _, _) => NoTask.Given),
-            },
-            _time);
-        await test.Store.EnqueueAsync(new Job(1), WorkerTesting.Once);
+        await using var kv = await database.StartAsync(app => _ = kind switch
+        {
+            "class" => app.Handle<Job, NoTask>(),
+            "delegate" => app.Handle<Job>(static (_, _, _) => NoTask.Given),
+            "topic" => app.HandleTopic("job", static (_, _) => NoTask.Given),
+            _ => app.Handle<Job>(static (_, _, _) => Task.CompletedTask).Use(static (_, _, _) => NoTask.Given),
+        });
+        await kv.Store.EnqueueAsync(new Job(1), WorkerTesting.Once);
 
-        await test.SettleAsync();
+        await kv.DrainAsync();
 
-        var error = Assert.Single(await test.DeadLettersAsync()).LastError!;
+        var error = kv.AssertDeadLetter<Job>().LastError!;
         Assert.Equal(typeof(InvalidOperationException).FullName, error.Type);
         Assert.StartsWith(
-            $"A {(kind == "middleware" ? kind : "handler")} of messages named 'job' on the topic 'job' returned null instead of a Task.", error.Message, StringComparison.Ordinal);
+            $"A {(kind == "middleware" ? kind : "handler")} of messages named 'job' on the topic 'job' returned null instead of a Task.",
+            error.Message,
+            StringComparison.Ordinal);
     }
 
-    private Task ActAsync(string member, KvMessageContext context, DbContext own)
+    private static Task ActAsync(string member, KvMessageContext context, DbContext own)
     {
         switch (member)
         {
@@ -122,7 +122,7 @@ public abstract class HandlerEndSpec(KvDatabase database)
                 context.RetryIn(TimeSpan.FromMinutes(5));
                 break;
             case "retry at":
-                context.RetryAt(_time.GetUtcNow());
+                context.RetryAt(context.EnqueuedAt);
                 break;
             default:
                 context.DeadLetter("Late.");
@@ -132,8 +132,8 @@ public abstract class HandlerEndSpec(KvDatabase database)
         return Task.CompletedTask;
     }
 
-    private Task<KvTestStore> HandlingAsync(Func<KvMessageContext, Task> handle) =>
-        database.CreateWorkerAsync(worker => worker.Handle<Job>((_, context, _) => handle(context)), _time);
+    private Task<KvTestHost> HandlingAsync(Func<KvMessageContext, Task> handle) =>
+        database.StartAsync(app => app.Handle<Job>((_, context, _) => handle(context)));
 
     private sealed class NoTask : IKvMessageHandler<Job>
     {

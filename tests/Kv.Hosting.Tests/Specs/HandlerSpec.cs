@@ -6,28 +6,25 @@ namespace Kv.Tests.Specs;
 
 public abstract class HandlerSpec(KvDatabase database)
 {
-    private readonly ManualTime _time = new();
-
     [Fact]
     public async Task A_class_handles_each_message_in_a_scope_of_its_own()
     {
-        await using var test = await database.CreateWorkerAsync(
+        await using var kv = await database.StartAsync(
             worker =>
             {
                 worker.Services.AddSingleton<Journal>().AddScoped<Scoped>();
                 worker.Handle<Job, JobHandler>();
-            },
-            _time);
-        await test.Store.EnqueueAsync(new Job(1));
-        await test.Store.EnqueueAsync(new Job(2));
+            });
+        await kv.Store.EnqueueAsync(new Job(1));
+        await kv.Store.EnqueueAsync(new Job(2));
 
-        await test.SettleAsync();
+        await kv.DrainAsync();
 
-        var journal = test.Services.GetRequiredService<Journal>();
+        var journal = kv.Services.GetRequiredService<Journal>();
         Assert.Equal([1, 2], journal.Handled.Keys.Order());
         Assert.Equal(2, journal.Handled.Values.Distinct().Count());
         Assert.All(journal.Handled.Values, scoped => Assert.True(scoped.IsDisposed));
-        await test.AssertEmptyAsync();
+        kv.AssertQueueEmpty();
     }
 
     [Fact]
@@ -35,64 +32,62 @@ public abstract class HandlerSpec(KvDatabase database)
     {
         KvMessageContext? seen = null;
         Order? order = null;
-        await using var test = await database.CreateWorkerAsync(
+        await using var kv = await database.StartAsync(
             worker => worker.Handle<Order>((message, context, _) =>
             {
                 (order, seen) = (message, context);
                 return Task.CompletedTask;
-            }),
-            _time);
+            }));
         var sent = new Order(42, "Füße ☃", [1.5m, -2m], new(2026, 5, 1, 12, 0, 0, TimeSpan.FromHours(2)));
-        await test.Store.EnqueueAsync(sent);
-        var id = (await test.QueuedAsync())[0].Id;
+        await kv.Store.EnqueueAsync(sent);
+        var id = kv.AssertEnqueued<Order>().Id;
 
-        await test.SettleAsync();
+        await kv.DrainAsync();
 
         Assert.Equal((sent.Number, sent.Name, sent.At), (order!.Number, order.Name, order.At));
         Assert.Equal(sent.Prices, order.Prices);
         Assert.Equal((id, "orders", "order", 1), (seen!.Id, seen.Topic, seen.Type, seen.Attempt));
-        Assert.Equal(_time.GetUtcNow(), seen.EnqueuedAt);
-        Assert.Same(test.Store, seen.Store);
+        Assert.Equal(kv.Now, seen.EnqueuedAt);
+        Assert.Same(kv.Store, seen.Store);
     }
 
     [Fact]
     public async Task A_row_with_the_five_columns_of_Deno_arrives_undecoded()
     {
         KvMessageContext? seen = null;
-        await using var test = await database.CreateWorkerAsync(
+        await using var kv = await database.StartAsync(
             worker => worker.HandleTopic("", (context, _) =>
             {
                 seen = context;
                 return Task.CompletedTask;
-            }),
-            _time);
+            }));
         byte[] data = [0xFF, 0x0F, 0x22, 0x01, 0x61];
-        await test.ExecuteAsync(
-            "insert into queue (ts, id, data, backoff_schedule, keys_if_undelivered) values ({0}, '2b0c54c3-6f0f-4a25-9d6f-b8a1c0a0f00d', {1}, '[100]', '[]')",
-            _time.Milliseconds(), data);
+        await kv.ExecuteAsync(
+            "insert into queue (ts, id, data, backoff_schedule, keys_if_undelivered) "
+            + "values ({0}, '2b0c54c3-6f0f-4a25-9d6f-b8a1c0a0f00d', {1}, '[100]', '[]')",
+            kv.Now.ToUnixTimeMilliseconds(), data);
 
-        await test.SettleAsync();
+        await kv.DrainAsync();
 
         Assert.Equal(KvEncoding.V8, seen!.Payload.Encoding);
         Assert.Equal(1, (int)seen.Payload.Encoding);
         Assert.Equal(data, seen.Payload.Bytes.ToArray());
         Assert.Equal(("", "", 1), (seen.Topic, seen.Type, seen.Attempt));
-        await test.AssertEmptyAsync();
+        kv.AssertQueueEmpty();
     }
 
     [Fact]
     public async Task A_handler_of_a_topic_takes_what_has_none_of_its_own()
     {
         ConcurrentQueue<string> seen = [];
-        await using var test = await database.CreateWorkerAsync(
+        await using var kv = await database.StartAsync(
             worker => worker
                 .Handle<Job>((_, _, _) => Note("typed"))
-                .HandleTopic("job", (context, _) => Note(context.Type)),
-            _time);
-        await test.Store.EnqueueAsync(new Job(1));
-        await test.Store.EnqueueAsync(new Other(), new() { Topic = "job" });
+                .HandleTopic("job", (context, _) => Note(context.Type)));
+        await kv.Store.EnqueueAsync(new Job(1));
+        await kv.Store.EnqueueAsync(new Other(), new() { Topic = "job" });
 
-        await test.SettleAsync();
+        await kv.DrainAsync();
 
         Assert.Equal(["other", "typed"], seen.Order(StringComparer.Ordinal));
 
@@ -106,13 +101,14 @@ public abstract class HandlerSpec(KvDatabase database)
     [Fact]
     public async Task A_message_of_a_topic_that_nobody_here_handles_waits()
     {
-        await using var test = await database.CreateWorkerAsync(static worker => worker.Handle<Job>(static (_, _, _) => Task.CompletedTask), _time);
-        await test.Store.EnqueueAsync(new Other());
-        await test.Store.EnqueueAsync(new Job(1));
+        await using var kv = await database.StartAsync(static worker => worker.Handle<Job>(static (_, _, _) => Task.CompletedTask));
+        await kv.Store.EnqueueAsync(new Other());
+        await kv.Store.EnqueueAsync(new Job(1));
 
-        await test.SettleAsync();
+        await kv.DrainAsync();
 
-        Assert.Equal("other", Assert.Single(await test.QueuedAsync()).Topic);
+        kv.AssertEnqueued<Other>();
+        kv.AssertNotEnqueued<Job>();
     }
 
     [Fact]
@@ -120,7 +116,7 @@ public abstract class HandlerSpec(KvDatabase database)
     {
         var logs = new LogCollector();
         var handled = 0;
-        await using var test = await database.CreateWorkerAsync(
+        await using var kv = await database.StartAsync(
             worker =>
             {
                 worker.Services.AddScoped<Sticky>();
@@ -131,15 +127,14 @@ public abstract class HandlerSpec(KvDatabase database)
                     return Task.CompletedTask;
                 });
             },
-            _time,
             logs: logs);
-        await test.Store.EnqueueAsync(new Job(1));
+        await kv.Store.EnqueueAsync(new Job(1));
 
-        await test.SettleAsync();
+        await kv.DrainAsync();
 
         Assert.Equal(1, handled);
         Assert.Contains(logs.Entries, static e => e.Event == 113);
-        await test.AssertEmptyAsync();
+        kv.AssertQueueEmpty();
     }
 
     [KvMessage("order", Topic = "orders")]

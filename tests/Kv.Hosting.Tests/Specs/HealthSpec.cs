@@ -129,6 +129,6 @@ public sealed class PostgresHealthTests(PostgresDatabase database) : HealthSpec(
 
         Assert.Equal(1, attempts);
         Assert.Equal(1, await test.Store.GetAsync<int>(["done"]));
-        await test.AssertEmptyAsync();
+        test.AssertQueueEmpty();
     }
 }

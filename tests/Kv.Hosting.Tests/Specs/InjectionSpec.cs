@@ -8,23 +8,29 @@ namespace Kv.Tests.Specs;
 /// <summary>Handlers get services, and what they lack is found at the start.</summary>
 public abstract class InjectionSpec(KvDatabase database)
 {
-    private readonly ManualTime _time = new();
-
     [Fact]
     public async Task A_delegate_takes_message_context_token_and_services_in_any_order()
     {
         List<string> seen = [];
-        await using var test = await database.CreateWorkerAsync(
+        await using var kv = await database.StartAsync(
             worker =>
             {
                 worker.Services.AddScoped<Part>().AddKeyedSingleton("b", new Part { Name = "keyed" });
-                worker.Handle<Job>((CancellationToken token, Part part, Job job, [FromKeyedServices("b")] Part keyed, KvMessageContext context, IKvStore store, Absent? absent = null) =>
-                {
-                    Assert.True(token.CanBeCanceled);
-                    Assert.Same(context.Services.GetRequiredService<Part>(), part);
-                    seen.Add($"{job.Number} {context.Topic} {keyed.Name} {ReferenceEquals(store, context.Store)} {absent is null}");
-                    return Task.CompletedTask;
-                });
+                worker.Handle<Job>(
+                    (
+                        CancellationToken token,
+                        Part part,
+                        Job job,
+                        [FromKeyedServices("b")] Part keyed,
+                        KvMessageContext context,
+                        IKvStore store,
+                        Absent? absent = null) =>
+                    {
+                        Assert.True(token.CanBeCanceled);
+                        Assert.Same(context.Services.GetRequiredService<Part>(), part);
+                        seen.Add($"{job.Number} {context.Topic} {keyed.Name} {ReferenceEquals(store, context.Store)} {absent is null}");
+                        return Task.CompletedTask;
+                    });
                 worker.Handle<Job>((Job job, Part part) => seen.Add($"{job.Number} {part.Name} void"), "void");
                 worker.Handle<Job>(
                     async ValueTask (Job job, KvMessageContext context) =>
@@ -33,49 +39,48 @@ public abstract class InjectionSpec(KvDatabase database)
                         seen.Add($"{job.Number} {context.Topic}");
                     },
                     "value");
-            },
-            _time,
-            options => options.Concurrency = 1);
-        await test.Store.EnqueueAsync(new Job(1));
-        await test.Store.EnqueueAsync(new Job(2), new() { Topic = "void" });
-        await test.Store.EnqueueAsync(new Job(3), new() { Topic = "value" });
+            });
+        await kv.Store.EnqueueAsync(new Job(1));
+        await kv.Store.EnqueueAsync(new Job(2), new() { Topic = "void" });
+        await kv.Store.EnqueueAsync(new Job(3), new() { Topic = "value" });
 
-        await test.SettleAsync();
+        await kv.DrainAsync();
 
         Assert.Equal(["1 job keyed True True", "2 part void", "3 value"], seen.Order(StringComparer.Ordinal));
-        await test.AssertEmptyAsync();
+        kv.AssertQueueEmpty();
     }
 
     [Fact]
     public async Task What_an_injected_handler_throws_is_the_error_of_its_attempt()
     {
-        await using var test = await database.CreateWorkerAsync(
-            static worker => worker.Handle<Job>(Task (Job _, IKvStore _) => throw new FormatException("No.")), _time);
-        await test.Store.EnqueueAsync(new Job(1), WorkerTesting.Once);
+        await using var kv = await database.StartAsync(
+            static worker => worker.Handle<Job>(Task (Job _, IKvStore _) => throw new FormatException("No.")));
+        await kv.Store.EnqueueAsync(new Job(1), WorkerTesting.Once);
 
-        await test.SettleAsync();
+        await kv.DrainAsync();
 
-        Assert.Equal(typeof(FormatException).FullName, Assert.Single(await test.DeadLettersAsync()).LastError!.Type);
+        Assert.Equal(typeof(FormatException).FullName, kv.AssertDeadLetter<Job>().LastError!.Type);
     }
 
     [Fact]
     public async Task A_message_type_has_a_handler_for_each_of_its_topics()
     {
         List<string> seen = [];
-        await using var test = await database.CreateWorkerAsync(
+        await using var kv = await database.StartAsync(
             worker =>
             {
                 worker.Services.AddSingleton(seen);
-                worker.Handle<Job>((_, context, _) => Note(context)).Handle<Job, Noting>("a").Handle<Job, Noting>("b").Handle<Job>((KvMessageContext context) => Note(context), "c");
-            },
-            _time,
-            options => options.Concurrency = 1);
+                worker.Handle<Job>((_, context, _) => Note(context))
+                    .Handle<Job, Noting>("a")
+                    .Handle<Job, Noting>("b")
+                    .Handle<Job>((KvMessageContext context) => Note(context), "c");
+            });
         foreach (var topic in (string?[])[null, "a", "b", "c"])
         {
-            await test.Store.EnqueueAsync(new Job(1), new() { Topic = topic });
+            await kv.Store.EnqueueAsync(new Job(1), new() { Topic = topic });
         }
 
-        await test.SettleAsync();
+        await kv.DrainAsync();
 
         Assert.Equal(["a class", "b class", "c", "job"], seen.Order(StringComparer.Ordinal));
 
@@ -87,9 +92,18 @@ public abstract class InjectionSpec(KvDatabase database)
     }
 
     [Theory]
-    [InlineData("class", "The handler Kv.Tests.Specs.InjectionSpec+Needy of 'job' cannot run: the parameter 'absent' of the constructor of Kv.Tests.Specs.InjectionSpec+Needy is a Kv.Tests.Specs.InjectionSpec+Absent")]
-    [InlineData("deep", "The handler Kv.Tests.Specs.InjectionSpec+Deep of 'job' cannot run: the parameter 'absent' of the constructor of Kv.Tests.Specs.InjectionSpec+Needy")]
-    [InlineData("delegate", "The handler of 'job' on the topic 'job' cannot run: the parameter 'absent' of its delegate is a Kv.Tests.Specs.InjectionSpec+Absent")]
+    [InlineData(
+        "class",
+        "The handler Kv.Tests.Specs.InjectionSpec+Needy of 'job' cannot run: the parameter 'absent' of the constructor of "
+        + "Kv.Tests.Specs.InjectionSpec+Needy is a Kv.Tests.Specs.InjectionSpec+Absent")]
+    [InlineData(
+        "deep",
+        "The handler Kv.Tests.Specs.InjectionSpec+Deep of 'job' cannot run: the parameter 'absent' of the constructor of "
+        + "Kv.Tests.Specs.InjectionSpec+Needy")]
+    [InlineData(
+        "delegate",
+        "The handler of 'job' on the topic 'job' cannot run: the parameter 'absent' of its delegate is a "
+        + "Kv.Tests.Specs.InjectionSpec+Absent")]
     [InlineData("keyed", "is a Kv.Tests.Specs.InjectionSpec+Part with the key 'c'")]
     [InlineData("middleware", "The middleware Kv.Tests.Specs.InjectionSpec+Around cannot run")]
     public async Task A_service_that_is_not_registered_keeps_the_host_from_starting(string what, string says)
@@ -118,15 +132,15 @@ public abstract class InjectionSpec(KvDatabase database)
     [Fact]
     public async Task Handlers_whose_makers_know_more_are_believed()
     {
-        await using var test = await database.CreateWorkerAsync(
+        await using var kv = await database.StartAsync(
             worker =>
             {
                 worker.Services.AddScoped(static _ => new Needy(new Absent()));
-                worker.Handle<Job, Needy>().Handle<Job, Either>("either").Handle<Job>(static (Job _, ILogger<Job> _, IEnumerable<Absent> _, Absent? absent = null) => Task.CompletedTask, "delegate");
-            },
-            _time);
-
-        await test.StartAsync();
+                worker.Handle<Job, Needy>()
+                    .Handle<Job, Either>("either")
+                    .Handle<Job>(
+                        static (Job _, ILogger<Job> _, IEnumerable<Absent> _, Absent? absent = null) => Task.CompletedTask, "delegate");
+            });
     }
 
     [Fact]
@@ -134,11 +148,13 @@ public abstract class InjectionSpec(KvDatabase database)
     {
         var worker = new ServiceCollection().AddKvWorker();
 
-        Assert.Contains("System.Int32", Assert.Throws<ArgumentException>(() => worker.Handle<Job>(static (Job _) => 3)).Message, StringComparison.Ordinal);
+        var number = Assert.Throws<ArgumentException>(() => worker.Handle<Job>(static (Job _) => 3));
+        Assert.Contains("System.Int32", number.Message, StringComparison.Ordinal);
         Assert.Throws<ArgumentException>(() => worker.Handle<Job>(static (ref Job _) => Task.CompletedTask));
 #pragma warning disable MA0147 // It is what is refused.
-        Assert.Contains("Task or ValueTask", Assert.Throws<ArgumentException>(() => worker.Handle<Job>(VoidAsync)).Message, StringComparison.Ordinal);
+        var nothing = Assert.Throws<ArgumentException>(() => worker.Handle<Job>(VoidAsync));
 #pragma warning restore MA0147
+        Assert.Contains("Task or ValueTask", nothing.Message, StringComparison.Ordinal);
         worker.Handle<Job>(static (Job _) => Task.CompletedTask);
         Assert.Throws<InvalidOperationException>(() => worker.Handle<Job>(static (Job _) => Task.CompletedTask));
 
@@ -159,7 +175,8 @@ public abstract class InjectionSpec(KvDatabase database)
 
     internal sealed class Deep(Needy needy) : IKvMessageHandler<Job>
     {
-        public Task HandleAsync(Job message, KvMessageContext context, CancellationToken cancellationToken) => needy.HandleAsync(message, context, cancellationToken);
+        public Task HandleAsync(Job message, KvMessageContext context, CancellationToken cancellationToken) =>
+            needy.HandleAsync(message, context, cancellationToken);
     }
 
     internal sealed class Either : IKvMessageHandler<Job>
@@ -173,7 +190,8 @@ public abstract class InjectionSpec(KvDatabase database)
 
     internal sealed class Around(Absent absent) : IKvMessageMiddleware
     {
-        public Task InvokeAsync(KvMessageContext context, KvMessageDelegate next, CancellationToken cancellationToken) => Task.FromResult(absent);
+        public Task InvokeAsync(KvMessageContext context, KvMessageDelegate next, CancellationToken cancellationToken) =>
+            Task.FromResult(absent);
     }
 
     private sealed class Noting(List<string> seen) : IKvMessageHandler<Job>

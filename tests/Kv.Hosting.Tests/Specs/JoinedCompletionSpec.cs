@@ -74,7 +74,7 @@ public abstract class JoinedCompletionSpec(KvDatabase database)
         await test.SettleAsync();
 
         Assert.True(await test.Store.GetAsync<bool>(["done"]));
-        await test.AssertEmptyAsync();
+        test.AssertQueueEmpty();
     }
 
     [Fact]
@@ -111,7 +111,7 @@ public abstract class JoinedCompletionSpec(KvDatabase database)
         await test.SettleAsync();
 
         Assert.Equal([(0, 0), (1, 1), (2, 2)], seen);
-        await test.AssertEmptyAsync();
+        test.AssertQueueEmpty();
     }
 
     [Fact]
@@ -129,7 +129,7 @@ public abstract class JoinedCompletionSpec(KvDatabase database)
 
         Assert.Equal(1UL, await test.Store.GetAsync<ulong>(["count"]));
         Assert.Contains(_logs.Entries, static e => e.Event == 125);
-        await test.AssertEmptyAsync();
+        test.AssertQueueEmpty();
     }
 
     protected async Task Others_are_extended_while_a_transaction_is_open()
@@ -167,7 +167,7 @@ public abstract class JoinedCompletionSpec(KvDatabase database)
         gate.Open();
         other.Open();
         await test.IdleAsync();
-        await test.AssertEmptyAsync();
+        test.AssertQueueEmpty();
     }
 
     private async Task<KvTestStore> JoiningAsync(Func<KvMessageContext, DbContext, IDbContextTransaction, Task> handle)

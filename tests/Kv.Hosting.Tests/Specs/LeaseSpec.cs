@@ -45,7 +45,7 @@ public abstract class LeaseSpec(KvDatabase database)
         await test.IdleAsync();
         Assert.False(_gate.Token.IsCancellationRequested);
         Assert.Empty(other.Worker().Running);
-        await test.AssertEmptyAsync();
+        test.AssertQueueEmpty();
     }
 
     [Fact]
@@ -76,7 +76,7 @@ public abstract class LeaseSpec(KvDatabase database)
         await test.Queue().CancelAsync(id);
         Assert.True(test.Worker().Heartbeat.Beat());
         await test.IdleAsync();
-        await test.AssertEmptyAsync();
+        test.AssertQueueEmpty();
 
         void BeatFor(TimeSpan time)
         {
@@ -117,7 +117,7 @@ public abstract class LeaseSpec(KvDatabase database)
             row is null or { Crashes: 1, Claim: 2, Attempt: 0, BackoffSchedule: "[7000]" },
             $"{row?.Crashes} {row?.Claim} {row?.Attempt} {row?.BackoffSchedule}");
         Assert.Equal(1, seen!.Attempt);
-        await other.AssertEmptyAsync();
+        other.AssertQueueEmpty();
     }
 
     [Fact]
@@ -138,7 +138,7 @@ public abstract class LeaseSpec(KvDatabase database)
         await other.SettleAsync();
 
         Assert.Equal(1, runs);
-        await other.AssertEmptyAsync();
+        other.AssertQueueEmpty();
     }
 
     [Fact]
@@ -163,7 +163,7 @@ public abstract class LeaseSpec(KvDatabase database)
         _gate.Open();
         await test.IdleAsync();
         Assert.False(_gate.Token.IsCancellationRequested);
-        await test.AssertEmptyAsync();
+        test.AssertQueueEmpty();
     }
 
     [Fact]
@@ -187,7 +187,7 @@ public abstract class LeaseSpec(KvDatabase database)
         Assert.Equal(0, runs);
         Assert.Equal(new Job(1), await test.Store.GetAsync<Job>(["dead"]));
         Assert.Contains(_logs.Entries, static e => e.Event == 105);
-        await test.AssertEmptyAsync();
+        test.AssertQueueEmpty();
     }
 
     [Theory]
@@ -230,7 +230,7 @@ public abstract class LeaseSpec(KvDatabase database)
         Assert.Contains(_logs.Entries, static e => e.Event == 106);
         next.Open();
         await other.IdleAsync();
-        await test.AssertEmptyAsync();
+        test.AssertQueueEmpty();
     }
 
     [Fact]
@@ -255,7 +255,7 @@ public abstract class LeaseSpec(KvDatabase database)
         Assert.False(gates[1].Token.IsCancellationRequested);
         gates[1].Open();
         await test.IdleAsync();
-        await test.AssertEmptyAsync();
+        test.AssertQueueEmpty();
     }
 
     [Fact]

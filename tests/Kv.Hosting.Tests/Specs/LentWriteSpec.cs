@@ -7,15 +7,13 @@ namespace Kv.Tests.Specs;
 /// <summary>The write that a callback of <c>CompleteAsync</c> gets is lent to it.</summary>
 public abstract class LentWriteSpec(KvDatabase database)
 {
-    private readonly ManualTime _time = new();
-
     [Theory]
     [InlineData(false)]
     [InlineData(true)]
     public async Task A_completion_beside_another_one_is_refused(bool joins)
     {
         List<string> refusals = [];
-        await using var test = await HandlingAsync(async (context, token) =>
+        await using var kv = await HandlingAsync(async (context, token) =>
         {
             await using var own = context.Services.GetRequiredService<IDbContextFactory<KvDbContext>>().CreateDbContext();
             await context.CompleteAsync(
@@ -29,13 +27,13 @@ public abstract class LentWriteSpec(KvDatabase database)
                 },
                 token);
         });
-        await test.Store.EnqueueAsync(new Job(1));
+        await kv.Store.EnqueueAsync(new Job(1));
 
-        await test.SettleAsync();
+        await kv.DrainAsync();
 
         Assert.Contains("in flight", Assert.Single(refusals), StringComparison.Ordinal);
-        Assert.Equal(1UL, await test.Store.GetAsync<ulong>(["eff"]));
-        await test.AssertEmptyAsync();
+        Assert.Equal(1UL, await kv.Store.GetAsync<ulong>(["eff"]));
+        kv.AssertQueueEmpty();
     }
 
     [Theory]
@@ -43,11 +41,12 @@ public abstract class LentWriteSpec(KvDatabase database)
     [InlineData(false, true)]
     [InlineData(true, false)]
     [InlineData(true, true)]
-    public async Task A_write_that_CompleteAsync_lends_cannot_be_committed_and_is_over_with_its_callback(bool joins, bool commitsIntoContext)
+    public async Task A_write_that_CompleteAsync_lends_cannot_be_committed_and_is_over_with_its_callback(
+        bool joins, bool commitsIntoContext)
     {
         List<string> refusals = [];
         KvAtomic? kept = null;
-        await using var test = await HandlingAsync(async (context, token) =>
+        await using var kv = await HandlingAsync(async (context, token) =>
         {
             await using var own = context.Services.GetRequiredService<IDbContextFactory<KvDbContext>>().CreateDbContext();
             if (joins)
@@ -69,15 +68,17 @@ public abstract class LentWriteSpec(KvDatabase database)
             Refuse(() => kept!.CommitAsync(token).AsTask());
             Refuse(() => Task.FromResult(kept!.Set(["late"], 1)));
         });
-        await test.Store.EnqueueAsync(new Job(1));
+        await kv.Store.EnqueueAsync(new Job(1));
 
-        await test.SettleAsync();
+        await kv.DrainAsync();
 
         Assert.StartsWith("This write was lent by CompleteAsync, which commits it itself;", refusals[0], StringComparison.Ordinal);
-        Assert.All(refusals.Skip(1), static text => Assert.Contains("it belongs to a CompleteAsync that has ended", text, StringComparison.Ordinal));
+        Assert.All(
+            refusals.Skip(1),
+            static text => Assert.Contains("it belongs to a CompleteAsync that has ended", text, StringComparison.Ordinal));
         Assert.Equal(3, refusals.Count);
-        Assert.Equal(1UL, await test.Store.GetAsync<ulong>(["eff"]));
-        Assert.Equal("next", Assert.Single(await test.QueuedAsync()).Topic);
+        Assert.Equal(1UL, await kv.Store.GetAsync<ulong>(["eff"]));
+        Assert.Equal("next", kv.AssertEnqueued<Job>().Topic);
 
         void Refuse(Func<Task> act) => refusals.Add(Assert.ThrowsAsync<InvalidOperationException>(act).GetAwaiter().GetResult().Message);
     }
@@ -88,19 +89,20 @@ public abstract class LentWriteSpec(KvDatabase database)
 #pragma warning disable MA0147, MA0155 // An asynchronous callback without anything to wait for is what is refused here.
         InvalidOperationException? refusal = null;
         var (go, gone) = (new TaskCompletionSource(), new TaskCompletionSource());
-        await using var test = await HandlingAsync(async (context, token) =>
+        await using var kv = await HandlingAsync(async (context, token) =>
         {
             refusal = await Assert.ThrowsAsync<InvalidOperationException>(() => context.CompleteAsync(AddLater, token).AsTask());
             go.SetResult();
             await gone.Task;
         });
-        await test.Store.EnqueueAsync(new Job(1), new() { BackoffSchedule = [TimeSpan.FromMinutes(1)] });
+        await kv.Store.EnqueueAsync(new Job(1), new() { BackoffSchedule = [TimeSpan.FromMinutes(1)] });
 
-        await test.SettleAsync();
+        await kv.DrainAsync();
 
-        Assert.StartsWith("The callback of CompleteAsync is asynchronous, and nothing waits for it", refusal!.Message, StringComparison.Ordinal);
-        Assert.Null(await test.Store.GetAsync(["eff"]));
-        Assert.Equal(1, Assert.Single(await test.QueuedAsync()).Attempt);
+        Assert.StartsWith(
+            "The callback of CompleteAsync is asynchronous, and nothing waits for it", refusal!.Message, StringComparison.Ordinal);
+        Assert.Null(await kv.Store.GetAsync(["eff"]));
+        Assert.Equal(1, kv.AssertEnqueued<Job>().FailedAttempts);
 
         async void AddLater(KvAtomic write)
         {
@@ -112,8 +114,8 @@ public abstract class LentWriteSpec(KvDatabase database)
 #pragma warning restore MA0147, MA0155
     }
 
-    private Task<KvTestStore> HandlingAsync(Func<KvMessageContext, CancellationToken, Task> handle) =>
-        database.CreateWorkerAsync(worker => worker.Handle<Job>((_, context, token) => handle(context, token)), _time);
+    private Task<KvTestHost> HandlingAsync(Func<KvMessageContext, CancellationToken, Task> handle) =>
+        database.StartAsync(app => app.Handle<Job>((_, context, token) => handle(context, token)));
 }
 
 public sealed class SqliteLentWriteTests(SqliteDatabase database) : LentWriteSpec(database), IClassFixture<SqliteDatabase>;

@@ -43,7 +43,7 @@ public abstract class MessageTypeSpec(KvDatabase database)
         Assert.Equal(
             [new("1", 1999), new("2", 5), new("3", 7), new("4", 8), new("5", 9)],
             handled.OrderBy(static m => m.Id, StringComparer.Ordinal));
-        await test.AssertEmptyAsync();
+        test.AssertQueueEmpty();
     }
 
     [Fact]

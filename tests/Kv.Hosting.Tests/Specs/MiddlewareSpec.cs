@@ -7,34 +7,32 @@ namespace Kv.Tests.Specs;
 
 public abstract class MiddlewareSpec(KvDatabase database)
 {
-    private readonly ManualTime _time = new();
-    private readonly LogCollector _logs = new();
     private readonly List<string> _seen = [];
 
     [Fact]
     public async Task Middleware_runs_in_the_order_of_its_registration_around_the_handler()
     {
-        await using var test = await UsingAsync(worker => worker.Use(Noting("outer")).Use(Noting("inner")));
-        await test.Store.EnqueueAsync(new Job(1));
+        await using var kv = await UsingAsync(worker => worker.Use(Noting("outer")).Use(Noting("inner")));
+        await kv.Store.EnqueueAsync(new Job(1));
 
-        await test.SettleAsync();
+        await kv.DrainAsync();
 
         Assert.Equal(["outer begins", "inner begins", "handler", "inner ends", "outer ends"], _seen);
-        await test.AssertEmptyAsync();
+        kv.AssertQueueEmpty();
     }
 
     [Fact]
     public async Task A_middleware_class_comes_from_the_scope_of_the_message()
     {
-        await using var test = await UsingAsync(worker =>
+        await using var kv = await UsingAsync(worker =>
         {
             worker.Services.AddScoped<Scoped>().AddSingleton(_seen);
             worker.Use<ScopedMiddleware>();
         });
-        await test.Store.EnqueueAsync(new Job(1));
-        await test.SettleAsync();
-        await test.Store.EnqueueAsync(new Job(2));
-        await test.SettleAsync();
+        await kv.Store.EnqueueAsync(new Job(1));
+        await kv.DrainAsync();
+        await kv.Store.EnqueueAsync(new Job(2));
+        await kv.DrainAsync();
 
         Assert.Equal(["same scope", "handler", "same scope", "handler"], _seen);
     }
@@ -42,32 +40,33 @@ public abstract class MiddlewareSpec(KvDatabase database)
     [Fact]
     public async Task Middleware_that_does_not_call_on_completes_the_message()
     {
-        await using var test = await UsingAsync(static worker => worker.Use(static (_, _, _) => Task.CompletedTask));
-        await test.Store.EnqueueAsync(new Job(1));
+        await using var kv = await UsingAsync(static worker => worker.Use(static (_, _, _) => Task.CompletedTask));
+        await kv.Store.EnqueueAsync(new Job(1));
 
-        await test.SettleAsync();
+        await kv.DrainAsync();
 
         Assert.Empty(_seen);
-        await test.AssertEmptyAsync();
-        Assert.Empty(await test.DeadLettersAsync());
+        kv.AssertQueueEmpty();
+        kv.AssertNoDeadLetters();
     }
 
     [Fact]
     public async Task An_exception_of_middleware_fails_the_attempt()
     {
-        await using var test = await UsingAsync(static worker => worker.Use(static (_, _, _) => throw new InvalidOperationException("Not past me.")));
-        await test.Store.EnqueueAsync(new Job(1), WorkerTesting.Once);
+        await using var kv = await UsingAsync(
+            static worker => worker.Use(static (_, _, _) => throw new InvalidOperationException("Not past me.")));
+        await kv.Store.EnqueueAsync(new Job(1), WorkerTesting.Once);
 
-        await test.SettleAsync();
+        await kv.DrainAsync();
 
         Assert.Empty(_seen);
-        Assert.Equal("Not past me.", Assert.Single(await test.DeadLettersAsync()).LastError!.Message);
+        Assert.Equal("Not past me.", kv.AssertDeadLetter<Job>().LastError!.Message);
     }
 
     [Fact]
     public async Task Middleware_sees_the_exception_of_the_handler_and_may_decide_otherwise()
     {
-        await using var test = await UsingAsync(
+        await using var kv = await UsingAsync(
             worker => worker.Use(async (context, next, token) =>
             {
                 try
@@ -81,12 +80,12 @@ public abstract class MiddlewareSpec(KvDatabase database)
                 }
             }),
             static () => throw new InvalidOperationException("Not today."));
-        await test.Store.EnqueueAsync(new Job(1));
+        await kv.Store.EnqueueAsync(new Job(1));
 
-        await test.SettleAsync();
+        await kv.DrainAsync();
 
         Assert.Equal(["handler", "Not today."], _seen);
-        Assert.Equal("The middleware said so.", Assert.Single(await test.DeadLettersAsync()).Reason);
+        Assert.Equal("The middleware said so.", kv.AssertDeadLetter<Job>().Reason);
     }
 
     [Fact]
@@ -108,7 +107,7 @@ public abstract class MiddlewareSpec(KvDatabase database)
         };
         ActivitySource.AddActivityListener(listener);
         var runs = 0;
-        await using var test = await UsingAsync(static _ => { }, () =>
+        await using var kv = await UsingAsync(static _ => { }, () =>
         {
             if (runs++ == 0)
             {
@@ -120,12 +119,12 @@ public abstract class MiddlewareSpec(KvDatabase database)
         using (var enqueuing = source.StartActivity("enqueuing")!)
         {
             origin = enqueuing.Context;
-            id = (await test.Store.Atomic().Enqueue(new Job(1), new() { BackoffSchedule = [TimeSpan.Zero] }).CommitAsync()).MessageIds[0];
+            id = (await kv.Store.Atomic().Enqueue(new Job(1), new() { BackoffSchedule = [TimeSpan.Zero] }).CommitAsync()).MessageIds[0];
         }
 
         using (source.StartActivity("somebody else's"))
         {
-            await test.SettleAsync();
+            await kv.DrainAsync();
         }
 
         Activity[] own;
@@ -141,7 +140,9 @@ public abstract class MiddlewareSpec(KvDatabase database)
             Assert.Equal((origin.TraceId, origin.SpanId), (Assert.Single(span.Links).Context.TraceId, span.Links.Single().Context.SpanId));
             Assert.Equal("job", span.GetTagItem("messaging.destination.name"));
         });
-        Assert.Equal([(1, ActivityStatusCode.Error, "Not today."), (2, ActivityStatusCode.Unset, null)], own.Select(static s => ((int)s.GetTagItem("efkv.message.attempt")!, s.Status, s.StatusDescription)));
+        Assert.Equal(
+            [(1, ActivityStatusCode.Error, "Not today."), (2, ActivityStatusCode.Unset, null)],
+            own.Select(static s => ((int)s.GetTagItem("efkv.message.attempt")!, s.Status, s.StatusDescription)));
     }
 
     [Fact]
@@ -149,17 +150,17 @@ public abstract class MiddlewareSpec(KvDatabase database)
     {
         var scopes = new ScopeCollector();
         ILogger? logger = null;
-        await using var test = await UsingAsync(
+        await using var kv = await UsingAsync(
             worker => worker.Services.AddSingleton<ILoggerProvider>(scopes), () => logger!.LogWarning("From the handler."));
-        logger = test.Services.GetRequiredService<ILoggerFactory>().CreateLogger("Mine");
-        var id = (await test.Store.Atomic().Enqueue(new Job(1)).CommitAsync()).MessageIds[0];
+        logger = kv.Services.GetRequiredService<ILoggerFactory>().CreateLogger("Mine");
+        var id = (await kv.Store.Atomic().Enqueue(new Job(1)).CommitAsync()).MessageIds[0];
 
-        await test.SettleAsync();
+        await kv.DrainAsync();
 
         Assert.Equal($"Message {id} of 'job', attempt 1", Assert.Single(scopes.Scopes));
     }
 
-    private Task<KvTestStore> UsingAsync(Action<KvWorkerBuilder> use, Action? handle = null) => database.CreateWorkerAsync(
+    private Task<KvTestHost> UsingAsync(Action<KvWorkerBuilder> use, Action? handle = null) => database.StartAsync(
         worker =>
         {
             use(worker);
@@ -169,9 +170,7 @@ public abstract class MiddlewareSpec(KvDatabase database)
                 handle?.Invoke();
                 return Task.CompletedTask;
             });
-        },
-        _time,
-        logs: _logs);
+        });
 
     private Func<KvMessageContext, KvMessageDelegate, CancellationToken, Task> Noting(string name) => async (context, next, token) =>
     {
@@ -188,7 +187,8 @@ public abstract class MiddlewareSpec(KvDatabase database)
 
         public Task InvokeAsync(KvMessageContext context, KvMessageDelegate next, CancellationToken cancellationToken)
         {
-            seen.Add(ReferenceEquals(scoped, context.Services.GetRequiredService<Scoped>()) && _runs++ == 0 ? "same scope" : "another scope");
+            var isOwn = ReferenceEquals(scoped, context.Services.GetRequiredService<Scoped>()) && _runs++ == 0;
+            seen.Add(isOwn ? "same scope" : "another scope");
             return next(context, cancellationToken);
         }
     }
@@ -215,7 +215,8 @@ public abstract class MiddlewareSpec(KvDatabase database)
 
             public bool IsEnabled(LogLevel logLevel) => true;
 
-            public void Log<TState>(LogLevel logLevel, EventId eventId, TState state, Exception? exception, Func<TState, Exception?, string> formatter)
+            public void Log<TState>(
+                LogLevel logLevel, EventId eventId, TState state, Exception? exception, Func<TState, Exception?, string> formatter)
             {
                 if (category == "Mine")
                 {

@@ -38,7 +38,7 @@ public abstract class OwnerSpec(KvDatabase database)
         Time.Advance(TimeSpan.FromMilliseconds(2));
         await test.SettleAsync();
         Assert.Equal([2, 1], _handled);
-        await test.AssertEmptyAsync();
+        test.AssertQueueEmpty();
     }
 
     [Fact]
@@ -115,7 +115,7 @@ public sealed class SqliteOwnerTests(SqliteDatabase database) : OwnerSpec(databa
         Gate.Open();
         await living.IdleAsync();
         Assert.False(Gate.Token.IsCancellationRequested);
-        await living.AssertEmptyAsync();
+        living.AssertQueueEmpty();
     }
 
     [Fact]
@@ -132,7 +132,7 @@ public sealed class SqliteOwnerTests(SqliteDatabase database) : OwnerSpec(databa
         await test.SettleAsync();
 
         Assert.Equal([1], Handled);
-        await test.AssertEmptyAsync();
+        test.AssertQueueEmpty();
     }
 
     [Fact]
@@ -156,7 +156,7 @@ public sealed class SqliteOwnerTests(SqliteDatabase database) : OwnerSpec(databa
         await test.SettleAsync();
 
         Assert.Equal([1], Handled);
-        await test.AssertEmptyAsync();
+        test.AssertQueueEmpty();
     }
 
     [Fact]

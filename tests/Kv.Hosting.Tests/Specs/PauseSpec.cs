@@ -30,7 +30,7 @@ public abstract class PauseSpec(KvDatabase database)
 
         await other.Queue().ResumeAsync("job");
         await test.SettleAsync();
-        await test.AssertEmptyAsync();
+        test.AssertQueueEmpty();
     }
 
     [Fact]
@@ -44,7 +44,7 @@ public abstract class PauseSpec(KvDatabase database)
 
         await test.SettleAsync();
 
-        await test.AssertEmptyAsync();
+        test.AssertQueueEmpty();
     }
 
     [Fact]
@@ -63,7 +63,7 @@ public abstract class PauseSpec(KvDatabase database)
 
         _time.Advance(TimeSpan.FromMilliseconds(1));
         await test.SettleAsync();
-        await test.AssertEmptyAsync();
+        test.AssertQueueEmpty();
         Assert.Empty(await test.Queue().GetStatsAsync());
     }
 

@@ -54,7 +54,7 @@ public abstract class ProgressSpec(KvDatabase database)
         Assert.Equal((null, null), (row.Progress, row.Note));
         _gate.Open();
         await test.IdleAsync();
-        await test.AssertEmptyAsync();
+        test.AssertQueueEmpty();
     }
 
     [Theory]
@@ -121,7 +121,7 @@ public abstract class ProgressSpec(KvDatabase database)
         await test.SettleAsync();
 
         Assert.Equal([null, new Checkpoint(7, "Füße")], seen);
-        await test.AssertEmptyAsync();
+        test.AssertQueueEmpty();
     }
 
     [Fact]

@@ -19,7 +19,7 @@ public abstract class RateSpec(KvDatabase database)
 
         Assert.Equal([0, 0, 0, 100, 200, 300, 400, 500], _seen.Select(seen => seen.At - start));
         Assert.Equal(Enumerable.Range(0, 8), _seen.Select(static seen => seen.Number).Order());
-        await test.AssertEmptyAsync();
+        test.AssertQueueEmpty();
     }
 
     [Fact]
@@ -33,7 +33,7 @@ public abstract class RateSpec(KvDatabase database)
 
         AssertRate(_seen.Select(static seen => seen.At), interval: 200, burst: 2);
         Assert.Equal(28 * 200, _seen[^1].At - _seen[0].At);
-        await test.AssertEmptyAsync();
+        test.AssertQueueEmpty();
     }
 
     [Fact]
@@ -53,7 +53,7 @@ public abstract class RateSpec(KvDatabase database)
         Assert.Equal([0, 10_000, 20_000], Times(0));
         Assert.Equal([0, 10_000, 20_000], Times(1));
         Assert.Equal([0, 0, 0], Times(2));
-        await test.AssertEmptyAsync();
+        test.AssertQueueEmpty();
 
         IEnumerable<long> Times(int kind) => _seen.Where(seen => seen.Number % 3 == kind).Select(seen => seen.At - start);
     }
@@ -102,7 +102,7 @@ public abstract class RateSpec(KvDatabase database)
 
         // Four keys with one a second each need ten seconds at least.
         Assert.InRange(_seen[^1].At - _seen[0].At, 9_000, 15_000);
-        await test.AssertEmptyAsync();
+        test.AssertQueueEmpty();
     }
 
     [Fact]
@@ -141,7 +141,7 @@ public abstract class RateSpec(KvDatabase database)
 
         AssertRate(_seen.Select(static seen => seen.At), interval: 1000, burst: 1);
         Assert.Equal(8_000, _seen[^1].At - _seen[1].At);
-        await test.AssertEmptyAsync();
+        test.AssertQueueEmpty();
     }
 
     [Fact]
@@ -159,7 +159,7 @@ public abstract class RateSpec(KvDatabase database)
 
         Assert.Equal([0, 1, 2, 3], _seen.Select(static seen => seen.Number));
         AssertRate(_seen.Select(static seen => seen.At), interval: 1000, burst: 1);
-        await test.AssertEmptyAsync();
+        test.AssertQueueEmpty();
     }
 
     [Fact]

@@ -5,125 +5,122 @@ namespace Kv.Tests.Specs;
 public abstract class RetrySpec(KvDatabase database)
 {
     private static readonly TimeSpan Minute = TimeSpan.FromMinutes(1);
-    private readonly ManualTime _time = new();
     private readonly LogCollector _logs = new();
 
     [Fact]
     public async Task The_delays_of_a_message_win_over_the_policy_of_its_topic()
     {
-        await using var test = await FailingAsync(KvRetryPolicy.Delays(Minute));
-        await test.Store.EnqueueAsync(new Job(1), new() { BackoffSchedule = [TimeSpan.FromSeconds(7)] });
+        await using var kv = await FailingAsync(KvRetryPolicy.Delays(Minute));
+        await kv.Store.EnqueueAsync(new Job(1), new() { BackoffSchedule = [TimeSpan.FromSeconds(7)] });
 
-        await test.SettleAsync();
+        await kv.DrainAsync();
 
-        Assert.Equal(_time.Milliseconds() + 7_000, Assert.Single(await test.QueuedAsync()).DueAt);
+        kv.AssertEnqueued<Job>(due: kv.Now.AddSeconds(7));
     }
 
     [Fact]
     public async Task A_message_without_a_schedule_goes_by_the_policy_of_its_topic_to_its_end()
     {
-        await using var test = await FailingAsync(KvRetryPolicy.Delays(Minute, Minute * 5));
-        await test.Store.EnqueueAsync(new Job(1));
+        await using var kv = await FailingAsync(KvRetryPolicy.Delays(Minute, Minute * 5));
+        await kv.Store.EnqueueAsync(new Job(1));
 
-        await test.SettleAsync();
-        Assert.Equal((_time.Milliseconds() + 60_000, 1), await NextAsync(test));
-        _time.Advance(Minute);
-        await test.SettleAsync();
-        Assert.Equal((_time.Milliseconds() + 300_000, 2), await NextAsync(test));
-        _time.Advance(Minute * 5);
-        await test.SettleAsync();
+        await kv.DrainAsync();
+        Assert.Equal(1, kv.AssertEnqueued<Job>(due: kv.Now + Minute).FailedAttempts);
+        await kv.AdvanceAsync(Minute);
+        Assert.Equal(2, kv.AssertEnqueued<Job>(due: kv.Now + (Minute * 5)).FailedAttempts);
+        await kv.AdvanceAsync(Minute * 5);
 
-        await test.AssertEmptyAsync();
-        Assert.Equal(3, Assert.Single(await test.DeadLettersAsync()).Attempts);
+        kv.AssertQueueEmpty();
+        Assert.Equal(3, kv.AssertDeadLetter<Job>().Attempts);
     }
 
     [Fact]
     public async Task A_rule_for_an_exception_ends_a_message_at_once()
     {
         var policy = KvRetryPolicy.Exponential(5, Minute).On<ArgumentException>(KvRetryPolicy.Never);
-        await using var test = await FailingAsync(policy, static () => new ArgumentNullException("order"));
-        await test.Store.EnqueueAsync(new Job(1));
+        await using var kv = await FailingAsync(policy, static () => new ArgumentNullException("order"));
+        await kv.Store.EnqueueAsync(new Job(1));
 
-        await test.SettleAsync();
+        await kv.DrainAsync();
 
-        await test.AssertEmptyAsync();
-        Assert.Equal(typeof(ArgumentNullException).FullName, Assert.Single(await test.DeadLettersAsync()).LastError!.Type);
+        kv.AssertQueueEmpty();
+        Assert.Equal(typeof(ArgumentNullException).FullName, kv.AssertDeadLetter<Job>().LastError!.Type);
     }
 
     [Fact]
     public async Task A_snooze_costs_no_attempt_however_often()
     {
-        List<int> attempts = [];
-        await using var test = await DecidingAsync(context =>
+        var left = 10;
+        await using var kv = await database.StartDecidingAsync(context =>
         {
-            attempts.Add(context.Attempt);
-            if (attempts.Count <= 10)
+            if (left-- <= 0)
             {
-                context.Snooze(Minute);
+                throw new InvalidOperationException("Not today.");
             }
+
+            context.Snooze(Minute);
         });
-        await test.Store.EnqueueAsync(new Job(1), WorkerTesting.Once);
+        await kv.Store.EnqueueAsync(new Job(1), WorkerTesting.Once);
 
-        await test.SettleAsync();
-        var row = Assert.Single(await test.QueuedAsync());
-        Assert.Equal((_time.Milliseconds() + 60_000, 0, "[]", (string?)null), (row.DueAt, row.Attempt, row.BackoffSchedule, row.LastError));
-        for (var i = 0; i < 10; i++)
-        {
-            _time.Advance(Minute);
-            await test.SettleAsync();
-        }
+        var first = (await kv.DrainAsync()).Single<Job>();
+        Assert.Equal((KvOutcome.Snoozed, kv.Now + Minute), (first.Outcome, first.DueAt));
+        Assert.Equal(0, kv.AssertEnqueued<Job>(due: kv.Now + Minute).FailedAttempts);
+        Assert.Null((await kv.WaitingAsync()).LastError);
+        var ran = (await kv.AdvanceAsync(Minute * 10)).Of<Job>();
 
-        Assert.Equal(Enumerable.Repeat(1, 11), attempts);
-        await test.AssertEmptyAsync();
+        // Nothing was added to the delays that it has none of: the first failure is the last.
+        Assert.Equal([.. Enumerable.Repeat(KvOutcome.Snoozed, 9), KvOutcome.DeadLettered], ran.Select(static run => run.Outcome));
+        Assert.All(ran, static run => Assert.Equal(1, run.Attempt));
+        Assert.Equal(1, kv.AssertDeadLetter<Job>().Attempts);
+        kv.AssertQueueEmpty();
     }
 
     [Fact]
     public async Task A_handler_chooses_when_it_is_tried_again_whatever_the_schedule_says()
     {
-        var runs = 0;
-        await using var test = await DecidingAsync(context =>
+        KvTestHost? host = null;
+        await using var kv = host = await database.StartDecidingAsync(context =>
         {
-            switch (runs++)
+            switch (context.Attempt)
             {
-                case 0:
+                case 1:
                     context.RetryIn(TimeSpan.FromSeconds(30));
                     break;
-                case 1:
-                    context.RetryAt(_time.GetUtcNow() + TimeSpan.FromHours(1));
-                    break;
                 case 2:
-                    context.RetryAt(_time.GetUtcNow() - TimeSpan.FromHours(1));
+                    context.RetryAt(host!.Now.AddHours(1));
+                    break;
+                case 3:
+                    context.RetryAt(host!.Now.AddHours(-1));
                     break;
                 default:
                     break;
             }
         });
-        await test.Store.EnqueueAsync(new Job(1), WorkerTesting.Once);
+        await kv.Store.EnqueueAsync(new Job(1), WorkerTesting.Once);
 
-        await test.SettleAsync();
-        Assert.Equal((_time.Milliseconds() + 30_000, 1), await NextAsync(test));
-        Assert.Contains("asked for another attempt", (await InfoAsync(test)).LastError!.Message, StringComparison.Ordinal);
-        _time.Advance(TimeSpan.FromSeconds(30));
-        await test.SettleAsync();
-        Assert.Equal((_time.Milliseconds() + 3_600_000, 2), await NextAsync(test));
-        _time.Advance(TimeSpan.FromHours(1));
-        await test.SettleAsync();
+        await kv.DrainAsync();
+        Assert.Equal(1, kv.AssertEnqueued<Job>(due: kv.Now.AddSeconds(30)).FailedAttempts);
+        Assert.Contains("asked for another attempt", (await kv.WaitingAsync()).LastError!.Message, StringComparison.Ordinal);
+        await kv.AdvanceAsync(TimeSpan.FromSeconds(30));
+        Assert.Equal(2, kv.AssertEnqueued<Job>(due: kv.Now.AddHours(1)).FailedAttempts);
+        var ran = await kv.AdvanceAsync(TimeSpan.FromHours(1));
 
-        Assert.Equal(4, runs);
-        await test.AssertEmptyAsync();
-        Assert.Empty(await test.DeadLettersAsync());
+        Assert.Equal(
+            [(3, KvOutcome.Retried), (4, KvOutcome.Completed)], ran.Of<Job>().Select(static run => (run.Attempt, run.Outcome)));
+        kv.AssertQueueEmpty();
+        kv.AssertNoDeadLetters();
     }
 
     [Fact]
     public async Task A_handler_gives_a_message_up_with_its_reason_and_without_an_error()
     {
-        await using var test = await DecidingAsync(static context => context.DeadLetter("The customer is gone."));
-        await test.Store.EnqueueAsync(new Job(1));
+        await using var kv = await database.StartDecidingAsync(static context => context.DeadLetter("The customer is gone."), _logs);
+        await kv.Store.EnqueueAsync(new Job(1));
 
-        await test.SettleAsync();
+        await kv.DrainAsync();
 
-        await test.AssertEmptyAsync();
-        var letter = Assert.Single(await test.DeadLettersAsync());
+        kv.AssertQueueEmpty();
+        var letter = kv.AssertDeadLetter<Job>();
         Assert.Equal(("The customer is gone.", null, null, 0), (letter.Reason, letter.FirstError, letter.LastError, letter.Attempts));
         Assert.Contains(_logs.Entries, static e => e.Event == 105 && e.Text.Contains("The customer is gone.", StringComparison.Ordinal));
     }
@@ -132,30 +129,30 @@ public abstract class RetrySpec(KvDatabase database)
     public async Task A_decision_counts_even_if_the_handler_throws_and_the_error_is_kept_with_it()
     {
         var runs = 0;
-        await using var test = await DecidingAsync(context =>
-        {
-            Action decide = runs++ switch
+        await using var kv = await database.StartDecidingAsync(
+            context =>
             {
-                0 => () => context.RetryIn(Minute),
-                1 => () => context.Snooze(Minute),
-                _ => () => context.DeadLetter("Enough."),
-            };
-            decide();
-            throw new InvalidOperationException($"Run {runs}.");
-        });
-        await test.Store.EnqueueAsync(new Job(1), WorkerTesting.Once);
+                Action decide = runs++ switch
+                {
+                    0 => () => context.RetryIn(Minute),
+                    1 => () => context.Snooze(Minute),
+                    _ => () => context.DeadLetter("Enough."),
+                };
+                decide();
+                throw new InvalidOperationException($"Run {runs}.");
+            },
+            _logs);
+        await kv.Store.EnqueueAsync(new Job(1), WorkerTesting.Once);
 
-        await test.SettleAsync();
-        Assert.Equal((_time.Milliseconds() + 60_000, 1), await NextAsync(test));
-        Assert.Equal("Run 1.", (await InfoAsync(test)).LastError!.Message);
-        _time.Advance(Minute);
-        await test.SettleAsync();
-        Assert.Equal((_time.Milliseconds() + 60_000, 1), await NextAsync(test));
+        await kv.DrainAsync();
+        Assert.Equal(1, kv.AssertEnqueued<Job>(due: kv.Now + Minute).FailedAttempts);
+        Assert.Equal("Run 1.", (await kv.WaitingAsync()).LastError!.Message);
+        await kv.AdvanceAsync(Minute);
+        Assert.Equal(1, kv.AssertEnqueued<Job>(due: kv.Now + Minute).FailedAttempts);
         Assert.Contains(_logs.Entries, static e => e.Event == 124);
-        _time.Advance(Minute);
-        await test.SettleAsync();
+        await kv.AdvanceAsync(Minute);
 
-        var letter = Assert.Single(await test.DeadLettersAsync());
+        var letter = kv.AssertDeadLetter<Job>();
         Assert.Equal(
             ("Enough.", "Run 1.", "Run 3.", 2), (letter.Reason, letter.FirstError!.Message, letter.LastError!.Message, letter.Attempts));
     }
@@ -163,35 +160,35 @@ public abstract class RetrySpec(KvDatabase database)
     [Fact]
     public async Task The_last_decision_counts_and_none_does_after_completion()
     {
-        await using var test = await database.CreateWorkerAsync(
-            worker => worker.Handle<Job>(async (job, context, token) =>
+        await using var kv = await database.StartAsync(app => app.Handle<Job>(async (job, context, token) =>
+        {
+            context.DeadLetter("No.");
+            if (job.Number == 1)
             {
-                context.DeadLetter("No.");
-                if (job.Number == 1)
-                {
-                    context.Snooze(Minute);
-                    return;
-                }
+                context.Snooze(Minute);
+                return;
+            }
 
-                await context.CompleteAsync(static write => write.Set(["done"], true), token);
-                context.RetryIn(Minute);
-            }),
-            _time,
-            logs: _logs);
-        await test.Store.EnqueueAsync(new Job(1));
-        await test.Store.EnqueueAsync(new Job(2));
+            await context.CompleteAsync(static write => write.Set(["done"], true), token);
+            context.RetryIn(Minute);
+        }));
+        await kv.Store.EnqueueAsync(new Job(1));
+        await kv.Store.EnqueueAsync(new Job(2));
 
-        await test.SettleAsync();
+        var ran = await kv.DrainAsync();
 
-        Assert.Equal(new Job(1), System.Text.Json.JsonSerializer.Deserialize<Job>((await InfoAsync(test)).Payload.Bytes.Span));
-        Assert.Empty(await test.DeadLettersAsync());
-        Assert.True(await test.Store.GetAsync<bool>(["done"]));
+        var outcomes = ran.Of<Job>().OrderBy(static run => run.Message.Number).Select(static run => run.Outcome);
+        Assert.Equal([KvOutcome.Snoozed, KvOutcome.Completed], outcomes);
+        kv.AssertEnqueued<Job>(static job => job.Number == 1);
+        kv.AssertNotEnqueued<Job>(static job => job.Number == 2);
+        kv.AssertNoDeadLetters();
+        Assert.True(await kv.Store.GetAsync<bool>(["done"]));
     }
 
     [Fact]
     public async Task Decisions_that_cannot_be_are_refused_and_change_nothing()
     {
-        await using var test = await DecidingAsync(context =>
+        await using var kv = await database.StartDecidingAsync(context =>
         {
             var long_ = TimeSpan.FromDays(30) + TimeSpan.FromMilliseconds(1);
             Assert.Equal("delay", Assert.Throws<ArgumentException>(() => context.Snooze(-Minute)).ParamName);
@@ -202,38 +199,16 @@ public abstract class RetrySpec(KvDatabase database)
             Assert.Throws<ArgumentException>(() => context.DeadLetter(" "));
             Assert.Throws<ArgumentNullException>(() => context.DeadLetter(null!));
         });
-        await test.Store.EnqueueAsync(new Job(1));
 
-        await test.SettleAsync();
+        var run = await kv.RunAsync(new Job(1));
 
-        await test.AssertEmptyAsync();
-        Assert.Empty(await test.DeadLettersAsync());
+        Assert.Equal((KvOutcome.Completed, null), (run.Outcome, run.Error));
+        kv.AssertQueueEmpty();
     }
 
-    private Task<KvTestStore> FailingAsync(KvRetryPolicy? policy, Func<Exception>? error = null) => database.CreateWorkerAsync(
-        worker => worker
-            .Handle<Job>((_, _, _) => throw (error?.Invoke() ?? new InvalidOperationException("Not today.")))
-            .Topic<Job>(o => o.Retry = policy),
-        _time,
-        logs: _logs);
-
-    private Task<KvTestStore> DecidingAsync(Action<KvMessageContext> decide) => database.CreateWorkerAsync(
-        worker => worker.Handle<Job>((_, context, _) =>
-        {
-            decide(context);
-            return Task.CompletedTask;
-        }),
-        _time,
-        logs: _logs);
-
-    private static async Task<(long DueAt, int Attempt)> NextAsync(KvTestStore test)
-    {
-        var row = Assert.Single(await test.QueuedAsync());
-        return (row.DueAt, row.Attempt);
-    }
-
-    private static async Task<KvMessageInfo> InfoAsync(KvTestStore test) =>
-        (await test.Queue().GetAsync(Assert.Single(await test.QueuedAsync()).Id))!;
+    private Task<KvTestHost> FailingAsync(KvRetryPolicy? policy, Func<Exception>? error = null) => database.StartAsync(app => app
+        .Handle<Job>((_, _, _) => throw (error?.Invoke() ?? new InvalidOperationException("Not today.")))
+        .Topic<Job>(o => o.Retry = policy));
 }
 
 public sealed class SqliteRetryTests(SqliteDatabase database) : RetrySpec(database), IClassFixture<SqliteDatabase>;

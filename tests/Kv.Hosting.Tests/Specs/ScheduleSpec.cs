@@ -1,4 +1,3 @@
-using Kv.Diagnostics;
 using Kv.TestKit;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Hosting;
@@ -74,17 +73,18 @@ public abstract class ScheduleSpec(KvDatabase database)
     }
 
     [Theory]
-    [InlineData(FailPoints.BeforeCommit)]
-    [InlineData(FailPoints.AfterCommit)]
-    public async Task A_tick_whose_commit_was_interrupted_is_enqueued_once(string point)
+    [InlineData(KvFault.CutCommit)]
+    [InlineData(KvFault.CutAnswer)]
+    public async Task A_tick_whose_commit_was_interrupted_is_enqueued_once(KvFault fault)
     {
         await using var test = await CreateAsync();
         await RoundAsync(test);
         _time.Advance(Minute);
-        BreakOnce(test, point);
+        test.Faults.FailNext(fault);
 
         await RoundAsync(test);
 
+        Assert.Equal(1, test.Faults.CountFailed(fault));
         Assert.Single(await TicksAsync(test));
     }
 

@@ -46,7 +46,7 @@ public abstract class ShutdownSpec(KvDatabase database)
         await using var second = await database.CreateWorkerAsync(worker => worker.Handle<Job>((_, context, _) => Task.FromResult(seen = context)), beside: test);
         await second.SettleAsync();
         Assert.Equal(1, seen!.Attempt);
-        await second.AssertEmptyAsync();
+        second.AssertQueueEmpty();
     }
 
     /// <summary>Of a group, an end that comes behind the giving back of its message would find it gone, and the message would be handled again.</summary>
@@ -158,7 +158,7 @@ public abstract class ShutdownSpec(KvDatabase database)
         Assert.False(_gate.Token.IsCancellationRequested);
         _gate.Open();
         await stopping.WaitAsync(WorkerTesting.Patience);
-        await test.AssertEmptyAsync();
+        test.AssertQueueEmpty();
     }
 
     private Task<KvTestStore> HoldingAsync(Action<KvWorkerOptions> options) =>

@@ -71,7 +71,7 @@ public abstract class StrayRowSpec(KvDatabase database)
         Assert.True(await test.Queue().ReplayAsync(letter));
         await Strays.SettleAsync(test);
         Assert.Equal([1, 2], Strays.Handled.Order());
-        await test.AssertEmptyAsync();
+        test.AssertQueueEmpty();
     }
 
     [Fact]
@@ -147,7 +147,7 @@ public sealed class SqliteStrayRowTests(SqliteDatabase database) : StrayRowSpec(
         }
 
         Assert.Equal([1, 2], Strays.Handled.Order());
-        await test.AssertEmptyAsync();
+        test.AssertQueueEmpty();
     }
 
     [Theory]

@@ -148,7 +148,7 @@ public abstract class TopicSpec(KvDatabase database)
         await test.SettleAsync();
 
         Assert.Equal([("job", 1), ("slow class", 2)], seen.OrderBy(static s => s.Number));
-        await test.AssertEmptyAsync();
+        test.AssertQueueEmpty();
 
         Task NoteAsync(string topic, int number)
         {
@@ -195,7 +195,7 @@ public abstract class TopicSpec(KvDatabase database)
         _gate.Open();
         await test.IdleAsync();
 
-        await test.AssertEmptyAsync();
+        test.AssertQueueEmpty();
         Assert.Empty(await test.DeadLettersAsync());
     }
 
@@ -248,7 +248,7 @@ public abstract class TopicSpec(KvDatabase database)
         Assert.Equal((longest, emoji, longest, longest), (row.Topic, row.GroupKey, row.RateKey, row.UniqueKey));
         await test.SettleAsync();
 
-        await test.AssertEmptyAsync();
+        test.AssertQueueEmpty();
         Assert.Equal(1, await test.Store.CountAsync(KvRange.Prefix(["efkv", "unique"])));
     }
 

@@ -60,7 +60,7 @@ public abstract class TwinSpec(KvDatabase database)
         Assert.Equal(letters.Count, await test.Queue().ReplayAllAsync());
         await Strays.SettleAsync(test);
         Assert.Equal(Enumerable.Range(1, rows == "three wait" ? 3 : 2), Strays.Handled.Where(static n => n < 10).Order());
-        await test.AssertEmptyAsync();
+        test.AssertQueueEmpty();
     }
 
     [Fact]
@@ -92,7 +92,7 @@ public abstract class TwinSpec(KvDatabase database)
 
         Assert.Equal([1, 3], Strays.Handled.Order());
         Assert.Equal(2, Assert.Single(await test.DeadLettersAsync()).As<Job>()!.Number);
-        await test.AssertEmptyAsync();
+        test.AssertQueueEmpty();
     }
 
     [Fact]
@@ -123,7 +123,7 @@ public abstract class TwinSpec(KvDatabase database)
 
         Assert.Contains(1, Strays.Handled);
         Assert.Equal([1, 2, 3], Strays.Handled.Concat((await test.DeadLettersAsync()).Select(static l => l.As<Job>()!.Number)).Order());
-        await test.AssertEmptyAsync();
+        test.AssertQueueEmpty();
     }
 }
 

@@ -42,7 +42,7 @@ public abstract class UndeliveredKeysSpec(KvDatabase database)
         Assert.StartsWith("Not today.", letter.Reason, StringComparison.Ordinal);
         Assert.Subset(letter.KeysIfUndelivered.ToHashSet(), new HashSet<KvKey> { KvKey.Parse("[\"a\"]"), KvKey.Parse("[\"b\"]") });
         Assert.Contains(_logs.Entries, e => e.Event == 109 && e.Text.Contains(named, StringComparison.Ordinal));
-        await test.AssertEmptyAsync();
+        test.AssertQueueEmpty();
         Assert.True(await test.Queue().ReplayAsync(letter));
     }
 
@@ -61,7 +61,7 @@ public abstract class UndeliveredKeysSpec(KvDatabase database)
         Assert.Equal(count, await test.Store.CountAsync(KvRange.Prefix(["dead"])));
         Assert.Empty(await test.DeadLettersAsync());
         Assert.DoesNotContain(_logs.Entries, static e => e.Event == 109);
-        await test.AssertEmptyAsync();
+        test.AssertQueueEmpty();
     }
 
     protected Task<KvTestStore> FailingAsync(string? connectionString = null, string topic = "job") => database.CreateWorkerAsync(
@@ -127,7 +127,7 @@ public sealed class SqliteUndeliveredKeysTests(SqliteDatabase database) : Undeli
         var letter = Assert.Single(await test.DeadLettersAsync());
         Assert.Contains("[\"a\"]", letter.Reason, StringComparison.Ordinal);
         Assert.Equal("7B7D", Convert.ToHexString(letter.Payload.Bytes.Span));
-        await test.AssertEmptyAsync();
+        test.AssertQueueEmpty();
     }
 }
 

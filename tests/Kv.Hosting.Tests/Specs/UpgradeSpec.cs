@@ -62,7 +62,7 @@ public abstract class UpgradeSpec(KvDatabase database)
         await test.Queue().ResumeAsync("sleeping");
         await test.SettleAsync();
         Assert.Equal(level >= 3, _handled.Any(static c => c.Id == "job-15"));
-        await test.AssertEmptyAsync();
+        test.AssertQueueEmpty();
     }
 
     [Fact]

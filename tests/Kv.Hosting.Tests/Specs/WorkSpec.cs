@@ -57,7 +57,7 @@ public abstract class WorkSpec(KvDatabase database)
             Assert.Equal(1UL, entry.As<ulong>());
         }
 
-        await workers[0].AssertEmptyAsync();
+        workers[0].AssertQueueEmpty();
         foreach (var worker in workers)
         {
             await worker.DisposeAsync();

@@ -58,7 +58,7 @@ public sealed class DenoMessageTests(SqliteDatabase database, DenoPrograms deno)
 
         Assert.Equal(Enumerable.Range(0, 5), seen.EnumerateArray().Select(static m => m.GetProperty("number").GetInt32()).Order());
         Assert.All(seen.EnumerateArray(), static m => Assert.Equal("1970-01-01T00:00:00.000Z", m.GetProperty("when").GetString()));
-        await test.AssertEmptyAsync();
+        test.AssertQueueEmpty();
     }
 
     [Theory]
@@ -102,7 +102,7 @@ public sealed class DenoMessageTests(SqliteDatabase database, DenoPrograms deno)
         await test.ExecuteAsync("update queue set ts = 0");
         await test.SettleAsync();
         Assert.Equal([(before.Type, 2)], handled);
-        await test.AssertEmptyAsync();
+        test.AssertQueueEmpty();
     }
 
     [Fact]
@@ -114,7 +114,7 @@ public sealed class DenoMessageTests(SqliteDatabase database, DenoPrograms deno)
 
         await deno.RunAsync(inNode: false, path, "listen", "1");
 
-        await test.AssertEmptyAsync();
+        test.AssertQueueEmpty();
         await using var context = test.CreateContext();
         Assert.Equal([0], await context.Database.SqlQuery<int>($"select count(*) as Value from kv_moved_messages").ToListAsync());
     }
@@ -205,7 +205,7 @@ public sealed class DenoMessageTests(SqliteDatabase database, DenoPrograms deno)
 
         Assert.Equal(work, await test.Store.GetAsync<Work>(["dead", 1]));
         Assert.Equal(work, await test.Store.GetAsync<Work>(["dead", "two"]));
-        await test.AssertEmptyAsync();
+        test.AssertQueueEmpty();
     }
 
     [Fact]

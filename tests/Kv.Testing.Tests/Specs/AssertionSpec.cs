@@ -71,6 +71,49 @@ public abstract class AssertionSpec(KvDatabase database)
     }
 
     [Fact]
+    public async Task A_queue_in_which_something_waits_or_runs_is_not_empty()
+    {
+        await using var kv = await database.StartAsync(static app => app.Handle<OrderPlaced>(
+            (TimeProvider time, CancellationToken token) => Task.Delay(TimeSpan.FromMinutes(5), time, token)));
+        kv.AssertQueueEmpty();
+        await kv.Store.EnqueueAsync(new OrderPlaced(1), cancellationToken: _token);
+        await kv.DrainAsync(_token);
+        var runs = Assert.Throws<KvTestException>(kv.AssertQueueEmpty);
+        await kv.Store.EnqueueAsync(new Mail("ada"), cancellationToken: _token);
+
+        var both = Assert.Throws<KvTestException>(kv.AssertQueueEmpty);
+
+        Assert.Equal(
+            "No message was expected to wait or run. What is there:\n  order-placed on 'order-placed', runs: {\"Id\":1}", runs.Message);
+        Assert.EndsWith(
+            "\n  mail on 'mail', due 2026-01-01 00:00:00: {\"To\":\"ada\"}\n  order-placed on 'order-placed', runs: {\"Id\":1}",
+            both.Message,
+            StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task Dead_letters_where_none_were_expected_are_listed()
+    {
+        await using var kv = await database.StartAsync(static app => app.Handle<OrderPlaced>(
+            static (_, context, _) =>
+            {
+                context.DeadLetter("No such order.");
+                return Task.CompletedTask;
+            }));
+        await kv.Store.EnqueueAsync(new OrderPlaced(1), new KvEnqueueOptions { KeysIfUndelivered = [["undelivered"]] }, _token);
+        await kv.DrainAsync(_token);
+        kv.AssertNoDeadLetters();
+        await kv.Store.EnqueueAsync(new OrderPlaced(5), cancellationToken: _token);
+        await kv.DrainAsync(_token);
+
+        var error = Assert.Throws<KvTestException>(kv.AssertNoDeadLetters);
+
+        Assert.Equal(
+            "No dead letter was expected. What is there:\n  order-placed on 'order-placed', 0 failed (No such order.): {\"Id\":5}",
+            error.Message);
+    }
+
+    [Fact]
     public async Task A_range_is_compared_with_an_ordered_map()
     {
         await using var kv = await database.StartAsync(static _ => { });
