@@ -37,18 +37,6 @@ internal static class ScheduleTesting
             logs);
     }
 
-    /// <summary>Breaks the connection when a fail point is next hit, once.</summary>
-    public static void BreakOnce(KvTestStore test, string point) => test.FailPoints().OnHit = hit =>
-    {
-        if (hit != point)
-        {
-            return ValueTask.CompletedTask;
-        }
-
-        test.FailPoints().OnHit = null;
-        throw new IOException("The connection broke.");
-    };
-
     /// <summary>Has a scheduler do all that is due.</summary>
     public static async Task RoundAsync(KvTestStore test)
     {

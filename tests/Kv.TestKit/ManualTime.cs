@@ -7,6 +7,8 @@ namespace Kv.TestKit;
 /// </summary>
 public sealed class ManualTime : TimeProvider
 {
+    // By the system's clock; only a hang takes so long.
+    private static readonly TimeSpan Patience = TimeSpan.FromSeconds(60);
     private readonly TestClock _clock = new(new DateTimeOffset(2026, 1, 1, 0, 0, 0, TimeSpan.Zero));
 
     // Timers and timestamps go by what has passed, so a wall clock that is set back does not hold them up.
@@ -50,20 +52,33 @@ public sealed class ManualTime : TimeProvider
     public void Step(TimeSpan by) => Interlocked.Add(ref _ahead, by.Ticks);
 
     /// <summary>Waits until so many loops rest: each has a timer that fires once, and one that works has none.</summary>
-    /// <param name="loops">How many.</param>
-    /// <param name="patience">How long by the system's clock; only a hang takes so long.</param>
-    public async Task WhenRestingAsync(int loops, TimeSpan patience)
+    public Task WhenRestingAsync(int loops) => WhenAsync(() => _clock.ArmedOnce >= loops);
+
+    /// <summary>Waits until the next timer is one that fits, such as that of a loop which has seen what was written.</summary>
+    public Task WhenNextTimerAsync(Func<DateTimeOffset?, bool> fits) => WhenAsync(() => fits(NextTimer));
+
+    private async Task WhenAsync(Func<bool> holds)
     {
         while (true)
         {
-            // Asked for before the look, so that no timer which is armed meanwhile is missed.
-            var armed = _clock.WhenArmed;
-            if (_clock.ArmedOnce >= loops)
+            // Asked for before the look, so that no change is missed that comes meanwhile.
+            var changed = _clock.WhenChanged;
+            if (holds())
             {
                 return;
             }
 
-            await armed.WaitAsync(patience, System);
+            try
+            {
+                await changed.WaitAsync(Patience, System);
+            }
+            catch (TimeoutException error)
+            {
+                throw new TimeoutException(
+                    $"For {Patience} no timer was set, fired or went. It is {GetUtcNow():O}, the next timer is {NextTimer:O}, and "
+                    + $"{_clock.ArmedOnce} fire once.",
+                    error);
+            }
         }
     }
 }

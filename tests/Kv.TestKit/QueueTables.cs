@@ -15,7 +15,8 @@ public static class QueueTables
 {
     public static IKvQueue Queue(this KvTestStore test) => test.Services.GetRequiredService<IKvQueue>();
 
-    public static async Task<List<KvDeadLetter>> DeadLettersAsync(this KvTestStore test) => await test.Queue().ListDeadLettersAsync().ToListAsync();
+    public static async Task<List<KvDeadLetter>> DeadLettersAsync(this KvTestStore test) =>
+        await test.Queue().ListDeadLettersAsync().ToListAsync();
 
     public static async Task ExecuteAsync(this KvTestStore test, string sql, params object[] values)
     {

@@ -117,7 +117,7 @@ internal sealed class Deliveries(TestClock clock)
         while (true)
         {
             // Asked for before the look, so that no timer which is armed meanwhile is missed.
-            var armed = clock.WhenArmed;
+            var changed = clock.WhenChanged;
             var busy = Open.Where(IsBusy).ToList();
             if (busy.Count == 0)
             {
@@ -125,7 +125,7 @@ internal sealed class Deliveries(TestClock clock)
             }
 
             var left = patience - TimeProvider.System.GetElapsedTime(since);
-            var change = Task.WhenAny([armed, .. busy.Select(static delivery => delivery.Ended), .. busy.Select(Interrupting)]);
+            var change = Task.WhenAny([changed, .. busy.Select(static delivery => delivery.Ended), .. busy.Select(Interrupting)]);
             try
             {
                 await change.WaitAsync(left > TimeSpan.Zero ? left : TimeSpan.Zero, TimeProvider.System, cancellationToken)

@@ -8,7 +8,7 @@ internal sealed class TestClock(DateTimeOffset start) : TimeProvider
     private readonly Lock _gate = new();
     private readonly List<TestTimer> _timers = [];
     private readonly AsyncLocal<object?> _owner = new();
-    private TaskCompletionSource _armed = New();
+    private TaskCompletionSource _changed = New();
     private long _passed;
 
     /// <summary>Whose timers are made in this flow of calls; null for nothing that the test waits for.</summary>
@@ -30,14 +30,14 @@ internal sealed class TestClock(DateTimeOffset start) : TimeProvider
         }
     }
 
-    /// <summary>Done when a timer is armed after this was asked for.</summary>
-    public Task WhenArmed
+    /// <summary>Done when a timer is armed, fires or goes after this was asked for.</summary>
+    public Task WhenChanged
     {
         get
         {
             lock (_gate)
             {
-                return _armed.Task;
+                return _changed.Task;
             }
         }
     }
@@ -118,8 +118,15 @@ internal sealed class TestClock(DateTimeOffset start) : TimeProvider
             var next = _timers.Where(timer => timer.DueAt <= end).MinBy(static timer => timer.DueAt);
             Volatile.Write(ref _passed, Math.Max(_passed, next?.DueAt ?? end));
             next?.Schedule(next.Period);
+            TellChanged();
             return next;
         }
+    }
+
+    private void TellChanged()
+    {
+        _changed.TrySetResult();
+        _changed = New();
     }
 
     private sealed class TestTimer(TestClock clock, TimerCallback callback, object? state, object? owner) : ITimer
@@ -159,8 +166,7 @@ internal sealed class TestClock(DateTimeOffset start) : TimeProvider
                 clock._timers.Add(this);
                 Period = period > TimeSpan.Zero ? period : Timeout.InfiniteTimeSpan;
                 Schedule(dueTime == TimeSpan.Zero ? Period : dueTime);
-                clock._armed.TrySetResult();
-                clock._armed = New();
+                clock.TellChanged();
             }
 
             if (dueTime == TimeSpan.Zero)
@@ -179,7 +185,10 @@ internal sealed class TestClock(DateTimeOffset start) : TimeProvider
             lock (clock._gate)
             {
                 _isDisposed = true;
-                clock._timers.Remove(this);
+                if (clock._timers.Remove(this))
+                {
+                    clock.TellChanged();
+                }
             }
         }
 

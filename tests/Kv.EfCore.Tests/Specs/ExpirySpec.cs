@@ -122,13 +122,13 @@ public abstract class ExpirySpec(KvDatabase database)
         // Nothing but the sweeper's timer can wake the watcher: no time passes after these.
         await test.Store.SetAsync(["second"], 1, Second);
         Assert.NotNull((await watch.NextAsync())[1]);
-        await Rows.UntilAsync(() => _time.NextTimer == _time.GetUtcNow() + Second);
+        await _time.WhenNextTimerAsync(next => next == _time.GetUtcNow() + Second);
         _time.Advance(Second);
         var swept = await watch.NextAsync();
         Assert.NotNull(swept[0]);
         Assert.Null(swept[1]);
 
-        await Rows.UntilAsync(() => _time.NextTimer == _time.GetUtcNow() + TimeSpan.FromHours(5) - Second);
+        await _time.WhenNextTimerAsync(next => next == _time.GetUtcNow() + TimeSpan.FromHours(5) - Second);
         _time.Advance(TimeSpan.FromHours(5) - Second);
         Assert.Equal([null, null], await watch.NextAsync());
         Assert.Equal(0, await test.CountRowsAsync());
@@ -162,7 +162,7 @@ public abstract class ExpirySpec(KvDatabase database)
         await test.Store.GetAsync(["k"]);
 
         // It sets its timer when it has looked; until then there may be the one by which it begins at the latest.
-        await Rows.UntilAsync(() => _time.NextTimer > _time.GetUtcNow() + Second);
+        await _time.WhenNextTimerAsync(next => next > _time.GetUtcNow() + Second);
         Assert.Single(contexts.Opened.Distinct());
     }
 
@@ -178,7 +178,7 @@ public abstract class ExpirySpec(KvDatabase database)
             await transaction.CommitAsync();
         }
 
-        await Rows.UntilAsync(() => _time.NextTimer > _time.GetUtcNow());
+        await _time.WhenNextTimerAsync(next => next > _time.GetUtcNow());
         _time.Advance(Second);
 
         while (await test.CountRowsAsync() > 1)
@@ -201,7 +201,7 @@ public abstract class ExpirySpec(KvDatabase database)
             await Task.Yield();
         }
 
-        await Rows.UntilAsync(() => _time.NextTimer > _time.GetUtcNow());
+        await _time.WhenNextTimerAsync(next => next > _time.GetUtcNow());
 
         await test.InsertAsync(KvKey.Create(["gone"]).Encoded, [9, 0, 0, 0, 0, 0, 0, 0], 2, expiresAt: Now);
         var end = _time.GetUtcNow() + (lives ?? TimeSpan.FromHours(1));

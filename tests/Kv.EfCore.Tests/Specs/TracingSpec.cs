@@ -112,7 +112,7 @@ public abstract class TracingSpec(KvDatabase database)
         // Nothing but the sweeper wakes the watcher.
         await using var watch = test.Store.WatchAsync([["gone"]]).GetAsyncEnumerator();
         Assert.NotNull((await watch.NextAsync())[0]);
-        await Rows.UntilAsync(() => _time.NextTimer == _time.GetUtcNow() + TimeSpan.FromHours(1));
+        await _time.WhenNextTimerAsync(next => next == _time.GetUtcNow() + TimeSpan.FromHours(1));
         _time.Advance(TimeSpan.FromHours(1));
         Assert.Null((await watch.NextAsync())[0]);
         await test.Engine.DisposeAsync();

@@ -115,7 +115,7 @@ public sealed class SqliteFileTests(SqliteDatabase database) : IClassFixture<Sql
         using var leases = test.Engine.Queue.OpenLeaseKeeper();
 
         // Then the sweeper rests, and nobody uses the connections but this test.
-        await Rows.UntilAsync(() => time.NextTimer is not null);
+        await time.WhenNextTimerAsync(static next => next is not null);
         var open = careless.Opened.Where(static c => c.State == System.Data.ConnectionState.Open).ToList();
         Assert.InRange(open.Count, 3, 10);
         foreach (var connection in open)

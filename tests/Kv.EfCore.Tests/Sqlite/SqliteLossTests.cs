@@ -112,7 +112,7 @@ public sealed class SqliteLossTests(SqliteDatabase database) : IClassFixture<Sql
     {
         var test = await database.CreateStoreAsync(_time);
         await test.Store.GetAsync(["k"]);
-        await Rows.UntilAsync(() => _time.NextTimer > _time.GetUtcNow() + TimeSpan.FromSeconds(1));
+        await _time.WhenNextTimerAsync(next => next > _time.GetUtcNow() + TimeSpan.FromSeconds(1));
         return test;
     }
 }

@@ -106,14 +106,40 @@ public sealed class ManualTimeTests
     {
         using var periodic = Timer("tick", 1, period: 1);
         using var first = Timer("first", 1);
-        var resting = _time.WhenRestingAsync(2, TimeSpan.FromSeconds(30));
+        var resting = _time.WhenRestingAsync(2);
         Assert.False(resting.IsCompleted);
 
         using var second = Timer("second", 5);
 
         await resting;
         _time.Advance(TimeSpan.FromSeconds(1));
-        Assert.False(_time.WhenRestingAsync(2, TimeSpan.FromSeconds(30)).IsCompleted);
+        Assert.False(_time.WhenRestingAsync(2).IsCompleted);
+    }
+
+    [Fact]
+    public async Task The_next_timer_is_waited_for_while_others_fire_go_and_are_set()
+    {
+        var start = _time.GetUtcNow();
+        using var fires = Timer("fires", 1);
+        var goes = Timer("goes", 2);
+        using var stays = Timer("stays", 9);
+
+        var fired = WaitFor(2);
+        _time.Advance(TimeSpan.FromSeconds(1));
+        await fired;
+        var gone = WaitFor(9);
+        await goes.DisposeAsync();
+        await gone;
+        var set = WaitFor(5);
+        using var sets = Timer("sets", 4);
+        await set;
+
+        Task WaitFor(int seconds)
+        {
+            var waiting = _time.WhenNextTimerAsync(next => next == start.AddSeconds(seconds));
+            Assert.False(waiting.IsCompleted);
+            return waiting;
+        }
     }
 
     [Fact]

@@ -140,11 +140,11 @@ public sealed class PostgresWakeUpTests(PostgresDatabase database) : WakeUpSpec(
         {
             // The worker and the sweeper.
             const int Loops = 2;
-            await time.WhenRestingAsync(Loops, WorkerTesting.Patience);
+            await time.WhenRestingAsync(Loops);
             for (var i = 0; i < 2 * minutes; i++)
             {
                 time.Advance(TimeSpan.FromSeconds(30));
-                await time.WhenRestingAsync(Loops, WorkerTesting.Patience);
+                await time.WhenRestingAsync(Loops);
             }
         }
     }

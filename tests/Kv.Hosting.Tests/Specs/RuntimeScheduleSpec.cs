@@ -1,5 +1,4 @@
 using System.Text;
-using Kv.Diagnostics;
 using Kv.Model;
 using Kv.TestKit;
 using Microsoft.Extensions.DependencyInjection;
@@ -47,11 +46,11 @@ public abstract class RuntimeScheduleSpec(KvDatabase database)
         await using var test = await CreateAsync();
         await using var stop = await StartAsync(test);
         var second = _time.GetUtcNow() + TimeSpan.FromSeconds(1);
-        await UntilAsync(() => Task.FromResult(_time.NextTimer > second), static () => { });
+        await _time.WhenNextTimerAsync(next => next > second);
         await SchedulesOf(test).SetAsync("often", KvSchedule.Every(TimeSpan.FromSeconds(1)), new Note("a"));
 
         // No look that is due later is waited for.
-        await UntilAsync(() => Task.FromResult(_time.NextTimer <= second), static () => { });
+        await _time.WhenNextTimerAsync(next => next <= second);
         await UntilAsync(async () => (await test.QueuedAsync()).Count >= 2, () => _time.Advance(TimeSpan.FromSeconds(1)));
         Assert.True(await SchedulesOf(test).RemoveAsync("often"));
         Assert.False(await SchedulesOf(test).RemoveAsync("often"));
@@ -153,18 +152,19 @@ public abstract class RuntimeScheduleSpec(KvDatabase database)
     }
 
     [Theory]
-    [InlineData(FailPoints.BeforeCommit)]
-    [InlineData(FailPoints.AfterCommit)]
-    public async Task A_trigger_whose_commit_was_interrupted_is_enqueued_once(string point)
+    [InlineData(KvFault.CutCommit)]
+    [InlineData(KvFault.CutAnswer)]
+    public async Task A_trigger_whose_commit_was_interrupted_is_enqueued_once(KvFault fault)
     {
         await using var test = await CreateAsync();
         await SchedulesOf(test).SetAsync("s", KvSchedule.Cron("@yearly"), new Note("a"));
         await SchedulesOf(test).TriggerAsync("s");
-        BreakOnce(test, point);
+        test.Faults.FailNext(fault);
 
         await RoundAsync(test);
         await RoundAsync(test);
 
+        Assert.Equal(1, test.Faults.CountFailed(fault));
         Assert.Single(await test.QueuedAsync());
     }
 
