@@ -8,7 +8,6 @@ namespace Kv.Tests.Specs;
 public abstract class DueAtSpec(KvDatabase database)
 {
     private static readonly DateTimeOffset Start = new(2026, 1, 1, 0, 0, 0, TimeSpan.Zero);
-    private readonly ManualTime _time = new();
 
     public static TheoryData<string> Kinds => ["plain", "group", "concurrency", "unique", "rate", "many", "joined"];
 
@@ -16,38 +15,28 @@ public abstract class DueAtSpec(KvDatabase database)
     [MemberData(nameof(Kinds))]
     public async Task A_message_is_handled_at_the_time_that_it_was_given_and_not_before(string kind)
     {
-        List<DateTimeOffset> handled = [];
-        await using var test = await database.CreateWorkerAsync(
-            worker => worker.Handle<Tick>((tick, _, _) =>
-            {
-                handled.Add(tick.At);
-                return Task.CompletedTask;
-            }),
-            _time);
+        await using var kv = await database.StartAsync(Handle);
         var due = Start.AddDays(400).AddMilliseconds(7);
-        var id = await EnqueueAsync(test, kind, due);
+        var id = await EnqueueAsync(kv.Services, kind, due);
 
-        Assert.Equal(due, (await test.Services.GetRequiredService<IKvQueue>().GetAsync(id))!.DueAt);
-        _time.SetUtcNow(due.AddMilliseconds(-1));
-        await test.SettleAsync();
-        Assert.Empty(handled);
-        _time.SetUtcNow(due);
-        await test.SettleAsync();
+        Assert.Equal(id, kv.AssertEnqueued<Tick>(due: due).Id);
+        Assert.Empty((await kv.AdvanceAsync(due.AddMilliseconds(-1) - kv.Now)).Deliveries);
+        var run = (await kv.AdvanceAsync(due - kv.Now)).Single<Tick>();
 
-        Assert.Equal([due], handled);
-        Assert.Empty(await test.QueuedAsync());
+        Assert.Equal((KvOutcome.Completed, due, due), (run.Outcome, run.Message.At, run.At));
+        kv.AssertQueueEmpty();
     }
 
     [Theory]
     [MemberData(nameof(Kinds))]
     public async Task The_clock_of_the_database_decides_and_the_time_stays_as_it_was_given(string kind)
     {
-        await using var test = await database.CreateWorkerAsync(worker => worker.Handle<Tick>(static (_, _, _) => Task.CompletedTask));
+        await using var test = await database.CreateWorkerAsync(Handle);
         var due = DateTimeOffset.FromUnixTimeMilliseconds(TimeProvider.System.GetUtcNow().AddYears(3).ToUnixTimeMilliseconds());
 
-        var id = await EnqueueAsync(test, kind, due);
+        var id = await EnqueueAsync(test.Services, kind, due);
 
-        Assert.Equal(due, (await test.Services.GetRequiredService<IKvQueue>().GetAsync(id))!.DueAt);
+        Assert.Equal(due, (await test.Queue().GetAsync(id))!.DueAt);
     }
 
     [Theory]
@@ -56,46 +45,41 @@ public abstract class DueAtSpec(KvDatabase database)
     {
         foreach (var past in (DateTimeOffset[])[Start.AddDays(-3), DateTimeOffset.UnixEpoch.AddDays(3), DateTimeOffset.MinValue])
         {
-            var handled = 0;
-            await using var test = await database.CreateWorkerAsync(
-                worker => worker.Handle<Tick>((_, _, _) =>
-                {
-                    handled++;
-                    return Task.CompletedTask;
-                }),
-                _time);
-            var id = await EnqueueAsync(test, kind, past);
+            await using var kv = await database.StartAsync(Handle);
+            var id = await EnqueueAsync(kv.Services, kind, past);
 
-            Assert.Equal(_time.GetUtcNow(), (await test.Services.GetRequiredService<IKvQueue>().GetAsync(id))!.DueAt);
-            await test.SettleAsync();
-            Assert.Equal(1, handled);
+            Assert.Equal(id, kv.AssertEnqueued<Tick>(due: kv.Now).Id);
+            Assert.Equal(KvOutcome.Completed, (await kv.DrainAsync()).Single<Tick>().Outcome);
         }
     }
 
     [Fact]
     public async Task A_part_of_a_millisecond_is_rounded_up()
     {
-        await using var test = await database.CreateStoreAsync(_time);
+        await using var kv = await database.StartAsync(Handle);
 
-        await test.Store.EnqueueAsync(new Tick(default), new() { DueAt = Start.AddDays(40).AddTicks(1) });
+        await kv.Store.EnqueueAsync(new Tick(default), new() { DueAt = Start.AddDays(40).AddTicks(1) });
 
-        Assert.Equal(Start.AddDays(40).AddMilliseconds(1).ToUnixTimeMilliseconds(), Assert.Single(await test.QueuedAsync()).DueAt);
+        kv.AssertEnqueued<Tick>(due: Start.AddDays(40).AddMilliseconds(1));
     }
 
     [Fact]
     public async Task A_time_and_a_delay_together_are_refused()
     {
-        await using var test = await database.CreateStoreAsync(_time);
+        await using var kv = await database.StartAsync(Handle);
 
         var error = await Assert.ThrowsAsync<ArgumentException>(
-            () => test.Store.EnqueueAsync(new Tick(default), new() { DueAt = Start, Delay = TimeSpan.FromSeconds(1) }).AsTask());
+            () => kv.Store.EnqueueAsync(new Tick(default), new() { DueAt = Start, Delay = TimeSpan.FromSeconds(1) }).AsTask());
 
         Assert.Contains("leave one of them out", error.Message, StringComparison.Ordinal);
-        Assert.Empty(await test.QueuedAsync());
+        kv.AssertQueueEmpty();
     }
 
-    private static async Task<string> EnqueueAsync(KvTestStore test, string kind, DateTimeOffset due)
+    private static void Handle(KvWorkerBuilder app) => app.Handle<Tick>(static (_, _, _) => Task.CompletedTask);
+
+    private static async Task<string> EnqueueAsync(IServiceProvider services, string kind, DateTimeOffset due)
     {
+        var store = services.GetRequiredService<IKvStore>();
         var options = new KvEnqueueOptions { DueAt = due };
         options = kind switch
         {
@@ -108,18 +92,18 @@ public abstract class DueAtSpec(KvDatabase database)
         switch (kind)
         {
             case "many":
-                return Assert.Single(await test.Store.EnqueueManyAsync([new Tick(due)], options));
+                return Assert.Single(await store.EnqueueManyAsync([new Tick(due)], options));
             case "joined":
-                await using (var context = test.CreateContext())
+                await using (var context = services.GetRequiredService<IDbContextFactory<KvDbContext>>().CreateDbContext())
                 {
                     await using var transaction = await context.Database.BeginTransactionAsync();
-                    var result = await test.Store.Atomic().Enqueue(new Tick(due), options).CommitAsync(context);
+                    var result = await store.Atomic().Enqueue(new Tick(due), options).CommitAsync(context);
                     await transaction.CommitAsync();
                     return Assert.Single(result.MessageIds);
                 }
 
             default:
-                return (await test.Store.EnqueueAsync(new Tick(due), options)).MessageId!;
+                return (await store.EnqueueAsync(new Tick(due), options)).MessageId!;
         }
     }
 }
