@@ -16,7 +16,7 @@ public abstract class JoinedCompletionSpec(KvDatabase database)
     [InlineData(false)]
     public async Task The_acknowledgement_joins_a_transaction_of_the_handlers_own(bool committed)
     {
-        await using var test = await JoiningAsync(async (context, own, transaction) =>
+        await using var kv = await JoiningAsync(async (context, own, transaction) =>
         {
             await own.Database.ExecuteSqlRawAsync("insert into orders (number) values (1)");
             var result = await context.CompleteAsync(
@@ -27,14 +27,17 @@ public abstract class JoinedCompletionSpec(KvDatabase database)
                 await transaction.CommitAsync();
             }
         });
-        await test.Store.EnqueueAsync(new Job(1), new() { BackoffSchedule = [TimeSpan.FromMinutes(1)] });
+        await kv.Store.EnqueueAsync(new Job(1), new() { BackoffSchedule = [TimeSpan.FromMinutes(1)] });
 
-        await test.SettleAsync();
+        await kv.DrainAsync();
 
-        Assert.Equal(committed ? 1 : 0, await OrdersAsync(test));
-        Assert.Equal(committed, await test.Store.GetAsync<bool>(["done"]));
-        Assert.Empty(await test.RunningAsync());
-        var row = Assert.Single(await test.QueuedAsync());
+        await using var context = kv.CreateContext();
+        Assert.Equal(
+            committed ? 1 : 0,
+            await context.Database.SqlQueryRaw<int>("select cast(count(*) as integer) as \"Value\" from orders").SingleAsync());
+        Assert.Equal(committed, await kv.Store.GetAsync<bool>(["done"]));
+        Assert.Empty(await kv.Queue.ListRunningAsync());
+        var row = await context.QueuedMessages.SingleAsync();
         Assert.Equal(committed ? ("next", 0) : ("job", 1), (row.Topic, row.Attempt));
         Assert.Equal(committed, row.LastError is null);
         Assert.True(committed || row.LastError!.Contains("was not committed", StringComparison.Ordinal));
@@ -44,52 +47,52 @@ public abstract class JoinedCompletionSpec(KvDatabase database)
     public async Task A_transaction_that_lost_the_lease_is_refused()
     {
         KvException? error = null;
-        await using var test = await JoiningAsync(async (context, own, _) =>
+        await using var kv = await JoiningAsync(async (context, own, _) =>
         {
             await own.Database.ExecuteSqlRawAsync("update queue_running set owner = 'another'");
             error = await Assert.ThrowsAsync<KvException>(
                 () => context.CompleteAsync(own, static write => write.Set(["done"], true)).AsTask());
         });
-        await test.Store.EnqueueAsync(new Job(1));
+        await kv.Store.EnqueueAsync(new Job(1));
 
-        await test.SettleAsync();
+        await kv.DrainAsync();
 
         Assert.Equal(KvErrorKind.LeaseLost, error!.Kind);
-        Assert.Null(await test.Store.GetAsync(["done"]));
+        Assert.Null(await kv.Store.GetAsync(["done"]));
     }
 
     [Fact]
     public async Task Checks_that_refuse_leave_the_message_to_the_handler_and_its_transaction_usable()
     {
-        await using var test = await JoiningAsync(async (context, own, transaction) =>
+        await using var kv = await JoiningAsync(async (context, own, transaction) =>
         {
             Assert.False((await context.CompleteAsync(own, static write => write.Check(["taken"], null))).Succeeded);
             Assert.True((await context.CompleteAsync(own, static write => write.Set(["done"], true))).Succeeded);
             await Assert.ThrowsAsync<InvalidOperationException>(() => context.CompleteAsync(own).AsTask());
             await transaction.CommitAsync();
         });
-        await test.Store.SetAsync(["taken"], 1);
-        await test.Store.EnqueueAsync(new Job(1));
+        await kv.Store.SetAsync(["taken"], 1);
+        await kv.Store.EnqueueAsync(new Job(1));
 
-        await test.SettleAsync();
+        await kv.DrainAsync();
 
-        Assert.True(await test.Store.GetAsync<bool>(["done"]));
-        test.AssertQueueEmpty();
+        Assert.True(await kv.Store.GetAsync<bool>(["done"]));
+        kv.AssertQueueEmpty();
     }
 
     [Fact]
     public async Task A_context_without_a_transaction_is_refused_and_the_message_is_not_completed()
     {
-        await using var test = await HandlingAsync(async context =>
+        await using var kv = await HandlingAsync(async context =>
         {
             await using var own = context.Services.GetRequiredService<IDbContextFactory<KvDbContext>>().CreateDbContext();
             await context.CompleteAsync(own);
         });
-        await test.Store.EnqueueAsync(new Job(1), WorkerTesting.Once);
+        await kv.Store.EnqueueAsync(new Job(1), WorkerTesting.Once);
 
-        await test.SettleAsync();
+        await kv.DrainAsync();
 
-        Assert.Contains("BeginTransactionAsync", Assert.Single(await test.DeadLettersAsync()).LastError!.Message, StringComparison.Ordinal);
+        Assert.Contains("BeginTransactionAsync", kv.AssertDeadLetter<Job>().LastError!.Message, StringComparison.Ordinal);
     }
 
     [Fact]
@@ -97,7 +100,7 @@ public abstract class JoinedCompletionSpec(KvDatabase database)
     {
         var order = 0;
         List<(int Number, int Order)> seen = [];
-        await using var test = await JoiningAsync(async (context, own, transaction) =>
+        await using var kv = await JoiningAsync(async (context, own, transaction) =>
         {
             seen.Add((System.Text.Json.JsonSerializer.Deserialize<Job>(context.Payload.Bytes.Span)!.Number, order++));
             await context.CompleteAsync(own);
@@ -105,31 +108,31 @@ public abstract class JoinedCompletionSpec(KvDatabase database)
         });
         for (var i = 0; i < 3; i++)
         {
-            await test.Store.EnqueueAsync(new Job(i), new() { GroupKey = "g" });
+            await kv.Store.EnqueueAsync(new Job(i), new() { GroupKey = "g" });
         }
 
-        await test.SettleAsync();
+        await kv.DrainAsync();
 
         Assert.Equal([(0, 0), (1, 1), (2, 2)], seen);
-        test.AssertQueueEmpty();
+        kv.AssertQueueEmpty();
     }
 
     [Fact]
     public async Task A_handler_that_throws_after_committing_its_own_transaction_is_not_run_again()
     {
-        await using var test = await JoiningAsync(static async (context, own, transaction) =>
+        await using var kv = await JoiningAsync(static async (context, own, transaction) =>
         {
             await context.CompleteAsync(own, static write => write.Sum(["count"], 1));
             await transaction.CommitAsync();
             throw new InvalidOperationException("Too late.");
         });
-        await test.Store.EnqueueAsync(new Job(1), new() { BackoffSchedule = [TimeSpan.Zero] });
+        await kv.Store.EnqueueAsync(new Job(1), new() { BackoffSchedule = [TimeSpan.Zero] });
 
-        await test.SettleAsync();
+        await kv.DrainAsync();
 
-        Assert.Equal(1UL, await test.Store.GetAsync<ulong>(["count"]));
+        Assert.Equal(1UL, await kv.Store.GetAsync<ulong>(["count"]));
         Assert.Contains(_logs.Entries, static e => e.Event == 125);
-        test.AssertQueueEmpty();
+        kv.AssertQueueEmpty();
     }
 
     protected async Task Others_are_extended_while_a_transaction_is_open()
@@ -150,8 +153,7 @@ public abstract class JoinedCompletionSpec(KvDatabase database)
                 await gate.PassStubbornlyAsync(context, token);
                 await transaction.CommitAsync(token);
             }),
-            _time,
-            logs: _logs);
+            _time);
         await test.Store.EnqueueAsync(new Job(1));
         await test.Store.EnqueueAsync(new Job(2));
         await test.ClaimAsync();
@@ -170,26 +172,20 @@ public abstract class JoinedCompletionSpec(KvDatabase database)
         test.AssertQueueEmpty();
     }
 
-    private async Task<KvTestStore> JoiningAsync(Func<KvMessageContext, DbContext, IDbContextTransaction, Task> handle)
+    private async Task<KvTestHost> JoiningAsync(Func<KvMessageContext, DbContext, IDbContextTransaction, Task> handle)
     {
-        var test = await HandlingAsync(async context =>
+        var kv = await HandlingAsync(async context =>
         {
             await using var own = context.Services.GetRequiredService<IDbContextFactory<KvDbContext>>().CreateDbContext();
             await using var transaction = await own.Database.BeginTransactionAsync();
             await handle(context, own, transaction);
         });
-        await test.ExecuteAsync("create table orders (number integer)");
-        return test;
+        await kv.ExecuteAsync("create table orders (number integer)");
+        return kv;
     }
 
-    private static async Task<int> OrdersAsync(KvTestStore test)
-    {
-        await using var context = test.CreateContext();
-        return await context.Database.SqlQueryRaw<int>("select cast(count(*) as integer) as \"Value\" from orders").SingleAsync();
-    }
-
-    private Task<KvTestStore> HandlingAsync(Func<KvMessageContext, Task> handle) =>
-        database.CreateWorkerAsync(worker => worker.Handle<Job>((_, context, _) => handle(context)), _time, logs: _logs);
+    private Task<KvTestHost> HandlingAsync(Func<KvMessageContext, Task> handle) =>
+        database.StartAsync(app => app.Handle<Job>((_, context, _) => handle(context)), logs: _logs);
 }
 
 public sealed class SqliteJoinedCompletionTests(SqliteDatabase database) : JoinedCompletionSpec(database), IClassFixture<SqliteDatabase>;
