@@ -205,7 +205,7 @@ public abstract class ExpirySpec(KvDatabase database)
 
         await test.InsertAsync(KvKey.Create(["gone"]).Encoded, [9, 0, 0, 0, 0, 0, 0, 0], 2, expiresAt: Now);
         var end = _time.GetUtcNow() + (lives ?? TimeSpan.FromHours(1));
-        await test.InsertAsync(KvKey.Create(["lives"]).Encoded, [7, 0, 0, 0, 0, 0, 0, 0], 2, end.ToUnixTimeMilliseconds());
+        await test.InsertAsync(KvKey.Create(["lives"]).Encoded, [7, 0, 0, 0, 0, 0, 0, 0], 2, expiresAt: end.ToUnixTimeMilliseconds());
         return test;
     }
 
