@@ -25,7 +25,7 @@ public sealed class KvTestOptions
 
     /// <summary>From which level on what is logged is shown, with the times of the test's clock.</summary>
     /// <value>
-    /// Default: null, for what the variable of the environment <c>EFKV_LOG</c> says (<c>EFKV_LOG=debug dotnet test</c>), and for nothing
+    /// Default: null, for what the variable of the environment <c>EFKV_LOG</c> says, such as <c>debug</c>, and for nothing
     /// where it is not set. Of <c>Microsoft</c>'s categories, warnings are shown, and all by <see cref="LogLevel.Trace"/>.
     /// </value>
     public LogLevel? LogLevel { get; set; }
