@@ -136,7 +136,8 @@ public sealed class KvStoreOptions
 
     /// <summary>
     /// How often the sweeper looks for expired entries even if it knows of none: what other processes wrote. Readers do not depend on it,
-    /// since they see no expired entry.
+    /// since they see no expired entry. It is also how often a follower of the change feed is told how far it is when nothing of its range
+    /// changes.
     /// </summary>
     /// <value>Default: 60 seconds.</value>
     public TimeSpan SweepInterval { get; set; } = TimeSpan.FromSeconds(60);
