@@ -256,7 +256,11 @@ internal sealed class PostgreSqlCommitWriter(
                 "row: " + update.Text,
                 update.Text,
                 p => RoundTrip.Set(p, [.. update.Values]),
-                (_, reads) => reads.Updated.Add(update));
+                (reader, reads) =>
+                {
+                    update.Meet(reader.GetValue(0));
+                    reads.Updated.Add(update);
+                });
         }
 
         // What was given back just now is no longer running, and its write must be refused.

@@ -178,6 +178,9 @@ internal sealed class PostgreSqlDriver(PostgreSqlSql sql, NpgsqlConnectionString
     {
         // A plan that was prepared before the tables were changed stays with its connection, also in the driver's pool.
         PostgresException { SqlState: PostgresErrorCodes.FeatureNotSupported, Routine: "RevalidateCachedQuery" } => Fault.Broken,
+
+        // A flush on a server that became a standby, which answers other writes by a code of their own.
+        PostgresException { SqlState: PostgresErrorCodes.InternalError, Routine: "GetNewTransactionId" } => Fault.Broken,
         PostgresException error => Classify(error.SqlState),
         NpgsqlException { InnerException: PostgresException inner } => Classify(inner),
         NpgsqlException or IOException or TimeoutException or System.Net.Sockets.SocketException => Fault.Broken,

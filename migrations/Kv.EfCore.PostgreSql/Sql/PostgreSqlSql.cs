@@ -37,7 +37,7 @@ internal sealed class PostgreSqlSql(TableNames tables, bool serverClock) : KvSql
 
     // Of a message for readers of the log, none of which knows it. It locks nothing, and asks for no rights.
     public override string Flush => field ??=
-        $"select 1, pg_logical_emit_message(true, 'efkv', '') from {VersionTable} where k = 0 and version >= @version";
+        $"select version, pg_logical_emit_message(true, 'efkv', '') from {VersionTable} where k = 0";
 
     /// <summary>
     /// The number is the advisory lock's name: "efkv" in ASCII. Migrations name no schema, so they make their tables in the one that is

@@ -62,8 +62,9 @@ internal sealed class SqliteCommitWriter(
 
         foreach (var update in group.Updates)
         {
-            if (await Filled(update).ScalarAsync(cancellationToken).ConfigureAwait(false) is not null)
+            if (await Filled(update).ScalarAsync(cancellationToken).ConfigureAwait(false) is { } first)
             {
+                update.Meet(first);
                 reads.Updated.Add(update);
             }
         }

@@ -13,8 +13,7 @@ internal sealed class SqliteSql(TableNames tables) : KvSql(tables)
 
     public override string BeginSnapshot => "begin deferred";
 
-    public override string Flush => field ??=
-        $"{LockVersion} and version >= @version returning k";
+    public override string Flush => field ??= $"{LockVersion} returning version";
 
     public override string BeginMigration => "begin immediate";
 

@@ -80,7 +80,7 @@ internal sealed class CommitAttempt(CommitGroup group, CommitReads reads, bool a
 
         foreach (var update in group.Updates)
         {
-            update.Complete(!certain || Reads.Updated.Contains(update));
+            update.Complete((!certain && !update.IsFlush) || Reads.Updated.Contains(update));
         }
 
         foreach (var claim in group.Claims)
@@ -115,7 +115,12 @@ internal sealed class CommitAttempt(CommitGroup group, CommitReads reads, bool a
 
         foreach (var work in group.All.Where(static w => w is not AtomicWork))
         {
-            work.Fail(cause);
+            work.Fail(work is UpdateWork { IsFlush: true }
+                ? new KvException(
+                    KvErrorKind.Unavailable,
+                    "The connection was lost during a flush. What was committed before is as durable as it was. Flush again.",
+                    cause)
+                : cause);
         }
     }
 

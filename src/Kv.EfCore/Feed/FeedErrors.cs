@@ -33,6 +33,15 @@ internal static class FeedErrors
         + $"and this process cannot bring them there, since it may not write. Follow them in a process that may. {error.Message}",
         error);
 
+    /// <summary>Changes could not be made durable, or not on the database that they were read from.</summary>
+    public static KvException NotFlushed(FeedState state, long version) => new(
+        KvErrorKind.Unavailable,
+        $"The changes up to {KvVersionstamp.FromVersion(state.Version)} could not be taken to the disk: "
+        + (version == 0
+            ? "the connection was lost meanwhile."
+            : $"the database that takes writes is at {KvVersionstamp.FromVersion(version)}, as after a failover.")
+        + " They are told of when they are read again.");
+
     /// <summary>A range has too many keys to be compared.</summary>
     public static KvException TooMany(FeedState state) => state.Oldest is null
         ? new KvException(

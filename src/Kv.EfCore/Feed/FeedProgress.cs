@@ -13,9 +13,11 @@ internal sealed class FeedProgress(TimeProvider time, TimeSpan interval, long ve
     private long _toldAt = time.GetTimestamp();
 
     /// <summary>Whether it has been told nothing for so long that it is to be told how far it is.</summary>
-    public bool IsDue => Left <= TimeSpan.Zero;
+    public bool IsDue => Left == TimeSpan.Zero;
 
-    private TimeSpan Left => interval - time.GetElapsedTime(_toldAt);
+    // In whole milliseconds, as waits count, and not less than is left.
+    private TimeSpan Left =>
+        TimeSpan.FromMilliseconds(Math.Ceiling(Math.Max((interval - time.GetElapsedTime(_toldAt)).TotalMilliseconds, 0)));
 
     /// <summary>It was told of a version.</summary>
     public void Told(long version) => (_told, _toldAt) = (version, time.GetTimestamp());
@@ -24,6 +26,5 @@ internal sealed class FeedProgress(TimeProvider time, TimeSpan interval, long ve
     public bool IsNews(long version) => version > _told;
 
     /// <summary>When it is to be told of a version to which it has come.</summary>
-    public TimeSpan DueIn(long version) =>
-        !IsNews(version) ? Timeout.InfiniteTimeSpan : IsDue ? TimeSpan.Zero : Left;
+    public TimeSpan DueIn(long version) => IsNews(version) ? Left : Timeout.InfiniteTimeSpan;
 }

@@ -42,7 +42,19 @@ internal readonly record struct FeedRow(long Version, byte[] Key, bool IsDeleted
 /// <param name="State">The state of the feed.</param>
 /// <param name="Rows">The changes, in the order of versions, then of keys.</param>
 /// <param name="IsAhead">Whether something is recorded for a version that is not given out yet.</param>
-internal readonly record struct FeedBatch(FeedState State, List<FeedRow> Rows, bool IsAhead);
+internal readonly record struct FeedBatch(FeedState State, List<FeedRow> Rows, bool IsAhead)
+{
+    /// <summary>The last version whose changes it may have.</summary>
+    public long Version { get; private init; } = State.Version;
+
+    /// <summary>Whether it was cut, so that there may be more than it has.</summary>
+    public bool IsCut => Version < State.Version;
+
+    /// <summary>What it has up to a version.</summary>
+    public FeedBatch UpTo(long version) => version >= State.Version
+        ? this
+        : this with { Rows = Rows.FindAll(row => row.Version <= version), Version = version };
+}
 
 /// <summary>What there is to trim.</summary>
 /// <param name="Now">What time it is, in Unix milliseconds.</param>

@@ -97,8 +97,8 @@ internal abstract class KvSql(TableNames tables, string now = "@now") : SqlParts
     public abstract string BeginSnapshot { get; }
 
     /// <summary>
-    /// Writes to the log, and changes nothing: once that is on the disk, so is all that was committed before. A row if the store has a
-    /// version, or a later one.
+    /// Writes to the log, and changes nothing: once that is on the disk, so is all that was committed before. It gives the store's
+    /// version.
     /// </summary>
     public abstract string Flush { get; }
 

@@ -5,7 +5,6 @@ using Kv.Diagnostics;
 using Kv.Engine;
 using Kv.Feed;
 using Kv.Keys;
-using Kv.Messages;
 
 namespace Kv.Store;
 
@@ -21,6 +20,8 @@ internal sealed class Following(KvEngine engine, KeyScope shown, KvRange range)
     private readonly SeenVersions.Era _era = engine.Signals.Seen.Current;
     private readonly LastingReads _reads = new(
         engine, error => KvLog.FeedInterrupted(engine.Logger, error), () => KvLog.FeedResumed(engine.Logger));
+
+    private readonly FeedFlush _flush = new(engine.Pipeline, engine.Driver.Sql, engine.Signals.Seen);
 
     /// <summary>The changes of each commit after a version, from the feed.</summary>
     public async IAsyncEnumerable<KvChangeSet> CommitsAsync(long version, [EnumeratorCancellation] CancellationToken cancellationToken)
@@ -61,19 +62,19 @@ internal sealed class Following(KvEngine engine, KeyScope shown, KvRange range)
                     yield return Take();
                 }
 
-                place = FeedPlace.After(batch.State.Version);
+                place = FeedPlace.After(batch.Version);
                 if (batch.Rows.Count == 0 && LastToTell(batch) > 0)
                 {
                     yield return Take();
                 }
 
-                if (!await WaitAsync(batch, change, progress.DueIn(place.Version), cancellationToken).ConfigureAwait(false))
+                if (!batch.IsCut && !await WaitAsync(batch, change, progress.DueIn(place.Version), cancellationToken).ConfigureAwait(false))
                 {
                     yield break;
                 }
 
                 long LastToTell(FeedBatch of) => of.Rows is [.., var last] ? last.Version
-                    : isDue && progress.IsNews(of.State.Version) ? of.State.Version
+                    : isDue && progress.IsNews(of.Version) ? of.Version
                     : 0;
             }
 
@@ -189,42 +190,19 @@ internal sealed class Following(KvEngine engine, KeyScope shown, KvRange range)
 
         async ValueTask<(Look Found, long Version)> ReadAsync(CancellationToken token)
         {
-            FeedBatch read;
-            do
+            var read = await FollowAsync(place, token).ConfigureAwait(false);
+            if (lastToTell(read) > _flush.Durable)
             {
-                read = await engine.Feed.Reader.FollowAsync(place, range.Start, range.End, BatchSize, token).ConfigureAwait(false);
+                var durable = await _flush.RunAsync(read.State, ending).ConfigureAwait(false);
+                read = (await FollowAsync(place, token).ConfigureAwait(false)).UpTo(durable);
             }
-            while (!await IsDurableAsync(read.State, lastToTell(read), token).ConfigureAwait(false));
+
             return (new Look(read), read.State.Version);
         }
     }
 
-    /// <summary>Makes a version durable, unless it is known to be: what a follower is told, no crash takes back.</summary>
-    /// <returns>False if the database does not have what was read any more.</returns>
-    private async ValueTask<bool> IsDurableAsync(FeedState read, long version, CancellationToken cancellationToken)
-    {
-        var era = engine.Signals.Seen.Current;
-        if (version <= era.Durable)
-        {
-            return true;
-        }
-
-        try
-        {
-            var flush = UpdateWork.Flush(engine.Driver.Sql, read.Version);
-            if (!await engine.Pipeline.SubmitAsync(flush, cancellationToken).ConfigureAwait(false))
-            {
-                return false;
-            }
-        }
-        catch (KvException error) when (error.IsLasting)
-        {
-            throw FeedErrors.ReadOnly(read, error);
-        }
-
-        engine.Signals.Seen.Learn(era, read.Version, isDurable: true);
-        return true;
-    }
+    private ValueTask<FeedBatch> FollowAsync(FeedPlace place, CancellationToken cancellationToken) =>
+        engine.Feed.Reader.FollowAsync(place, range.Start, range.End, BatchSize, cancellationToken);
 
     private async ValueTask<Versions?> CompareAsync(CancellationToken ending, CancellationToken cancellationToken)
     {

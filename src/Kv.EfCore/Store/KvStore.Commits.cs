@@ -34,7 +34,7 @@ internal sealed partial class KvStore
             "flush",
             TimeProvider.System.GetTimestamp(),
             static (engine, askedAt, token) => engine.Pipeline.SubmitAsync(
-                UpdateWork.Flush(engine.Driver.Sql, version: 0, CommitKinds.Writes, askedAt), token),
+                UpdateWork.Flush(engine.Driver.Sql, CommitKinds.Writes, askedAt), token),
             cancellationToken).ConfigureAwait(false);
     }
 

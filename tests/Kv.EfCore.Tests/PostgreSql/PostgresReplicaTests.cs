@@ -1,6 +1,8 @@
+using Kv.Connections;
 using Kv.TestKit;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Logging;
+using Npgsql;
 
 namespace Kv.Tests.PostgreSql;
 
@@ -189,6 +191,20 @@ public sealed class PostgresReplicaTests(PostgresPair pair) : IClassFixture<Post
 
         Assert.Equal("text", await test.Store.GetAsync<string>(["k"], KvReadOptions.Eventual));
         Assert.DoesNotContain(logs.Entries, static e => e.Event == Away);
+    }
+
+    [Fact]
+    public async Task A_flush_on_a_server_that_became_a_standby_is_one_that_waits_for_another()
+    {
+        await using var test = await CreateAsync();
+        await using var connection = new NpgsqlConnection(pair.OnStandby(test.ConnectionString));
+        await pair.CaughtUpAsync();
+        await connection.OpenAsync();
+        await using var command = new NpgsqlCommand(test.Engine.Driver.Sql.Flush, connection);
+
+        var error = await Assert.ThrowsAsync<PostgresException>(() => command.ExecuteNonQueryAsync());
+
+        Assert.Equal(Fault.Broken, test.Engine.Driver.Classify(error));
     }
 
     private async Task<KvTestStore> CreateAsync(
