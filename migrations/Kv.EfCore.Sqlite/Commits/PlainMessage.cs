@@ -8,8 +8,8 @@ namespace Kv.Sqlite;
 /// needs no savepoint. The tables are named by their file, so a temporary one cannot hide them.
 /// </summary>
 /// <remarks>
-/// On a connection of the user's no statement stays prepared. SQLite took as long to prepare a savepoint, a look at temporary tables and
-/// an insert that would count a message group as it takes for the entity.
+/// On a connection of the user's no statement stays prepared: a savepoint, a look at temporary tables and an insert that would count a
+/// message group would be prepared for each commit (decision 0043).
 /// </remarks>
 /// <param name="session">The user's transaction.</param>
 /// <param name="driver">The database.</param>
@@ -27,11 +27,7 @@ internal sealed class PlainMessage(Session session, SqliteDriver driver)
             await identity.EnsureAsync(SqliteDriver.IdentifyFile(session.Connection), cancellationToken).ConfigureAwait(false);
         }
 
-        await session.Statement(driver.Sql.PutPlain)
-            .Set("@now", now).Set("@delay", message.Delay).Set("@id", message.Id).Set("@data", message.Data)
-            .Set("@backoff", message.Backoff).Set("@undelivered", message.Undelivered).Set("@topic", message.Topic)
-            .Set("@type", message.Type).Set("@encoding", message.Encoding).Set("@trace", message.Trace)
-            .Set("@priority", message.Priority).Set("@rate", message.RateKey).Set("@topicretries", message.TopicRetries ? 1 : 0)
+        await session.Statement(driver.Sql.PutPlain).Set(message, now).Set("@delay", message.Delay)
             .ExecuteAsync(cancellationToken).ConfigureAwait(false);
     }
 }

@@ -292,14 +292,8 @@ internal sealed class SqliteCommitWriter(
             }
         }
 
-        Statement Filled(string text, NewMessage message) => Session.Statement(text)
-            .Set("@now", _now).Set("@id", message.Id).Set("@data", message.Data)
-            .Set("@backoff", message.Backoff).Set("@undelivered", message.Undelivered).Set("@topic", message.Topic)
-            .Set("@type", message.Type)
-            .Set("@encoding", message.Encoding).Set("@trace", message.Trace).Set("@priority", message.Priority)
-            .Set("@rate", message.RateKey)
-            .Set("@unique", message.UniqueKey).Set("@uniqueuntil", UniqueUntil(message)).Set("@topicretries", message.TopicRetries ? 1 : 0)
-            .Set("@scope", message.Scope);
+        Statement Filled(string text, NewMessage message) => Session.Statement(text).Set(message, _now)
+            .Set("@unique", message.UniqueKey).Set("@uniqueuntil", UniqueUntil(message)).Set("@scope", message.Scope);
 
         long UniqueUntil(NewMessage message) => message.UniqueFor > 0 ? _now + message.UniqueFor : 0;
     }

@@ -15,19 +15,14 @@ public abstract class FeedFlushSpec(KvDatabase database)
         await using var test = await database.CreateStoreAsync(connectionString: writer.ConnectionString);
         var start = await writer.NowAsync();
         var lost = (await writer.Store.Atomic().Set(["lost"], 1).CommitAsync(KvDurability.Relaxed)).Versionstamp.Version;
-        var (hits, gone) = (0, New());
-        test.FailPoints.OnHit = async hit =>
+        var gone = WhenFlushed(test, async () =>
         {
-            if (hit == FailPoints.AfterCommit && Interlocked.Increment(ref hits) == 1)
-            {
-                await writer.ExecuteAsync($"delete from kv where version = {lost}");
-                await writer.ExecuteAsync("delete from kv_changes");
-                gone.SetResult();
-            }
-        };
+            await writer.ExecuteAsync($"delete from kv where version = {lost}");
+            await writer.ExecuteAsync("delete from kv_changes");
+        });
         await using var changes = test.Store.ChangesAsync(start).GetAsyncEnumerator();
         var next = changes.NextAsync();
-        await gone.Task.WaitAsync(Rows.Patience, TimeProvider.System);
+        await gone.WaitAsync(Rows.Patience, TimeProvider.System);
 
         var kept = await writer.Store.SetAsync(["kept"], 1);
 
@@ -42,21 +37,18 @@ public abstract class FeedFlushSpec(KvDatabase database)
         await writer.Store.SetAsync(["before"], 1);
         var start = await writer.NowAsync();
         var lost = (await writer.Store.Atomic().Set(["lost"], 1).CommitAsync(KvDurability.Relaxed)).Versionstamp.Version;
-        var (hits, gone) = (0, New());
-        test.FailPoints.OnHit = async hit =>
-        {
-            if (hit == FailPoints.AfterCommit && Interlocked.Increment(ref hits) == 1)
+        var gone = WhenFlushed(
+            test,
+            async () =>
             {
                 await writer.ExecuteAsync($"delete from kv where version = {lost}");
                 await writer.ExecuteAsync($"delete from kv_changes where version = {lost}");
                 await writer.ExecuteAsync($"update data_version set version = {lost - 1} where k = 0");
-                gone.SetResult();
-                throw new IOException("The connection is gone.");
-            }
-        };
+            },
+            new IOException("The connection is gone."));
         await using var changes = test.Store.ChangesAsync(start).GetAsyncEnumerator();
         var next = changes.NextAsync();
-        await gone.Task.WaitAsync(Rows.Patience, TimeProvider.System);
+        await gone.WaitAsync(Rows.Patience, TimeProvider.System);
 
         // The writer may notice first that the database has gone back, and raises the version then.
         await writer.Store.SetAsync(["new"], 1);
@@ -112,6 +104,29 @@ public abstract class FeedFlushSpec(KvDatabase database)
         held.SetResult();
         await disposed;
         await test.DisposeAsync();
+    }
+
+    /// <summary>Has something happen when the first flush of a store was committed, before it is answered.</summary>
+    /// <param name="test">The store.</param>
+    /// <param name="happen">What happens.</param>
+    /// <param name="error">What becomes of the answer; null for nothing.</param>
+    /// <returns>Done when it has happened.</returns>
+    private static Task WhenFlushed(KvTestStore test, Func<Task> happen, Exception? error = null)
+    {
+        var (hits, done) = (0, New());
+        test.FailPoints.OnHit = async hit =>
+        {
+            if (hit == FailPoints.AfterCommit && Interlocked.Increment(ref hits) == 1)
+            {
+                await happen();
+                done.SetResult();
+                if (error is not null)
+                {
+                    throw error;
+                }
+            }
+        };
+        return done.Task;
     }
 
     private static TaskCompletionSource New() => new(TaskCreationOptions.RunContinuationsAsynchronously);
