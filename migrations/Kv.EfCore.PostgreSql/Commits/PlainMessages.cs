@@ -1,5 +1,6 @@
 using System.Data;
 using System.Data.Common;
+using System.Globalization;
 using Kv.Commits;
 using Kv.Connections;
 using Kv.Messages;
@@ -11,47 +12,32 @@ namespace Kv.PostgreSql;
 /// tables are others than the store's. So it needs no savepoint, which would cost more than the messages.
 /// </summary>
 /// <param name="session">The user's transaction.</param>
-/// <param name="sql">The statements.</param>
-/// <param name="serverClock">Whether the server's clock judges times.</param>
-internal sealed class PlainMessages(Session session, PlainSql sql, bool serverClock)
+/// <param name="driver">The database.</param>
+/// <param name="messages">The messages.</param>
+/// <param name="mark">The mark of the commit, or none.</param>
+/// <param name="now">The time, where the server's clock does not judge; otherwise null.</param>
+internal sealed class PlainMessages(
+    Session session, PostgreSqlDriver driver, List<(NewMessage Message, long VersionOffset)> messages, CommitMark mark, long? now)
 {
-    /// <summary>Puts them in.</summary>
-    /// <param name="messages">The messages.</param>
-    /// <param name="mark">The mark of the commit, or none.</param>
-    /// <param name="now">The time, where the server's clock does not judge.</param>
-    /// <param name="cancellationToken">Gives up.</param>
-    /// <exception cref="OtherTablesException">The tables are others than the store's. Nothing was put in.</exception>
-    public async ValueTask PutAsync(
-        List<(NewMessage Message, long VersionOffset)> messages, CommitMark mark, long now, CancellationToken cancellationToken)
+    private string Text => (messages.Count == 1, mark.Writer != 0) switch
     {
-        var isMarked = mark.Writer != 0;
+        (true, true) => driver.Sql.Plain.PutOneMarked,
+        (true, false) => driver.Sql.Plain.PutOne,
+        (false, true) => driver.Sql.Plain.PutMarked,
+        (false, false) => driver.Sql.Plain.Put,
+    };
+
+    /// <summary>Puts them in by a statement of their own.</summary>
+    /// <exception cref="OtherTablesException">The tables are others than the store's. Nothing was put in.</exception>
+    public async ValueTask PutAsync(CancellationToken cancellationToken)
+    {
         var batch = session.Connection.CreateBatch();
         await using var _ = batch.ConfigureAwait(false);
         batch.Transaction = session.Transaction;
         var command = batch.CreateBatchCommand();
+        command.CommandText = Text;
         batch.BatchCommands.Add(command);
-        var identity = Add(command, "");
-        if (messages is [var (one, _)])
-        {
-            command.CommandText = isMarked ? sql.PutOneMarked : sql.PutOne;
-            AddOne(command, one);
-        }
-        else
-        {
-            command.CommandText = isMarked ? sql.PutMarked : sql.Put;
-            AddAll(command, messages.ConvertAll(static m => m.Message));
-        }
-
-        if (!serverClock)
-        {
-            Add(command, now);
-        }
-
-        if (isMarked)
-        {
-            Add(command, mark.Writer);
-            Add(command, mark.Sequence);
-        }
+        var identity = AddParameters(command.Parameters, command.CreateParameter, isNamed: false);
 
         // It makes sure of the tables first where the session has not prepared the statement yet.
         await session.PrepareAsync(batch, command.CommandText, cancellationToken).ConfigureAwait(false);
@@ -60,54 +46,104 @@ internal sealed class PlainMessages(Session session, PlainSql sql, bool serverCl
         {
             throw new OtherTablesException();
         }
+
+        if (driver.SessionName(session.Connection) is { } name)
+        {
+            driver.Appended.Tried(name);
+        }
+    }
+
+    /// <summary>Has a command of the application's put them in, as its last statement.</summary>
+    public async ValueTask AppendAsync(DbCommand command, CancellationToken cancellationToken)
+    {
+        var before = command.CommandText.TrimEnd();
+        command.CommandText = before + (before.EndsWith(';') ? "" : ";") + driver.Sql.Plain.Appended(Text);
+        AddParameters(command.Parameters, command.CreateParameter, isNamed: true).Value = session.Identity?.Tables ?? "";
+        if (driver.Appended.IsWorthPreparing(command.CommandText))
+        {
+            await CommandStatement.PrepareAsync(command.PrepareAsync, command.CommandTimeout, cancellationToken).ConfigureAwait(false);
+        }
     }
 
     // In the order of the statements' parameters.
-    private static void AddOne(DbBatchCommand command, NewMessage message)
+    private DbParameter AddParameters(DbParameterCollection parameters, Func<DbParameter> create, bool isNamed)
     {
-        Add(command, message.Id);
-        Add(command, message.Data);
-        Add(command, message.Backoff);
-        Add(command, message.Undelivered);
-        Add(command, message.Topic);
-        Add(command, message.Type);
-        Add(command, message.Delay);
-        Add(command, message.Encoding);
-        Add(command, message.Trace);
-        Add(command, message.Priority);
-        Add(command, message.RateKey);
-        Add(command, message.TopicRetries ? 1 : 0);
-    }
-
-    private static void AddAll(DbBatchCommand command, List<NewMessage> messages)
-    {
-        Add(command, All(static m => m.Id));
-        Add(command, All(static m => m.Data));
-        Add(command, All(static m => m.Backoff));
-        Add(command, All(static m => m.Undelivered));
-        Add(command, All(static m => m.Topic));
-        Add(command, All(static m => m.Type));
-        Add(command, All(static m => m.Delay));
-        Add(command, All(static m => m.Encoding));
-        Add(command, All(static m => m.Trace));
-        Add(command, All(static m => m.Priority));
-        Add(command, All(static m => m.RateKey));
-        Add(command, All(static m => m.TopicRetries ? 1 : 0));
-
-        T[] All<T>(Func<NewMessage, T> column) => [.. messages.Select(column)];
-    }
-
-    private static DbParameter Add<T>(DbBatchCommand command, T value)
-    {
-        var parameter = command.CreateParameter();
-        if (value is null)
+        var number = 0;
+        var identity = Add("");
+        if (messages is [var (one, _)])
         {
-            // Of one type whether it has a value or not: another type would be another statement to prepare.
-            parameter.DbType = DbType.String;
+            AddOne(one);
+        }
+        else
+        {
+            AddAll(messages.ConvertAll(static m => m.Message));
         }
 
-        parameter.Value = value is null ? DBNull.Value : value;
-        command.Parameters.Add(parameter);
-        return parameter;
+        if (now is { } time)
+        {
+            Add(time);
+        }
+
+        if (mark.Writer != 0)
+        {
+            Add(mark.Writer);
+            Add(mark.Sequence);
+        }
+
+        return identity;
+
+        void AddOne(NewMessage message)
+        {
+            Add(message.Id);
+            Add(message.Data);
+            Add(message.Backoff);
+            Add(message.Undelivered);
+            Add(message.Topic);
+            Add(message.Type);
+            Add(message.Delay);
+            Add(message.Encoding);
+            Add(message.Trace);
+            Add(message.Priority);
+            Add(message.RateKey);
+            Add(message.TopicRetries ? 1 : 0);
+        }
+
+        void AddAll(List<NewMessage> all)
+        {
+            Add(Each(static m => m.Id));
+            Add(Each(static m => m.Data));
+            Add(Each(static m => m.Backoff));
+            Add(Each(static m => m.Undelivered));
+            Add(Each(static m => m.Topic));
+            Add(Each(static m => m.Type));
+            Add(Each(static m => m.Delay));
+            Add(Each(static m => m.Encoding));
+            Add(Each(static m => m.Trace));
+            Add(Each(static m => m.Priority));
+            Add(Each(static m => m.RateKey));
+            Add(Each(static m => m.TopicRetries ? 1 : 0));
+
+            T[] Each<T>(Func<NewMessage, T> column) => [.. all.Select(column)];
+        }
+
+        DbParameter Add<T>(T value)
+        {
+            var parameter = create();
+            number++;
+            if (isNamed)
+            {
+                parameter.ParameterName = string.Create(CultureInfo.InvariantCulture, $"{PlainSql.ParameterPrefix}{number}");
+            }
+
+            if (value is null)
+            {
+                // Of one type whether it has a value or not: another type would be another statement to prepare.
+                parameter.DbType = DbType.String;
+            }
+
+            parameter.Value = value is null ? DBNull.Value : value;
+            parameters.Add(parameter);
+            return parameter;
+        }
     }
 }

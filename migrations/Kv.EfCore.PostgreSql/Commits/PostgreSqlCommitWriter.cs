@@ -108,8 +108,7 @@ internal sealed class PostgreSqlCommitWriter(
         await ReachAsync(FailPoints.BegunCommit, group).ConfigureAwait(false);
         if (Session.Prepares && IsPlain(group))
         {
-            await new PlainMessages(Session, driver.Sql.Plain, ServerClock)
-                .PutAsync(effects.Messages, _mark, reads.Now, default).ConfigureAwait(false);
+            await Plain(reads, effects).PutAsync(default).ConfigureAwait(false);
             return;
         }
 
@@ -133,6 +132,13 @@ internal sealed class PostgreSqlCommitWriter(
         await _trip.RunAsync(reads, CancellationToken.None).ConfigureAwait(false);
         await ReachAsync(FailPoints.AfterCommit, group).ConfigureAwait(false);
     }
+
+    public override ValueTask AppendAsync(
+        CommitGroup group, CommitReads reads, CommitEffects effects, DbCommand command, CancellationToken cancellationToken) =>
+        Plain(reads, effects).AppendAsync(command, cancellationToken);
+
+    private PlainMessages Plain(CommitReads reads, CommitEffects effects) =>
+        new(Session, driver, effects.Messages, _mark, ServerClock ? null : reads.Now);
 
     public override void Observe(CommitGroup group, CommitEffects effects) => _searches.Observe(group, effects);
 

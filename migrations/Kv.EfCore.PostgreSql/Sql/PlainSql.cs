@@ -1,3 +1,5 @@
+using System.Collections.Concurrent;
+using System.Text.RegularExpressions;
 using Kv.Commits;
 using Kv.Sql;
 
@@ -10,8 +12,13 @@ namespace Kv.PostgreSql;
 /// <param name="tables">The store's tables.</param>
 /// <param name="place">Which tables a session finds.</param>
 /// <param name="serverClock">Whether the server's clock judges times, rather than the process's.</param>
-internal sealed class PlainSql(TableNames tables, PlaceSql place, bool serverClock) : SqlParts(tables, ServerSql.Now)
+internal sealed partial class PlainSql(TableNames tables, PlaceSql place, bool serverClock) : SqlParts(tables, ServerSql.Now)
 {
+    /// <summary>What the names of its parameters begin with in a command of the application's.</summary>
+    public const string ParameterPrefix = "efkv";
+
+    private readonly ConcurrentDictionary<string, string> _appended = new(StringComparer.Ordinal);
+
     private const string Columns =
         "ts, id, data, backoff_schedule, keys_if_undelivered, topic, type, encoding, enqueued_at, trace, priority, rate_key, topic_retries";
 
@@ -26,6 +33,15 @@ internal sealed class PlainSql(TableNames tables, PlaceSql place, bool serverClo
 
     /// <inheritdoc cref="PutMarked" />
     public string PutOneMarked => field ??= Marked(One("returning 1"));
+
+    /// <summary>One of these statements as the end of a command whose parameters have names; it gives a row if it puts something in.</summary>
+    /// <param name="text">The statement.</param>
+    public string Appended(string text) => _appended.GetOrAdd(
+        text,
+        static text => $"\n{PlaceOfParameter().Replace(text, $"@{ParameterPrefix}${{number}}")} returning 1 as {AppendedWrite.Column}");
+
+    [GeneratedRegex(@"\$(?<number>\d+)", RegexOptions.CultureInvariant | RegexOptions.ExplicitCapture)]
+    private static partial Regex PlaceOfParameter();
 
     private string One(string returning) => $"""
         insert into {QueueTable} ({Columns})

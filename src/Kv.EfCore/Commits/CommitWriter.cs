@@ -60,6 +60,22 @@ internal abstract class CommitWriter(Session session, FailPoints failPoints) : I
     /// </remarks>
     public abstract ValueTask CommitAsync(CommitGroup group, CommitReads reads, CommitEffects effects);
 
+    /// <summary>
+    /// Has a command of the application's, which is about to run in its transaction, put in the messages of a plain group as well. It gives
+    /// a row with the column <see cref="AppendedWrite.Column"/> if it does, and an empty result where the tables are others than the store's.
+    /// </summary>
+    /// <param name="group">The group.</param>
+    /// <param name="reads">What its beginning found.</param>
+    /// <param name="effects">What it changes.</param>
+    /// <param name="command">The command, of which the driver says that it can.</param>
+    /// <param name="cancellationToken">Gives up.</param>
+    public virtual ValueTask AppendAsync(
+        CommitGroup group, CommitReads reads, CommitEffects effects, DbCommand command, CancellationToken cancellationToken) =>
+        throw new NotSupportedException("The driver appends to no command.");
+
+    /// <summary>The commit of a group that another command has written begins.</summary>
+    public ValueTask BeginCommitAsync(CommitGroup group) => ReachAsync(FailPoints.BegunCommit, group);
+
     /// <summary>Hears of a commit of this process, by this writer or another one, from any thread.</summary>
     public virtual void Observe(CommitGroup group, CommitEffects effects)
     {

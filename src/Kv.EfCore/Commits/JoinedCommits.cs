@@ -1,3 +1,4 @@
+using System.Data.Common;
 using Kv.Changes;
 using Kv.Connections;
 
@@ -30,6 +31,29 @@ internal sealed class JoinedCommits(
         }
 
         return await TryAsync(work, session, cancellationToken).ConfigureAwait(false);
+    }
+
+    /// <summary>Has a command that is about to run in a transaction of the application's do a write as well.</summary>
+    /// <returns>The write; null where it is to be run by itself, which tells also why it cannot be done.</returns>
+    public async ValueTask<AppendedWrite?> TryAppendAsync(
+        JoinedWork work, Session session, DbCommand command, CancellationToken cancellationToken)
+    {
+        var era = seen.Current;
+        var group = new CommitGroup();
+        group.Add(work);
+        var writer = newWriter(session);
+        var reads = await writer.BeginAsync(group, work.Mark, cancellationToken).ConfigureAwait(false);
+        var attempt = new CommitAttempt(group, reads, sessions.IsAdopted);
+        attempt.Evaluate();
+        if (attempt.IsVoid)
+        {
+            return null;
+        }
+
+        await writer.AppendAsync(group, reads, attempt.Effects, command, cancellationToken).ConfigureAwait(false);
+        work.Committed = () => announce(group, attempt, era);
+        attempt.Tell(certain: true);
+        return new AppendedWrite(work, await work.Task.ConfigureAwait(false), command, () => writer.BeginCommitAsync(group));
     }
 
     private async Task<AtomicOutcome> TryAsync(AtomicWork work, Session session, CancellationToken cancellationToken)

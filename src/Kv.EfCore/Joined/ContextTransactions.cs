@@ -21,6 +21,9 @@ internal sealed class ContextTransactions(DbContext context)
     /// <summary>Whether changes were saved in it, or are being saved.</summary>
     public bool HasSaved { get; private set; }
 
+    /// <summary>Whether the save that is running began the transaction, which no one else can take back in parts.</summary>
+    public bool IsOfSave { get; private set; }
+
     /// <summary>The transaction that the context has open; null for none.</summary>
     public Guid? Current => context.Database.CurrentTransaction?.TransactionId;
 
@@ -37,18 +40,18 @@ internal sealed class ContextTransactions(DbContext context)
     public void Reset()
     {
         (_external, _withSavepoints, _savepoints, _usual) = (null, null, 0, null);
-        IsSaving = false;
+        EndSave();
         Began();
     }
 
     /// <summary>A transaction begins, and knows nothing of the one before.</summary>
-    public void Began() => (HasCommitted, HasSaved) = (false, IsSaving);
+    public void Began() => (HasCommitted, HasSaved, IsOfSave) = (false, IsSaving, IsSaving);
 
     public void BeginSave() => (IsSaving, HasSaved) = (true, true);
 
     public void EndSave()
     {
-        IsSaving = false;
+        (IsSaving, IsOfSave) = (false, false);
         if (_usual is { } usual)
         {
             context.Database.AutoTransactionBehavior = usual;
@@ -69,7 +72,7 @@ internal sealed class ContextTransactions(DbContext context)
         }
     }
 
-    public void Used(Guid transaction) => _external = transaction;
+    public void Used(Guid transaction) => (_external, IsOfSave) = (transaction, false);
 
     /// <summary>A savepoint was made: the user's, unless EF Core makes one for a <c>SaveChanges</c> that is running.</summary>
     public void CreatedSavepoint(Guid transaction)

@@ -225,7 +225,8 @@ internal sealed class JoinInterceptor : ISaveChangesInterceptor, IDbTransactionI
         return units.Known is { } unit ? unit.Commits.CommittingAsync(eventData.TransactionId, cancellationToken) : default;
     }
 
-    private static void Wait(ValueTask task)
+    /// <summary>Waits for what a call that blocks has begun.</summary>
+    public static void Wait(ValueTask task)
     {
         if (task.IsCompletedSuccessfully)
         {

@@ -21,6 +21,12 @@ internal sealed class PendingWrites(AtomicWriteBuilder builder)
     /// <summary>The changes that wait, in their order.</summary>
     public IReadOnlyList<Mutation> Mutations => builder.Mutations;
 
+    /// <summary>Whether there are messages alone that nothing orders.</summary>
+    public bool IsPlain => builder.IsPlain;
+
+    /// <summary>How often something was taken out.</summary>
+    public int Removals { get; private set; }
+
     /// <summary>Whether a rollback left it open what belongs to the transaction still.</summary>
     public bool IsUnclear { get; private set; }
 
@@ -39,6 +45,9 @@ internal sealed class PendingWrites(AtomicWriteBuilder builder)
 
     /// <inheritdoc cref="AtomicWriteBuilder.Build" />
     public AtomicWrite Build() => builder.Build();
+
+    /// <inheritdoc cref="AtomicWriteBuilder.BuildAfter" />
+    public AtomicWrite BuildAfter(WriteExtent start) => builder.BuildAfter(start);
 
     /// <summary>Drops what came in other transactions than this one.</summary>
     /// <param name="current">The transaction that is open; null for none.</param>
@@ -91,6 +100,7 @@ internal sealed class PendingWrites(AtomicWriteBuilder builder)
     public void Done(WriteExtent upTo)
     {
         builder.Remove(default, upTo);
+        Removals++;
         var last = _parts.FindLastIndex(part => part.Start.Count <= upTo.Count);
         _parts.RemoveRange(0, Math.Max(last, 0));
         for (var i = 0; i < _parts.Count; i++)
@@ -126,6 +136,7 @@ internal sealed class PendingWrites(AtomicWriteBuilder builder)
 
             var (start, end) = (_parts[i].Start, EndOf(i));
             builder.Remove(start, end);
+            Removals++;
             dropped += (end - start).Count;
             _parts.RemoveAt(i);
             for (var later = i; later < _parts.Count; later++)

@@ -12,6 +12,7 @@ namespace Kv.Joined;
 internal sealed class UnitOutcome(DbContext context, ContextTransactions transactions, KvEngine engine)
 {
     private CommitMarks? _marks;
+    private CommitMarks? _taken;
     private bool _isKnown;
 
     /// <summary>A transaction begins: what became of the one before is asked no more.</summary>
@@ -19,7 +20,22 @@ internal sealed class UnitOutcome(DbContext context, ContextTransactions transac
     {
         // A number whose outcome is not known is left to grow old.
         (_marks, _isKnown) = (null, false);
+        ReturnMark();
         transactions.Began();
+    }
+
+    /// <summary>Takes the mark of the commit that is to come, for what is written ahead of it.</summary>
+    /// <returns>The mark; none where no strategy retries.</returns>
+    public CommitMark TakeMark() => IsRetried ? (_taken ??= engine.JoinedMarks.Take()).Current : default;
+
+    /// <summary>Gives back the mark of a commit that never comes.</summary>
+    public void ReturnMark()
+    {
+        if (_taken is { } taken)
+        {
+            _taken = null;
+            engine.JoinedMarks.Return(taken);
+        }
     }
 
     /// <summary>Writes with a mark of its own. Where that fails, no commit is sent.</summary>
@@ -28,7 +44,8 @@ internal sealed class UnitOutcome(DbContext context, ContextTransactions transac
     public async ValueTask MarkAsync(bool isJoined, Func<CommitMark, ValueTask> write)
     {
         // What only reads is not made to write.
-        var marks = (isJoined || transactions.HasSaved) && IsRetried ? engine.JoinedMarks.Take() : null;
+        var marks = _taken ?? ((isJoined || transactions.HasSaved) && IsRetried ? engine.JoinedMarks.Take() : null);
+        _taken = null;
         (_marks, _isKnown, transactions.HasCommitted) = (null, false, false);
         try
         {

@@ -54,6 +54,6 @@ public static class KvDbContextOptionsExtensions
         ((IDbContextOptionsBuilderInfrastructure)builder).AddOrUpdateExtension(new JoinOptions(store));
         return builder.Options.FindExtension<CoreOptionsExtension>()?.Interceptors?.Contains(JoinInterceptor.Instance) == true
             ? builder
-            : builder.AddInterceptors(JoinInterceptor.Instance, ConnectionInterceptor.Instance);
+            : builder.AddInterceptors(JoinInterceptor.Instance, CommandInterceptor.Instance, ConnectionInterceptor.Instance);
     }
 }

@@ -193,6 +193,9 @@ internal sealed class AtomicWriteBuilder(KvEngine engine, IKvValueSerializer ser
         _write.Messages.Add(message);
     }
 
+    /// <inheritdoc cref="AtomicWrite.IsPlain" />
+    public bool IsPlain => _write.IsPlain;
+
     /// <summary>The messages so far.</summary>
     public IReadOnlyList<NewMessage> Messages => _write.Messages;
 
@@ -205,17 +208,38 @@ internal sealed class AtomicWriteBuilder(KvEngine engine, IKvValueSerializer ser
     /// </summary>
     public AtomicWrite Build()
     {
+        RefuseOverLimits();
+        GiveIds(0);
+        return _write;
+    }
+
+    /// <summary>What came after a point, if all of the write is within the limits. What came before keeps its ids.</summary>
+    public AtomicWrite BuildAfter(WriteExtent start)
+    {
+        RefuseOverLimits();
+        GiveIds(start.Messages);
+        var write = new AtomicWrite(scope);
+        write.Checks.AddRange(_write.Checks.Skip(start.Checks));
+        write.Mutations.AddRange(_write.Mutations.Skip(start.Mutations));
+        write.Messages.AddRange(_write.Messages.Skip(start.Messages));
+        return write;
+    }
+
+    private void GiveIds(int start)
+    {
+        for (var i = start; i < _write.Messages.Count; i++)
+        {
+            _write.Messages[i].Id = engine.Ids.Next(engine.Clock.Now);
+        }
+    }
+
+    private void RefuseOverLimits()
+    {
         Limit(_write.Checks.Count, Options.MaxChecks, "Too many checks", "", nameof(KvStoreOptions.MaxChecks));
         var changes = _write.Mutations.Count + _write.Messages.Count;
         Limit(changes, Options.MaxMutations, "Too many mutations", "", nameof(KvStoreOptions.MaxMutations));
         Limit(_totalSize, Options.MaxTotalSize, "Total mutation size too large", " bytes", nameof(KvStoreOptions.MaxTotalSize));
         Limit(_totalKeySize, Options.MaxTotalKeySize, "Total key size too large", " bytes", nameof(KvStoreOptions.MaxTotalKeySize));
-        foreach (var message in _write.Messages)
-        {
-            message.Id = engine.Ids.Next(engine.Clock.Now);
-        }
-
-        return _write;
     }
 
     private static void Limit(int value, int most, string what, string unit, string option)

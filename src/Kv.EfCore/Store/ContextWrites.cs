@@ -1,3 +1,4 @@
+using System.Data.Common;
 using Kv.Commits;
 using Kv.Connections;
 using Kv.Engine;
@@ -23,11 +24,7 @@ internal sealed class ContextWrites(KvStore store)
                 : "The context has no transaction open, so there is nothing to be part of. Begin one with "
                     + "context.Database.BeginTransactionAsync(), save your entities, call this, and commit.");
         RefuseOtherProvider(context);
-        var session = new Session(context, store.Engine.Driver, transaction.GetDbTransaction())
-        {
-            Prepares = !store.Engine.Options.TransactionPooling,
-            Identity = store.Engine.Identity,
-        };
+        var session = Lend(context, transaction);
         await using (session.ConfigureAwait(false))
         {
             var outcome = await store.CallAsync(
@@ -47,6 +44,23 @@ internal sealed class ContextWrites(KvStore store)
         }
     }
 
+    /// <summary>Has a command that is about to run in the transaction of a context do a write of messages as well.</summary>
+    /// <returns>The write; null where <see cref="JoinAsync"/> is to do it.</returns>
+    public async ValueTask<AppendedWrite?> TryAppendAsync(
+        JoinedWork work, DbContext context, IDbContextTransaction transaction, DbCommand command, CancellationToken cancellationToken)
+    {
+        var session = Lend(context, transaction);
+        await using (session.ConfigureAwait(false))
+        {
+            return KvProvider.For(context) != store.Engine.Provider || !store.Engine.Driver.CanAppend(session, command) ? null : await store.CallAsync(
+                "commit",
+                (Work: work, Session: session, Command: command),
+                static (engine, of, token) => engine.Joined.TryAppendAsync(of.Work, of.Session, of.Command, token),
+                cancellationToken,
+                work.Write.Count).ConfigureAwait(false);
+        }
+    }
+
     /// <summary>Commits by itself what a context has collected and has no transaction for.</summary>
     /// <exception cref="InvalidOperationException">The context is on another database. Nothing was written.</exception>
     public async ValueTask<AtomicOutcome> SubmitAsync(AtomicWrite write, DbContext context, CancellationToken cancellationToken)
@@ -56,6 +70,13 @@ internal sealed class ContextWrites(KvStore store)
         await store.Engine.Identity.EnsureOnceAsync(context, cancellationToken).ConfigureAwait(false);
         return await store.SubmitAsync(write, cancellationToken).ConfigureAwait(false);
     }
+
+    private Session Lend(DbContext context, IDbContextTransaction transaction) =>
+        new(context, store.Engine.Driver, transaction.GetDbTransaction())
+        {
+            Prepares = !store.Engine.Options.TransactionPooling,
+            Identity = store.Engine.Identity,
+        };
 
     private void RefuseOtherProvider(DbContext context)
     {
