@@ -53,11 +53,16 @@ internal sealed class PlainMessages(
         }
     }
 
+    /// <summary>Whether a command of the application's can put them in.</summary>
+    /// <remarks>The first ones of a session are put in by themselves, which finds and tells whatever stands in their way.</remarks>
+    public static bool CanAppend(Session session, PostgreSqlDriver driver, DbCommand command) =>
+        session.Prepares && command.CommandType == CommandType.Text && driver.SessionName(session.Connection) is { } name
+        && driver.Appended.IsTried(name) && command.Parameters.Cast<DbParameter>().All(static p => p.Direction == ParameterDirection.Input);
+
     /// <summary>Has a command of the application's put them in, as its last statement.</summary>
     public async ValueTask AppendAsync(DbCommand command, CancellationToken cancellationToken)
     {
-        var before = command.CommandText.TrimEnd();
-        command.CommandText = before + (before.EndsWith(';') ? "" : ";") + driver.Sql.Plain.Appended(Text);
+        AppendedWrite.Append(command, driver.Sql.Plain.Appended(Text));
         AddParameters(command.Parameters, command.CreateParameter, isNamed: true).Value = session.Identity?.Tables ?? "";
         if (driver.Appended.IsWorthPreparing(command.CommandText))
         {

@@ -108,7 +108,8 @@ internal sealed class PostgreSqlCommitWriter(
         await ReachAsync(FailPoints.BegunCommit, group).ConfigureAwait(false);
         if (Session.Prepares && IsPlain(group))
         {
-            await Plain(reads, effects).PutAsync(default).ConfigureAwait(false);
+            await new PlainMessages(Session, driver, effects.Messages, _mark, ServerClock ? null : reads.Now)
+                .PutAsync(default).ConfigureAwait(false);
             return;
         }
 
@@ -133,12 +134,11 @@ internal sealed class PostgreSqlCommitWriter(
         await ReachAsync(FailPoints.AfterCommit, group).ConfigureAwait(false);
     }
 
-    public override ValueTask AppendAsync(
-        CommitGroup group, CommitReads reads, CommitEffects effects, DbCommand command, CancellationToken cancellationToken) =>
-        Plain(reads, effects).AppendAsync(command, cancellationToken);
+    public override bool CanAppend(JoinedWork work, DbCommand command) => PlainMessages.CanAppend(Session, driver, command);
 
-    private PlainMessages Plain(CommitReads reads, CommitEffects effects) =>
-        new(Session, driver, effects.Messages, _mark, ServerClock ? null : reads.Now);
+    public override ValueTask AppendAsync(
+        List<(NewMessage Message, long VersionOffset)> messages, CommitMark mark, DbCommand command, CancellationToken cancellationToken) =>
+        new PlainMessages(Session, driver, messages, mark, ServerClock ? null : clock.Now).AppendAsync(command, cancellationToken);
 
     public override void Observe(CommitGroup group, CommitEffects effects) => _searches.Observe(group, effects);
 

@@ -162,11 +162,6 @@ internal sealed class PostgreSqlDriver(PostgreSqlSql sql, NpgsqlConnectionString
     /// <summary>What commands of the application's have taken along.</summary>
     public AppendedCommands Appended { get; } = new();
 
-    // The first messages of a session are written by themselves, which finds out and says whatever stands in their way.
-    public override bool CanAppend(Session session, DbCommand command) =>
-        session.Prepares && command is NpgsqlCommand { CommandType: CommandType.Text } && SessionName(session.Connection) is { } name
-        && Appended.IsTried(name) && command.Parameters.Cast<DbParameter>().All(static p => p.Direction == ParameterDirection.Input);
-
     public override bool IsGuard(Exception exception) =>
         exception is OtherTablesException or PostgresException { SqlState: PostgresErrorCodes.DivisionByZero };
 

@@ -14,8 +14,8 @@ namespace Kv.PostgreSql;
 /// <param name="serverClock">Whether the server's clock judges times, rather than the process's.</param>
 internal sealed partial class PlainSql(TableNames tables, PlaceSql place, bool serverClock) : SqlParts(tables, ServerSql.Now)
 {
-    /// <summary>What the names of its parameters begin with in a command of the application's.</summary>
-    public const string ParameterPrefix = "efkv";
+    /// <summary>What stands before the number of a parameter in a command of the application's, where parameters have names.</summary>
+    public const string ParameterPrefix = "@efkv";
 
     private readonly ConcurrentDictionary<string, string> _appended = new(StringComparer.Ordinal);
 
@@ -34,14 +34,12 @@ internal sealed partial class PlainSql(TableNames tables, PlaceSql place, bool s
     /// <inheritdoc cref="PutMarked" />
     public string PutOneMarked => field ??= Marked(One("returning 1"));
 
-    /// <summary>One of these statements as the end of a command whose parameters have names; it gives a row if it puts something in.</summary>
-    /// <param name="text">The statement.</param>
+    /// <summary>One of these statements as the end of a command of the application's.</summary>
     public string Appended(string text) => _appended.GetOrAdd(
-        text,
-        static text => $"\n{PlaceOfParameter().Replace(text, $"@{ParameterPrefix}${{number}}")} returning 1 as {AppendedWrite.Column}");
+        text, static text => Place().Replace(text, ParameterPrefix + "${number}") + AppendedWrite.Returning);
 
     [GeneratedRegex(@"\$(?<number>\d+)", RegexOptions.CultureInvariant | RegexOptions.ExplicitCapture)]
-    private static partial Regex PlaceOfParameter();
+    private static partial Regex Place();
 
     private string One(string returning) => $"""
         insert into {QueueTable} ({Columns})

@@ -1,5 +1,8 @@
+using System.Data.Common;
+using Kv.Commits;
 using Kv.Connections;
 using Kv.Messages;
+using Microsoft.Data.Sqlite;
 
 namespace Kv.Sqlite;
 
@@ -29,5 +32,22 @@ internal sealed class PlainMessage(Session session, SqliteDriver driver)
 
         await session.Statement(driver.Sql.PutPlain).Set(message, now).Set("@delay", message.Delay)
             .ExecuteAsync(cancellationToken).ConfigureAwait(false);
+    }
+
+    /// <summary>Whether a command of the application's can put it in: in another file it could not.</summary>
+    public bool CanAppend(DbCommand command) =>
+        command is SqliteCommand && session.Identity?.Knows(SqliteDriver.IdentifyFile(session.Connection)) == true;
+
+    /// <summary>Has a command of the application's put it in, as its last statement.</summary>
+    public void Append(NewMessage message, long now, DbCommand command)
+    {
+        AppendedWrite.Append(command, driver.Sql.AppendPlain);
+        var parameters = ((SqliteCommand)command).Parameters;
+        foreach (var (name, value) in MessageValues.Of(message, now))
+        {
+            parameters.AddWithValue(name, value ?? DBNull.Value);
+        }
+
+        parameters.AddWithValue("@delay", message.Delay);
     }
 }

@@ -160,6 +160,16 @@ internal sealed class SqliteCommitWriter(
         await ReachAsync(FailPoints.AfterCommit, group).ConfigureAwait(false);
     }
 
+    public override bool CanAppend(JoinedWork work, DbCommand command) =>
+        work.Mark.Writer == 0 && work.Write.Messages.Count == 1 && new PlainMessage(Session, driver).CanAppend(command);
+
+    public override ValueTask AppendAsync(
+        List<(NewMessage Message, long VersionOffset)> messages, CommitMark mark, DbCommand command, CancellationToken cancellationToken)
+    {
+        new PlainMessage(Session, driver).Append(messages[0].Message, clock.Now, command);
+        return ValueTask.CompletedTask;
+    }
+
     protected override async ValueTask BeginTransactionAsync(CancellationToken cancellationToken)
     {
         if (!IsNested && _level != Durability)

@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using Kv.Platform;
 using Microsoft.Data.Sqlite;
 using SQLitePCL;
@@ -13,11 +14,33 @@ internal sealed record MainFile(string Path, string? Identity)
 {
     private const int HasMoved = 20;
 
+    // What a handle has open stays the same file for its life.
+    private static readonly ConditionalWeakTable<sqlite3, MainFile> Open = [];
+
     public static MainFile Of(SqliteConnection connection)
     {
         var handle = connection.Handle ?? throw new InvalidOperationException("The connection is closed.");
+        if (Open.TryGetValue(handle, out var known))
+        {
+            return Moved(handle) ? known with { Identity = null } : known;
+        }
+
         var path = raw.sqlite3_db_filename(handle, "main").utf8_to_string() ?? "";
-        return new MainFile(path, path.Length == 0 || Moved(handle) ? null : FileIdentity.Of(path));
+        var identity = path.Length == 0 ? null : FileIdentity.Of(path);
+
+        // Asked for last: if it has not moved by then, it was the file at the path before.
+        if (path.Length > 0 && Moved(handle))
+        {
+            return new MainFile(path, null);
+        }
+
+        var file = new MainFile(path, identity);
+        if (identity is not null)
+        {
+            Open.AddOrUpdate(handle, file);
+        }
+
+        return file;
     }
 
     /// <summary>The file that is at a path.</summary>

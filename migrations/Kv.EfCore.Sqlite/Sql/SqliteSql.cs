@@ -1,3 +1,4 @@
+using Kv.Commits;
 using Kv.Messages;
 using Kv.Sql;
 
@@ -97,6 +98,9 @@ internal sealed class SqliteSql(TableNames tables) : KvSql(tables)
             priority, rate_key, topic_retries)
         values ({DueAt}, @id, @data, @backoff, @undelivered, @topic, @type, @encoding, @now, @trace, @priority, @rate, @topicretries)
         """;
+
+    /// <summary>The same as the end of a command of the application's.</summary>
+    public string AppendPlain => field ??= PutPlain + AppendedWrite.Returning;
 
     private static string DueAt => $"case when @delay > {NewMessage.LongestDelay} then max(@now, @delay) else @now + @delay end";
 

@@ -60,18 +60,22 @@ internal abstract class CommitWriter(Session session, FailPoints failPoints) : I
     /// </remarks>
     public abstract ValueTask CommitAsync(CommitGroup group, CommitReads reads, CommitEffects effects);
 
+    /// <summary>Whether a command of the application's that is about to run can do a write as well.</summary>
+    /// <param name="work">The write.</param>
+    /// <param name="command">The command.</param>
+    public virtual bool CanAppend(JoinedWork work, DbCommand command) => false;
+
     /// <summary>
-    /// Has a command of the application's, which is about to run in its transaction, put in the messages of a plain group as well. It gives
-    /// a row with the column <see cref="AppendedWrite.Column"/> if it does, and an empty result where the tables are others than the store's.
+    /// Has it put in the messages of the write. It gives a row with the column <see cref="AppendedWrite.Column"/> if it does, and an empty
+    /// result where the tables are others than the store's.
     /// </summary>
-    /// <param name="group">The group.</param>
-    /// <param name="reads">What its beginning found.</param>
-    /// <param name="effects">What it changes.</param>
-    /// <param name="command">The command, of which the driver says that it can.</param>
+    /// <param name="messages">The messages.</param>
+    /// <param name="mark">The mark of the commit, or none.</param>
+    /// <param name="command">The command, of which <see cref="CanAppend"/> says that it can.</param>
     /// <param name="cancellationToken">Gives up.</param>
     public virtual ValueTask AppendAsync(
-        CommitGroup group, CommitReads reads, CommitEffects effects, DbCommand command, CancellationToken cancellationToken) =>
-        throw new NotSupportedException("The driver appends to no command.");
+        List<(NewMessage Message, long VersionOffset)> messages, CommitMark mark, DbCommand command, CancellationToken cancellationToken) =>
+        throw new NotSupportedException("Nothing can be appended.");
 
     /// <summary>The commit of a group that another command has written begins.</summary>
     public ValueTask BeginCommitAsync(CommitGroup group) => ReachAsync(FailPoints.BegunCommit, group);

@@ -33,8 +33,12 @@ internal sealed class JoinedCommits(
         return await TryAsync(work, session, cancellationToken).ConfigureAwait(false);
     }
 
-    /// <summary>Has a command that is about to run in a transaction of the application's do a write as well.</summary>
-    /// <returns>The write; null where it is to be run by itself, which tells also why it cannot be done.</returns>
+    /// <summary>Whether a command that is about to run in a transaction of the application's can do a write as well.</summary>
+    public bool CanAppend(JoinedWork work, Session session, DbCommand command) =>
+        work.Write.IsPlain && newWriter(session).CanAppend(work, command);
+
+    /// <summary>Has the command do so.</summary>
+    /// <returns>The write; null where it is to be run by itself, which tells why it cannot be done.</returns>
     public async ValueTask<AppendedWrite?> TryAppendAsync(
         JoinedWork work, Session session, DbCommand command, CancellationToken cancellationToken)
     {
@@ -42,15 +46,14 @@ internal sealed class JoinedCommits(
         var group = new CommitGroup();
         group.Add(work);
         var writer = newWriter(session);
-        var reads = await writer.BeginAsync(group, work.Mark, cancellationToken).ConfigureAwait(false);
-        var attempt = new CommitAttempt(group, reads, sessions.IsAdopted);
+        var attempt = new CommitAttempt(group, new CommitReads { Now = 0 }, sessions.IsAdopted);
         attempt.Evaluate();
         if (attempt.IsVoid)
         {
             return null;
         }
 
-        await writer.AppendAsync(group, reads, attempt.Effects, command, cancellationToken).ConfigureAwait(false);
+        await writer.AppendAsync(attempt.Effects.Messages, work.Mark, command, cancellationToken).ConfigureAwait(false);
         work.Committed = () => announce(group, attempt, era);
         attempt.Tell(certain: true);
         return new AppendedWrite(work, await work.Task.ConfigureAwait(false), command, () => writer.BeginCommitAsync(group));

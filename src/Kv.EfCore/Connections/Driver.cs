@@ -93,11 +93,6 @@ internal abstract class Driver
     /// </summary>
     public virtual string? SessionName(DbConnection connection) => null;
 
-    /// <summary>Whether a command of the application's can put in messages as well, on a connection that has done so by itself before.</summary>
-    /// <param name="session">The application's transaction.</param>
-    /// <param name="command">The command, which is about to run in it.</param>
-    public virtual bool CanAppend(Session session, DbCommand command) => false;
-
     /// <summary>Whether an error is that of the guard before a statement in a user's transaction.</summary>
     public virtual bool IsGuard(Exception exception) => false;
 

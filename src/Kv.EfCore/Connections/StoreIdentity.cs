@@ -20,6 +20,9 @@ internal sealed class StoreIdentity(ReadRunner reads, Driver driver)
     /// <summary>What the store's tables have that no others have, as last seen; null before it was looked at.</summary>
     public string? Tables => _known?.Tables;
 
+    /// <summary>Whether tables are known to be the store's, without asking a database.</summary>
+    public bool Knows(DatabaseIdentity there) => _known?.IsStill(there) == true;
+
     /// <summary>Makes sure that a session, which is part of a transaction of the user's, works on the store's tables.</summary>
     /// <exception cref="InvalidOperationException">It does not. Nothing was written, and the transaction can go on.</exception>
     public ValueTask EnsureAsync(Session session, CancellationToken cancellationToken) =>

@@ -52,7 +52,7 @@ internal sealed class ContextWrites(KvStore store)
         var session = Lend(context, transaction);
         await using (session.ConfigureAwait(false))
         {
-            return KvProvider.For(context) != store.Engine.Provider || !store.Engine.Driver.CanAppend(session, command) ? null : await store.CallAsync(
+            return KvProvider.For(context) != store.Engine.Provider || !store.Engine.Joined.CanAppend(work, session, command) ? null : await store.CallAsync(
                 "commit",
                 (Work: work, Session: session, Command: command),
                 static (engine, of, token) => engine.Joined.TryAppendAsync(of.Work, of.Session, of.Command, token),
