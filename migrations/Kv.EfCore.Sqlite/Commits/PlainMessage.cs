@@ -35,11 +35,12 @@ internal sealed class PlainMessage(Session session, SqliteDriver driver)
     }
 
     /// <summary>Whether a command of the application's can put it in: in another file it could not.</summary>
-    public bool CanAppend(DbCommand command) =>
-        command is SqliteCommand && session.Identity?.Knows(SqliteDriver.IdentifyFile(session.Connection)) == true;
+    public static bool CanAppend(Session session, JoinedWork work, DbCommand command) =>
+        work is { Mark.Writer: 0, Write.Messages.Count: 1 } && command is SqliteCommand
+        && session.Identity?.Knows(SqliteDriver.IdentifyFile(session.Connection)) == true;
 
     /// <summary>Has a command of the application's put it in, as its last statement.</summary>
-    public void Append(NewMessage message, long now, DbCommand command)
+    public ValueTask AppendAsync(NewMessage message, long now, DbCommand command)
     {
         AppendedWrite.Append(command, driver.Sql.AppendPlain);
         var parameters = ((SqliteCommand)command).Parameters;
@@ -49,5 +50,6 @@ internal sealed class PlainMessage(Session session, SqliteDriver driver)
         }
 
         parameters.AddWithValue("@delay", message.Delay);
+        return ValueTask.CompletedTask;
     }
 }

@@ -160,15 +160,11 @@ internal sealed class SqliteCommitWriter(
         await ReachAsync(FailPoints.AfterCommit, group).ConfigureAwait(false);
     }
 
-    public override bool CanAppend(JoinedWork work, DbCommand command) =>
-        work.Mark.Writer == 0 && work.Write.Messages.Count == 1 && new PlainMessage(Session, driver).CanAppend(command);
+    public override bool CanAppend(JoinedWork work, DbCommand command) => PlainMessage.CanAppend(Session, work, command);
 
     public override ValueTask AppendAsync(
-        List<(NewMessage Message, long VersionOffset)> messages, CommitMark mark, DbCommand command, CancellationToken cancellationToken)
-    {
-        new PlainMessage(Session, driver).Append(messages[0].Message, clock.Now, command);
-        return ValueTask.CompletedTask;
-    }
+        List<(NewMessage Message, long VersionOffset)> messages, CommitMark mark, DbCommand command, CancellationToken cancellationToken) =>
+        new PlainMessage(Session, driver).AppendAsync(messages[0].Message, clock.Now, command);
 
     protected override async ValueTask BeginTransactionAsync(CancellationToken cancellationToken)
     {

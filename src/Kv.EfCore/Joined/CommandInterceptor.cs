@@ -15,9 +15,9 @@ internal sealed class CommandInterceptor : IDbCommandInterceptor
     public InterceptionResult<DbDataReader> ReaderExecuting(
         DbCommand command, CommandEventData eventData, InterceptionResult<DbDataReader> result)
     {
-        if (!result.HasResult && CommitsOf(eventData) is { } commits)
+        if (!result.HasResult && AppendedOf(eventData) is { } appended)
         {
-            JoinInterceptor.Wait(commits.ExecutingAsync(command, CancellationToken.None));
+            JoinInterceptor.Wait(appended.ExecutingAsync(command, CancellationToken.None));
         }
 
         return result;
@@ -29,20 +29,20 @@ internal sealed class CommandInterceptor : IDbCommandInterceptor
         InterceptionResult<DbDataReader> result,
         CancellationToken cancellationToken = default)
     {
-        return !result.HasResult && CommitsOf(eventData) is { } commits ? AppendAsync() : new(result);
+        return !result.HasResult && AppendedOf(eventData) is { } appended ? AppendAsync() : new(result);
 
         async ValueTask<InterceptionResult<DbDataReader>> AppendAsync()
         {
-            await commits.ExecutingAsync(command, cancellationToken).ConfigureAwait(false);
+            await appended.ExecutingAsync(command, cancellationToken).ConfigureAwait(false);
             return result;
         }
     }
 
     public InterceptionResult DataReaderClosing(DbCommand command, DataReaderClosingEventData eventData, InterceptionResult result)
     {
-        if (ContextUnits.Of(eventData.Context)?.Known?.Commits is { HasAppended: true } commits)
+        if (ContextUnits.Of(eventData.Context)?.Known?.Commits.Appended is { IsAny: true } appended)
         {
-            JoinInterceptor.Wait(commits.RanAsync(command, eventData.DataReader));
+            JoinInterceptor.Wait(appended.RanAsync(command, eventData.DataReader));
         }
 
         return result;
@@ -51,16 +51,16 @@ internal sealed class CommandInterceptor : IDbCommandInterceptor
     public ValueTask<InterceptionResult> DataReaderClosingAsync(
         DbCommand command, DataReaderClosingEventData eventData, InterceptionResult result)
     {
-        return ContextUnits.Of(eventData.Context)?.Known?.Commits is { HasAppended: true } commits ? ReadAsync() : new(result);
+        return ContextUnits.Of(eventData.Context)?.Known?.Commits.Appended is { IsAny: true } appended ? ReadAsync() : new(result);
 
         async ValueTask<InterceptionResult> ReadAsync()
         {
-            await commits.RanAsync(command, eventData.DataReader).ConfigureAwait(false);
+            await appended.RanAsync(command, eventData.DataReader).ConfigureAwait(false);
             return result;
         }
     }
 
-    private static UnitCommits? CommitsOf(CommandEventData eventData) => eventData.CommandSource == CommandSource.SaveChanges
-        ? ContextUnits.Of(eventData.Context)?.Known?.Commits
+    private static AppendedSave? AppendedOf(CommandEventData eventData) => eventData.CommandSource == CommandSource.SaveChanges
+        ? ContextUnits.Of(eventData.Context)?.Known?.Commits.Appended
         : null;
 }

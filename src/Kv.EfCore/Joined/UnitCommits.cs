@@ -1,4 +1,3 @@
-using System.Data.Common;
 using Kv.Commits;
 using Kv.Connections;
 using Kv.Diagnostics;
@@ -20,7 +19,6 @@ internal sealed class UnitCommits(DbContext context, ContextTransactions transac
     private readonly UnitOutcome _outcome = new(context, transactions, store.Engine);
     private readonly ContextWrites _writes = new(store);
     private Application? _applied;
-    private Appended? _appended;
 
     /// <summary>What was committed last.</summary>
     public KvJoinedCommit? Last { get; private set; }
@@ -28,8 +26,8 @@ internal sealed class UnitCommits(DbContext context, ContextTransactions transac
     /// <summary>Whether the last save or commit failed, so that its caller knows that what waits was not written.</summary>
     public bool HasFailed { get; private set; }
 
-    /// <summary>Whether a command of the save that is running has taken something along.</summary>
-    public bool HasAppended => _appended is not null;
+    /// <summary>What a command of the save that is running has taken along.</summary>
+    public AppendedSave Appended => field ??= new(context, transactions, _writes, _outcome, pending);
 
     /// <summary>A save begins.</summary>
     public async ValueTask SavingAsync(CancellationToken cancellationToken)
@@ -95,7 +93,8 @@ internal sealed class UnitCommits(DbContext context, ContextTransactions transac
     public async ValueTask SaveFailedAsync()
     {
         HasFailed = true;
-        ForgetAppended();
+        Appended.Forget();
+        _outcome.ReturnMark();
         if (_external.IsOn)
         {
             _applied = null;
@@ -106,38 +105,9 @@ internal sealed class UnitCommits(DbContext context, ContextTransactions transac
     /// <summary>A transaction begins.</summary>
     public void Began()
     {
-        _appended = null;
+        Appended.Forget();
         _outcome.Began();
     }
-
-    /// <summary>A command of a save is about to run. Messages that nothing orders are put into its end, and need no round trip.</summary>
-    public async ValueTask ExecutingAsync(DbCommand command, CancellationToken cancellationToken)
-    {
-        if (_appended is not null || pending.Count == 0 || !transactions.IsOfSave || !pending.IsPlain)
-        {
-            return;
-        }
-
-        var before = command.CommandText;
-        try
-        {
-            var write = pending.Build();
-            var work = new JoinedWork(write) { IsSeen = true, Mark = _outcome.TakeMark() };
-            if (await _writes.TryAppendAsync(work, context, context.Database.CurrentTransaction!, command, cancellationToken)
-                .ConfigureAwait(false) is { } appended)
-            {
-                _appended = new Appended(appended, pending.Extent, pending.Removals, CommitOf(write, appended.Outcome));
-            }
-        }
-        catch (Exception) when (command.CommandText == before)
-        {
-            // The commit meets it again, and what it throws comes to the caller as it is.
-        }
-    }
-
-    /// <summary>A command of a save has run.</summary>
-    public ValueTask RanAsync(DbCommand command, DbDataReader reader) =>
-        _appended is { Write: var write } ? write.RanAsync(command, reader, CancellationToken.None) : default;
 
     /// <summary>The transaction of the context is about to be committed.</summary>
     public async ValueTask CommittingAsync(Guid transaction, CancellationToken cancellationToken)
@@ -145,7 +115,7 @@ internal sealed class UnitCommits(DbContext context, ContextTransactions transac
         DropOthers(transaction);
         _applied = null;
         HasFailed |= pending.Count > 0;
-        var appended = TakeAppended();
+        var appended = Appended.Take();
         await _outcome.MarkAsync(pending.Count > 0, mark => appended is not null ? ApplyAsync(appended, cancellationToken)
             : pending.Count > 0 || mark.Writer != 0 ? ApplyAsync(isSeen: true, mark, cancellationToken)
             : default).ConfigureAwait(false);
@@ -165,7 +135,8 @@ internal sealed class UnitCommits(DbContext context, ContextTransactions transac
     /// <summary>The transaction was rolled back, as a whole.</summary>
     public void RolledBack(Guid transaction)
     {
-        (_applied, _appended) = (null, null);
+        _applied = null;
+        Appended.Forget();
         _outcome.Began();
         pending.Drop(transaction);
     }
@@ -227,31 +198,7 @@ internal sealed class UnitCommits(DbContext context, ContextTransactions transac
         _applied = new Application(work, extent, CommitOf(write, outcome));
     }
 
-    /// <summary>What a command of the save has put into the transaction; null where nothing is, and all is to be written now.</summary>
-    private Appended? TakeAppended()
-    {
-        var appended = _appended;
-        _appended = null;
-        if (appended is null || appended.Write.IsIn == false)
-        {
-            return null;
-        }
-
-        if (appended.Write.IsIn is null || appended.Removals != pending.Removals)
-        {
-            throw new InvalidOperationException(
-                appended.Write.IsIn is null
-                    ? $"Messages went to the database with a command of SaveChanges of {context.GetType().Name}, and an interceptor has kept "
-                        + "from EF Core how that ended. Nothing was committed. Leave out the interceptor that replaces the results of "
-                        + "commands, or save in a transaction of your own, in which messages go by themselves."
-                    : $"What db.Kv() had collected was cleared while SaveChanges of {context.GetType().Name} was writing it. Nothing was "
-                        + "committed. Call db.Kv().Clear() before the save, or save again.");
-        }
-
-        return appended;
-    }
-
-    private async ValueTask ApplyAsync(Appended appended, CancellationToken cancellationToken)
+    private async ValueTask ApplyAsync(AppendedPart appended, CancellationToken cancellationToken)
     {
         await appended.Write.BeginCommitAsync().ConfigureAwait(false);
         var (work, commit, extent) = (appended.Write.Work, appended.Commit, pending.Extent);
@@ -268,12 +215,6 @@ internal sealed class UnitCommits(DbContext context, ContextTransactions transac
         }
 
         _applied = new Application(work, extent, commit);
-    }
-
-    private void ForgetAppended()
-    {
-        _appended = null;
-        _outcome.ReturnMark();
     }
 
     private async ValueTask CommitAloneAsync(CancellationToken cancellationToken)
@@ -331,14 +272,8 @@ internal sealed class UnitCommits(DbContext context, ContextTransactions transac
         }
     }
 
-    private static KvJoinedCommit CommitOf(AtomicWrite write, AtomicOutcome outcome) =>
+    internal static KvJoinedCommit CommitOf(AtomicWrite write, AtomicOutcome outcome) =>
         new(outcome.Version > 0 ? KvVersionstamp.FromVersion(outcome.Version) : null, WriteResults.MessageIds(write, outcome));
-
-    /// <param name="Write">What a command of the save takes along.</param>
-    /// <param name="Extent">How far the pending writes had come.</param>
-    /// <param name="Removals">How often something had been taken out of them.</param>
-    /// <param name="Commit">What comes of it when the transaction is committed.</param>
-    private sealed record Appended(AppendedWrite Write, WriteExtent Extent, int Removals, KvJoinedCommit Commit);
 
     /// <param name="Work">What is in the transaction.</param>
     /// <param name="Extent">How far the pending writes had come.</param>

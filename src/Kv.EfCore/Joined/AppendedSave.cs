@@ -1,0 +1,86 @@
+using System.Data.Common;
+using Kv.Commits;
+using Kv.Store;
+using Microsoft.EntityFrameworkCore;
+
+namespace Kv.Joined;
+
+/// <summary>What a command of the save that is running takes along: messages that nothing orders need no round trip of their own.</summary>
+/// <param name="context">The context.</param>
+/// <param name="transactions">Its transactions.</param>
+/// <param name="writes">Writes for it.</param>
+/// <param name="outcome">Gives the mark of the commit.</param>
+/// <param name="pending">What was collected.</param>
+internal sealed class AppendedSave(
+    DbContext context, ContextTransactions transactions, ContextWrites writes, UnitOutcome outcome, PendingWrites pending)
+{
+    private AppendedPart? _part;
+
+    /// <summary>Whether there is anything.</summary>
+    public bool IsAny => _part is not null;
+
+    /// <summary>A command of a save is about to run.</summary>
+    /// <remarks>
+    /// Only in a transaction that the save has begun: of others, parts may be taken back, to savepoints that EF Core does not name.
+    /// </remarks>
+    public async ValueTask ExecutingAsync(DbCommand command, CancellationToken cancellationToken)
+    {
+        if (IsAny || pending.Count == 0 || !transactions.IsOfSave || !pending.IsPlain)
+        {
+            return;
+        }
+
+        var before = command.CommandText;
+        try
+        {
+            var write = pending.Build();
+            var work = new JoinedWork(write) { IsSeen = true, Mark = outcome.TakeMark() };
+            if (await writes.TryAppendAsync(work, context, context.Database.CurrentTransaction!, command, cancellationToken)
+                .ConfigureAwait(false) is { } appended)
+            {
+                _part = new AppendedPart(appended, pending.Extent, pending.Removals, UnitCommits.CommitOf(write, appended.Outcome));
+            }
+        }
+        catch (Exception) when (command.CommandText == before)
+        {
+            // The commit meets it again, and what it throws comes to the caller as it is.
+        }
+    }
+
+    /// <summary>A command of a save has run.</summary>
+    public ValueTask RanAsync(DbCommand command, DbDataReader reader) =>
+        _part is { Write: var write } ? write.RanAsync(command, reader, CancellationToken.None) : default;
+
+    /// <summary>The transaction is over, or is about to be.</summary>
+    public void Forget() => _part = null;
+
+    /// <summary>Takes what a command has put into the transaction; null where nothing is, and all is to be written now.</summary>
+    /// <exception cref="InvalidOperationException">It cannot be committed.</exception>
+    public AppendedPart? Take()
+    {
+        var part = _part;
+        _part = null;
+        if (part is null || part.Write.IsIn == false)
+        {
+            return null;
+        }
+
+        if (part.Write.IsIn is null)
+        {
+            throw new InvalidOperationException(
+                $"Messages went to the database with a command of SaveChanges of {context.GetType().Name}, and an interceptor has kept from "
+                + "EF Core how that ended. Nothing was committed. Leave out the interceptor that replaces or closes the results of commands, "
+                + "or save in a transaction of your own, in which messages go by themselves.");
+        }
+
+        return part.Removals == pending.Removals ? part : throw new InvalidOperationException(
+            $"What db.Kv() had collected was cleared while SaveChanges of {context.GetType().Name} was writing it. Nothing was committed. "
+            + "Call db.Kv().Clear() before the save, or save again.");
+    }
+}
+
+/// <param name="Write">What a command of the save takes along.</param>
+/// <param name="Extent">How far the pending writes had come.</param>
+/// <param name="Removals">How often something had been taken out of them.</param>
+/// <param name="Commit">What comes of it when the transaction is committed.</param>
+internal sealed record AppendedPart(AppendedWrite Write, WriteExtent Extent, int Removals, KvJoinedCommit Commit);
