@@ -17,7 +17,6 @@ public sealed class PostgresAppendedTests(PostgresDatabase database) : AppendedS
         var commands = new SaveCommands();
         await using var shop = await OpenAsync(commands);
         await using var db = shop.Open();
-        await db.Database.OpenConnectionAsync();
         await SaveFirstAsync(db, commands);
         await db.Database.ExecuteSqlRawAsync(
             "create schema app; create table app.queue (like public.queue including all); set search_path to app, public");
@@ -43,7 +42,6 @@ public sealed class PostgresAppendedTests(PostgresDatabase database) : AppendedS
         var commands = new SaveCommands();
         await using var shop = await OpenAsync(commands);
         await using var db = shop.Open();
-        await db.Database.OpenConnectionAsync();
         await SaveFirstAsync(db, commands);
         for (var i = 0; i < 10; i++)
         {
@@ -75,7 +73,6 @@ public sealed class PostgresAppendedTests(PostgresDatabase database) : AppendedS
         var commands = new SaveCommands();
         await using var shop = await OpenAsync(commands, store: static options => options.TransactionPooling = true);
         await using var db = shop.Open();
-        await db.Database.OpenConnectionAsync();
         for (var i = 0; i < 10; i++)
         {
             db.Add(new ShopOrder { Name = $"{i}" });
