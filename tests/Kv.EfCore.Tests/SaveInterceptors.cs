@@ -21,6 +21,41 @@ internal sealed class AtCommit(Action<ShopContext> act) : DbTransactionIntercept
     }
 }
 
+/// <summary>Does something of an application's when a transaction has begun, before the store's part.</summary>
+internal sealed class AtStart(Action<ShopContext> act) : DbTransactionInterceptor
+{
+    public bool IsOn { get; set; }
+
+    public override ValueTask<DbTransaction> TransactionStartedAsync(
+        DbConnection connection, TransactionEndEventData eventData, DbTransaction result, CancellationToken cancellationToken = default)
+    {
+        if (IsOn)
+        {
+            act((ShopContext)eventData.Context!);
+        }
+
+        return new(result);
+    }
+}
+
+/// <summary>Begins a transaction of an application's within a save, after the store's part.</summary>
+internal sealed class BeginsTransaction : SaveChangesInterceptor
+{
+    public bool IsOn { get; set; }
+
+    public override async ValueTask<InterceptionResult<int>> SavingChangesAsync(
+        DbContextEventData eventData, InterceptionResult<int> result, CancellationToken cancellationToken = default)
+    {
+        if (IsOn)
+        {
+            IsOn = false;
+            await eventData.Context!.Database.BeginTransactionAsync(cancellationToken);
+        }
+
+        return result;
+    }
+}
+
 /// <summary>An application's interceptor that comes before the store's, and closes what that would read.</summary>
 internal sealed class ClosesReaders : DbCommandInterceptor
 {
@@ -29,7 +64,7 @@ internal sealed class ClosesReaders : DbCommandInterceptor
     public override async ValueTask<InterceptionResult> DataReaderClosingAsync(
         DbCommand command, DataReaderClosingEventData eventData, InterceptionResult result)
     {
-        if (IsOn && command.CommandText.Contains("efkv_put", StringComparison.Ordinal))
+        if (IsOn && command.CommandText.Contains("@efkv", StringComparison.Ordinal))
         {
             await eventData.DataReader.CloseAsync();
         }
@@ -79,5 +114,5 @@ internal sealed class SaveCommands : DbCommandInterceptor
     }
 
     private void Count(DbCommand command) =>
-        Appended += command.CommandText.Contains("efkv_put", StringComparison.Ordinal) ? 1 : 0;
+        Appended += command.CommandText.Contains("@efkv", StringComparison.Ordinal) ? 1 : 0;
 }

@@ -4,6 +4,7 @@ using System.Globalization;
 using Kv.Commits;
 using Kv.Connections;
 using Kv.Messages;
+using Npgsql;
 
 namespace Kv.PostgreSql;
 
@@ -68,6 +69,14 @@ internal sealed class PlainMessages(
         {
             await CommandStatement.PrepareAsync(command.PrepareAsync, command.CommandTimeout, cancellationToken).ConfigureAwait(false);
         }
+    }
+
+    /// <summary>Whether the last statement of a command has put them in.</summary>
+    public static bool WasAppended(DbDataReader reader)
+    {
+#pragma warning disable CS0618 // A command that is no batch tells what its statements did nowhere else; EF Core's provider reads it here too.
+        return reader is NpgsqlDataReader { Statements: [.., { StatementType: Npgsql.StatementType.Insert, Rows: > 0 }] };
+#pragma warning restore CS0618
     }
 
     // In the order of the statements' parameters.

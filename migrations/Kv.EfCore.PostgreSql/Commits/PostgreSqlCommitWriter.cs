@@ -140,6 +140,8 @@ internal sealed class PostgreSqlCommitWriter(
         List<(NewMessage Message, long VersionOffset)> messages, CommitMark mark, DbCommand command, CancellationToken cancellationToken) =>
         new PlainMessages(Session, driver, messages, mark, ServerClock ? null : clock.Now).AppendAsync(command, cancellationToken);
 
+    public override bool WasAppended(DbDataReader reader) => PlainMessages.WasAppended(reader);
+
     public override void Observe(CommitGroup group, CommitEffects effects) => _searches.Observe(group, effects);
 
     protected override async ValueTask BeginTransactionAsync(CancellationToken cancellationToken)

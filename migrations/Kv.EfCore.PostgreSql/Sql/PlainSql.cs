@@ -36,7 +36,7 @@ internal sealed partial class PlainSql(TableNames tables, PlaceSql place, bool s
 
     /// <summary>One of these statements as the end of a command of the application's.</summary>
     public string Appended(string text) => _appended.GetOrAdd(
-        text, static text => Place().Replace(text, ParameterPrefix + "${number}") + AppendedWrite.Returning);
+        text, static text => Place().Replace(text, ParameterPrefix + "${number}"));
 
     [GeneratedRegex(@"\$(?<number>\d+)", RegexOptions.CultureInvariant | RegexOptions.ExplicitCapture)]
     private static partial Regex Place();

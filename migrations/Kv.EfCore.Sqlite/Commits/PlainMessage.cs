@@ -44,12 +44,11 @@ internal sealed class PlainMessage(Session session, SqliteDriver driver)
     {
         AppendedWrite.Append(command, driver.Sql.AppendPlain);
         var parameters = ((SqliteCommand)command).Parameters;
-        foreach (var (name, value) in MessageValues.Of(message, now))
+        foreach (var (name, value) in MessageValues.Of(message, now).Append(("@delay", message.Delay)))
         {
-            parameters.AddWithValue(name, value ?? DBNull.Value);
+            parameters.AddWithValue(string.Concat(SqliteSql.AppendedPrefix, name.AsSpan(1)), value ?? DBNull.Value);
         }
 
-        parameters.AddWithValue("@delay", message.Delay);
         return ValueTask.CompletedTask;
     }
 }

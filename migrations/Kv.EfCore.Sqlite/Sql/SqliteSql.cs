@@ -1,4 +1,3 @@
-using Kv.Commits;
 using Kv.Messages;
 using Kv.Sql;
 
@@ -99,8 +98,11 @@ internal sealed class SqliteSql(TableNames tables) : KvSql(tables)
         values ({DueAt}, @id, @data, @backoff, @undelivered, @topic, @type, @encoding, @now, @trace, @priority, @rate, @topicretries)
         """;
 
+    /// <summary>What the names of parameters begin with that are beside the application's.</summary>
+    public const string AppendedPrefix = "@efkv_";
+
     /// <summary>The same as the end of a command of the application's.</summary>
-    public string AppendPlain => field ??= PutPlain + AppendedWrite.Returning;
+    public string AppendPlain => field ??= PutPlain.Replace("@", AppendedPrefix, StringComparison.Ordinal);
 
     private static string DueAt => $"case when @delay > {NewMessage.LongestDelay} then max(@now, @delay) else @now + @delay end";
 

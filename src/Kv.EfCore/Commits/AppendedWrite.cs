@@ -1,4 +1,5 @@
 using System.Data.Common;
+using System.Runtime.ExceptionServices;
 
 namespace Kv.Commits;
 
@@ -6,15 +7,11 @@ namespace Kv.Commits;
 /// <param name="work">The write.</param>
 /// <param name="outcome">What becomes of it where it is committed.</param>
 /// <param name="command">The command.</param>
+/// <param name="wasPut">Whether its messages came in, by what the command gave when all of it was read.</param>
 /// <param name="beginCommit">Its commit begins.</param>
-internal sealed class AppendedWrite(JoinedWork work, AtomicOutcome outcome, DbCommand command, Func<ValueTask> beginCommit)
+internal sealed class AppendedWrite(
+    JoinedWork work, AtomicOutcome outcome, DbCommand command, Func<DbDataReader, bool> wasPut, Func<ValueTask> beginCommit)
 {
-    /// <summary>The column by which its result is told from those of the application's statements.</summary>
-    public const string Column = "efkv_put";
-
-    /// <summary>The end of an insert, by which it gives that column.</summary>
-    public const string Returning = $" returning 1 as {Column}";
-
     public JoinedWork Work { get; } = work;
 
     public AtomicOutcome Outcome { get; } = outcome;
@@ -22,17 +19,22 @@ internal sealed class AppendedWrite(JoinedWork work, AtomicOutcome outcome, DbCo
     /// <summary>Whether its messages are in the transaction; null while that is not known.</summary>
     public bool? IsIn { get; private set; }
 
-    /// <summary>Adds a statement to the end of a command.</summary>
+    /// <summary>Adds a statement to the end of a command. One with rows would be warned of by EF Core, as what it did not ask for.</summary>
     /// <param name="command">The command, whose own parameters have names that EF Core gives: <c>@p0</c> and so on.</param>
     /// <param name="statement">The statement, with other names.</param>
     public static void Append(DbCommand command, string statement)
     {
         var before = command.CommandText.TrimEnd();
-        command.CommandText = string.Concat(before, before.EndsWith(';') ? "\n" : ";\n", statement);
+        command.CommandText = string.Concat(before, before.EndsWith(';') ? "\n" : "\n;\n", statement);
     }
 
+    /// <summary>What was met behind the results of the application; null for nothing.</summary>
+    public ExceptionDispatchInfo? Error { get; private set; }
+
     /// <summary>A command has run, and what it gave the application has been read.</summary>
-    /// <remarks>EF Core leaves what comes after its own results unread; it may be an error as well.</remarks>
+    /// <remarks>
+    /// What comes behind that may not have run yet (SQLite), and its error must not take the place of one that the application has met.
+    /// </remarks>
     public async ValueTask RanAsync(DbCommand ran, DbDataReader reader, CancellationToken cancellationToken)
     {
         if (ran != command || reader.IsClosed)
@@ -40,14 +42,18 @@ internal sealed class AppendedWrite(JoinedWork work, AtomicOutcome outcome, DbCo
             return;
         }
 
-        do
+        try
         {
-            if (reader is { FieldCount: 1 } && reader.GetName(0) == Column)
+            while (await reader.NextResultAsync(cancellationToken).ConfigureAwait(false))
             {
-                IsIn = await reader.ReadAsync(cancellationToken).ConfigureAwait(false);
             }
+
+            IsIn = wasPut(reader);
         }
-        while (await reader.NextResultAsync(cancellationToken).ConfigureAwait(false));
+        catch (Exception error)
+        {
+            Error = ExceptionDispatchInfo.Capture(error);
+        }
     }
 
     /// <summary>The transaction is about to be committed.</summary>

@@ -66,8 +66,7 @@ internal abstract class CommitWriter(Session session, FailPoints failPoints) : I
     public virtual bool CanAppend(JoinedWork work, DbCommand command) => false;
 
     /// <summary>
-    /// Has it put in the messages of the write. It gives a row with the column <see cref="AppendedWrite.Column"/> if it does, and an empty
-    /// result where the tables are others than the store's.
+    /// Has it put in the messages of the write, by a statement without rows at its end; none where the tables are others than the store's.
     /// </summary>
     /// <param name="messages">The messages.</param>
     /// <param name="mark">The mark of the commit, or none.</param>
@@ -76,6 +75,10 @@ internal abstract class CommitWriter(Session session, FailPoints failPoints) : I
     public virtual ValueTask AppendAsync(
         List<(NewMessage Message, long VersionOffset)> messages, CommitMark mark, DbCommand command, CancellationToken cancellationToken) =>
         throw new NotSupportedException("Nothing can be appended.");
+
+    /// <summary>Whether they came in.</summary>
+    /// <param name="reader">The reader of the command, when all of it was read without an error.</param>
+    public virtual bool WasAppended(DbDataReader reader) => true;
 
     /// <summary>The commit of a group that another command has written begins.</summary>
     public ValueTask BeginCommitAsync(CommitGroup group) => ReachAsync(FailPoints.BegunCommit, group);

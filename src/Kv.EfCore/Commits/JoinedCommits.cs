@@ -56,7 +56,8 @@ internal sealed class JoinedCommits(
         await writer.AppendAsync(attempt.Effects.Messages, work.Mark, command, cancellationToken).ConfigureAwait(false);
         work.Committed = () => announce(group, attempt, era);
         attempt.Tell(certain: true);
-        return new AppendedWrite(work, await work.Task.ConfigureAwait(false), command, () => writer.BeginCommitAsync(group));
+        var outcome = await work.Task.ConfigureAwait(false);
+        return new AppendedWrite(work, outcome, command, writer.WasAppended, () => writer.BeginCommitAsync(group));
     }
 
     private async Task<AtomicOutcome> TryAsync(AtomicWork work, Session session, CancellationToken cancellationToken)

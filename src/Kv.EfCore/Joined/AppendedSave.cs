@@ -15,9 +15,13 @@ internal sealed class AppendedSave(
     DbContext context, ContextTransactions transactions, ContextWrites writes, UnitOutcome outcome, PendingWrites pending)
 {
     private AppendedPart? _part;
+    private bool _isDeclined;
 
     /// <summary>Whether there is anything.</summary>
     public bool IsAny => _part is not null;
+
+    /// <summary>Whether it has come into the transaction.</summary>
+    public bool IsIn => _part is { Write.IsIn: true };
 
     /// <summary>A command of a save is about to run.</summary>
     /// <remarks>
@@ -25,17 +29,20 @@ internal sealed class AppendedSave(
     /// </remarks>
     public async ValueTask ExecutingAsync(DbCommand command, CancellationToken cancellationToken)
     {
-        if (IsAny || pending.Count == 0 || !transactions.IsOfSave || !pending.IsPlain)
+        if (IsAny || _isDeclined || pending.Count == 0 || !transactions.IsOfSave || !pending.IsPlain
+            || context.Database.CurrentTransaction is not { } transaction)
         {
             return;
         }
+
+        _isDeclined = true;
 
         var before = command.CommandText;
         try
         {
             var write = pending.Build();
             var work = new JoinedWork(write) { IsSeen = true, Mark = outcome.TakeMark() };
-            if (await writes.TryAppendAsync(work, context, context.Database.CurrentTransaction!, command, cancellationToken)
+            if (await writes.TryAppendAsync(work, context, transaction, command, cancellationToken)
                 .ConfigureAwait(false) is { } appended)
             {
                 _part = new AppendedPart(appended, pending.Extent, pending.Removals, UnitCommits.CommitOf(write, appended.Outcome));
@@ -52,7 +59,7 @@ internal sealed class AppendedSave(
         _part is { Write: var write } ? write.RanAsync(command, reader, CancellationToken.None) : default;
 
     /// <summary>The transaction is over, or is about to be.</summary>
-    public void Forget() => _part = null;
+    public void Forget() => (_part, _isDeclined) = (null, false);
 
     /// <summary>Takes what a command has put into the transaction; null where nothing is, and all is to be written now.</summary>
     /// <exception cref="InvalidOperationException">It cannot be committed.</exception>
@@ -67,6 +74,7 @@ internal sealed class AppendedSave(
 
         if (part.Write.IsIn is null)
         {
+            part.Write.Error?.Throw();
             throw new InvalidOperationException(
                 $"Messages went to the database with a command of SaveChanges of {context.GetType().Name}, and an interceptor has kept from "
                 + "EF Core how that ended. Nothing was committed. Leave out the interceptor that replaces or closes the results of commands, "

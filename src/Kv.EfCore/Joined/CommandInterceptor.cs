@@ -15,9 +15,9 @@ internal sealed class CommandInterceptor : IDbCommandInterceptor
     public InterceptionResult<DbDataReader> ReaderExecuting(
         DbCommand command, CommandEventData eventData, InterceptionResult<DbDataReader> result)
     {
-        if (!result.HasResult && AppendedOf(eventData) is { } appended)
+        if (!result.HasResult && CommitsOf(eventData) is { } commits)
         {
-            JoinInterceptor.Wait(appended.ExecutingAsync(command, CancellationToken.None));
+            JoinInterceptor.Wait(commits.ExecutingAsync(command, CancellationToken.None));
         }
 
         return result;
@@ -29,11 +29,11 @@ internal sealed class CommandInterceptor : IDbCommandInterceptor
         InterceptionResult<DbDataReader> result,
         CancellationToken cancellationToken = default)
     {
-        return !result.HasResult && AppendedOf(eventData) is { } appended ? AppendAsync() : new(result);
+        return !result.HasResult && CommitsOf(eventData) is { } commits ? AppendAsync() : new(result);
 
         async ValueTask<InterceptionResult<DbDataReader>> AppendAsync()
         {
-            await appended.ExecutingAsync(command, cancellationToken).ConfigureAwait(false);
+            await commits.ExecutingAsync(command, cancellationToken).ConfigureAwait(false);
             return result;
         }
     }
@@ -60,7 +60,7 @@ internal sealed class CommandInterceptor : IDbCommandInterceptor
         }
     }
 
-    private static AppendedSave? AppendedOf(CommandEventData eventData) => eventData.CommandSource == CommandSource.SaveChanges
-        ? ContextUnits.Of(eventData.Context)?.Known?.Commits.Appended
+    private static UnitCommits? CommitsOf(CommandEventData eventData) => eventData.CommandSource == CommandSource.SaveChanges
+        ? ContextUnits.Of(eventData.Context)?.Known?.Commits
         : null;
 }

@@ -21,8 +21,16 @@ internal sealed class ContextTransactions(DbContext context)
     /// <summary>Whether changes were saved in it, or are being saved.</summary>
     public bool HasSaved { get; private set; }
 
-    /// <summary>Whether the save that is running began the transaction, which no one else can take back in parts.</summary>
-    public bool IsOfSave { get; private set; }
+    /// <summary>Whether the save that is running began the transaction, so that it ends with it and nobody takes it back in parts.</summary>
+    /// <remarks>
+    /// Interceptors may begin one within a save as well. EF Core makes a savepoint in that; where it is told not to, none is taken for the
+    /// save's.
+    /// </remarks>
+    public bool IsOfSave
+    {
+        get => field && context.Database.AutoSavepointsEnabled;
+        private set;
+    }
 
     /// <summary>The transaction that the context has open; null for none.</summary>
     public Guid? Current => context.Database.CurrentTransaction?.TransactionId;
@@ -47,7 +55,7 @@ internal sealed class ContextTransactions(DbContext context)
     /// <summary>A transaction begins, and knows nothing of the one before.</summary>
     public void Began() => (HasCommitted, HasSaved, IsOfSave) = (false, IsSaving, IsSaving);
 
-    public void BeginSave() => (IsSaving, HasSaved) = (true, true);
+    public void BeginSave() => (IsSaving, HasSaved, IsOfSave) = (true, true, false);
 
     public void EndSave()
     {
@@ -77,6 +85,8 @@ internal sealed class ContextTransactions(DbContext context)
     /// <summary>A savepoint was made: the user's, unless EF Core makes one for a <c>SaveChanges</c> that is running.</summary>
     public void CreatedSavepoint(Guid transaction)
     {
+        // EF Core makes one for each save in a transaction that it has not begun for it.
+        IsOfSave = false;
         if (!IsSaving)
         {
             _savepoints = _withSavepoints == transaction ? _savepoints + 1 : 1;

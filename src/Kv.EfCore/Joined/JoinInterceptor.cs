@@ -72,7 +72,12 @@ internal sealed class JoinInterceptor : ISaveChangesInterceptor, IDbTransactionI
     public DbTransaction TransactionUsed(DbConnection connection, TransactionEventData eventData, DbTransaction result)
     {
         Began(eventData.Context, eventData.TransactionId);
-        ContextUnits.Of(eventData.Context)?.Transactions.Used(eventData.TransactionId);
+        if (ContextUnits.Of(eventData.Context) is { } units)
+        {
+            units.Transactions.Used(eventData.TransactionId);
+            units.Known?.Commits.Used();
+        }
+
         return result;
     }
 

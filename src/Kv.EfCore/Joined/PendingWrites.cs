@@ -100,7 +100,7 @@ internal sealed class PendingWrites(AtomicWriteBuilder builder)
     public void Done(WriteExtent upTo)
     {
         builder.Remove(default, upTo);
-        Removals++;
+        Removals += upTo.Count > 0 ? 1 : 0;
         var last = _parts.FindLastIndex(part => part.Start.Count <= upTo.Count);
         _parts.RemoveRange(0, Math.Max(last, 0));
         for (var i = 0; i < _parts.Count; i++)
@@ -136,7 +136,7 @@ internal sealed class PendingWrites(AtomicWriteBuilder builder)
 
             var (start, end) = (_parts[i].Start, EndOf(i));
             builder.Remove(start, end);
-            Removals++;
+            Removals += start == end ? 0 : 1;
             dropped += (end - start).Count;
             _parts.RemoveAt(i);
             for (var later = i; later < _parts.Count; later++)

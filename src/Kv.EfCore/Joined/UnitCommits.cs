@@ -1,3 +1,4 @@
+using System.Data.Common;
 using Kv.Commits;
 using Kv.Connections;
 using Kv.Diagnostics;
@@ -93,8 +94,12 @@ internal sealed class UnitCommits(DbContext context, ContextTransactions transac
     public async ValueTask SaveFailedAsync()
     {
         HasFailed = true;
-        Appended.Forget();
-        _outcome.ReturnMark();
+        if (transactions.Current is null)
+        {
+            // Another save may be committing, within which this one ran.
+            ForgetAppended();
+        }
+
         if (_external.IsOn)
         {
             _applied = null;
@@ -107,6 +112,16 @@ internal sealed class UnitCommits(DbContext context, ContextTransactions transac
     {
         Appended.Forget();
         _outcome.Began();
+    }
+
+    /// <summary>A transaction was given to the context.</summary>
+    public void Used() => ForgetAppended();
+
+    /// <summary>A command of a save is about to run.</summary>
+    public ValueTask ExecutingAsync(DbCommand command, CancellationToken cancellationToken)
+    {
+        DropOthers(transactions.Current);
+        return Appended.ExecutingAsync(command, cancellationToken);
     }
 
     /// <summary>The transaction of the context is about to be committed.</summary>
@@ -162,7 +177,8 @@ internal sealed class UnitCommits(DbContext context, ContextTransactions transac
                 + "FlushAsync is for transactions that are committed without it.");
         }
 
-        if (pending.Count > 0)
+        // What a command of the save that is running has put in is there, and what came later goes with the commit that is under way.
+        if (pending.Count > 0 && !Appended.IsIn)
         {
             await ApplyAsync(isSeen: false, default, cancellationToken).ConfigureAwait(false);
             Finish();
@@ -215,6 +231,12 @@ internal sealed class UnitCommits(DbContext context, ContextTransactions transac
         }
 
         _applied = new Application(work, extent, commit);
+    }
+
+    private void ForgetAppended()
+    {
+        Appended.Forget();
+        _outcome.ReturnMark();
     }
 
     private async ValueTask CommitAloneAsync(CancellationToken cancellationToken)

@@ -1,6 +1,7 @@
 using System.Data.Common;
 using Kv.TestKit;
 using Microsoft.EntityFrameworkCore;
+using Microsoft.EntityFrameworkCore.Diagnostics;
 
 namespace Kv.Tests.Specs;
 
@@ -250,6 +251,103 @@ public abstract class AppendedSpec(KvDatabase database)
         Assert.NotNull(await shop.Test.Engine.Runner.ResolveAsync(next, default));
     }
 
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public async Task In_a_transaction_that_an_interceptor_begins_in_a_save_messages_wait_for_its_commit(bool savepoints)
+    {
+        var commands = new SaveCommands();
+        var begins = new BeginsTransaction();
+        await using var shop = await OpenAsync(commands, after: options => options.AddInterceptors(begins));
+        await using var db = shop.Open();
+        await SaveFirstAsync(db, commands);
+        db.Database.AutoSavepointsEnabled = savepoints;
+        begins.IsOn = true;
+        db.Add(new ShopOrder { Name = "second" });
+        db.Kv().Enqueue("m");
+        await db.SaveChangesAsync();
+        Assert.Equal(0, commands.Appended);
+        Assert.Equal(1, db.Kv().PendingCount);
+
+        if (savepoints)
+        {
+            var twice = db.Add(new ShopOrder { Name = "first" });
+            await Assert.ThrowsAsync<DbUpdateException>(() => db.SaveChangesAsync());
+            twice.State = EntityState.Detached;
+        }
+
+        await db.Database.CommitTransactionAsync();
+        Assert.Equal(["first", "second"], await shop.OrdersAsync());
+        Assert.Equal(db.Kv().LastCommit!.MessageIds, (await shop.MessagesAsync()).Skip(1));
+    }
+
+    [Fact]
+    public async Task A_save_that_fails_within_another_one_leaves_what_that_has_taken_along()
+    {
+        var commands = new SaveCommands();
+        var fails = new AtCommit(static db =>
+        {
+            var twice = db.Add(new ShopOrder { Name = "first" });
+            Assert.Throws<DbUpdateException>(() => db.SaveChanges());
+            twice.State = EntityState.Detached;
+        });
+        await using var shop = await OpenAsync(commands, context: options => options.AddInterceptors(fails));
+        await using var db = shop.Open();
+        await SaveFirstAsync(db, commands);
+        fails.IsOn = true;
+        db.Add(new ShopOrder { Name = "second" });
+        db.Kv().Enqueue("m");
+
+        await db.SaveChangesAsync();
+
+        Assert.Equal(1, commands.Appended);
+        Assert.Equal(["first", "second"], await shop.OrdersAsync());
+        Assert.Equal(db.Kv().LastCommit!.MessageIds, (await shop.MessagesAsync()).Skip(1));
+    }
+
+    [Fact]
+    public async Task What_interceptors_collect_when_a_save_has_begun_its_transaction_goes_with_its_command()
+    {
+        var commands = new SaveCommands();
+        var collect = new AtStart(static db => db.Kv().Enqueue("m"));
+        await using var shop = await OpenAsync(commands, context: options => options.AddInterceptors(collect));
+        await using var db = shop.Open();
+        await SaveFirstAsync(db, commands);
+        collect.IsOn = true;
+        for (var i = 0; i < 3; i++)
+        {
+            db.AddRange(new ShopOrder { Name = $"{i}.0" }, new ShopOrder { Name = $"{i}.1" });
+            await db.SaveChangesAsync();
+        }
+
+        Assert.Equal(3, commands.Appended);
+        Assert.Equal(4, (await shop.MessagesAsync()).Length);
+    }
+
+    [Fact]
+    public async Task What_was_collected_in_a_transaction_that_failed_does_not_go_with_the_next_try()
+    {
+        var commands = new SaveCommands();
+        var collect = new AtCommit(static db =>
+        {
+            db.Kv().Enqueue("lost");
+            throw new TransientException();
+        });
+        await using var shop = await OpenAsync(commands, retries: true, context: options => options.AddInterceptors(collect));
+        await using var db = shop.Open();
+        await SaveFirstAsync(db, commands);
+        collect.IsOn = true;
+        db.AddRange(new ShopOrder { Name = "second" }, new ShopOrder { Name = "third" });
+        db.Kv().Enqueue("m");
+
+        await db.SaveChangesAsync();
+
+        Assert.Equal(["first", "second", "third"], await shop.OrdersAsync());
+        Assert.Equal(db.Kv().LastCommit!.MessageIds, (await shop.MessagesAsync()).Skip(1));
+        Assert.Single(db.Kv().LastCommit!.MessageIds);
+        Assert.Single(shop.LoggedAs(210));
+    }
+
     /// <summary>How many commands of a save take messages along.</summary>
     /// <param name="messages">How many messages there are.</param>
     /// <param name="retries">Whether a strategy may run the save again.</param>
@@ -273,10 +371,13 @@ public abstract class AppendedSpec(KvDatabase database)
         bool retries = false,
         int batch = 1000,
         Action<DbContextOptionsBuilder>? context = null,
+        Action<DbContextOptionsBuilder>? after = null,
         Action<KvStoreOptions>? store = null) => Shop.OpenAsync(
             database,
             options =>
             {
+                // EF Core would warn of what it did not ask for.
+                options.ConfigureWarnings(static w => w.Throw(RelationalEventId.UnexpectedTrailingResultSetWhenSaving));
                 LimitBatches(options, batch);
                 if (retries)
                 {
@@ -285,7 +386,11 @@ public abstract class AppendedSpec(KvDatabase database)
 
                 context?.Invoke(options);
             },
-            options => options.AddInterceptors(commands),
+            options =>
+            {
+                options.AddInterceptors(commands);
+                after?.Invoke(options);
+            },
             store: store);
 
     /// <summary>Says how many changes a command of a save has at the most.</summary>
