@@ -74,7 +74,7 @@ internal sealed class PlainMessages(
     /// <summary>Whether the last statement of a command has put them in.</summary>
     public static bool WasAppended(DbDataReader reader)
     {
-#pragma warning disable CS0618 // A command that is no batch tells what its statements did nowhere else; EF Core's provider reads it here too.
+#pragma warning disable CS0618 // A command that is no batch tells it nowhere else; EF Core's provider reads it here too.
         return reader is NpgsqlDataReader { Statements: [.., { StatementType: Npgsql.StatementType.Insert, Rows: > 0 }] };
 #pragma warning restore CS0618
     }

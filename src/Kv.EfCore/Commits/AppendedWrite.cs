@@ -19,7 +19,8 @@ internal sealed class AppendedWrite(
     /// <summary>Whether its messages are in the transaction; null while that is not known.</summary>
     public bool? IsIn { get; private set; }
 
-    /// <summary>Adds a statement to the end of a command. One with rows would be warned of by EF Core, as what it did not ask for.</summary>
+    /// <summary>Adds a statement to the end of a command.</summary>
+    /// <remarks>It must have no rows: EF Core warns of results that it did not ask for.</remarks>
     /// <param name="command">The command, whose own parameters have names that EF Core gives: <c>@p0</c> and so on.</param>
     /// <param name="statement">The statement, with other names.</param>
     public static void Append(DbCommand command, string statement)

@@ -76,9 +76,9 @@ internal sealed class AppendedSave(
         {
             part.Write.Error?.Throw();
             throw new InvalidOperationException(
-                $"Messages went to the database with a command of SaveChanges of {context.GetType().Name}, and an interceptor has kept from "
-                + "EF Core how that ended. Nothing was committed. Leave out the interceptor that replaces or closes the results of commands, "
-                + "or save in a transaction of your own, in which messages go by themselves.");
+                $"Messages went to the database with a command of SaveChanges of {context.GetType().Name}, and an interceptor has kept "
+                + "from EF Core how that ended. Nothing was committed. Leave out the interceptor that replaces or closes the results of "
+                + "commands, or save in a transaction of your own, in which messages go by themselves.");
         }
 
         return part.Removals == pending.Removals ? part : throw new InvalidOperationException(

@@ -21,7 +21,7 @@ internal sealed class ContextTransactions(DbContext context)
     /// <summary>Whether changes were saved in it, or are being saved.</summary>
     public bool HasSaved { get; private set; }
 
-    /// <summary>Whether the save that is running began the transaction, so that it ends with it and nobody takes it back in parts.</summary>
+    /// <summary>Whether the save that is running began the transaction, which ends with it then and is not taken back in parts.</summary>
     /// <remarks>
     /// Interceptors may begin one within a save as well. EF Core makes a savepoint in that; where it is told not to, none is taken for the
     /// save's.

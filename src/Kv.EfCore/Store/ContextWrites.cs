@@ -49,10 +49,20 @@ internal sealed class ContextWrites(KvStore store)
     public async ValueTask<AppendedWrite?> TryAppendAsync(
         JoinedWork work, DbContext context, IDbContextTransaction transaction, DbCommand command, CancellationToken cancellationToken)
     {
+        if (KvProvider.For(context) != store.Engine.Provider)
+        {
+            return null;
+        }
+
         var session = Lend(context, transaction);
         await using (session.ConfigureAwait(false))
         {
-            return KvProvider.For(context) != store.Engine.Provider || !store.Engine.Joined.CanAppend(work, session, command) ? null : await store.CallAsync(
+            if (!store.Engine.Joined.CanAppend(work, session, command))
+            {
+                return null;
+            }
+
+            return await store.CallAsync(
                 "commit",
                 (Work: work, Session: session, Command: command),
                 static (engine, of, token) => engine.Joined.TryAppendAsync(of.Work, of.Session, of.Command, token),

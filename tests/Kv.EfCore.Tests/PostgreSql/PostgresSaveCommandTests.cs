@@ -1,13 +1,11 @@
 using Kv.TestKit;
-using Kv.Tests.Specs;
 using Microsoft.EntityFrameworkCore;
 using Npgsql;
-using Npgsql.EntityFrameworkCore.PostgreSQL.Infrastructure;
 
 namespace Kv.Tests.PostgreSql;
 
-/// <summary>The same where the first messages of a session go by themselves, and what comes again and again is prepared.</summary>
-public sealed class PostgresAppendedTests(PostgresDatabase database) : AppendedSpec(database), IClassFixture<PostgresDatabase>
+/// <summary>Commands of <c>SaveChanges</c> that take messages along: other tables, preparing, poolers.</summary>
+public sealed class PostgresSaveCommandTests(PostgresDatabase database) : IClassFixture<PostgresDatabase>
 {
     [Theory]
     [InlineData(true)]
@@ -15,15 +13,15 @@ public sealed class PostgresAppendedTests(PostgresDatabase database) : AppendedS
     public async Task Where_the_session_finds_other_tables_the_save_says_so_and_nothing_is_written(bool isAsync)
     {
         var commands = new SaveCommands();
-        await using var shop = await OpenAsync(commands);
+        await using var shop = await Saves.OpenAsync(database, commands);
         await using var db = shop.Open();
-        await SaveFirstAsync(db, commands);
+        await Saves.FirstAsync(db, commands);
         await db.Database.ExecuteSqlRawAsync(
             "create schema app; create table app.queue (like public.queue including all); set search_path to app, public");
         db.Add(new ShopOrder { Name = "second" });
         db.Kv().Enqueue("m");
 
-        var error = await Assert.ThrowsAsync<InvalidOperationException>(() => SaveAsync(db, isAsync));
+        var error = await Assert.ThrowsAsync<InvalidOperationException>(() => Saves.SaveAsync(db, isAsync));
         Assert.Contains("one commit spans one database", error.Message, StringComparison.Ordinal);
         Assert.Equal(1, commands.Appended);
         Assert.Equal(["first"], await shop.OrdersAsync());
@@ -31,7 +29,7 @@ public sealed class PostgresAppendedTests(PostgresDatabase database) : AppendedS
         Assert.Equal(0, await db.Database.SqlQueryRaw<int>("select count(*)::int as \"Value\" from app.queue").SingleAsync());
 
         await db.Database.ExecuteSqlRawAsync("set search_path to public");
-        await SaveAsync(db, isAsync);
+        await Saves.SaveAsync(db, isAsync);
         Assert.Equal(["first", "second"], await shop.OrdersAsync());
         Assert.Equal(2, (await shop.MessagesAsync()).Length);
     }
@@ -40,9 +38,9 @@ public sealed class PostgresAppendedTests(PostgresDatabase database) : AppendedS
     public async Task What_comes_again_and_again_is_prepared_and_survives_a_change_of_its_table()
     {
         var commands = new SaveCommands();
-        await using var shop = await OpenAsync(commands);
+        await using var shop = await Saves.OpenAsync(database, commands);
         await using var db = shop.Open();
-        await SaveFirstAsync(db, commands);
+        await Saves.FirstAsync(db, commands);
         for (var i = 0; i < 10; i++)
         {
             await SaveAnotherAsync(i);
@@ -71,7 +69,7 @@ public sealed class PostgresAppendedTests(PostgresDatabase database) : AppendedS
     public async Task Behind_a_pooler_of_transactions_messages_go_by_themselves_and_nothing_is_prepared()
     {
         var commands = new SaveCommands();
-        await using var shop = await OpenAsync(commands, store: static options => options.TransactionPooling = true);
+        await using var shop = await Saves.OpenAsync(database, commands, store: static options => options.TransactionPooling = true);
         await using var db = shop.Open();
         for (var i = 0; i < 10; i++)
         {
@@ -84,9 +82,4 @@ public sealed class PostgresAppendedTests(PostgresDatabase database) : AppendedS
         Assert.Equal(10, (await shop.MessagesAsync()).Length);
         Assert.Equal(0, await db.Database.SqlQueryRaw<int>("select count(*)::int as \"Value\" from pg_prepared_statements").SingleAsync());
     }
-
-    protected override int Appended(int messages, bool retries) => 1;
-
-    protected override void LimitBatches(DbContextOptionsBuilder options, int size) =>
-        new NpgsqlDbContextOptionsBuilder(options).MaxBatchSize(size);
 }

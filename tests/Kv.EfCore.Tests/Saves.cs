@@ -1,0 +1,70 @@
+using Kv.TestKit;
+using Microsoft.EntityFrameworkCore;
+using Microsoft.EntityFrameworkCore.Diagnostics;
+using Npgsql.EntityFrameworkCore.PostgreSQL.Infrastructure;
+
+namespace Kv.Tests;
+
+/// <summary>Saves whose commands take messages along.</summary>
+internal static class Saves
+{
+    /// <summary>How many commands of a save do so.</summary>
+    /// <param name="database">Where.</param>
+    /// <param name="messages">How many messages there are.</param>
+    /// <param name="retries">Whether a strategy may run the save again.</param>
+    public static int Appended(KvDatabase database, int messages, bool retries) =>
+        database is PostgresDatabase || (messages == 1 && !retries) ? 1 : 0;
+
+    /// <summary>Saves an order and a message, and keeps the connection: on PostgreSQL the first messages of one go by themselves.</summary>
+    public static async Task<ShopOrder> FirstAsync(ShopContext db, SaveCommands commands)
+    {
+        await db.Database.OpenConnectionAsync();
+        var order = db.Add(new ShopOrder { Name = "first" }).Entity;
+        db.Kv().Enqueue("m");
+        await db.SaveChangesAsync();
+        commands.Appended = 0;
+        return order;
+    }
+
+    public static Task SaveAsync(ShopContext db, bool isAsync) => isAsync ? db.SaveChangesAsync() : Task.Run(() => db.SaveChanges());
+
+    /// <summary>Opens a shop.</summary>
+    /// <param name="database">Where.</param>
+    /// <param name="commands">Counts the commands that take messages along.</param>
+    /// <param name="retries">Whether a strategy runs saves again.</param>
+    /// <param name="batch">How many changes a command has at the most, on PostgreSQL.</param>
+    /// <param name="context">More options of the context, before <c>UseKv()</c>.</param>
+    /// <param name="after">More options of the context, after it.</param>
+    /// <param name="store">Changes the store's options.</param>
+    public static Task<Shop> OpenAsync(
+        KvDatabase database,
+        SaveCommands commands,
+        bool retries = false,
+        int batch = 1000,
+        Action<DbContextOptionsBuilder>? context = null,
+        Action<DbContextOptionsBuilder>? after = null,
+        Action<KvStoreOptions>? store = null) => Shop.OpenAsync(
+            database,
+            options =>
+            {
+                // EF Core would warn of what it did not ask for.
+                options.ConfigureWarnings(static w => w.Throw(RelationalEventId.UnexpectedTrailingResultSetWhenSaving));
+                if (database is PostgresDatabase)
+                {
+                    new NpgsqlDbContextOptionsBuilder(options).MaxBatchSize(batch);
+                }
+
+                if (retries)
+                {
+                    Shop.Retry(options);
+                }
+
+                context?.Invoke(options);
+            },
+            options =>
+            {
+                options.AddInterceptors(commands);
+                after?.Invoke(options);
+            },
+            store: store);
+}
