@@ -151,6 +151,55 @@ public abstract class AppendedSpec(KvDatabase database)
 
         Assert.NotNull(await shop.Test.Engine.Runner.ResolveAsync(next, default));
     }
+
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public async Task A_message_that_the_database_refuses_takes_the_entities_back_and_goes_with_the_next_save(bool isAsync)
+    {
+        var commands = new SaveCommands();
+        await using var shop = await Saves.OpenAsync(database, commands);
+        await using var db = shop.Open();
+        await Saves.FirstAsync(db, commands);
+        await RefuseMessagesAsync(db);
+        db.Add(new ShopOrder { Name = "second" });
+        db.Kv().Enqueue("m");
+
+        var error = await Assert.ThrowsAnyAsync<Exception>(() => Saves.SaveAsync(db, isAsync));
+        Assert.Contains("no messages now", error.GetBaseException().Message, StringComparison.Ordinal);
+        Assert.Equal(1, commands.Appended);
+        Assert.Equal(1, db.Kv().PendingCount);
+        Assert.Equal(["first"], await shop.OrdersAsync());
+
+        await db.Database.ExecuteSqlRawAsync(database is PostgresDatabase ? "drop trigger refuse on queue" : "drop trigger refuse");
+        await Saves.SaveAsync(db, isAsync);
+        Assert.Equal(["first", "second"], await shop.OrdersAsync());
+        Assert.Equal(db.Kv().LastCommit!.MessageIds, (await shop.MessagesAsync()).Skip(1));
+    }
+
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public async Task An_error_of_the_entities_is_told_although_that_of_the_messages_comes_after_it(bool isAsync)
+    {
+        var commands = new SaveCommands();
+        await using var shop = await Saves.OpenAsync(database, commands);
+        await using var db = shop.Open();
+        await Saves.FirstAsync(db, commands);
+        await RefuseMessagesAsync(db);
+        db.Add(new ShopOrder { Name = "first" });
+        db.Kv().Enqueue("m");
+
+        var error = await Assert.ThrowsAsync<DbUpdateException>(() => Saves.SaveAsync(db, isAsync));
+        Assert.Contains("unique", error.GetBaseException().Message, StringComparison.OrdinalIgnoreCase);
+    }
+
+    private Task<int> RefuseMessagesAsync(ShopContext db) => db.Database.ExecuteSqlRawAsync(database is PostgresDatabase
+        ? """
+            create function refuse() returns trigger language plpgsql as 'begin raise exception ''no messages now''; end';
+            create trigger refuse before insert on queue for each row execute function refuse()
+            """
+        : "create trigger refuse before insert on queue begin select raise(abort, 'no messages now'); end");
 }
 
 public sealed class SqliteAppendedTests(SqliteDatabase database) : AppendedSpec(database), IClassFixture<SqliteDatabase>;
