@@ -5,12 +5,11 @@ namespace Kv.Commits;
 
 /// <summary>A write of messages that is in a command of the application's, and so in no statement that is sent by itself.</summary>
 /// <param name="work">The write.</param>
+/// <param name="group">The group that it is.</param>
 /// <param name="outcome">What becomes of it where it is committed.</param>
 /// <param name="command">The command.</param>
-/// <param name="wasPut">Whether its messages came in, by what the command gave when all of it was read.</param>
-/// <param name="beginCommit">Its commit begins.</param>
-internal sealed class AppendedWrite(
-    JoinedWork work, AtomicOutcome outcome, DbCommand command, Func<DbDataReader, bool> wasPut, Func<ValueTask> beginCommit)
+/// <param name="writer">What has put it there.</param>
+internal sealed class AppendedWrite(JoinedWork work, CommitGroup group, AtomicOutcome outcome, DbCommand command, CommitWriter writer)
 {
     public JoinedWork Work { get; } = work;
 
@@ -49,7 +48,7 @@ internal sealed class AppendedWrite(
             {
             }
 
-            IsIn = wasPut(reader);
+            IsIn = writer.WasAppended(reader);
         }
         catch (Exception error)
         {
@@ -58,5 +57,5 @@ internal sealed class AppendedWrite(
     }
 
     /// <summary>The transaction is about to be committed.</summary>
-    public ValueTask BeginCommitAsync() => beginCommit();
+    public ValueTask BeginCommitAsync() => writer.BeginCommitAsync(group);
 }

@@ -33,19 +33,19 @@ internal sealed class JoinedCommits(
         return await TryAsync(work, session, cancellationToken).ConfigureAwait(false);
     }
 
-    /// <summary>Whether a command that is about to run in a transaction of the application's can do a write as well.</summary>
-    public bool CanAppend(JoinedWork work, Session session, DbCommand command) =>
-        work.Write.IsPlain && newWriter(session).CanAppend(work, command);
+    /// <summary>Finds what has a command that is about to run in a transaction of the application's do a write as well.</summary>
+    /// <returns>The writer; null where the command cannot.</returns>
+    public CommitWriter? FindAppender(JoinedWork work, Session session, DbCommand command) =>
+        newWriter(session) is var writer && writer.CanAppend(work, command) ? writer : null;
 
     /// <summary>Has the command do so.</summary>
     /// <returns>The write; null where it is to be run by itself, which tells why it cannot be done.</returns>
     public async ValueTask<AppendedWrite?> TryAppendAsync(
-        JoinedWork work, Session session, DbCommand command, CancellationToken cancellationToken)
+        JoinedWork work, CommitWriter writer, DbCommand command, CancellationToken cancellationToken)
     {
         var era = seen.Current;
         var group = new CommitGroup();
         group.Add(work);
-        var writer = newWriter(session);
         var attempt = new CommitAttempt(group, new CommitReads { Now = 0 }, sessions.IsAdopted);
         attempt.Evaluate();
         if (attempt.IsVoid)
@@ -56,8 +56,7 @@ internal sealed class JoinedCommits(
         await writer.AppendAsync(attempt.Effects.Messages, work.Mark, command, cancellationToken).ConfigureAwait(false);
         work.Committed = () => announce(group, attempt, era);
         attempt.Tell(certain: true);
-        var outcome = await work.Task.ConfigureAwait(false);
-        return new AppendedWrite(work, outcome, command, writer.WasAppended, () => writer.BeginCommitAsync(group));
+        return new AppendedWrite(work, group, await work.Task.ConfigureAwait(false), command, writer);
     }
 
     private async Task<AtomicOutcome> TryAsync(AtomicWork work, Session session, CancellationToken cancellationToken)

@@ -151,8 +151,7 @@ internal sealed class UnitCommits(DbContext context, ContextTransactions transac
     public void RolledBack(Guid transaction)
     {
         _applied = null;
-        Appended.Forget();
-        _outcome.Began();
+        Began();
         pending.Drop(transaction);
     }
 

@@ -57,15 +57,15 @@ internal sealed class ContextWrites(KvStore store)
         var session = Lend(context, transaction);
         await using (session.ConfigureAwait(false))
         {
-            if (!store.Engine.Joined.CanAppend(work, session, command))
+            if (store.Engine.Joined.FindAppender(work, session, command) is not { } writer)
             {
                 return null;
             }
 
             return await store.CallAsync(
                 "commit",
-                (Work: work, Session: session, Command: command),
-                static (engine, of, token) => engine.Joined.TryAppendAsync(of.Work, of.Session, of.Command, token),
+                (Work: work, Writer: writer, Command: command),
+                static (engine, of, token) => engine.Joined.TryAppendAsync(of.Work, of.Writer, of.Command, token),
                 cancellationToken,
                 work.Write.Count).ConfigureAwait(false);
         }
