@@ -12,8 +12,6 @@ namespace Kv.Sqlite;
 /// <param name="Identity">The file itself, by whatever path it is found; null if it is no longer at its path.</param>
 internal sealed record MainFile(string Path, string? Identity)
 {
-    private const int HasMoved = 20;
-
     // What a handle has open stays the same file for its life.
     private static readonly ConditionalWeakTable<sqlite3, MainFile> Open = [];
 
@@ -22,14 +20,14 @@ internal sealed record MainFile(string Path, string? Identity)
         var handle = connection.Handle ?? throw new InvalidOperationException("The connection is closed.");
         if (Open.TryGetValue(handle, out var known))
         {
-            return Moved(handle) ? known with { Identity = null } : known;
+            return NativeStatement.HasMoved(handle) ? known with { Identity = null } : known;
         }
 
         var path = raw.sqlite3_db_filename(handle, "main").utf8_to_string() ?? "";
         var identity = path.Length == 0 ? null : FileIdentity.Of(path);
 
         // Asked for last: if it has not moved by then, it was the file at the path before.
-        if (path.Length > 0 && Moved(handle))
+        if (path.Length > 0 && NativeStatement.HasMoved(handle))
         {
             return new MainFile(path, null);
         }
@@ -49,14 +47,4 @@ internal sealed record MainFile(string Path, string? Identity)
     public override string ToString() => Path.Length == 0 ? "a database in memory"
         : Identity is null ? $"file '{Path}', which was deleted or replaced since it was opened"
         : $"file '{Path}'";
-
-    private static unsafe bool Moved(sqlite3 handle)
-    {
-        var moved = 0;
-        fixed (byte* main = "main\0"u8)
-        {
-            // Not known on Windows, where an open file stays where it is.
-            return NativeStatement.FileControl(handle.DangerousGetHandle(), main, HasMoved, &moved) == raw.SQLITE_OK && moved != 0;
-        }
-    }
 }

@@ -8,7 +8,6 @@ namespace Kv.Sqlite;
 /// <summary>The file that a connection has open, and its log.</summary>
 internal sealed class OpenFile : OpenStorage
 {
-    private const int HasMoved = 20;
     private readonly sqlite3 _database;
     private readonly string _path;
     private readonly string _log;
@@ -24,7 +23,7 @@ internal sealed class OpenFile : OpenStorage
     /// Two calls of the kernel, after each commit: nothing beside one that is written through. A log is there once something was written.
     /// </remarks>
     public override string? FindLoss(bool hasWritten) =>
-        HasGone() ? Say($"The file '{_path}' was deleted, moved or replaced")
+        NativeStatement.HasMoved(_database) ? Say($"The file '{_path}' was deleted, moved or replaced")
         : hasWritten && _path.Length > 0 && !FileIdentity.IsThere(_log) ? Say($"The log '{_log}' of the file was deleted or moved")
         : null;
 
@@ -32,14 +31,4 @@ internal sealed class OpenFile : OpenStorage
         $"{what} while the store had it open. What is written since then goes into a file that has no name any more, and no other program "
         + "and no later start will find it. Put the file back, or restore a backup, then write again; a file is only to be replaced, with "
         + "its -wal and -shm, while no program has it open.";
-
-    private unsafe bool HasGone()
-    {
-        // Not known on Windows, where an open file stays where it is.
-        var moved = 0;
-        fixed (byte* main = "main\0"u8)
-        {
-            return NativeStatement.FileControl(_database.DangerousGetHandle(), main, HasMoved, &moved) == raw.SQLITE_OK && moved != 0;
-        }
-    }
 }

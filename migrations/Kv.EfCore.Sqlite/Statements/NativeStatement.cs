@@ -18,6 +18,9 @@ internal static unsafe partial class NativeStatement
 {
     private const string Driver = "the SQLite of the driver";
 
+    // SQLITE_FCNTL_HAS_MOVED.
+    private const int HasMovedOperation = 20;
+
     static NativeStatement() =>
         NativeLibrary.SetDllImportResolver(
             typeof(NativeStatement).Assembly, static (name, _, _) => name == Driver ? Load(raw.GetNativeLibraryName()) : 0);
@@ -41,7 +44,18 @@ internal static unsafe partial class NativeStatement
 
     [LibraryImport(Driver, EntryPoint = "sqlite3_file_control")]
     [UnmanagedCallConv(CallConvs = [typeof(CallConvCdecl)])]
-    public static partial int FileControl(nint database, byte* name, int operation, void* argument);
+    private static partial int FileControl(nint database, byte* name, int operation, void* argument);
+
+    /// <summary>Whether the main file of a database is no longer at the path that it was opened by.</summary>
+    /// <remarks>Not known on Windows, where an open file stays where it is.</remarks>
+    public static bool HasMoved(sqlite3 database)
+    {
+        var moved = 0;
+        fixed (byte* main = "main\0"u8)
+        {
+            return FileControl(database.DangerousGetHandle(), main, HasMovedOperation, &moved) == raw.SQLITE_OK && moved != 0;
+        }
+    }
 
     /// <summary>The bytes of a column, which are there until the next step.</summary>
     public static ReadOnlySpan<byte> Bytes(nint statement, int column)
