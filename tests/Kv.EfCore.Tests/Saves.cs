@@ -28,6 +28,15 @@ internal static class Saves
 
     public static Task SaveAsync(ShopContext db, bool isAsync) => isAsync ? db.SaveChangesAsync() : Task.Run(() => db.SaveChanges());
 
+    /// <summary>Has the database refuse all messages.</summary>
+    public static Task<int> RefuseMessagesAsync(KvDatabase database, ShopContext db) => db.Database.ExecuteSqlRawAsync(
+        database is PostgresDatabase
+            ? """
+                create function refuse() returns trigger language plpgsql as 'begin raise exception ''no messages now''; end';
+                create trigger refuse before insert on queue for each row execute function refuse()
+                """
+            : "create trigger refuse before insert on queue begin select raise(abort, 'no messages now'); end");
+
     /// <summary>Opens a shop.</summary>
     /// <param name="database">Where.</param>
     /// <param name="commands">Counts the commands that take messages along.</param>

@@ -161,7 +161,7 @@ public abstract class AppendedSpec(KvDatabase database)
         await using var shop = await Saves.OpenAsync(database, commands);
         await using var db = shop.Open();
         await Saves.FirstAsync(db, commands);
-        await RefuseMessagesAsync(db);
+        await Saves.RefuseMessagesAsync(database, db);
         db.Add(new ShopOrder { Name = "second" });
         db.Kv().Enqueue("m");
 
@@ -186,20 +186,13 @@ public abstract class AppendedSpec(KvDatabase database)
         await using var shop = await Saves.OpenAsync(database, commands);
         await using var db = shop.Open();
         await Saves.FirstAsync(db, commands);
-        await RefuseMessagesAsync(db);
+        await Saves.RefuseMessagesAsync(database, db);
         db.Add(new ShopOrder { Name = "first" });
         db.Kv().Enqueue("m");
 
         var error = await Assert.ThrowsAsync<DbUpdateException>(() => Saves.SaveAsync(db, isAsync));
         Assert.Contains("unique", error.GetBaseException().Message, StringComparison.OrdinalIgnoreCase);
     }
-
-    private Task<int> RefuseMessagesAsync(ShopContext db) => db.Database.ExecuteSqlRawAsync(database is PostgresDatabase
-        ? """
-            create function refuse() returns trigger language plpgsql as 'begin raise exception ''no messages now''; end';
-            create trigger refuse before insert on queue for each row execute function refuse()
-            """
-        : "create trigger refuse before insert on queue begin select raise(abort, 'no messages now'); end");
 }
 
 public sealed class SqliteAppendedTests(SqliteDatabase database) : AppendedSpec(database), IClassFixture<SqliteDatabase>;

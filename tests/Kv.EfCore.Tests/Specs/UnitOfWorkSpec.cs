@@ -18,7 +18,7 @@ public abstract class UnitOfWorkSpec(KvDatabase database)
         db.Kv().Enqueue("m").Set(["order"], "first").Sum(["orders"], 1);
         Assert.Empty(await shop.Test.KeysAsync());
 
-        await SaveAsync(db, isAsync);
+        await Saves.SaveAsync(db, isAsync);
 
         var commit = db.Kv().LastCommit!;
         Assert.Equal(["first"], await shop.OrdersAsync());
@@ -74,11 +74,11 @@ public abstract class UnitOfWorkSpec(KvDatabase database)
         await using var db = shop.Open();
         db.Kv().Set(["k"], 1).Enqueue("m");
 
-        await SaveAsync(db, isAsync);
+        await Saves.SaveAsync(db, isAsync);
 
         Assert.Equal(db.Kv().LastCommit!.Versionstamp, (await shop.Store.GetAsync(["k"]))!.Versionstamp);
         Assert.Equal(await shop.MessagesAsync(), db.Kv().LastCommit!.MessageIds);
-        await SaveAsync(db, isAsync);
+        await Saves.SaveAsync(db, isAsync);
         Assert.Single(await shop.MessagesAsync());
     }
 
@@ -113,7 +113,7 @@ public abstract class UnitOfWorkSpec(KvDatabase database)
 
         for (var i = 0; i < 2; i++)
         {
-            var error = await Assert.ThrowsAsync<KvConflictException>(() => SaveAsync(db, isAsync));
+            var error = await Assert.ThrowsAsync<KvConflictException>(() => Saves.SaveAsync(db, isAsync));
             Assert.Equal([["stock"], ["other"]], error.FailedChecks.Select(static c => c.Key));
             Assert.Contains("[\"stock\"], [\"other\"]", error.Message, StringComparison.Ordinal);
             Assert.Empty(error.Entries);
@@ -128,7 +128,7 @@ public abstract class UnitOfWorkSpec(KvDatabase database)
         Assert.Equal(AutoTransactionBehavior.WhenNeeded, db.Database.AutoTransactionBehavior);
 
         db.Kv().Clear();
-        await SaveAsync(db, isAsync);
+        await Saves.SaveAsync(db, isAsync);
         Assert.Equal(["first"], await shop.OrdersAsync());
         Assert.Empty(await shop.MessagesAsync());
     }
@@ -269,18 +269,6 @@ public abstract class UnitOfWorkSpec(KvDatabase database)
         await transaction.CommitAsync();
 
         Assert.Equal(1, told);
-    }
-
-    private static async Task SaveAsync(DbContext db, bool isAsync)
-    {
-        if (isAsync)
-        {
-            await db.SaveChangesAsync();
-        }
-        else
-        {
-            await Task.Run(() => db.SaveChanges());
-        }
     }
 
     private sealed class Raises : SaveChangesInterceptor

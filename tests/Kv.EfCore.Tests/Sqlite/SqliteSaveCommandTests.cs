@@ -20,8 +20,7 @@ public sealed class SqliteSaveCommandTests(SqliteDatabase database) : IClassFixt
             await other.Orders.ExecuteDeleteAsync();
         }
 
-        await db.Database.ExecuteSqlRawAsync(
-            "create trigger refuse before insert on queue begin select raise(abort, 'no messages now'); end");
+        await Saves.RefuseMessagesAsync(database, db);
         first.Name = "changed";
         db.Kv().Enqueue("m");
 
