@@ -166,7 +166,12 @@ public abstract class MessageTypeSpec(KvDatabase database)
 
     private static void Collect(KvWorkerBuilder worker, List<Placed> handled) => worker.Handle<Placed>((placed, _, _) =>
     {
-        handled.Add(placed);
+        // Several are handled at once.
+        lock (handled)
+        {
+            handled.Add(placed);
+        }
+
         return Task.CompletedTask;
     });
 
