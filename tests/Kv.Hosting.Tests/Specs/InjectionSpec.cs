@@ -1,3 +1,4 @@
+using System.Collections.Concurrent;
 using Kv.TestKit;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Hosting;
@@ -11,7 +12,7 @@ public abstract class InjectionSpec(KvDatabase database)
     [Fact]
     public async Task A_delegate_takes_message_context_token_and_services_in_any_order()
     {
-        List<string> seen = [];
+        ConcurrentQueue<string> seen = [];
         await using var kv = await database.StartAsync(
             worker =>
             {
@@ -28,15 +29,15 @@ public abstract class InjectionSpec(KvDatabase database)
                     {
                         Assert.True(token.CanBeCanceled);
                         Assert.Same(context.Services.GetRequiredService<Part>(), part);
-                        seen.Add($"{job.Number} {context.Topic} {keyed.Name} {ReferenceEquals(store, context.Store)} {absent is null}");
+                        seen.Enqueue($"{job.Number} {context.Topic} {keyed.Name} {ReferenceEquals(store, context.Store)} {absent is null}");
                         return Task.CompletedTask;
                     });
-                worker.Handle<Job>((Job job, Part part) => seen.Add($"{job.Number} {part.Name} void"), "void");
+                worker.Handle<Job>((Job job, Part part) => seen.Enqueue($"{job.Number} {part.Name} void"), "void");
                 worker.Handle<Job>(
                     async ValueTask (Job job, KvMessageContext context) =>
                     {
                         await Task.Yield();
-                        seen.Add($"{job.Number} {context.Topic}");
+                        seen.Enqueue($"{job.Number} {context.Topic}");
                     },
                     "value");
             });
@@ -65,7 +66,7 @@ public abstract class InjectionSpec(KvDatabase database)
     [Fact]
     public async Task A_message_type_has_a_handler_for_each_of_its_topics()
     {
-        List<string> seen = [];
+        ConcurrentQueue<string> seen = [];
         await using var kv = await database.StartAsync(
             worker =>
             {
@@ -86,7 +87,7 @@ public abstract class InjectionSpec(KvDatabase database)
 
         Task Note(KvMessageContext context)
         {
-            seen.Add(context.Topic);
+            seen.Enqueue(context.Topic);
             return Task.CompletedTask;
         }
     }
@@ -194,11 +195,11 @@ public abstract class InjectionSpec(KvDatabase database)
             Task.FromResult(absent);
     }
 
-    private sealed class Noting(List<string> seen) : IKvMessageHandler<Job>
+    private sealed class Noting(ConcurrentQueue<string> seen) : IKvMessageHandler<Job>
     {
         public Task HandleAsync(Job message, KvMessageContext context, CancellationToken cancellationToken)
         {
-            seen.Add($"{context.Topic} class");
+            seen.Enqueue($"{context.Topic} class");
             return Task.CompletedTask;
         }
     }

@@ -1,3 +1,4 @@
+using System.Collections.Concurrent;
 using System.Text.Json.Serialization;
 using Kv.TestKit;
 using Microsoft.Extensions.DependencyInjection;
@@ -95,7 +96,7 @@ public abstract class MessageTypeSpec(KvDatabase database)
     [Fact]
     public async Task A_generic_message_reaches_the_handler_of_its_form()
     {
-        List<string> handled = [];
+        ConcurrentQueue<string> handled = [];
         await using var test = await database.CreateWorkerAsync(
             worker => worker
                 .Handle<Wrap<Job>>((wrap, _, _) => NoteAsync($"job {wrap.Body.Number}"))
@@ -110,7 +111,7 @@ public abstract class MessageTypeSpec(KvDatabase database)
 
         Task NoteAsync(string text)
         {
-            handled.Add(text);
+            handled.Enqueue(text);
             return Task.CompletedTask;
         }
     }
