@@ -9,10 +9,11 @@ using Npgsql;
 namespace Kv.PostgreSql;
 
 /// <summary>
-/// Puts messages that nothing orders into a transaction of the user's, by one statement: it takes no lock, and puts nothing in where the
-/// tables are others than the store's. So it needs no savepoint, which would cost more than the messages.
+/// Puts in messages that nothing orders, as a part of what the user commits, by one statement. In a transaction it puts nothing in where
+/// the tables are others than the store's, so it needs no savepoint, which would cost more than the messages; in a command that commits by
+/// itself it fails.
 /// </summary>
-/// <param name="session">The user's transaction.</param>
+/// <param name="session">The user's session.</param>
 /// <param name="driver">The database.</param>
 /// <param name="messages">The messages.</param>
 /// <param name="mark">The mark of the commit, or none.</param>
@@ -56,14 +57,20 @@ internal sealed class PlainMessages(
 
     /// <summary>Whether a command of the application's can put them in.</summary>
     /// <remarks>The first ones of a session are put in by themselves, which finds and tells whatever stands in their way.</remarks>
-    public static bool CanAppend(Session session, PostgreSqlDriver driver, DbCommand command) =>
-        session.Prepares && command.CommandType == CommandType.Text && driver.SessionName(session.Connection) is { } name
-        && driver.Appended.IsTried(name) && command.Parameters.Cast<DbParameter>().All(static p => p.Direction == ParameterDirection.Input);
+    public static bool CanAppend(Session session, PostgreSqlDriver driver, JoinedWork work, DbCommand command) =>
+        session.Prepares && command.CommandType == CommandType.Text
+        && (work.Table is null || PlainSql.Inserts(command.CommandText, work.Table))
+        && driver.SessionName(session.Connection) is { } name && driver.Appended.IsTried(name)
+        && command.Parameters.Cast<DbParameter>().All(static p => p.Direction == ParameterDirection.Input);
 
     /// <summary>Has a command of the application's put them in, as its last statement.</summary>
-    public async ValueTask AppendAsync(DbCommand command, CancellationToken cancellationToken)
+    /// <param name="command">The command.</param>
+    /// <param name="table">The table of the one row that it puts in and commits by itself; null for a command in a transaction.</param>
+    /// <param name="cancellationToken">Gives up.</param>
+    public async ValueTask AppendAsync(DbCommand command, string? table, CancellationToken cancellationToken)
     {
-        AppendedWrite.Append(command, driver.Sql.Plain.Appended(Text));
+        AppendedWrite.Append(
+            command, table is null ? driver.Sql.Plain.Appended(Text) : driver.Sql.Plain.Lone(table, isOne: messages.Count == 1));
         AddParameters(command.Parameters, command.CreateParameter, isNamed: true).Value = session.Identity?.Tables ?? "";
         if (driver.Appended.IsWorthPreparing(command.CommandText))
         {

@@ -134,11 +134,12 @@ internal sealed class PostgreSqlCommitWriter(
         await ReachAsync(FailPoints.AfterCommit, group).ConfigureAwait(false);
     }
 
-    public override bool CanAppend(JoinedWork work, DbCommand command) => PlainMessages.CanAppend(Session, driver, command);
+    public override bool CanAppend(JoinedWork work, DbCommand command) => PlainMessages.CanAppend(Session, driver, work, command);
 
     public override ValueTask AppendAsync(
-        List<(NewMessage Message, long VersionOffset)> messages, CommitMark mark, DbCommand command, CancellationToken cancellationToken) =>
-        new PlainMessages(Session, driver, messages, mark, ServerClock ? null : clock.Now).AppendAsync(command, cancellationToken);
+        List<(NewMessage Message, long VersionOffset)> messages, JoinedWork work, DbCommand command, CancellationToken cancellationToken) =>
+        new PlainMessages(Session, driver, messages, work.Mark, ServerClock ? null : clock.Now)
+            .AppendAsync(command, work.Table, cancellationToken);
 
     public override bool WasAppended(DbDataReader reader) => PlainMessages.WasAppended(reader);
 

@@ -33,6 +33,9 @@ internal sealed class AppendedCommands
         _tried.TryAdd(session, true);
     }
 
+    /// <summary>A server has ended sessions: others get their numbers when it is started again.</summary>
+    public void ForgetSessions() => _tried.Clear();
+
     /// <summary>Whether a command that is about to run is to be prepared: one whose text comes again and again.</summary>
     public bool IsWorthPreparing(string text)
     {

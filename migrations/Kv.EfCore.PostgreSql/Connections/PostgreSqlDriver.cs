@@ -162,6 +162,8 @@ internal sealed class PostgreSqlDriver(PostgreSqlSql sql, NpgsqlConnectionString
     /// <summary>What commands of the application's have taken along.</summary>
     public AppendedCommands Appended { get; } = new();
 
+    public override LoneTables Lone => field ??= new PostgreSqlLoneTables(this);
+
     public override bool IsGuard(Exception exception) =>
         exception is OtherTablesException or PostgresException { SqlState: PostgresErrorCodes.DivisionByZero };
 
@@ -193,6 +195,7 @@ internal sealed class PostgreSqlDriver(PostgreSqlSql sql, NpgsqlConnectionString
     // The driver knows of connections that are gone, and nothing of those that lead to a server which takes no writes any more.
     public override void ClearPool(DbContext context)
     {
+        Appended.ForgetSessions();
         try
         {
 #pragma warning disable EF1001 // The only way to the data source that the application gave to EF Core.

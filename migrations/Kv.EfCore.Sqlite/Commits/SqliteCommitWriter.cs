@@ -163,7 +163,7 @@ internal sealed class SqliteCommitWriter(
     public override bool CanAppend(JoinedWork work, DbCommand command) => PlainMessage.CanAppend(Session, work, command);
 
     public override ValueTask AppendAsync(
-        List<(NewMessage Message, long VersionOffset)> messages, CommitMark mark, DbCommand command, CancellationToken cancellationToken) =>
+        List<(NewMessage Message, long VersionOffset)> messages, JoinedWork work, DbCommand command, CancellationToken cancellationToken) =>
         new PlainMessage(Session, driver).AppendAsync(messages[0].Message, clock.Now, command);
 
     protected override async ValueTask BeginTransactionAsync(CancellationToken cancellationToken)

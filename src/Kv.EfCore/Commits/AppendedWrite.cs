@@ -3,7 +3,7 @@ using System.Runtime.ExceptionServices;
 
 namespace Kv.Commits;
 
-/// <summary>A write of messages that is in a command of the application's, and so in no statement that is sent by itself.</summary>
+/// <summary>A write of messages that is in a command of the application's, and so in no command of its own.</summary>
 /// <param name="work">The write.</param>
 /// <param name="group">The group that it is.</param>
 /// <param name="outcome">What becomes of it where it is committed.</param>
@@ -15,7 +15,7 @@ internal sealed class AppendedWrite(JoinedWork work, CommitGroup group, AtomicOu
 
     public AtomicOutcome Outcome { get; } = outcome;
 
-    /// <summary>Whether its messages are in the transaction; null while that is not known.</summary>
+    /// <summary>Whether its messages are in the transaction, or in the database if there is none; null while that is not known.</summary>
     public bool? IsIn { get; private set; }
 
     /// <summary>Adds a statement to the end of a command.</summary>
@@ -34,6 +34,7 @@ internal sealed class AppendedWrite(JoinedWork work, CommitGroup group, AtomicOu
     /// <summary>A command has run, and what it gave the application has been read.</summary>
     /// <remarks>
     /// What comes behind that may not have run yet (SQLite), and its error must not take the place of one that the application has met.
+    /// Where the command is the commit, there is no later time to tell of it.
     /// </remarks>
     public async ValueTask RanAsync(DbCommand ran, DbDataReader reader, CancellationToken cancellationToken)
     {
@@ -53,6 +54,10 @@ internal sealed class AppendedWrite(JoinedWork work, CommitGroup group, AtomicOu
         catch (Exception error)
         {
             Error = ExceptionDispatchInfo.Capture(error);
+            if (Work.Table is not null)
+            {
+                throw;
+            }
         }
     }
 

@@ -44,7 +44,7 @@ internal abstract class CommitWriter(Session session, FailPoints failPoints) : I
     public void Blame(Exception error) => Session.Blame(error);
 
     /// <summary>In a user's transaction a savepoint stands for the transaction: beginning, committing and marking are the user's.</summary>
-    protected bool IsNested => Session.Transaction is not null;
+    protected bool IsNested => Session.IsLent;
 
     /// <summary>Whether it brings messages that nothing orders into a transaction of the user's, and nothing else.</summary>
     protected bool IsPlain(CommitGroup group) =>
@@ -67,13 +67,14 @@ internal abstract class CommitWriter(Session session, FailPoints failPoints) : I
 
     /// <summary>
     /// Has it put in the messages of the write, by a statement without rows at its end; none where the tables are others than the store's.
+    /// A command that commits by itself fails then, as it does where its own row may not have come in.
     /// </summary>
     /// <param name="messages">The messages.</param>
-    /// <param name="mark">The mark of the commit, or none.</param>
+    /// <param name="work">The write.</param>
     /// <param name="command">The command, of which <see cref="CanAppend"/> says that it can.</param>
     /// <param name="cancellationToken">Gives up.</param>
     public virtual ValueTask AppendAsync(
-        List<(NewMessage Message, long VersionOffset)> messages, CommitMark mark, DbCommand command, CancellationToken cancellationToken) =>
+        List<(NewMessage Message, long VersionOffset)> messages, JoinedWork work, DbCommand command, CancellationToken cancellationToken) =>
         throw new NotSupportedException("Nothing can be appended.");
 
     /// <summary>Whether they came in.</summary>

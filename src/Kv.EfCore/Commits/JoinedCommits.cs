@@ -33,7 +33,7 @@ internal sealed class JoinedCommits(
         return await TryAsync(work, session, cancellationToken).ConfigureAwait(false);
     }
 
-    /// <summary>Finds what has a command that is about to run in a transaction of the application's do a write as well.</summary>
+    /// <summary>Finds what has a command of the application's that is about to run do a write as well.</summary>
     /// <returns>The writer; null where the command cannot.</returns>
     public CommitWriter? FindAppender(JoinedWork work, Session session, DbCommand command) =>
         newWriter(session) is var writer && writer.CanAppend(work, command) ? writer : null;
@@ -53,7 +53,7 @@ internal sealed class JoinedCommits(
             return null;
         }
 
-        await writer.AppendAsync(attempt.Effects.Messages, work.Mark, command, cancellationToken).ConfigureAwait(false);
+        await writer.AppendAsync(attempt.Effects.Messages, work, command, cancellationToken).ConfigureAwait(false);
         work.Committed = () => announce(group, attempt, era);
         attempt.Tell(certain: true);
         return new AppendedWrite(work, group, await work.Task.ConfigureAwait(false), command, writer);

@@ -1,6 +1,6 @@
 namespace Kv.Commits;
 
-/// <summary>A write in a transaction of the user's whose end is seen.</summary>
+/// <summary>A write in a transaction of the user's, or in a command of theirs that is one.</summary>
 internal sealed class JoinedWork(AtomicWrite write) : AtomicWork(write)
 {
     /// <summary>Messages that nothing orders need no version: other transactions need not wait for this one then.</summary>
@@ -8,6 +8,12 @@ internal sealed class JoinedWork(AtomicWrite write) : AtomicWork(write)
 
     /// <summary>Names the commit, so that its outcome can be asked for; none by default.</summary>
     public CommitMark Mark { get; init; }
+
+    /// <summary>
+    /// The table of the one row that the application's command puts in and commits by itself, as the command names it; null for a write
+    /// in a transaction.
+    /// </summary>
+    public string? Table { get; init; }
 
     /// <summary>Whether this process sees the commit and tells of it; otherwise the transaction itself does.</summary>
     public bool IsSeen { get; init; }

@@ -11,6 +11,15 @@ internal static class DatabaseErrors
     public static bool IsOfDatabase(Exception error) =>
         error is DbException or IOException or UnauthorizedAccessException or TimeoutException or SocketException || (Wrapped(error) is { } inner && IsOfDatabase(inner));
 
+    /// <summary>An error and what caused it.</summary>
+    public static IEnumerable<Exception> Chain(Exception error)
+    {
+        for (var next = error; next is not null; next = next.InnerException)
+        {
+            yield return next;
+        }
+    }
+
     /// <summary>What EF Core's execution strategies put around an error of a connection that is opened; null for an error that is no wrapper.</summary>
     public static Exception? Wrapped(Exception error) => error is InvalidOperationException or RetryLimitExceededException ? error.InnerException : null;
 

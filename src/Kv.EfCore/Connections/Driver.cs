@@ -96,6 +96,9 @@ internal abstract class Driver
     /// <summary>Whether an error is that of the guard before a statement in a user's transaction.</summary>
     public virtual bool IsGuard(Exception exception) => false;
 
+    /// <summary>Where an insert of one row of the application's commits by itself together with messages; null for nowhere.</summary>
+    public virtual LoneTables? Lone => null;
+
     /// <summary>Makes a statement of a session's connection.</summary>
     public virtual Statement CreateStatement(Session session, string text)
     {

@@ -21,8 +21,11 @@ internal sealed class Session(DbContext context, Driver driver, DbTransaction? t
 
     public DbConnection Connection { get; } = context.Database.GetDbConnection();
 
-    /// <summary>The user's transaction, when the session is lent from a context of theirs.</summary>
+    /// <summary>The user's transaction, when the session is lent from a context of theirs that has one open.</summary>
     public DbTransaction? Transaction { get; } = transaction;
+
+    /// <summary>Whether it is lent from a context of the user's, which stays open.</summary>
+    public bool IsLent { get; init; }
 
     /// <summary>The store's database, which a lent session must be on.</summary>
     public StoreIdentity? Identity { get; init; }
@@ -133,7 +136,7 @@ internal sealed class Session(DbContext context, Driver driver, DbTransaction? t
             batch.Dispose();
         }
 
-        if (Transaction is null)
+        if (!IsLent)
         {
             driver.Closing(Connection);
             context.Dispose();
@@ -152,7 +155,7 @@ internal sealed class Session(DbContext context, Driver driver, DbTransaction? t
             await batch.DisposeAsync().ConfigureAwait(false);
         }
 
-        if (Transaction is null)
+        if (!IsLent)
         {
             driver.Closing(Connection);
             await context.DisposeAsync().ConfigureAwait(false);

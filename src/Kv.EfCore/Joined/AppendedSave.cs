@@ -17,8 +17,8 @@ internal sealed class AppendedSave(
     private AppendedPart? _part;
     private bool _isDeclined;
 
-    /// <summary>Whether there is anything.</summary>
-    public bool IsAny => _part is not null;
+    /// <summary>The messages that a command takes along; null for none.</summary>
+    public AppendedWrite? Write => _part?.Write;
 
     /// <summary>Whether it has come into the transaction.</summary>
     public bool IsIn => _part is { Write.IsIn: true };
@@ -29,8 +29,8 @@ internal sealed class AppendedSave(
     /// </remarks>
     public async ValueTask ExecutingAsync(DbCommand command, CancellationToken cancellationToken)
     {
-        if (IsAny || _isDeclined || pending.Count == 0 || !transactions.IsOfSave || !pending.IsPlain
-            || context.Database.CurrentTransaction is not { } transaction)
+        if (_part is not null || _isDeclined || pending.Count == 0 || !transactions.IsOfSave || !pending.IsPlain
+            || transactions.Current is null)
         {
             return;
         }
@@ -40,23 +40,14 @@ internal sealed class AppendedSave(
         var before = command.CommandText;
         try
         {
-            var write = pending.Build();
-            var work = new JoinedWork(write) { IsSeen = true, Mark = outcome.TakeMark() };
-            if (await writes.TryAppendAsync(work, context, transaction, command, cancellationToken)
-                .ConfigureAwait(false) is { } appended)
-            {
-                _part = new AppendedPart(appended, pending.Extent, pending.Removals, UnitCommits.CommitOf(write, appended.Outcome));
-            }
+            var work = new JoinedWork(pending.Build()) { IsSeen = true, Mark = outcome.TakeMark() };
+            _part = await AppendedPart.TryAppendAsync(writes, context, pending, work, command, cancellationToken).ConfigureAwait(false);
         }
         catch (Exception) when (command.CommandText == before)
         {
             // The commit meets it again, and what it throws comes to the caller as it is.
         }
     }
-
-    /// <summary>A command of a save has run.</summary>
-    public ValueTask RanAsync(DbCommand command, DbDataReader reader) =>
-        _part is { Write: var write } ? write.RanAsync(command, reader, CancellationToken.None) : default;
 
     /// <summary>The transaction is over, or is about to be.</summary>
     public void Forget() => (_part, _isDeclined) = (null, false);
@@ -86,9 +77,3 @@ internal sealed class AppendedSave(
             + "Call db.Kv().Clear() before the save, or save again.");
     }
 }
-
-/// <param name="Write">What a command of the save takes along.</param>
-/// <param name="Extent">How far the pending writes had come.</param>
-/// <param name="Removals">How often something had been taken out of them.</param>
-/// <param name="Commit">What comes of it when the transaction is committed.</param>
-internal sealed record AppendedPart(AppendedWrite Write, WriteExtent Extent, int Removals, KvJoinedCommit Commit);

@@ -40,9 +40,9 @@ internal sealed class CommandInterceptor : IDbCommandInterceptor
 
     public InterceptionResult DataReaderClosing(DbCommand command, DataReaderClosingEventData eventData, InterceptionResult result)
     {
-        if (ContextUnits.Of(eventData.Context)?.Known?.Commits.Appended is { IsAny: true } appended)
+        if (ContextUnits.Of(eventData.Context)?.Known?.Commits.InCommand is { } write)
         {
-            JoinInterceptor.Wait(appended.RanAsync(command, eventData.DataReader));
+            JoinInterceptor.Wait(write.RanAsync(command, eventData.DataReader, CancellationToken.None));
         }
 
         return result;
@@ -51,11 +51,11 @@ internal sealed class CommandInterceptor : IDbCommandInterceptor
     public ValueTask<InterceptionResult> DataReaderClosingAsync(
         DbCommand command, DataReaderClosingEventData eventData, InterceptionResult result)
     {
-        return ContextUnits.Of(eventData.Context)?.Known?.Commits.Appended is { IsAny: true } appended ? ReadAsync() : new(result);
+        return ContextUnits.Of(eventData.Context)?.Known?.Commits.InCommand is { } write ? ReadAsync() : new(result);
 
         async ValueTask<InterceptionResult> ReadAsync()
         {
-            await appended.RanAsync(command, eventData.DataReader).ConfigureAwait(false);
+            await write.RanAsync(command, eventData.DataReader, CancellationToken.None).ConfigureAwait(false);
             return result;
         }
     }

@@ -1,4 +1,5 @@
 using System.Transactions;
+using Kv.Connections;
 using Microsoft.EntityFrameworkCore;
 
 namespace Kv.Joined;
@@ -38,9 +39,6 @@ internal sealed class ContextTransactions(DbContext context)
     /// <summary>Whether that is one of the driver's (<c>UseTransaction</c>), whose commit no event tells of.</summary>
     public bool IsExternal => _external is not null && _external == Current;
 
-    /// <summary>Whether the context was given a transaction of System.Transactions, whose commit no event tells of either.</summary>
-    public bool IsEnlisted => context.Database.GetEnlistedTransaction() is not null;
-
     /// <summary>How many savepoints of the user's it has, as far as is known.</summary>
     public int Savepoints => _withSavepoints is not null && _withSavepoints == Current ? _savepoints : 0;
 
@@ -77,6 +75,19 @@ internal sealed class ContextTransactions(DbContext context)
         {
             _usual = usual;
             context.Database.AutoTransactionBehavior = AutoTransactionBehavior.Always;
+        }
+    }
+
+    /// <summary>Refuses to write where the context is part of a transaction of System.Transactions: no event tells of its end.</summary>
+    /// <exception cref="InvalidOperationException">It is.</exception>
+    public void RefuseScope()
+    {
+        AmbientTransaction.RefuseWrite();
+        if (context.Database.GetEnlistedTransaction() is not null)
+        {
+            throw new InvalidOperationException(
+                "The context is enlisted in a transaction of System.Transactions (EnlistTransaction), whose commit EF Core does not tell "
+                + "of. Nothing was written. Use a transaction of EF Core instead: context.Database.BeginTransactionAsync().");
         }
     }
 

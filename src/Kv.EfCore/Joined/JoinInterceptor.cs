@@ -43,15 +43,15 @@ internal sealed class JoinInterceptor : ISaveChangesInterceptor, IDbTransactionI
         return result;
     }
 
-    public void SaveChangesFailed(DbContextErrorEventData eventData) => Wait(SaveFailedAsync(eventData.Context));
+    public void SaveChangesFailed(DbContextErrorEventData eventData) => Wait(SaveFailedAsync(eventData.Context, eventData.Exception));
 
     public Task SaveChangesFailedAsync(DbContextErrorEventData eventData, CancellationToken cancellationToken = default) =>
-        SaveFailedAsync(eventData.Context).AsTask();
+        SaveFailedAsync(eventData.Context, eventData.Exception).AsTask();
 
-    public void SaveChangesCanceled(DbContextEventData eventData) => Wait(SaveFailedAsync(eventData.Context));
+    public void SaveChangesCanceled(DbContextEventData eventData) => Wait(SaveFailedAsync(eventData.Context, null));
 
     public Task SaveChangesCanceledAsync(DbContextEventData eventData, CancellationToken cancellationToken = default) =>
-        SaveFailedAsync(eventData.Context).AsTask();
+        SaveFailedAsync(eventData.Context, null).AsTask();
 
     public DbTransaction TransactionStarted(DbConnection connection, TransactionEndEventData eventData, DbTransaction result)
     {
@@ -201,7 +201,7 @@ internal sealed class JoinInterceptor : ISaveChangesInterceptor, IDbTransactionI
         }
     }
 
-    private static async ValueTask SaveFailedAsync(DbContext? context)
+    private static async ValueTask SaveFailedAsync(DbContext? context, Exception? error)
     {
         if (ContextUnits.Of(context) is { } units)
         {
@@ -209,7 +209,7 @@ internal sealed class JoinInterceptor : ISaveChangesInterceptor, IDbTransactionI
             {
                 if (units.Known is { } unit)
                 {
-                    await unit.Commits.SaveFailedAsync().ConfigureAwait(false);
+                    await unit.Commits.SaveFailedAsync(error).ConfigureAwait(false);
                 }
             }
             finally

@@ -1,3 +1,4 @@
+using Microsoft.EntityFrameworkCore.Diagnostics;
 using Microsoft.EntityFrameworkCore.Infrastructure;
 using Microsoft.Extensions.DependencyInjection;
 
@@ -17,6 +18,8 @@ internal sealed class JoinOptions(string? store) : IDbContextOptionsExtension
     public void ApplyServices(IServiceCollection services)
     {
         services.AddScoped<ContextUnits>();
+
+        services.AddSingleton<IInterceptor>(SaveEndInterceptor.Instance);
 
         // So EF Core tells of a context that goes back to its pool.
         services.AddScoped<IResettableService>(static provider => provider.GetRequiredService<ContextUnits>());

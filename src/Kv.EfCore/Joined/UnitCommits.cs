@@ -1,6 +1,5 @@
 using System.Data.Common;
 using Kv.Commits;
-using Kv.Connections;
 using Kv.Diagnostics;
 using Kv.Store;
 using Microsoft.EntityFrameworkCore;
@@ -30,22 +29,32 @@ internal sealed class UnitCommits(DbContext context, ContextTransactions transac
     /// <summary>What a command of the save that is running has taken along.</summary>
     public AppendedSave Appended => field ??= new(context, transactions, _writes, _outcome, pending);
 
+    /// <summary>What a command has taken along of which it is not known yet what became of it; null for nothing.</summary>
+    public AppendedWrite? InCommand => Lone.Sent ?? Appended.Write;
+
+    private LoneSave Lone => field ??= new(context, _writes, _outcome, pending);
+
     /// <summary>A save begins.</summary>
     public async ValueTask SavingAsync(CancellationToken cancellationToken)
     {
+        FinishLone();
+        await Lone.EndAsync().ConfigureAwait(false);
         DropOthers(transactions.Current);
         if (pending.Count == 0)
         {
             return;
         }
 
-        RefuseScope();
+        transactions.RefuseScope();
 
         // Before the transaction begins: opening the store may wait for locks that the transaction would hold.
         await store.Engine.OpenAsync(cancellationToken).ConfigureAwait(false);
         if (transactions.Current is null)
         {
-            transactions.RequireTransaction();
+            if (!await Lone.PlanAsync(cancellationToken).ConfigureAwait(false))
+            {
+                transactions.RequireTransaction();
+            }
         }
         else if (transactions.IsExternal)
         {
@@ -57,16 +66,24 @@ internal sealed class UnitCommits(DbContext context, ContextTransactions transac
             catch
             {
                 // EF Core tells nothing of a save that did not begin.
-                await SaveFailedAsync().ConfigureAwait(false);
+                await SaveFailedAsync(null).ConfigureAwait(false);
                 throw;
             }
         }
     }
 
+    /// <summary>A save has come through, and nothing of the application's has heard of it yet.</summary>
+    public void CameThrough() => Finish(Lone.CameThrough());
+
+    /// <summary>A save has failed, and nothing of the application's has heard of it yet.</summary>
+    /// <param name="error">Why; null where EF Core tells of a cancellation, without an error.</param>
+    public void Failed(Exception? error) => Finish(Lone.Failed(error));
+
     /// <summary>A save has come through. What it did not commit is committed now, unless a transaction is open that will.</summary>
     public async ValueTask SavedAsync(CancellationToken cancellationToken)
     {
         HasFailed = false;
+        await Lone.EndAsync().ConfigureAwait(false);
         if (_external.IsOn)
         {
             await _external.KeepAsync().ConfigureAwait(false);
@@ -91,25 +108,35 @@ internal sealed class UnitCommits(DbContext context, ContextTransactions transac
     }
 
     /// <summary>A save has failed, or was cancelled.</summary>
-    public async ValueTask SaveFailedAsync()
+    /// <param name="error">Why; null where EF Core tells of a cancellation, without an error.</param>
+    public async ValueTask SaveFailedAsync(Exception? error)
     {
         HasFailed = true;
-        if (transactions.Current is null)
+        try
         {
-            // Another save may be committing, within which this one ran.
-            ForgetAppended();
+            await Lone.ExplainAsync(error).ConfigureAwait(false);
         }
-
-        if (_external.IsOn)
+        finally
         {
-            _applied = null;
-            await _external.UndoAsync().ConfigureAwait(false);
+            await Lone.EndAsync().ConfigureAwait(false);
+            if (transactions.Current is null)
+            {
+                // Another save may be committing, within which this one ran.
+                ForgetAppended();
+            }
+
+            if (_external.IsOn)
+            {
+                _applied = null;
+                await _external.UndoAsync().ConfigureAwait(false);
+            }
         }
     }
 
     /// <summary>A transaction begins.</summary>
     public void Began()
     {
+        FinishLone();
         Appended.Forget();
         _outcome.Began();
     }
@@ -121,7 +148,9 @@ internal sealed class UnitCommits(DbContext context, ContextTransactions transac
     public ValueTask ExecutingAsync(DbCommand command, CancellationToken cancellationToken)
     {
         DropOthers(transactions.Current);
-        return Appended.ExecutingAsync(command, cancellationToken);
+        return Lone.IsPlanned && pending.Count > 0 && transactions.Current is null
+            ? Lone.ExecutingAsync(command, cancellationToken)
+            : Appended.ExecutingAsync(command, cancellationToken);
     }
 
     /// <summary>The transaction of the context is about to be committed.</summary>
@@ -167,7 +196,7 @@ internal sealed class UnitCommits(DbContext context, ContextTransactions transac
     /// <summary>Writes what is pending into the transaction that is open, ahead of its commit.</summary>
     public async ValueTask FlushAsync(CancellationToken cancellationToken)
     {
-        RefuseScope();
+        transactions.RefuseScope();
         DropOthers(transactions.Current);
         if (transactions.Current is null)
         {
@@ -241,7 +270,7 @@ internal sealed class UnitCommits(DbContext context, ContextTransactions transac
     private async ValueTask CommitAloneAsync(CancellationToken cancellationToken)
     {
         HasFailed = true;
-        RefuseScope();
+        transactions.RefuseScope();
         var write = pending.Build();
         var extent = pending.Extent;
         AtomicOutcome outcome;
@@ -261,6 +290,24 @@ internal sealed class UnitCommits(DbContext context, ContextTransactions transac
         pending.Done(extent);
     }
 
+    // Where something begins when the results of a command that commits by itself have been read, EF Core has saved.
+    private void FinishLone()
+    {
+        if (Lone.Sent is { IsIn: true })
+        {
+            CameThrough();
+        }
+    }
+
+    private void Finish(AppendedPart? committed)
+    {
+        if (committed is not null)
+        {
+            _applied = new Application(committed.Write.Work, committed.Extent, committed.Commit);
+            Finish();
+        }
+    }
+
     private void Finish()
     {
         var applied = _applied!;
@@ -272,17 +319,6 @@ internal sealed class UnitCommits(DbContext context, ContextTransactions transac
         }
 
         applied.Work.Committed?.Invoke();
-    }
-
-    private void RefuseScope()
-    {
-        AmbientTransaction.RefuseWrite();
-        if (transactions.IsEnlisted)
-        {
-            throw new InvalidOperationException(
-                "The context is enlisted in a transaction of System.Transactions (EnlistTransaction), whose commit EF Core does not tell "
-                + "of. Nothing was written. Use a transaction of EF Core instead: context.Database.BeginTransactionAsync().");
-        }
     }
 
     private static void ThrowIfRefused(AtomicWrite write, AtomicOutcome outcome)

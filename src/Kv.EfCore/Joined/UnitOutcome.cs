@@ -60,6 +60,19 @@ internal sealed class UnitOutcome(DbContext context, ContextTransactions transac
         (_marks, transactions.HasCommitted) = (marks, true);
     }
 
+    /// <summary>A save begins that commits by itself, without a mark: what became of the transaction before is asked no more.</summary>
+    public void BeginLone()
+    {
+        (_marks, _isKnown, transactions.HasCommitted) = (null, false, false);
+        ReturnMark();
+    }
+
+    /// <summary>Its command is about to be sent.</summary>
+    public void Sending() => transactions.HasCommitted = true;
+
+    /// <summary>It was not committed.</summary>
+    public void Refused() => transactions.HasCommitted = false;
+
     /// <summary>The transaction was committed, and the answer came.</summary>
     public void Committed()
     {
@@ -92,8 +105,8 @@ internal sealed class UnitOutcome(DbContext context, ContextTransactions transac
         return _isKnown;
     }
 
-    // A strategy that retries may ask. Whether it does retry, it does not say while another one runs.
-    private bool IsRetried => context.Database.CreateExecutionStrategy() is ExecutionStrategy or { RetriesOnFailure: true };
+    /// <summary>Whether a strategy that retries may ask. Whether it does retry, it does not say while another one runs.</summary>
+    public bool IsRetried => context.Database.CreateExecutionStrategy() is ExecutionStrategy or { RetriesOnFailure: true };
 
     private void Return()
     {

@@ -44,17 +44,60 @@ internal sealed class ContextWrites(KvStore store)
         }
     }
 
-    /// <summary>Has a command that is about to run in the transaction of a context do a write of messages as well.</summary>
-    /// <returns>The write; null where <see cref="JoinAsync"/> is to do it.</returns>
+    /// <summary>Whether a save of one row may take messages along without a transaction, for some tables.</summary>
+    public bool HasLoneTables(DbContext context) =>
+        store.Engine.Driver.Lone is not null && !store.Engine.Options.TransactionPooling
+        && KvProvider.For(context) == store.Engine.Provider;
+
+    /// <summary>Whether it may for a table. The connection of the context is open.</summary>
+    /// <param name="context">The context.</param>
+    /// <param name="table">The table, as the statement names it.</param>
+    /// <param name="cancellationToken">Gives up.</param>
+    public ValueTask<bool> IsLoneTableAsync(DbContext context, string table, CancellationToken cancellationToken) =>
+        store.Engine.Driver.Lone?.ContainsAsync(context.Database.GetDbConnection(), table, cancellationToken) ?? new(false);
+
+    /// <summary>Whether one of the errors of a save without a transaction says that nothing of it was committed.</summary>
+    public bool ProvesRollback(DbContext context, List<Exception> errors) =>
+        errors.Exists(error => store.Engine.Driver.ProvesRollback(error, context.Database.GetDbConnection()));
+
+    /// <summary>Explains an error of such a save, where its command has refused to commit by itself.</summary>
+    /// <exception cref="InvalidOperationException">The tables are others than the store's. Nothing was written.</exception>
+    /// <exception cref="DbUpdateException">Something has changed since the last look. Nothing was written.</exception>
+    public async ValueTask ExplainLoneAsync(DbContext context, string table, Exception error)
+    {
+        if (store.Engine.Driver.Lone?.Explain(error.GetBaseException(), context.Database.GetDbConnection(), table) is not { } reason)
+        {
+            return;
+        }
+
+        var session = Lend(context, null);
+        await using (session.ConfigureAwait(false))
+        {
+            await store.Engine.Identity.EnsureAsync(session, CancellationToken.None).ConfigureAwait(false);
+        }
+
+        throw new DbUpdateException(
+            $"SaveChanges of {context.GetType().Name} wrote nothing: since the last look, {reason}. Without a transaction, a row and its "
+            + "messages would not be stored for sure. Save again.",
+            error,
+            DatabaseErrors.Chain(error).OfType<DbUpdateException>().FirstOrDefault()?.Entries ?? []);
+    }
+
+    /// <summary>Has a command that is about to run do a write of messages as well.</summary>
+    /// <param name="work">The write.</param>
+    /// <param name="context">The context.</param>
+    /// <param name="command">The command.</param>
+    /// <param name="cancellationToken">Gives up.</param>
+    /// <returns>The write; null where the command cannot, and <see cref="JoinAsync"/> is to do it.</returns>
     public async ValueTask<AppendedWrite?> TryAppendAsync(
-        JoinedWork work, DbContext context, IDbContextTransaction transaction, DbCommand command, CancellationToken cancellationToken)
+        JoinedWork work, DbContext context, DbCommand command, CancellationToken cancellationToken)
     {
         if (KvProvider.For(context) != store.Engine.Provider)
         {
             return null;
         }
 
-        var session = Lend(context, transaction);
+        var session = Lend(context, context.Database.CurrentTransaction);
         await using (session.ConfigureAwait(false))
         {
             if (store.Engine.Joined.FindAppender(work, session, command) is not { } writer)
@@ -81,9 +124,10 @@ internal sealed class ContextWrites(KvStore store)
         return await store.SubmitAsync(write, cancellationToken).ConfigureAwait(false);
     }
 
-    private Session Lend(DbContext context, IDbContextTransaction transaction) =>
-        new(context, store.Engine.Driver, transaction.GetDbTransaction())
+    private Session Lend(DbContext context, IDbContextTransaction? transaction) =>
+        new(context, store.Engine.Driver, transaction?.GetDbTransaction())
         {
+            IsLent = true,
             Prepares = !store.Engine.Options.TransactionPooling,
             Identity = store.Engine.Identity,
         };
