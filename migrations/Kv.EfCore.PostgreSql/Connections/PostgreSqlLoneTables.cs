@@ -15,10 +15,12 @@ internal sealed class PostgreSqlLoneTables(PostgreSqlDriver driver) : LoneTables
     private readonly ConcurrentDictionary<string, bool> _tables = new(StringComparer.Ordinal);
     private readonly ConcurrentDictionary<string, bool> _sessions = new(StringComparer.Ordinal);
 
+    public override bool Excludes(string table) => !_tables.GetValueOrDefault(table, true);
+
     public override async ValueTask<bool> ContainsAsync(DbConnection connection, string table, CancellationToken cancellationToken)
     {
         if (driver.SessionName(connection) is not { } session || !driver.Appended.IsTried(session)
-            || _sessions.GetValueOrDefault(session, true) is false || _tables.GetValueOrDefault(table, true) is false)
+            || !_sessions.GetValueOrDefault(session, true) || Excludes(table))
         {
             return false;
         }
@@ -27,7 +29,7 @@ internal sealed class PostgreSqlLoneTables(PostgreSqlDriver driver) : LoneTables
             && (_tables.ContainsKey(table) || await AskTableAsync(connection, table, cancellationToken).ConfigureAwait(false));
     }
 
-    public override string? Explain(Exception error, DbConnection connection, string table)
+    public override string? LearnFrom(Exception error, DbConnection connection, string table)
     {
         if (error is not PostgresException { SqlState: PostgresErrorCodes.InvalidTextRepresentation, MessageText: var text })
         {

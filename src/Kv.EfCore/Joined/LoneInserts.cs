@@ -43,7 +43,7 @@ internal sealed class LoneInserts(DbContext context)
         }
 
         var table = Tables.TryGetValue(entry.Metadata, out var known) ? known : Tables.GetValue(entry.Metadata, TableOf);
-        return table.Length > 0 ? new(table, entry.Entity) : null;
+        return table.Length > 0 ? new(table, entry) : null;
     }
 
     private EntityEntry? FindOnly()
@@ -128,5 +128,5 @@ internal sealed class LoneInserts(DbContext context)
 
 /// <summary>One row.</summary>
 /// <param name="Table">The table that it is for, as its statement names it.</param>
-/// <param name="Entity">The entity that it is of.</param>
-internal sealed record LoneInsert(string Table, object Entity);
+/// <param name="Entry">The entity that it is of.</param>
+internal sealed record LoneInsert(string Table, EntityEntry Entry);

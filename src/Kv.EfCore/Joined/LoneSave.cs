@@ -19,6 +19,7 @@ internal sealed class LoneSave(DbContext context, ContextWrites writes, UnitOutc
     private LoneInsert? _insert;
     private AppendedPart? _part;
     private ExceptionDispatchInfo? _error;
+    private string? _reason;
     private bool _isOpen;
 
     /// <summary>Whether the save that is running is one.</summary>
@@ -27,11 +28,18 @@ internal sealed class LoneSave(DbContext context, ContextWrites writes, UnitOutc
     /// <summary>The messages of its command; null before that is sent, and when it is known what became of it.</summary>
     public AppendedWrite? Sent => _part?.Write;
 
+    /// <summary>Whether the command was committed: EF Core has read its results, and has begun to take the entity for saved.</summary>
+    public bool HasCome => _part is { Write.IsIn: true } && _insert?.Entry.State == EntityState.Unchanged;
+
     /// <summary>A save begins. Finds out whether it is one.</summary>
-    /// <remarks>The connection stays open until the save ends: what is found is of its session.</remarks>
+    /// <remarks>
+    /// The connection stays open until the save ends, since what is found is of its session. Where it cannot be opened, the save meets that
+    /// again, and what it throws comes to the caller as it is.
+    /// </remarks>
     public async ValueTask<bool> PlanAsync(CancellationToken cancellationToken)
     {
-        if (!pending.IsPlain || !writes.HasLoneTables(context) || _inserts.Find() is not { } insert || outcome.IsRetried)
+        if (!pending.IsPlain || writes.LoneTablesFor(context) is not { } tables || _inserts.Find() is not { } insert
+            || tables.Excludes(insert.Table) || outcome.IsRetried)
         {
             return false;
         }
@@ -40,20 +48,17 @@ internal sealed class LoneSave(DbContext context, ContextWrites writes, UnitOutc
         {
             await context.Database.OpenConnectionAsync(cancellationToken).ConfigureAwait(false);
             _isOpen = true;
-            if (await writes.IsLoneTableAsync(context, insert.Table, cancellationToken).ConfigureAwait(false))
+            if (await tables.ContainsAsync(context.Database.GetDbConnection(), insert.Table, cancellationToken).ConfigureAwait(false))
             {
                 _insert = insert;
-                outcome.BeginLone();
-                return true;
             }
         }
         catch (Exception)
         {
-            // The save meets it again, and what it throws comes to the caller as it is.
+            return false;
         }
 
-        await EndAsync().ConfigureAwait(false);
-        return false;
+        return IsPlanned;
     }
 
     /// <summary>Its command is about to run.</summary>
@@ -62,12 +67,12 @@ internal sealed class LoneSave(DbContext context, ContextWrites writes, UnitOutc
         var before = command.CommandText;
         try
         {
-            var part = _part is null && pending.IsPlain
+            var part = _part is null && pending.IsPlain && _insert!.Entry.State == EntityState.Added
                 ? await AppendedPart.TryAppendAsync(
                     writes,
                     context,
                     pending,
-                    new JoinedWork(pending.Build()) { IsSeen = true, Table = _insert!.Table },
+                    new JoinedWork(pending.Build()) { IsSeen = true, Table = _insert.Table },
                     command,
                     cancellationToken).ConfigureAwait(false)
                 : null;
@@ -98,6 +103,7 @@ internal sealed class LoneSave(DbContext context, ContextWrites writes, UnitOutc
     /// <returns>What was committed; null for nothing.</returns>
     public AppendedPart? CameThrough()
     {
+        End();
         if (_part is not { } part)
         {
             return null;
@@ -119,47 +125,60 @@ internal sealed class LoneSave(DbContext context, ContextWrites writes, UnitOutc
     /// <returns>What was committed nevertheless; null for nothing, and where that is not known.</returns>
     public AppendedPart? Failed(Exception? error)
     {
-        if (_part is not { } part)
-        {
-            return null;
-        }
-
-        _part = null;
-        var isCommitted = IsCommitted(part, error);
-        if (isCommitted == true)
-        {
-            return Committed(part);
-        }
-
+        var part = _part;
+        var isCommitted = part is null ? null : IsCommitted(part, error);
         if (isCommitted == false)
         {
             outcome.Refused();
         }
 
-        return null;
+        if (part is not null && error is not null)
+        {
+            _reason = writes.LoneTablesFor(context)?.LearnFrom(
+                error.GetBaseException(), context.Database.GetDbConnection(), part.Write.Work.Table!);
+        }
+
+        _part = null;
+        End();
+        return isCommitted == true ? Committed(part!) : null;
     }
 
     /// <summary>Tells the caller of a save that failed what EF Core does not.</summary>
     /// <exception cref="Exception">What the caller is to be told.</exception>
     public async ValueTask ExplainAsync(Exception? error)
     {
-        var own = _error;
-        _error = null;
+        var (own, reason) = (_error, _reason);
+        (_error, _reason) = (null, null);
         own?.Throw();
-        if (_insert is not null && error is not null)
+        if (reason is null)
         {
-            await writes.ExplainLoneAsync(context, _insert.Table, error).ConfigureAwait(false);
+            return;
         }
+
+        try
+        {
+            await writes.EnsurePlaceAsync(context).ConfigureAwait(false);
+        }
+        catch (Exception met) when (DatabaseErrors.IsOfDatabase(met))
+        {
+            // What the command has met is what the caller is to know.
+        }
+
+        throw new DbUpdateException(
+            $"SaveChanges of {context.GetType().Name} wrote nothing: since the last look, {reason}. Without a transaction, a row and its "
+            + "messages would not be stored for sure. Save again.",
+            error,
+            DatabaseErrors.Chain(error!).OfType<DbUpdateException>().FirstOrDefault()?.Entries ?? []);
     }
 
-    /// <summary>The save is over, or goes on as another one.</summary>
-    public async ValueTask EndAsync()
+    /// <summary>The save is over.</summary>
+    public void End()
     {
-        (_insert, _error) = (null, null);
+        _insert = null;
         if (_isOpen)
         {
             _isOpen = false;
-            await context.Database.CloseConnectionAsync().ConfigureAwait(false);
+            context.Database.CloseConnection();
         }
     }
 
@@ -172,28 +191,24 @@ internal sealed class LoneSave(DbContext context, ContextWrites writes, UnitOutc
     }
 
     /// <summary>Whether the command was committed; null if that is not known.</summary>
-    /// <remarks>
-    /// Its results may have been read to the end by EF Core, which met the error of the commit there. An error of anything else came after
-    /// the commit.
-    /// </remarks>
+    /// <remarks>EF Core may have read its results to the end, and have met the error of the commit there.</remarks>
     private bool? IsCommitted(AppendedPart part, Exception? error)
     {
+        if (HasCome)
+        {
+            return true;
+        }
+
         var isRead = part.Write.IsIn == true;
+        bool? unread = isRead || context.Database.GetDbConnection().State != ConnectionState.Open ? null : false;
 
         // Execution strategies put errors into others.
         var errors = error is null ? [] : DatabaseErrors.Chain(error).ToList();
-        if (errors.OfType<DbUpdateException>().Any(e => e.Entries.Any(entry => entry.Entity == _insert?.Entity)))
-        {
-            return writes.ProvesRollback(context, errors) ? false
+        return errors.OfType<DbUpdateException>().Any(e => e.Entries.Any(entry => ReferenceEquals(entry.Context, context)))
+            ? writes.ProvesRollback(context, errors) ? false
                 : errors.Exists(DatabaseErrors.IsOfDatabase) ? null
-                : isRead;
-        }
-
-        if (error is null || errors.Exists(static e => e is OperationCanceledException))
-        {
-            return !isRead && context.Database.GetDbConnection().State == ConnectionState.Open ? false : null;
-        }
-
-        return isRead ? true : null;
+                : isRead ? true
+                : unread
+            : error is null || errors.Exists(static e => e is OperationCanceledException) ? unread : null;
     }
 }

@@ -17,7 +17,7 @@ internal sealed class SaveEndInterceptor : ISaveChangesInterceptor
 
     public int SavedChanges(SaveChangesCompletedEventData eventData, int result)
     {
-        CommitsOf(eventData.Context)?.CameThrough();
+        ContextUnits.Of(eventData.Context)?.Known?.Commits.CameThrough();
         return result;
     }
 
@@ -25,7 +25,7 @@ internal sealed class SaveEndInterceptor : ISaveChangesInterceptor
         SaveChangesCompletedEventData eventData, int result, CancellationToken cancellationToken = default) =>
         new(SavedChanges(eventData, result));
 
-    public void SaveChangesFailed(DbContextErrorEventData eventData) => CommitsOf(eventData.Context)?.Failed(eventData.Exception);
+    public void SaveChangesFailed(DbContextErrorEventData eventData) => Failed(eventData.Context, eventData.Exception);
 
     public Task SaveChangesFailedAsync(DbContextErrorEventData eventData, CancellationToken cancellationToken = default)
     {
@@ -33,7 +33,7 @@ internal sealed class SaveEndInterceptor : ISaveChangesInterceptor
         return Task.CompletedTask;
     }
 
-    public void SaveChangesCanceled(DbContextEventData eventData) => CommitsOf(eventData.Context)?.Failed(null);
+    public void SaveChangesCanceled(DbContextEventData eventData) => Failed(eventData.Context, null);
 
     public Task SaveChangesCanceledAsync(DbContextEventData eventData, CancellationToken cancellationToken = default)
     {
@@ -41,5 +41,12 @@ internal sealed class SaveEndInterceptor : ISaveChangesInterceptor
         return Task.CompletedTask;
     }
 
-    private static UnitCommits? CommitsOf(DbContext? context) => ContextUnits.Of(context)?.Known?.Commits;
+    private static void Failed(DbContext? context, Exception? error)
+    {
+        if (ContextUnits.Of(context) is { } units)
+        {
+            units.Known?.Commits.Failed(error);
+            units.Transactions.EndSave();
+        }
+    }
 }

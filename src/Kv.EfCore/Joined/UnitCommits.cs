@@ -38,11 +38,16 @@ internal sealed class UnitCommits(DbContext context, ContextTransactions transac
     public async ValueTask SavingAsync(CancellationToken cancellationToken)
     {
         FinishLone();
-        await Lone.EndAsync().ConfigureAwait(false);
+        Lone.End();
         DropOthers(transactions.Current);
         if (pending.Count == 0)
         {
             return;
+        }
+
+        if (transactions.Current is null)
+        {
+            _outcome.BeginSave();
         }
 
         transactions.RefuseScope();
@@ -83,7 +88,7 @@ internal sealed class UnitCommits(DbContext context, ContextTransactions transac
     public async ValueTask SavedAsync(CancellationToken cancellationToken)
     {
         HasFailed = false;
-        await Lone.EndAsync().ConfigureAwait(false);
+        CameThrough();
         if (_external.IsOn)
         {
             await _external.KeepAsync().ConfigureAwait(false);
@@ -114,11 +119,11 @@ internal sealed class UnitCommits(DbContext context, ContextTransactions transac
         HasFailed = true;
         try
         {
+            Failed(error);
             await Lone.ExplainAsync(error).ConfigureAwait(false);
         }
         finally
         {
-            await Lone.EndAsync().ConfigureAwait(false);
             if (transactions.Current is null)
             {
                 // Another save may be committing, within which this one ran.
@@ -290,10 +295,10 @@ internal sealed class UnitCommits(DbContext context, ContextTransactions transac
         pending.Done(extent);
     }
 
-    // Where something begins when the results of a command that commits by itself have been read, EF Core has saved.
+    // Handlers may begin something while EF Core takes entities for saved.
     private void FinishLone()
     {
-        if (Lone.Sent is { IsIn: true })
+        if (Lone.HasCome)
         {
             CameThrough();
         }

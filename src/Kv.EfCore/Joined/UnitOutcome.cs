@@ -60,14 +60,14 @@ internal sealed class UnitOutcome(DbContext context, ContextTransactions transac
         (_marks, transactions.HasCommitted) = (marks, true);
     }
 
-    /// <summary>A save begins that commits by itself, without a mark: what became of the transaction before is asked no more.</summary>
-    public void BeginLone()
+    /// <summary>A save begins without a transaction: what became of the one before is asked no more.</summary>
+    public void BeginSave()
     {
         (_marks, _isKnown, transactions.HasCommitted) = (null, false, false);
         ReturnMark();
     }
 
-    /// <summary>Its command is about to be sent.</summary>
+    /// <summary>A command that commits by itself is about to be sent.</summary>
     public void Sending() => transactions.HasCommitted = true;
 
     /// <summary>It was not committed.</summary>

@@ -44,43 +44,31 @@ internal sealed class ContextWrites(KvStore store)
         }
     }
 
-    /// <summary>Whether a save of one row may take messages along without a transaction, for some tables.</summary>
-    public bool HasLoneTables(DbContext context) =>
-        store.Engine.Driver.Lone is not null && !store.Engine.Options.TransactionPooling
-        && KvProvider.For(context) == store.Engine.Provider;
+    /// <summary>Where a save of one row may take messages along without a transaction; null for nowhere.</summary>
+    public LoneTables? LoneTablesFor(DbContext context) =>
+        !store.Engine.Options.TransactionPooling && KvProvider.For(context) == store.Engine.Provider ? store.Engine.Driver.Lone : null;
 
-    /// <summary>Whether it may for a table. The connection of the context is open.</summary>
-    /// <param name="context">The context.</param>
-    /// <param name="table">The table, as the statement names it.</param>
-    /// <param name="cancellationToken">Gives up.</param>
-    public ValueTask<bool> IsLoneTableAsync(DbContext context, string table, CancellationToken cancellationToken) =>
-        store.Engine.Driver.Lone?.ContainsAsync(context.Database.GetDbConnection(), table, cancellationToken) ?? new(false);
-
-    /// <summary>Whether one of the errors of a save without a transaction says that nothing of it was committed.</summary>
+    /// <summary>Whether one of the errors of such a save says that nothing of it was committed.</summary>
     public bool ProvesRollback(DbContext context, List<Exception> errors) =>
         errors.Exists(error => store.Engine.Driver.ProvesRollback(error, context.Database.GetDbConnection()));
 
-    /// <summary>Explains an error of such a save, where its command has refused to commit by itself.</summary>
-    /// <exception cref="InvalidOperationException">The tables are others than the store's. Nothing was written.</exception>
-    /// <exception cref="DbUpdateException">Something has changed since the last look. Nothing was written.</exception>
-    public async ValueTask ExplainLoneAsync(DbContext context, string table, Exception error)
+    /// <summary>Makes sure that a context is on the store's tables, where one of its commands has found others.</summary>
+    /// <exception cref="InvalidOperationException">It is not.</exception>
+    public async ValueTask EnsurePlaceAsync(DbContext context)
     {
-        if (store.Engine.Driver.Lone?.Explain(error.GetBaseException(), context.Database.GetDbConnection(), table) is not { } reason)
+        await context.Database.OpenConnectionAsync(CancellationToken.None).ConfigureAwait(false);
+        try
         {
-            return;
+            var session = Lend(context, null);
+            await using (session.ConfigureAwait(false))
+            {
+                await store.Engine.Identity.EnsureAsync(session, CancellationToken.None).ConfigureAwait(false);
+            }
         }
-
-        var session = Lend(context, null);
-        await using (session.ConfigureAwait(false))
+        finally
         {
-            await store.Engine.Identity.EnsureAsync(session, CancellationToken.None).ConfigureAwait(false);
+            await context.Database.CloseConnectionAsync().ConfigureAwait(false);
         }
-
-        throw new DbUpdateException(
-            $"SaveChanges of {context.GetType().Name} wrote nothing: since the last look, {reason}. Without a transaction, a row and its "
-            + "messages would not be stored for sure. Save again.",
-            error,
-            DatabaseErrors.Chain(error).OfType<DbUpdateException>().FirstOrDefault()?.Entries ?? []);
     }
 
     /// <summary>Has a command that is about to run do a write of messages as well.</summary>

@@ -198,6 +198,49 @@ public sealed class PostgresLoneFailureTests(PostgresDatabase database) : IClass
         }
     }
 
+    [Fact]
+    public async Task A_save_whose_entity_is_another_one_is_refused_before_anything_is_written()
+    {
+        var log = new SaveLog();
+        await using var shop = await log.OpenAsync(database);
+        await using var db = await log.FirstAsync(shop);
+        var second = db.Add(new ShopOrder { Name = "second" });
+        db.Kv().Enqueue("m");
+        var looks = 0;
+        db.ChangeTracker.DetectedAllChanges += Replace;
+
+        await Assert.ThrowsAsync<InvalidOperationException>(() => db.SaveChangesAsync());
+        Assert.Equal(1, db.Kv().PendingCount);
+        Assert.Equal(["first"], await shop.OrdersAsync());
+        Assert.Single(await shop.MessagesAsync());
+
+        void Replace(object? sender, EventArgs e)
+        {
+            if (++looks == 2)
+            {
+                second.State = EntityState.Detached;
+                db.Add(new ShopOrder { Name = "another" });
+            }
+        }
+    }
+
+    /// <remarks>
+    /// The driver sends the reset of a pooled connection ahead of the first command. An error of the reset is the command's, the connection
+    /// is closed, and the server runs the command.
+    /// </remarks>
+    [Fact]
+    public async Task An_error_of_the_server_proves_nothing_when_the_connection_is_gone()
+    {
+        await using var test = await database.CreateStoreAsync();
+        await test.Store.SetAsync(["k"], 1);
+        var error = new PostgresException("canceling statement", "ERROR", "ERROR", PostgresErrorCodes.QueryCanceled);
+        await using var connection = new NpgsqlConnection(test.ConnectionString);
+
+        Assert.False(test.Engine.Driver.ProvesRollback(error, connection));
+        await connection.OpenAsync();
+        Assert.True(test.Engine.Driver.ProvesRollback(error, connection));
+    }
+
     private static Task<int> AddAsync(ShopContext db, string name)
     {
         db.Add(new ShopOrder { Name = name });

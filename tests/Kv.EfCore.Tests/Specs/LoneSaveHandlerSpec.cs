@@ -1,4 +1,6 @@
+using System.Data;
 using Kv.TestKit;
+using Microsoft.EntityFrameworkCore;
 using Microsoft.EntityFrameworkCore.ChangeTracking;
 using Microsoft.EntityFrameworkCore.Diagnostics;
 
@@ -114,8 +116,10 @@ public abstract class LoneSaveHandlerSpec(KvDatabase database)
         Assert.Equal(2, (await shop.MessagesAsync()).Length);
     }
 
-    [Fact]
-    public async Task Where_a_handler_fails_when_entities_are_taken_for_saved_the_message_is_known_to_be_sent()
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public async Task Where_a_handler_fails_when_entities_are_taken_for_saved_the_message_is_known_to_be_sent(bool cancels)
     {
         var log = new SaveLog();
         await using var shop = await log.OpenAsync(database);
@@ -124,18 +128,72 @@ public abstract class LoneSaveHandlerSpec(KvDatabase database)
         db.Add(new ShopOrder { Name = "second" });
         db.Kv().Enqueue("m");
 
-        await Assert.ThrowsAsync<TransientException>(() => db.SaveChangesAsync());
+        await Assert.ThrowsAnyAsync<Exception>(() => db.SaveChangesAsync());
 
         Assert.True(await db.Kv().WasCommittedAsync());
         Assert.Equal(0, db.Kv().PendingCount);
+        await db.SaveChangesAsync();
         Assert.Equal(["first", "second"], await shop.OrdersAsync());
         Assert.Equal(2, (await shop.MessagesAsync()).Length);
 
         void Fail(object? sender, EntityStateChangedEventArgs e)
         {
             db.ChangeTracker.StateChanged -= Fail;
-            throw new TransientException();
+            throw cancels ? new OperationCanceledException() : new TransientException();
         }
+    }
+
+    [Fact]
+    public async Task Where_an_interceptor_fails_when_a_save_has_failed_the_connection_is_closed_and_what_was_collected_stays()
+    {
+        var log = new SaveLog();
+        var fails = new FailsToo();
+        await using var shop = await log.OpenAsync(database, options => options.AddInterceptors(fails));
+        await using (var first = await log.FirstAsync(shop))
+        {
+        }
+
+        await using var db = shop.Open();
+        var order = db.Add(new ShopOrder { Name = "first" }).Entity;
+        db.Kv().Enqueue("m");
+
+        await Assert.ThrowsAsync<TransientException>(() => db.SaveChangesAsync());
+
+        Assert.Equal(ConnectionState.Closed, db.Database.GetDbConnection().State);
+        Assert.Equal(AutoTransactionBehavior.WhenNeeded, db.Database.AutoTransactionBehavior);
+        Assert.False(await db.Kv().WasCommittedAsync());
+        order.Name = "second";
+        await db.SaveChangesAsync();
+        Assert.Equal(["first", "second"], await shop.OrdersAsync());
+        Assert.Equal(db.Kv().LastCommit!.MessageIds, (await shop.MessagesAsync()).Skip(1));
+    }
+
+    [Fact]
+    public async Task A_save_that_does_not_begin_is_not_the_one_before()
+    {
+        var log = new SaveLog();
+        await using var shop = await log.OpenAsync(database);
+        await using var db = await log.FirstAsync(shop);
+        db.Add(new ShopOrder { Name = "second" });
+        db.Kv().Enqueue("m");
+        await db.SaveChangesAsync();
+        Assert.True(await db.Kv().WasCommittedAsync());
+        db.Add(new ShopOrder { Name = "third" });
+        db.Kv().Enqueue("m");
+
+        await Assert.ThrowsAnyAsync<OperationCanceledException>(() => db.SaveChangesAsync(new CancellationToken(canceled: true)));
+
+        Assert.False(await db.Kv().WasCommittedAsync());
+        await db.SaveChangesAsync();
+        Assert.Equal(3, (await shop.OrdersAsync()).Length);
+        Assert.Equal(3, (await shop.MessagesAsync()).Length);
+    }
+
+    /// <summary>Fails when a save has failed, before the store's part.</summary>
+    private sealed class FailsToo : SaveChangesInterceptor
+    {
+        public override Task SaveChangesFailedAsync(DbContextErrorEventData eventData, CancellationToken cancellationToken = default) =>
+            throw new TransientException();
     }
 
     /// <summary>Does something of an application's when a save has ended, before the store's part.</summary>
