@@ -244,16 +244,14 @@ internal sealed class PostgreSqlDriver(PostgreSqlSql sql, NpgsqlConnectionString
         }
     }
 
-    // The server answered with an error instead of a commit. A server that is going down may have committed before it said so, and an
-    // error of what the driver sends ahead of the command (the pool's reset) closes the connection while the command is run.
+    // The server answered with an error instead of a commit. A server that is going down may have committed before it said so.
     // Where the driver's own time-out cancelled the statement and the connection is still open, the server has answered that it did.
-    public override bool ProvesRollback(Exception exception, DbConnection connection) =>
-        connection.State == ConnectionState.Open && exception switch
-        {
-            PostgresException { SqlState: var state } => !IsShutdown(state),
-            NpgsqlException { InnerException: TimeoutException } => true,
-            _ => false,
-        };
+    public override bool ProvesRollback(Exception exception, DbConnection connection) => exception switch
+    {
+        PostgresException { SqlState: var state } => !IsShutdown(state),
+        NpgsqlException { InnerException: TimeoutException } => connection.State == ConnectionState.Open,
+        _ => false,
+    };
 
     public override async ValueTask<string?> FindBurdenAsync(DbConnection connection, TimeSpan longest, CancellationToken cancellationToken)
     {

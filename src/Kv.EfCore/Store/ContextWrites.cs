@@ -1,3 +1,4 @@
+using System.Data;
 using System.Data.Common;
 using Kv.Commits;
 using Kv.Connections;
@@ -49,8 +50,13 @@ internal sealed class ContextWrites(KvStore store)
         !store.Engine.Options.TransactionPooling && KvProvider.For(context) == store.Engine.Provider ? store.Engine.Driver.Lone : null;
 
     /// <summary>Whether one of the errors of such a save says that nothing of it was committed.</summary>
+    /// <remarks>
+    /// It may be the first command of a connection that comes from the driver's pool, and an error that of the reset ahead of it, which
+    /// closes the connection while the server runs the command.
+    /// </remarks>
     public bool ProvesRollback(DbContext context, List<Exception> errors) =>
-        errors.Exists(error => store.Engine.Driver.ProvesRollback(error, context.Database.GetDbConnection()));
+        context.Database.GetDbConnection() is { State: ConnectionState.Open } connection
+        && errors.Exists(error => store.Engine.Driver.ProvesRollback(error, connection));
 
     /// <summary>Makes sure that a context is on the store's tables, where one of its commands has found others.</summary>
     /// <exception cref="InvalidOperationException">It is not.</exception>

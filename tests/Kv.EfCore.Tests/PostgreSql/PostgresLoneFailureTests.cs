@@ -1,5 +1,7 @@
+using Kv.Store;
 using Kv.TestKit;
 using Microsoft.EntityFrameworkCore;
+using Microsoft.Extensions.DependencyInjection;
 using Npgsql;
 
 namespace Kv.Tests.PostgreSql;
@@ -231,14 +233,14 @@ public sealed class PostgresLoneFailureTests(PostgresDatabase database) : IClass
     [Fact]
     public async Task An_error_of_the_server_proves_nothing_when_the_connection_is_gone()
     {
-        await using var test = await database.CreateStoreAsync();
-        await test.Store.SetAsync(["k"], 1);
+        await using var shop = await new SaveLog().OpenAsync(database);
+        var writes = new ContextWrites(shop.Services.GetRequiredService<KvStore>());
+        await using var db = shop.Open();
         var error = new PostgresException("canceling statement", "ERROR", "ERROR", PostgresErrorCodes.QueryCanceled);
-        await using var connection = new NpgsqlConnection(test.ConnectionString);
 
-        Assert.False(test.Engine.Driver.ProvesRollback(error, connection));
-        await connection.OpenAsync();
-        Assert.True(test.Engine.Driver.ProvesRollback(error, connection));
+        Assert.False(writes.ProvesRollback(db, [new DbUpdateException("", error), error]));
+        await db.Database.OpenConnectionAsync();
+        Assert.True(writes.ProvesRollback(db, [new DbUpdateException("", error), error]));
     }
 
     private static Task<int> AddAsync(ShopContext db, string name)
