@@ -26,6 +26,27 @@ internal static class Saves
         return order;
     }
 
+    /// <summary>Sessions of PostgreSQL that wait for a table's lock: the server has those of other tests' databases, too.</summary>
+    public const string Waiting =
+        "from pg_locks where not granted and database = (select oid from pg_database where datname = current_database())";
+
+    /// <summary>Saves an order and a message.</summary>
+    public static Task<int> AddAsync(ShopContext db, string name)
+    {
+        db.Add(new ShopOrder { Name = name });
+        db.Kv().Enqueue("m");
+        return db.SaveChangesAsync();
+    }
+
+    /// <summary>Saves several of both, one by one: from the sixth on the command is prepared on PostgreSQL.</summary>
+    public static async Task AddManyAsync(ShopContext db, int count)
+    {
+        for (var i = 0; i < count; i++)
+        {
+            await AddAsync(db, $"before {i}");
+        }
+    }
+
     public static Task SaveAsync(ShopContext db, bool isAsync) => isAsync ? db.SaveChangesAsync() : Task.Run(() => db.SaveChanges());
 
     /// <summary>Has the database refuse all messages.</summary>

@@ -26,7 +26,7 @@ internal sealed class LoneInserts(DbContext context)
     /// <returns>The row; null where the save is another one.</returns>
     public LoneInsert? Find()
     {
-        if (context.Database.AutoTransactionBehavior != AutoTransactionBehavior.WhenNeeded || FindOnly() is null || !IsUsual())
+        if (context.Database.AutoTransactionBehavior != AutoTransactionBehavior.WhenNeeded || FindOnly() is not { } entry || !IsUsual())
         {
             return null;
         }
@@ -35,11 +35,12 @@ internal sealed class LoneInserts(DbContext context)
         if (context.ChangeTracker.AutoDetectChangesEnabled)
         {
             context.ChangeTracker.DetectChanges();
-        }
+            if (FindOnly() is not { } still)
+            {
+                return null;
+            }
 
-        if (FindOnly() is not { } entry)
-        {
-            return null;
+            entry = still;
         }
 
         var table = Tables.TryGetValue(entry.Metadata, out var known) ? known : Tables.GetValue(entry.Metadata, TableOf);

@@ -88,7 +88,6 @@ internal sealed class UnitCommits(DbContext context, ContextTransactions transac
     public async ValueTask SavedAsync(CancellationToken cancellationToken)
     {
         HasFailed = false;
-        CameThrough();
         if (_external.IsOn)
         {
             await _external.KeepAsync().ConfigureAwait(false);
@@ -119,7 +118,6 @@ internal sealed class UnitCommits(DbContext context, ContextTransactions transac
         HasFailed = true;
         try
         {
-            Failed(error);
             await Lone.ExplainAsync(error).ConfigureAwait(false);
         }
         finally

@@ -15,7 +15,7 @@ public sealed class PostgresLoneFailureTests(PostgresDatabase database) : IClass
         var log = new SaveLog();
         await using var shop = await log.OpenAsync(database);
         await using var db = await log.FirstAsync(shop);
-        await AddAsync(db, "second");
+        await Saves.AddAsync(db, "second");
         await db.Database.ExecuteSqlRawAsync(
             "create function f() returns trigger language plpgsql as 'begin raise exception ''not at the end''; end'; "
             + "create constraint trigger f after insert on \"Orders\" deferrable initially deferred for each row execute function f()");
@@ -44,7 +44,7 @@ public sealed class PostgresLoneFailureTests(PostgresDatabase database) : IClass
         var log = new SaveLog();
         await using var shop = await log.OpenAsync(database);
         await using var db = await log.FirstAsync(shop);
-        await AddAsync(db, "second");
+        await Saves.AddAsync(db, "second");
         await db.Database.ExecuteSqlRawAsync(
             "create function f() returns trigger language plpgsql as 'begin perform pg_sleep(60); return null; end'; "
             + "create constraint trigger f after insert on \"Orders\" deferrable initially deferred for each row execute function f()");
@@ -57,7 +57,8 @@ public sealed class PostgresLoneFailureTests(PostgresDatabase database) : IClass
         {
             await using var other = new NpgsqlConnection(shop.Test.ConnectionString);
             await other.OpenAsync();
-            await using var command = new NpgsqlCommand("select count(*) from pg_stat_activity where wait_event = 'PgSleep'", other);
+            await using var command = new NpgsqlCommand(
+                "select count(*) from pg_stat_activity where wait_event = 'PgSleep' and datname = current_database()", other);
             while (await command.ExecuteScalarAsync() is 0L)
             {
                 Assert.False(save.IsCompleted);
@@ -95,10 +96,7 @@ public sealed class PostgresLoneFailureTests(PostgresDatabase database) : IClass
         var log = new SaveLog();
         await using var shop = await log.OpenAsync(database);
         await using var db = await log.FirstAsync(shop);
-        for (var i = 0; i < before; i++)
-        {
-            await AddAsync(db, $"before {i}");
-        }
+        await Saves.AddManyAsync(db, before);
 
         await using var other = new NpgsqlConnection(shop.Test.ConnectionString);
         await other.OpenAsync();
@@ -112,7 +110,7 @@ public sealed class PostgresLoneFailureTests(PostgresDatabase database) : IClass
         var save = db.SaveChangesAsync(source.Token);
         if (cancels)
         {
-            command.CommandText = "select count(*) from pg_locks where not granted";
+            command.CommandText = "select count(*) " + Saves.Waiting;
             while (await command.ExecuteScalarAsync() is 0L)
             {
                 Assert.False(save.IsCompleted);
@@ -138,7 +136,7 @@ public sealed class PostgresLoneFailureTests(PostgresDatabase database) : IClass
         var log = new SaveLog();
         await using var shop = await log.OpenAsync(database);
         await using var db = await log.FirstAsync(shop);
-        await AddAsync(db, "second");
+        await Saves.AddAsync(db, "second");
         await db.Database.CloseConnectionAsync();
         await using var other = new NpgsqlConnection(shop.Test.ConnectionString);
         await other.OpenAsync();
@@ -148,7 +146,7 @@ public sealed class PostgresLoneFailureTests(PostgresDatabase database) : IClass
         db.Add(new ShopOrder { Name = "third" });
         db.Kv().Enqueue("m");
         var save = db.SaveChangesAsync();
-        command.CommandText = "select pg_terminate_backend(pid) from pg_locks where not granted";
+        command.CommandText = "select pg_terminate_backend(pid) " + Saves.Waiting;
         while (await command.ExecuteScalarAsync() is not true)
         {
             Assert.False(save.IsCompleted);
@@ -241,12 +239,5 @@ public sealed class PostgresLoneFailureTests(PostgresDatabase database) : IClass
         Assert.False(writes.ProvesRollback(db, [new DbUpdateException("", error), error]));
         await db.Database.OpenConnectionAsync();
         Assert.True(writes.ProvesRollback(db, [new DbUpdateException("", error), error]));
-    }
-
-    private static Task<int> AddAsync(ShopContext db, string name)
-    {
-        db.Add(new ShopOrder { Name = name });
-        db.Kv().Enqueue("m");
-        return db.SaveChangesAsync();
     }
 }

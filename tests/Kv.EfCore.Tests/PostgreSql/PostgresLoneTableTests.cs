@@ -74,10 +74,7 @@ public sealed class PostgresLoneTableTests(PostgresDatabase database) : IClassFi
         var log = new SaveLog();
         await using var shop = await log.OpenAsync(database);
         await using var db = await log.FirstAsync(shop);
-        for (var i = 0; i < before; i++)
-        {
-            await AddAsync(db, $"before {i}");
-        }
+        await Saves.AddManyAsync(db, before);
 
         log.AssertAlone(database, before);
         await db.Database.ExecuteSqlRawAsync(change);
@@ -106,10 +103,7 @@ public sealed class PostgresLoneTableTests(PostgresDatabase database) : IClassFi
         var log = new SaveLog();
         await using var shop = await log.OpenAsync(database);
         await using var db = await log.FirstAsync(shop);
-        for (var i = 0; i < before; i++)
-        {
-            await AddAsync(db, $"before {i}");
-        }
+        await Saves.AddManyAsync(db, before);
 
         await using var other = new NpgsqlConnection(shop.Test.ConnectionString);
         await other.OpenAsync();
@@ -119,7 +113,7 @@ public sealed class PostgresLoneTableTests(PostgresDatabase database) : IClassFi
         db.Add(new ShopOrder { Name = "left out" });
         db.Kv().Enqueue("m");
         var save = db.SaveChangesAsync();
-        command.CommandText = "select count(*) from pg_locks where not granted";
+        command.CommandText = "select count(*) " + Saves.Waiting;
         while (await command.ExecuteScalarAsync() is 0L)
         {
             Assert.False(save.IsCompleted);
@@ -144,7 +138,7 @@ public sealed class PostgresLoneTableTests(PostgresDatabase database) : IClassFi
         await using var db = await log.FirstAsync(shop);
         await db.Database.ExecuteSqlRawAsync("create function f() returns trigger language plpgsql as 'begin return null; end'");
         await db.Database.ExecuteSqlRawAsync(change);
-        await AddAsync(db, "second");
+        await Saves.AddAsync(db, "second");
         log.AssertAlone(database);
         Assert.Equal(2, (await shop.OrdersAsync()).Length);
         Assert.Equal(2, (await shop.MessagesAsync()).Length);
@@ -158,7 +152,7 @@ public sealed class PostgresLoneTableTests(PostgresDatabase database) : IClassFi
         var log = new SaveLog();
         await using var shop = await log.OpenAsync(database);
         await using var db = await log.FirstAsync(shop);
-        await AddAsync(db, "second");
+        await Saves.AddAsync(db, "second");
         log.AssertAlone(database);
         await db.Database.ExecuteSqlRawAsync(change);
         db.Add(new ShopOrder { Name = "third" });
@@ -180,7 +174,7 @@ public sealed class PostgresLoneTableTests(PostgresDatabase database) : IClassFi
         var log = new SaveLog();
         await using var shop = await log.OpenAsync(database);
         await using var db = await log.FirstAsync(shop);
-        await AddAsync(db, "second");
+        await Saves.AddAsync(db, "second");
         await db.Database.ExecuteSqlRawAsync(
             "create schema app; create table app.queue (like public.queue including all); set search_path to app, public");
         db.Add(new ShopOrder { Name = "third" });
@@ -203,10 +197,7 @@ public sealed class PostgresLoneTableTests(PostgresDatabase database) : IClassFi
         var log = new SaveLog();
         await using var shop = await log.OpenAsync(database);
         await using var db = await log.FirstAsync(shop);
-        for (var i = 0; i < 10; i++)
-        {
-            await AddAsync(db, $"before {i}");
-        }
+        await Saves.AddManyAsync(db, 10);
 
         await db.Database.ExecuteSqlRawAsync(
             "create schema tenant; create table tenant.\"Orders\" (like public.\"Orders\" including all); "
@@ -224,15 +215,15 @@ public sealed class PostgresLoneTableTests(PostgresDatabase database) : IClassFi
         var log = new SaveLog();
         await using var shop = await log.OpenAsync(database);
         await using var db = await log.FirstAsync(shop);
-        await AddAsync(db, "second");
+        await Saves.AddAsync(db, "second");
         await db.Database.ExecuteSqlRawAsync("alter table queue rename to before; create table queue (like before including all)");
 
-        var error = await Assert.ThrowsAsync<DbUpdateException>(() => AddAsync(db, "third"));
+        var error = await Assert.ThrowsAsync<DbUpdateException>(() => Saves.AddAsync(db, "third"));
         Assert.Contains("wrote nothing: since the last look, the server was started again, or", error.Message, StringComparison.Ordinal);
         Assert.Equal(2, (await shop.OrdersAsync()).Length);
         Assert.Empty(await shop.MessagesAsync());
         await db.SaveChangesAsync();
-        await AddAsync(db, "fourth");
+        await Saves.AddAsync(db, "fourth");
         Assert.Equal(4, (await shop.OrdersAsync()).Length);
         Assert.Equal(2, (await shop.MessagesAsync()).Length);
     }
@@ -246,20 +237,13 @@ public sealed class PostgresLoneTableTests(PostgresDatabase database) : IClassFi
         await using var isolated = shop.Open();
         await isolated.Database.OpenConnectionAsync();
         await isolated.Database.ExecuteSqlRawAsync("set default_transaction_isolation = 'repeatable read'");
-        await AddAsync(isolated, "second");
-        await AddAsync(isolated, "third");
+        await Saves.AddAsync(isolated, "second");
+        await Saves.AddAsync(isolated, "third");
         Assert.Equal(2, log.Transactions);
 
-        await AddAsync(db, "fourth");
+        await Saves.AddAsync(db, "fourth");
         Assert.Equal(2, log.Transactions);
         Assert.Equal(4, (await shop.MessagesAsync()).Length);
-    }
-
-    private static Task<int> AddAsync(ShopContext db, string name)
-    {
-        db.Add(new ShopOrder { Name = name });
-        db.Kv().Enqueue("m");
-        return db.SaveChangesAsync();
     }
 
     // The session puts in a message by itself, and none for the table.

@@ -184,7 +184,7 @@ public abstract class BusyLeaseSpec(KvDatabase database)
                 Interlocked.Increment(ref handled);
                 return Task.CompletedTask;
             }),
-            options: static o => (o.Concurrency, o.Lease) = (Count, TimeSpan.FromSeconds(4)),
+            options: static o => (o.Concurrency, o.Lease) = (Count, TimeSpan.FromSeconds(2)),
             logs: _logs);
         var write = test.Store.Atomic();
         for (var i = 0; i < Count; i++)
@@ -198,7 +198,7 @@ public abstract class BusyLeaseSpec(KvDatabase database)
         var leases = new Thread(() =>
         {
             using var never = new ManualResetEventSlim();
-            never.Wait(TimeSpan.FromSeconds(9));
+            never.Wait(TimeSpan.FromSeconds(5));
             open.Set();
         });
         leases.Start();
