@@ -55,6 +55,7 @@ internal sealed class LoneSave(DbContext context, ContextWrites writes, UnitOutc
         }
         catch (Exception)
         {
+            // The save meets it again.
             return false;
         }
 
@@ -171,8 +172,14 @@ internal sealed class LoneSave(DbContext context, ContextWrites writes, UnitOutc
             DatabaseErrors.Chain(error!).OfType<DbUpdateException>().FirstOrDefault()?.Entries ?? []);
     }
 
-    /// <summary>The save is over.</summary>
-    public void End()
+    /// <summary>A save begins, and knows nothing of the one before, whose end may not have been told to all.</summary>
+    public void Begin()
+    {
+        (_error, _reason) = (null, null);
+        End();
+    }
+
+    private void End()
     {
         _insert = null;
         if (_isOpen)

@@ -38,7 +38,7 @@ internal sealed class UnitCommits(DbContext context, ContextTransactions transac
     public async ValueTask SavingAsync(CancellationToken cancellationToken)
     {
         FinishLone();
-        Lone.End();
+        Lone.Begin();
         DropOthers(transactions.Current);
         if (pending.Count == 0)
         {

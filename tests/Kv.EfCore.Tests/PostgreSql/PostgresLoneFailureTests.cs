@@ -1,6 +1,7 @@
 using Kv.Store;
 using Kv.TestKit;
 using Microsoft.EntityFrameworkCore;
+using Microsoft.EntityFrameworkCore.Diagnostics;
 using Microsoft.Extensions.DependencyInjection;
 using Npgsql;
 
@@ -199,6 +200,27 @@ public sealed class PostgresLoneFailureTests(PostgresDatabase database) : IClass
     }
 
     [Fact]
+    public async Task Why_a_save_was_refused_is_not_told_of_the_next_one()
+    {
+        var log = new SaveLog();
+        var fails = new FailsOnce();
+        await using var shop = await log.OpenAsync(database, options => options.AddInterceptors(fails));
+        await using var db = await log.FirstAsync(shop);
+        await Saves.AddAsync(db, "second");
+        await Saves.RefuseMessagesAsync(database, db);
+        var third = db.Add(new ShopOrder { Name = "third" });
+        db.Kv().Enqueue("m");
+        fails.IsOn = true;
+        await Assert.ThrowsAsync<TransientException>(() => db.SaveChangesAsync());
+
+        third.Entity.Name = "first";
+        db.Kv().Clear();
+        var error = await Assert.ThrowsAsync<DbUpdateException>(() => db.SaveChangesAsync());
+        Assert.Contains("unique", error.GetBaseException().Message, StringComparison.OrdinalIgnoreCase);
+        Assert.DoesNotContain("since the last look", error.Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
     public async Task A_save_whose_entity_is_another_one_is_refused_before_anything_is_written()
     {
         var log = new SaveLog();
@@ -239,5 +261,18 @@ public sealed class PostgresLoneFailureTests(PostgresDatabase database) : IClass
         Assert.False(writes.ProvesRollback(db, [new DbUpdateException("", error), error]));
         await db.Database.OpenConnectionAsync();
         Assert.True(writes.ProvesRollback(db, [new DbUpdateException("", error), error]));
+    }
+
+    /// <summary>An interceptor of an application's that fails when a save has failed, so that later ones do not hear of it.</summary>
+    private sealed class FailsOnce : SaveChangesInterceptor
+    {
+        public bool IsOn { get; set; }
+
+        public override Task SaveChangesFailedAsync(DbContextErrorEventData eventData, CancellationToken cancellationToken = default)
+        {
+            var isOn = IsOn;
+            IsOn = false;
+            return isOn ? throw new TransientException() : Task.CompletedTask;
+        }
     }
 }
